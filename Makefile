@@ -1,0 +1,52 @@
+# Everything that a person types. `make help` lists it.
+
+GO      ?= go
+BIN     := bin
+VERSION ?= 0.1.0
+PROGRAMS := brig brigd brig-warden brig-keeper brig-worker
+LDFLAGS := -s -w -X github.com/brig-engine/brig/internal/wire.Version=$(VERSION)
+EMBEDDED := cmd/brigd/embedded/image.tar
+export CGO_ENABLED := 0
+
+.PHONY: all build run test test-all lint bench survey loc help clean go-version
+
+all: build ## build the programs into bin/
+
+go-version:
+	@command -v $(GO) >/dev/null || { echo "Brig builds with Go 1.26 or newer, and there is no Go in PATH."; exit 1; }
+
+build: go-version $(EMBEDDED)
+	@mkdir -p $(BIN)
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(PROGRAMS))
+
+# The image that the engine brings along: brig-probe and nothing else, made from this tree.
+$(EMBEDDED): $(shell find cmd/brig-probe internal/probe dist/image -name '*.go' 2>/dev/null)
+	@mkdir -p $(BIN) $(dir $@)
+	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/brig-probe ./cmd/brig-probe
+	$(GO) run ./dist/image -o $@ $(BIN)/brig-probe
+
+run: build ## see a confined container and the seven attacks fail: make run [IMAGE=… CMD=…]
+	@$(GO) run ./test/run -bin $(BIN) $(if $(IMAGE),-image '$(IMAGE)') -- $(CMD)
+
+test: build ## run the tests of this repository (root, at most ten minutes)
+	@$(GO) run ./test/lane
+
+test-all: build ## the slow lane: peers, scale, fuzzing
+	@$(GO) run ./test/lane -slow -timeout 30m
+
+lint: ## gofmt, vet, the arrows between packages, the size of what runs as root
+	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; exit 1; }
+	$(GO) vet ./...
+	$(GO) test ./test/posture
+
+bench: build ## Brig beside the engines that are installed: docs/performance.md
+	@$(GO) run ./test/bench -bin $(BIN)
+
+loc: ## lines of what runs as root: ours and libraries
+	@$(GO) run ./test/loc
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+clean: ## remove what was built
+	rm -rf $(BIN) $(EMBEDDED)

@@ -1,0 +1,256 @@
+package keeper
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Config says what to keep running.
+type Config struct {
+	Root    string // durable state, absolute
+	Run     string // volatile state, absolute
+	Socket  string // path of the API socket, absolute
+	Libexec string // directory with brig-warden, brigd and brig-worker
+	// Ready, if not nil, receives "ready\n" or one line of error when the engine has started or failed to.
+	Ready *os.File
+}
+
+// keeper is the state of the loop in Run; only that loop touches it.
+type keeper struct {
+	Config
+	listener *os.File
+	binary   *os.File // sealed copy of the warden's program
+	held     map[string]*os.File
+	warden   int
+	conn     *wire.Conn
+	lines    chan string // what engines say about themselves: "ready" or an error
+	deaths   []time.Time
+	messages chan message
+	stopping bool
+}
+
+type message struct {
+	conn *wire.Conn
+	keep wire.Keep
+	fds  []int
+}
+
+// Run keeps a warden running until it ends by itself or SIGTERM ended it.
+func Run(cfg Config) error {
+	k := &keeper{Config: cfg, held: map[string]*os.File{}, messages: make(chan message), lines: make(chan string, 1)}
+	err := k.prepare()
+	if err == nil {
+		err = k.loop()
+	}
+	k.report(err)
+	return err
+}
+
+// prepare takes the engine's directories and the API socket, or says who has them.
+func (k *keeper) prepare() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become subreaper: %w", err)
+	}
+	for dir, mode := range map[string]os.FileMode{k.Root: 0o711, k.Run: 0o711, filepath.Join(k.Run, "exits"): 0o700} {
+		if err := os.MkdirAll(dir, mode); err != nil {
+			return err
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{k.Root, k.Run} {
+		if err := lock(dir); err != nil {
+			return err
+		}
+	}
+	os.Remove(k.Socket) // we hold the lock: nobody listens on it
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: k.Socket, Net: "unix"})
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", k.Socket, err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := os.Chmod(k.Socket, 0o600); err != nil {
+		return err
+	}
+	if k.listener, err = l.File(); err != nil {
+		return err
+	}
+	l.Close()
+	pid := fmt.Sprintf("%d %s\n", os.Getpid(), startTime(os.Getpid()))
+	if err := os.WriteFile(filepath.Join(k.Run, "keeper.pid"), []byte(pid), 0o644); err != nil {
+		return err
+	}
+	k.binary, err = sealedCopy(filepath.Join(k.Libexec, "brig-warden"))
+	return err
+}
+
+// lock takes the lock of one of the engine's directories for the life of this process.
+func lock(dir string) error {
+	fd, err := unix.Open(filepath.Join(dir, "lock"), unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", dir, err)
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return fmt.Errorf("an engine already runs in %s. Next: brig engine status --run %s", dir, dir)
+	}
+	return nil
+}
+
+// sealedCopy copies a program into a sealed memory file: what a container might reach of it through /proc while it
+// enters the container cannot be written (CVE-2019-5736).
+func sealedCopy(path string) (*os.File, error) {
+	src, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	fd, err := unix.MemfdCreate("brig-warden", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, fmt.Errorf("memfd: %w", err)
+	}
+	dst := os.NewFile(uintptr(fd), "brig-warden")
+	if _, err := dst.ReadFrom(src); err != nil {
+		return nil, fmt.Errorf("copy %s: %w", path, err)
+	}
+	seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		return nil, fmt.Errorf("seal the copy of %s: %w", path, err)
+	}
+	return dst, nil
+}
+
+// loop is the state machine of doc.go.
+func (k *keeper) loop() error {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGCHLD, unix.SIGTERM, unix.SIGINT)
+	signal.Ignore(unix.SIGHUP, unix.SIGPIPE)
+	if err := k.start(); err != nil {
+		return err
+	}
+	for {
+		select {
+		case s := <-signals:
+			if s != unix.SIGCHLD {
+				k.stopping = true
+				unix.Kill(k.warden, unix.SIGTERM)
+				continue
+			}
+			if done, err := k.reap(); done || err != nil {
+				return err
+			}
+		case m := <-k.messages:
+			k.apply(m)
+		case line := <-k.lines:
+			k.heard(line)
+		}
+	}
+}
+
+// start starts a warden and hands over what is held.
+func (k *keeper) start() error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socket pair: %w", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "keeper")
+	defer theirs.Close()
+	if k.conn, err = wire.FileConn(pair[0], "warden"); err != nil {
+		return err
+	}
+	ours, ready, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	attr := &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, k.listener, theirs, ready},
+		Sys:   newMountNamespace(),
+	}
+	args := []string{"brig-warden", "--root", k.Root, "--run", k.Run, "--libexec", k.Libexec}
+	p, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", k.binary.Fd()), args, attr)
+	if err != nil {
+		return fmt.Errorf("start brig-warden: %w", err)
+	}
+	k.warden = p.Pid
+	p.Release()
+	for key, f := range k.held {
+		if err := k.conn.SendKeep(wire.Keep{Op: wire.KeepHave, Key: key}, int(f.Fd())); err != nil {
+			return fmt.Errorf("hand over %s: %w", key, err)
+		}
+	}
+	if err := k.conn.SendKeep(wire.Keep{Op: wire.KeepEnd}); err != nil {
+		return fmt.Errorf("hand over: %w", err)
+	}
+	go receive(k.conn, k.messages)
+	go readLine(ours, k.lines)
+	return nil
+}
+
+// receive passes messages on until the warden is gone; what it had sent before it died is still read.
+func receive(conn *wire.Conn, out chan<- message) {
+	for {
+		keep, fds, err := conn.ReceiveKeep()
+		if err != nil {
+			conn.Close()
+			return
+		}
+		out <- message{conn, keep, fds}
+	}
+}
+
+func (k *keeper) apply(m message) {
+	if old := k.held[m.keep.Key]; old != nil {
+		old.Close()
+		delete(k.held, m.keep.Key)
+	}
+	if m.keep.Op == wire.KeepHold && len(m.fds) == 1 {
+		k.held[m.keep.Key] = os.NewFile(uintptr(m.fds[0]), m.keep.Key)
+		return
+	}
+	wire.CloseAll(m.fds)
+}
+
+// readLine passes the one line that an engine says about itself on. An engine that died before says nothing.
+func readLine(r *os.File, out chan<- string) {
+	defer r.Close()
+	if line, err := bufio.NewReader(r).ReadString('\n'); err == nil {
+		out <- strings.TrimSpace(line)
+	}
+}
+
+func (k *keeper) heard(line string) {
+	if line != "ready" {
+		k.report(errors.New(line))
+		return
+	}
+	k.report(nil)
+	notify("READY=1")
+}
+
+// report writes to Ready, once.
+func (k *keeper) report(err error) {
+	if k.Ready == nil {
+		return
+	}
+	if err == nil {
+		fmt.Fprintln(k.Ready, "ready")
+	} else {
+		fmt.Fprintln(k.Ready, err)
+	}
+	k.Ready.Close()
+	k.Ready = nil
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Store is one engine's store. Its methods are safe for concurrent use: the file system serialises them.
+type Store struct {
+	objects *os.Root
+	indexes *os.Root
+	dir     string
+}
+
+// sealWait is how long Seal waits for the last writer to go: descriptors that travel may outlive their sender's close.
+const sealWait = 2 * time.Second
+
+// Open opens or makes the store below dir.
+func Open(dir string) (*Store, error) {
+	s := &Store{dir: dir}
+	for _, p := range []struct {
+		name string
+		root **os.Root
+	}{{"objects", &s.objects}, {"indexes", &s.indexes}} {
+		path := filepath.Join(dir, p.name)
+		if err := os.MkdirAll(path, 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.Chmod(path, 0o700); err != nil {
+			return nil, err
+		}
+		r, err := os.OpenRoot(path)
+		if err != nil {
+			return nil, err
+		}
+		*p.root = r
+	}
+	return s, nil
+}
+
+// Create makes an unnamed file for somebody else to fill.
+func (s *Store) Create() (int, error) {
+	fd, err := unix.Open(filepath.Join(s.dir, "objects"), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return -1, fmt.Errorf("new file in the store: %w", full(err))
+	}
+	return fd, nil
+}
+
+// Seal makes the file behind fd immutable and links it under its digest. It takes fd over. want may be "".
+func (s *Store) Seal(fd int, want string) (wire.Object, error) {
+	f, err := exclusive(fd)
+	if err != nil {
+		return wire.Object{}, err
+	}
+	defer f.Close()
+	o, err := hash(f)
+	if err != nil {
+		return o, err
+	}
+	if want != "" && want != o.Digest {
+		return o, fmt.Errorf("the content has digest %s, not %s as announced: %w", o.Digest, want, errdefs.ErrDataLoss)
+	}
+	return o, link(f, s.objects, o.Digest)
+}
+
+// SealIndex makes an index immutable, after check has approved of the file and of its devices. It takes fd over.
+func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, devices []*os.File) error) (wire.Object, error) {
+	f, err := exclusive(fd)
+	if err != nil {
+		return wire.Object{}, err
+	}
+	defer f.Close()
+	files, err := s.openAll(devices)
+	if err != nil {
+		return wire.Object{}, err
+	}
+	defer closeAll(files)
+	if err := check(f, files); err != nil {
+		return wire.Object{}, err
+	}
+	o, err := hash(f)
+	if err != nil {
+		return o, err
+	}
+	list := strings.Join(devices, "\n")
+	name := strings.TrimPrefix(o.Digest, "sha256:") + ".devices"
+	if err := writeNew(s.indexes, name, list); err != nil {
+		return o, err
+	}
+	return o, link(f, s.indexes, o.Digest)
+}
+
+// exclusive reopens the file behind fd read-only, closes fd and makes sure that nobody can write to the file any more:
+// the kernel grants a read lease only while no writer exists, and nothing leads to a new one: the file has no name and
+// belongs to root with mode 0444.
+func exclusive(fd int) (*os.File, error) {
+	f, err := readOnly(fd)
+	unix.Close(fd)
+	if err != nil {
+		return nil, err
+	}
+	if err := lease(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func readOnly(fd int) (*os.File, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != 0 || st.Nlink != 0 {
+		return nil, fmt.Errorf("seal: this is not a file that the store handed out: %w", errdefs.ErrInvalidArgument)
+	}
+	if err := unix.Fchmod(fd, 0o444); err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	ro, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("seal: reopen: %w", err)
+	}
+	return os.NewFile(uintptr(ro), "object"), nil
+}
+
+// lease waits until the kernel agrees that f has no writer.
+func lease(f *os.File) error {
+	deadline := time.Now().Add(sealWait)
+	for pause := 100 * time.Microsecond; ; pause *= 2 {
+		_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+		if err == nil {
+			_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+			return err
+		}
+		if !errors.Is(err, unix.EAGAIN) {
+			return fmt.Errorf("seal: lease: %w", err)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("seal: somebody still writes to the file: %w", errdefs.ErrFailedPrecondition)
+		}
+		time.Sleep(pause)
+	}
+}

@@ -1,0 +1,219 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Limits of one packet.
+const (
+	// MaxInline is the largest body that travels inside a packet (a SOCK_SEQPACKET packet must fit the send buffer).
+	MaxInline = 96 << 10
+	// MaxBody is the largest body; larger ones than MaxInline travel in a memory file as the first descriptor.
+	MaxBody = 4 << 20
+	// MaxFDs is how many descriptors one packet may carry.
+	MaxFDs = 128
+)
+
+// frame is what a packet holds: either a body, or the size of the body that is in the first descriptor.
+type frame struct {
+	ID    uint64          `json:"id"`
+	Op    Op              `json:"op,omitempty"`
+	Error *Error          `json:"error,omitempty"`
+	Body  json.RawMessage `json:"body,omitempty"`
+	Mem   int64           `json:"mem,omitempty"`
+}
+
+// Conn is a SOCK_SEQPACKET connection that carries frames and descriptors. Send is safe for concurrent use; receive is
+// for one goroutine.
+type Conn struct {
+	c   *net.UnixConn
+	mu  sync.Mutex
+	buf []byte
+	oob []byte
+}
+
+// NewConn takes over c.
+func NewConn(c *net.UnixConn) *Conn {
+	return &Conn{c: c, buf: make([]byte, MaxInline+4096), oob: make([]byte, unix.CmsgSpace(4*MaxFDs))}
+}
+
+// FileConn makes a Conn of an inherited descriptor, which it takes over.
+func FileConn(fd int, name string) (*Conn, error) {
+	f := os.NewFile(uintptr(fd), name)
+	if f == nil {
+		return nil, fmt.Errorf("%s: descriptor %d is not open", name, fd)
+	}
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	uc, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, fmt.Errorf("%s: descriptor %d is no unix socket", name, fd)
+	}
+	return NewConn(uc), nil
+}
+
+// Close ends the connection.
+func (c *Conn) Close() error { return c.c.Close() }
+
+// Raw gives the connection itself, to ask the kernel who the peer is.
+func (c *Conn) Raw() *net.UnixConn { return c.c }
+
+// send writes one frame. The descriptors stay open in this process.
+func (c *Conn) send(f *frame, fds []int) error {
+	if len(f.Body) > MaxInline {
+		mem, err := bodyFile(f.Body)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(mem)
+		f.Mem, f.Body = int64(len(f.Body)), nil
+		fds = append([]int{mem}, fds...)
+	}
+	if len(fds) > MaxFDs {
+		return fmt.Errorf("a packet carries at most %d descriptors, not %d", MaxFDs, len(fds))
+	}
+	b, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", f.Op, err)
+	}
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _, err = c.c.WriteMsgUnix(b, oob, nil)
+	return err
+}
+
+// bodyFile puts a large body into a sealed memory file.
+func bodyFile(body []byte) (int, error) {
+	if len(body) > MaxBody {
+		return -1, fmt.Errorf("a message of %d bytes is over the limit of %d", len(body), MaxBody)
+	}
+	fd, err := unix.MemfdCreate("brig-body", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return -1, fmt.Errorf("memfd: %w", err)
+	}
+	for off := 0; off < len(body); {
+		n, err := unix.Pwrite(fd, body[off:], int64(off))
+		if err != nil {
+			unix.Close(fd)
+			return -1, fmt.Errorf("write memfd: %w", err)
+		}
+		off += n
+	}
+	seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("seal memfd: %w", err)
+	}
+	return fd, nil
+}
+
+// receive reads one frame and its descriptors, which the caller owns. A frame that breaks a rule closes what came with
+// it and is an error; the connection is then of no more use.
+func (c *Conn) receive() (*frame, []int, error) {
+	n, oobn, flags, _, err := c.c.ReadMsgUnix(c.buf, c.oob)
+	if err != nil {
+		return nil, nil, err
+	}
+	fds, err := rights(c.oob[:oobn])
+	if err == nil && n == 0 && len(fds) == 0 {
+		return nil, nil, io.EOF
+	}
+	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		err = errors.New("a packet was larger than the protocol allows")
+	}
+	var f frame
+	if err == nil {
+		err = DecodeStrict(c.buf[:n], &f)
+	}
+	if err == nil && f.Mem != 0 {
+		fds, err = f.fetch(fds)
+	}
+	if err != nil {
+		CloseAll(fds)
+		return nil, nil, err
+	}
+	f.Body = bytes.Clone(f.Body)
+	return &f, fds, nil
+}
+
+// fetch reads the body from the first descriptor, whose size must not be able to change.
+func (f *frame) fetch(fds []int) ([]int, error) {
+	if len(f.Body) != 0 || len(fds) == 0 || f.Mem < 0 || f.Mem > MaxBody {
+		return fds, errors.New("a packet names a body that is not there")
+	}
+	seals, err := unix.FcntlInt(uintptr(fds[0]), unix.F_GET_SEALS, 0)
+	want := unix.F_SEAL_SHRINK | unix.F_SEAL_WRITE
+	if err != nil || seals&want != want {
+		return fds, errors.New("the body of a packet is not sealed")
+	}
+	f.Body = make([]byte, f.Mem)
+	for off := 0; off < len(f.Body); {
+		n, err := unix.Pread(fds[0], f.Body[off:], int64(off))
+		if err != nil || n == 0 {
+			return fds, fmt.Errorf("read the body of a packet: %w", errors.Join(err, io.ErrUnexpectedEOF))
+		}
+		off += n
+	}
+	f.Mem = 0
+	unix.Close(fds[0])
+	return fds[1:], nil
+}
+
+// rights takes the descriptors out of control data. Go receives them close-on-exec.
+func rights(oob []byte) ([]int, error) {
+	if len(oob) == 0 {
+		return nil, nil
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, fmt.Errorf("control data: %w", err)
+	}
+	var fds []int
+	for i := range msgs {
+		got, err := unix.ParseUnixRights(&msgs[i])
+		if err != nil {
+			continue // credentials, not rights
+		}
+		fds = append(fds, got...)
+	}
+	return fds, nil
+}
+
+// DecodeStrict decodes exactly one JSON value and refuses fields that v does not have.
+func DecodeStrict(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return fmt.Errorf("message: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("message: more than one value")
+	}
+	return nil
+}
+
+// CloseAll closes descriptors; -1 is skipped.
+func CloseAll(fds []int) {
+	for _, fd := range fds {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// ExitNote is how a process ended, as the keeper or the warden wrote it down before reaping it.
+type ExitNote struct {
+	PID       int
+	StartTime uint64 // clock ticks since boot
+	Status    int    // as wait(2) gives it
+	At        int64  // nanoseconds since the epoch
+}
+
+// Name is the file name of the note: a pid and a start time name a process for the life of the machine.
+func (n ExitNote) Name() string { return fmt.Sprintf("%d.%d", n.PID, n.StartTime) }
+
+// String is the content of the file.
+func (n ExitNote) String() string { return fmt.Sprintf("%d %d\n", n.Status, n.At) }
+
+// ParseExitNote reads the content of a note.
+func ParseExitNote(s string) (n ExitNote, err error) {
+	_, err = fmt.Sscanf(s, "%d %d\n", &n.Status, &n.At)
+	return n, err
+}
+
+// Exit turns the status of wait(2) into an exit code as a shell shows it.
+func (n ExitNote) Exit() Exit {
+	ws := unix.WaitStatus(n.Status)
+	if ws.Signaled() {
+		return Exit{Code: 128 + int(ws.Signal()), Signal: int(ws.Signal()), At: n.At}
+	}
+	return Exit{Code: ws.ExitStatus(), At: n.At}
+}
+
+// ParseStat reads pid, start time (field 22) and exit status (field 52) from /proc/PID/stat. The name in parentheses
+// may hold anything, so fields are counted from the last parenthesis.
+func ParseStat(s string) (n ExitNote, err error) {
+	end := strings.LastIndexByte(s, ')')
+	if end < 0 {
+		return n, errors.New("stat: no name")
+	}
+	f := strings.Fields(s[end+1:])
+	if len(f) < 50 {
+		return n, errors.New("stat: too few fields")
+	}
+	if _, err := fmt.Sscanf(s, "%d", &n.PID); err != nil {
+		return n, fmt.Errorf("stat: pid: %w", err)
+	}
+	if n.StartTime, err = strconv.ParseUint(f[19], 10, 64); err != nil {
+		return n, fmt.Errorf("stat: start time: %w", err)
+	}
+	n.Status, err = strconv.Atoi(f[49])
+	return n, err
+}

@@ -1,0 +1,238 @@
+package wire
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// JobHost is what brigd does for a job while it runs. Both functions are called from one goroutine.
+type JobHost struct {
+	// File answers job.file with a descriptor, which stays the host's (it is sent as a copy and not closed here), or a
+	// refusal, whose text the worker reports. nil refuses everything.
+	File func(JobFile) (fd int, err error)
+	// Progress may be nil.
+	Progress func(JobProgress)
+}
+
+// maxJobRequests bounds the files that one job may ask for.
+const maxJobRequests = 8192
+
+// RunJob gives job and fds (which stay open) to the worker at the other end of conn and waits for its result. It closes
+// conn in any case. When ctx ends the connection is closed, upon which the worker ends itself. Errors of the worker are
+// *Error values; a worker that ends without a result is errdefs.ErrUnavailable.
+func RunJob(ctx context.Context, conn *Conn, job *Job, fds []int, host JobHost) (*JobResult, error) {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer func() { stop(); conn.Close() }()
+	body, err := json.Marshal(job)
+	if err != nil {
+		return nil, fmt.Errorf("encode job %s: %w", job.Kind, err)
+	}
+	err = conn.send(&frame{Op: opJob, Body: body}, fds)
+	for n := 0; err == nil; {
+		var f *frame
+		var got []int
+		if f, got, err = conn.receive(); err != nil {
+			break
+		}
+		CloseAll(got) // a worker has nothing to hand out
+		switch {
+		case f.Op == opJobDone && f.Error != nil:
+			return nil, fmt.Errorf("%s: %w", job.Kind, f.Error)
+		case f.Op == opJobDone:
+			return decodeResult(job.Kind, f.Body)
+		case f.Op == opJobProgress:
+			err = host.progress(f.Body)
+		case f.Op == opJobFile && n < maxJobRequests:
+			n++
+			err = host.file(conn, f)
+		default:
+			err = fmt.Errorf("a worker sent %q out of turn", f.Op)
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	return nil, fmt.Errorf("%s: the worker ended without a result: %w: %w", job.Kind, errdefs.ErrUnavailable, err)
+}
+
+func (h JobHost) progress(body []byte) error {
+	var p JobProgress
+	if err := DecodeStrict(body, &p); err != nil {
+		return err
+	}
+	if h.Progress != nil {
+		h.Progress(p)
+	}
+	return nil
+}
+
+func (h JobHost) file(conn *Conn, f *frame) error {
+	var req JobFile
+	if err := DecodeStrict(f.Body, &req); err != nil {
+		return err
+	}
+	out := &frame{ID: f.ID, Op: opJobFile}
+	if h.File == nil {
+		out.Error = &Error{Class: "invalid_argument", Text: "this job gets no more files"}
+		return conn.send(out, nil)
+	}
+	fd, err := h.File(req)
+	if err != nil {
+		out.Error = ToError(err)
+		return conn.send(out, nil)
+	}
+	return conn.send(out, []int{fd})
+}
+
+// decodeResult reads a result and holds it against the kind: a conquered worker must not answer another question.
+func decodeResult(kind JobKind, body []byte) (*JobResult, error) {
+	var r JobResult
+	if err := DecodeStrict(body, &r); err != nil {
+		return nil, fmt.Errorf("result of %s: %w", kind, err)
+	}
+	set := map[JobKind]bool{JobLayer: r.Layer != nil, JobMerge: r.Merge != nil, JobCheck: r.Check != nil,
+		JobLoad: r.Load != nil, JobExport: r.Export != nil, JobSave: r.Save != nil, JobDNS: true}
+	for k, is := range set {
+		if is != (k == kind || k == JobDNS) {
+			return nil, fmt.Errorf("result of %s: the worker answered for %s: %w", kind, k, errdefs.ErrInvalidArgument)
+		}
+	}
+	return &r, nil
+}
+
+// Task is a job as its worker sees it.
+type Task struct {
+	Job
+	// Files are the descriptors of the first packet.
+	Files []*os.File
+
+	conn    *Conn
+	replies chan reply
+	mu      sync.Mutex
+	asked   uint64
+	told    time.Time
+}
+
+type reply struct {
+	f   *frame
+	fds []int
+}
+
+// ReadJob receives the job. Afterwards gone is called (from another goroutine) when brigd ends the connection; a worker
+// then has nobody to work for and should end.
+func ReadJob(conn *Conn, gone func()) (*Task, error) {
+	f, fds, err := conn.receive()
+	if err != nil {
+		return nil, fmt.Errorf("receive the job: %w", err)
+	}
+	t := &Task{conn: conn, replies: make(chan reply)}
+	for i, fd := range fds {
+		t.Files = append(t.Files, os.NewFile(uintptr(fd), fmt.Sprintf("job descriptor %d", i)))
+	}
+	if f.Op != opJob {
+		return nil, fmt.Errorf("the first packet is %q, not a job", f.Op)
+	}
+	if t.Job, err = DecodeJob(f.Body); err != nil {
+		return nil, err
+	}
+	go t.read(gone)
+	return t, nil
+}
+
+// DecodeJob decodes a job strictly: the kind must be known and exactly its parameters present.
+func DecodeJob(body []byte) (Job, error) {
+	var j Job
+	if err := DecodeStrict(body, &j); err != nil {
+		return Job{}, fmt.Errorf("job: %w", err)
+	}
+	set := map[JobKind]bool{JobLayer: j.Layer != nil, JobMerge: j.Merge != nil, JobCheck: j.Check != nil,
+		JobLoad: j.Load != nil, JobExport: j.Export != nil, JobSave: j.Save != nil, JobDNS: j.DNS != nil}
+	if _, known := set[j.Kind]; !known {
+		return Job{}, fmt.Errorf("unknown job %q", j.Kind)
+	}
+	for k, is := range set {
+		if is != (k == j.Kind) {
+			return Job{}, fmt.Errorf("job %s: parameters of %s are missing or out of place", j.Kind, k)
+		}
+	}
+	j.Limits = j.Limits.WithDefaults()
+	return j, nil
+}
+
+func (t *Task) read(gone func()) {
+	defer close(t.replies)
+	for {
+		f, fds, err := t.conn.receive()
+		if err != nil {
+			gone()
+			return
+		}
+		t.replies <- reply{f, fds}
+	}
+}
+
+// File asks brigd for one more descriptor. Calls are served one at a time.
+func (t *Task) File(name string, size int64) (*os.File, error) {
+	body, err := json.Marshal(JobFile{Name: name, Size: size})
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked++
+	if err := t.conn.send(&frame{ID: t.asked, Op: opJobFile, Body: body}, nil); err != nil {
+		return nil, fmt.Errorf("ask for %s: %w", name, err)
+	}
+	r, ok := <-t.replies
+	if !ok {
+		return nil, fmt.Errorf("ask for %s: %w", name, io.ErrUnexpectedEOF)
+	}
+	if r.f.Error != nil || r.f.ID != t.asked || r.f.Op != opJobFile || len(r.fds) != 1 {
+		CloseAll(r.fds)
+		if r.f.Error != nil {
+			return nil, fmt.Errorf("ask for %s: %w", name, r.f.Error)
+		}
+		return nil, errors.New("the reply to a request for a file is malformed")
+	}
+	return os.NewFile(uintptr(r.fds[0]), name), nil
+}
+
+// progressEvery is how often progress is sent at most.
+const progressEvery = 100 * time.Millisecond
+
+// Progress reports how far the job is; calls that come too soon after another are dropped, so it may be called often,
+// by one goroutine. A report that cannot be sent is not an error of the job.
+func (t *Task) Progress(done, total int64) {
+	now := time.Now()
+	if now.Sub(t.told) < progressEvery {
+		return
+	}
+	t.told = now
+	if body, err := json.Marshal(JobProgress{Done: done, Total: total}); err == nil {
+		_ = t.conn.send(&frame{Op: opJobProgress, Body: body}, nil)
+	}
+}
+
+// Done ends the job with a result, or with an error if err is not nil.
+func (t *Task) Done(r *JobResult, err error) error {
+	out := &frame{Op: opJobDone}
+	if err == nil {
+		out.Body, err = json.Marshal(r)
+	}
+	if err == nil && len(out.Body) > MaxBody {
+		err = fmt.Errorf("the result of %d bytes is over the limit of %d: %w", len(out.Body), MaxBody,
+			errdefs.ErrResourceExhausted)
+	}
+	if err != nil {
+		out.Error, out.Body = ToError(err), nil
+	}
+	return t.conn.send(out, nil)
+}

@@ -1,0 +1,171 @@
+package wire
+
+// Spec is the effective specification of one container: what the policy made of a request and an image. It follows the
+// OCI runtime spec in names and meaning, and is closed: what it cannot say cannot be asked of the warden. Every zero
+// value is the safe one.
+type Spec struct {
+	Hostname   string `json:"hostname,omitempty"`
+	Domainname string `json:"domainname,omitempty"`
+
+	// Image is the digest (sha256:hex) of the sealed index that is the lower layer of the root.
+	Image string `json:"image"`
+	// WritableRoot gives the root an upper directory that the program may write to. The zero value is --read-only.
+	WritableRoot bool `json:"writableRoot,omitempty"`
+	// Volatile mounts the overlay without syncing: for containers whose upper directory dies with them (--rm).
+	Volatile bool `json:"volatile,omitempty"`
+
+	Process Process `json:"process"`
+	Mounts  []Mount `json:"mounts,omitempty"`
+	// MaskedPaths and ReadonlyPaths are absolute paths inside the container below /proc and /sys. Missing ones are skipped.
+	MaskedPaths   []string  `json:"maskedPaths,omitempty"`
+	ReadonlyPaths []string  `json:"readonlyPaths,omitempty"`
+	Resources     Resources `json:"resources"`
+	// Sysctl: names in dotted form; only namespaced ones pass the floor.
+	Sysctl map[string]string `json:"sysctl,omitempty"`
+	// ShmSize is the size of /dev/shm in bytes; 0 is the default of 64 MiB.
+	ShmSize int64   `json:"shmSize,omitempty"`
+	Network Network `json:"network"`
+	// Init runs the embedded init program as process 1.
+	Init bool `json:"init,omitempty"`
+	// Files are small files that the engine writes into the container before start: hosts, resolv.conf, hostname.
+	// They live on a tmpfs of 64 KiB so that no container can grow them on the host (attacks.md A2).
+	Files []File `json:"files,omitempty"`
+}
+
+// File is one file that the engine provides, at an absolute path inside the container. At most 16 KiB of content.
+type File struct {
+	Path    string `json:"path"`
+	Content string `json:"content"`
+}
+
+// Process is the program of a container, or one that is executed in a running container.
+type Process struct {
+	// Args[0] without a slash is searched in PATH of Env, inside the container.
+	Args []string `json:"args"`
+	// Env holds NAME=value strings in their final order.
+	Env []string `json:"env,omitempty"`
+	// Cwd is absolute inside the container; it is made if it is missing (start only).
+	Cwd  string `json:"cwd"`
+	User User   `json:"user"`
+	// Capabilities, as bit masks by capability number. Ceiling: what the floor allows.
+	Capabilities Capabilities `json:"capabilities"`
+	// AllowNewPrivileges is the negation of no_new_privs, so that zero is safe.
+	AllowNewPrivileges bool     `json:"allowNewPrivileges,omitempty"`
+	Rlimits            []Rlimit `json:"rlimits,omitempty"`
+	OOMScoreAdj        int      `json:"oomScoreAdj,omitempty"`
+	// Filter is the digest of a filter that was handed over with OpFilterPut. "" is the built-in default; "unconfined"
+	// leaves the floor filter alone in place (it is always stacked).
+	Filter string `json:"filter,omitempty"`
+	// NoLandlock leaves Landlock out (SYS_PTRACE was added: traps: exec'd debuggers could not look at process 1).
+	NoLandlock bool `json:"noLandlock,omitempty"`
+	// Terminal gives the process a pty of the container's own devpts.
+	Terminal bool   `json:"terminal,omitempty"`
+	Rows     uint16 `json:"rows,omitempty"`
+	Cols     uint16 `json:"cols,omitempty"`
+	// Stdin keeps standard input open; otherwise it is /dev/null.
+	Stdin bool `json:"stdin,omitempty"`
+}
+
+// User holds ids inside the container; the umask of the process is 022 unless Umask is set.
+type User struct {
+	UID    uint32   `json:"uid"`
+	GID    uint32   `json:"gid"`
+	Groups []uint32 `json:"groups,omitempty"`
+	Umask  *uint32  `json:"umask,omitempty"`
+}
+
+// Capabilities are the five sets, each a bit mask by capability number (capabilities(7)).
+type Capabilities struct {
+	Bounding    uint64 `json:"bounding,omitempty"`
+	Effective   uint64 `json:"effective,omitempty"`
+	Permitted   uint64 `json:"permitted,omitempty"`
+	Inheritable uint64 `json:"inheritable,omitempty"`
+	Ambient     uint64 `json:"ambient,omitempty"`
+}
+
+// Rlimit is one resource limit; Type is a name without prefix in lower case ("nofile"). Unlimited is ^uint64(0).
+type Rlimit struct {
+	Type string `json:"type"`
+	Soft uint64 `json:"soft"`
+	Hard uint64 `json:"hard"`
+	// Default marks a limit that nobody asked for: it is lowered to what the host allows instead of refused.
+	Default bool `json:"default,omitempty"`
+}
+
+// MountKind says where the contents of a mount come from.
+type MountKind string
+
+// The kinds of mounts a Spec can ask for. proc, sys, dev, pts, shm and mqueue are always there and not listed.
+const (
+	MountTmpfs  MountKind = "tmpfs"
+	MountVolume MountKind = "volume" // Source is the volume's name
+	MountBind   MountKind = "bind"   // Source is a host path, opened with the caller's credentials
+)
+
+// Mount is one mount below the root, in order. nosuid and nodev are always set.
+type Mount struct {
+	Kind   MountKind `json:"kind"`
+	Source string    `json:"source,omitempty"`
+	// Target is absolute inside the container, resolved inside its root and made if it is missing.
+	Target string `json:"target"`
+	// Writable is the negation of "ro".
+	Writable bool `json:"writable,omitempty"`
+	Exec     bool `json:"exec,omitempty"`
+	// Size in bytes and Mode (octal permission bits) are for tmpfs. Size 0 is the default of 64 MiB.
+	Size int64  `json:"size,omitempty"`
+	Mode uint32 `json:"mode,omitempty"`
+	// Fill copies what the image has at Target into a new, empty volume.
+	Fill bool `json:"fill,omitempty"`
+	// Recursive includes the mounts below a bind source.
+	Recursive bool `json:"recursive,omitempty"`
+}
+
+// Resources bound a container. A zero value of a bound means the engine's default, never "no bound": the defaults are
+// filled by brigd's policy and held against the floor by the warden.
+type Resources struct {
+	Memory            int64  `json:"memory,omitempty"`     // bytes
+	MemorySwap        int64  `json:"memorySwap,omitempty"` // bytes, memory + swap; 0: equal to Memory
+	MemoryReservation int64  `json:"memoryReservation,omitempty"`
+	CPUShares         uint64 `json:"cpuShares,omitempty"` // 2..262144, default 1024
+	CPUQuota          int64  `json:"cpuQuota,omitempty"`  // µs per period
+	CPUPeriod         uint64 `json:"cpuPeriod,omitempty"` // µs
+	CpusetCpus        string `json:"cpusetCpus,omitempty"`
+	CpusetMems        string `json:"cpusetMems,omitempty"`
+	Pids              int64  `json:"pids,omitempty"`
+	BlkioWeight       uint16 `json:"blkioWeight,omitempty"` // 10..1000
+	// Devices are rules beside the always allowed ones (null, zero, full, random, urandom, tty, ptmx, pts).
+	Devices []DeviceRule `json:"devices,omitempty"`
+}
+
+// DeviceRule allows access ("rwm" letters) to one device. Type is 'c' or 'b'.
+type DeviceRule struct {
+	Type   string `json:"type"`
+	Major  int64  `json:"major"`
+	Minor  int64  `json:"minor"`
+	Access string `json:"access"`
+}
+
+// NetworkMode says which network namespace a container gets.
+type NetworkMode string
+
+// The network modes. The zero value is a namespace with nothing but loopback.
+const (
+	NetworkNone     NetworkMode = ""
+	NetworkEndpoint NetworkMode = "endpoint"
+)
+
+// Network of a container.
+type Network struct {
+	Mode NetworkMode `json:"mode,omitempty"`
+	// Name of the network whose endpoint this is; "bridge" is the only one so far.
+	Name  string `json:"name,omitempty"`
+	Ports []Port `json:"ports,omitempty"`
+}
+
+// Port publishes ContainerPort on the host. HostIP "" is every address of both families. HostPort 0 takes a free port.
+type Port struct {
+	Proto         string `json:"proto"` // tcp, udp
+	HostIP        string `json:"hostIP,omitempty"`
+	HostPort      uint16 `json:"hostPort,omitempty"`
+	ContainerPort uint16 `json:"containerPort"`
+}

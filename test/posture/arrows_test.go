@@ -1,0 +1,134 @@
+package posture
+
+import (
+	"flag"
+	"os"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// arrow is one rule: packages below From never import what starts with one of Never, directly or through a library.
+type arrow struct {
+	from   string
+	never  []string
+	except []string
+	reason string
+}
+
+// foreignFormats are readers of what strangers write, and ways to run programs.
+var foreignFormats = []string{"net/http", "archive/", "compress/", "encoding/xml", "encoding/asn1", "crypto/x509", "debug/",
+	"os/exec", "text/template", "html/template", "github.com/klauspost/compress", "github.com/erofs/", "github.com/miekg/dns"}
+
+var arrows = []arrow{
+	{"internal/warden", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/cli"}, foreignFormats...), nil,
+		"who holds privilege parses no foreign format and runs no helper program"},
+	{"internal/keeper", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/warden"}, foreignFormats...), nil,
+		"the keeper does nothing that can fail"},
+	{"internal/daemon", []string{"os/exec", "archive/", "compress/bzip2", "github.com/klauspost/compress", "github.com/erofs/", Module + "internal/warden", Module + "internal/worker"}, nil,
+		"who decides runs nothing and reads no archive"},
+	{"internal/worker", []string{Module}, []string{Module + "internal/kernel", Module + "internal/wire", Module + "internal/worker"},
+		"what reads strangers' bytes knows nothing of the engine"},
+	{"internal/kernel", []string{Module}, []string{Module + "internal/kernel"}, "kernel packages are leaves"},
+	{"internal/wire", []string{Module, "net/http"}, []string{Module + "internal/wire"}, "messages know nobody"},
+	{"internal/cli", []string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/warden", Module + "internal/keeper"}, nil,
+		"the command line talks to the engine through its API only"},
+}
+
+func TestArrows(t *testing.T) {
+	list, err := List(Module + "...")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range arrows {
+		checked := 0
+		for _, p := range list {
+			rest, ok := strings.CutPrefix(p.ImportPath, Module+a.from)
+			if !ok || rest != "" && rest[0] != '/' {
+				continue
+			}
+			checked++
+			for _, d := range p.Deps {
+				if hasPrefix(d, a.never) && !hasPrefix(d, a.except) {
+					t.Errorf("%s imports %s: %s", p.ImportPath, d, a.reason)
+				}
+			}
+		}
+		if checked == 0 {
+			t.Errorf("no package below %s: the rule checks nothing", a.from)
+		}
+	}
+}
+
+func hasPrefix(s string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool {
+		return s == strings.TrimSuffix(p, "/") || strings.HasPrefix(s, strings.TrimSuffix(p, "/")+"/")
+	})
+}
+
+// What runs as root imports exactly what the reviewed list holds.
+func TestRootImportsAreTheReviewedList(t *testing.T) {
+	list, err := List(RootPrograms...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range list {
+		if hasPrefix(p.ImportPath, foreignFormats) {
+			t.Errorf("a root process imports %s", p.ImportPath)
+		}
+		if !p.Standard || !strings.Contains(p.ImportPath, "internal/") && !strings.HasPrefix(p.ImportPath, "vendor/") {
+			got = append(got, strings.TrimPrefix(p.ImportPath, Module))
+		}
+	}
+	sort.Strings(got)
+	golden(t, "testdata/root-imports.txt", strings.Join(got, "\n")+"\n")
+}
+
+// The limits of design section 8, on lines that are neither blank nor only a comment.
+func TestRootProcessesStaySmall(t *testing.T) {
+	list, err := List(RootPrograms...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours, libraries int
+	for _, p := range list {
+		if p.Standard || p.Module == nil || p.Module.Path == "golang.org/x/sys" {
+			continue
+		}
+		c, err := p.Lines()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Ours() {
+			ours += c.Code
+		} else {
+			libraries += c.Code
+		}
+		if p.ImportPath == Module+"internal/keeper" && c.Code > 300 {
+			t.Errorf("the keeper has %d lines of code, over 300", c.Code)
+		}
+	}
+	if ours > 8000 || libraries > 60000 {
+		t.Errorf("as root run %d lines of ours (limit 8000) and %d of libraries (limit 60000)", ours, libraries)
+	}
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; look at the change, then go test ./test/posture -update\ngot:\n%s", path, got)
+	}
+}
