@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -92,7 +93,7 @@ func (k *keeper) prepare() error {
 	if err := os.WriteFile(filepath.Join(k.Run, "keeper.pid"), []byte(pid), 0o644); err != nil {
 		return err
 	}
-	k.binary, err = sealedCopy(filepath.Join(k.Libexec, "brig-warden"))
+	k.binary, err = memfile.Program(filepath.Join(k.Libexec, "brig-warden"))
 	return err
 }
 
@@ -106,29 +107,6 @@ func lock(dir string) error {
 		return fmt.Errorf("an engine already runs in %s. Next: brig engine status --run %s", dir, dir)
 	}
 	return nil
-}
-
-// sealedCopy copies a program into a sealed memory file: what a container might reach of it through /proc while it
-// enters the container cannot be written (CVE-2019-5736).
-func sealedCopy(path string) (*os.File, error) {
-	src, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer src.Close()
-	fd, err := unix.MemfdCreate("brig-warden", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, fmt.Errorf("memfd: %w", err)
-	}
-	dst := os.NewFile(uintptr(fd), "brig-warden")
-	if _, err := dst.ReadFrom(src); err != nil {
-		return nil, fmt.Errorf("copy %s: %w", path, err)
-	}
-	seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		return nil, fmt.Errorf("seal the copy of %s: %w", path, err)
-	}
-	return dst, nil
 }
 
 // loop is the state machine of doc.go.

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/memfile"
 )
 
 // Limits of one packet.
@@ -104,24 +106,12 @@ func bodyFile(body []byte) (int, error) {
 	if len(body) > MaxBody {
 		return -1, fmt.Errorf("a message of %d bytes is over the limit of %d", len(body), MaxBody)
 	}
-	fd, err := unix.MemfdCreate("brig-body", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	f, err := memfile.Seal("brig-body", bytes.NewReader(body))
 	if err != nil {
-		return -1, fmt.Errorf("memfd: %w", err)
+		return -1, err
 	}
-	for off := 0; off < len(body); {
-		n, err := unix.Pwrite(fd, body[off:], int64(off))
-		if err != nil {
-			unix.Close(fd)
-			return -1, fmt.Errorf("write memfd: %w", err)
-		}
-		off += n
-	}
-	seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("seal memfd: %w", err)
-	}
-	return fd, nil
+	defer f.Close()
+	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 }
 
 // receive reads one frame and its descriptors, which the caller owns. A frame that breaks a rule closes what came with

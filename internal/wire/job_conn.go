@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -119,6 +120,7 @@ type Task struct {
 	mu      sync.Mutex
 	asked   uint64
 	told    time.Time
+	ended   atomic.Bool // the result is under way; the connection may go
 }
 
 type reply struct {
@@ -172,7 +174,9 @@ func (t *Task) read(gone func()) {
 	for {
 		f, fds, err := t.conn.receive()
 		if err != nil {
-			gone()
+			if !t.ended.Load() {
+				gone()
+			}
 			return
 		}
 		t.replies <- reply{f, fds}
@@ -234,5 +238,6 @@ func (t *Task) Done(r *JobResult, err error) error {
 	if err != nil {
 		out.Error, out.Body = ToError(err), nil
 	}
+	t.ended.Store(true)
 	return t.conn.send(out, nil)
 }

@@ -33,7 +33,7 @@ var arrows = []arrow{
 	{"internal/worker", []string{Module}, []string{Module + "internal/kernel", Module + "internal/wire", Module + "internal/worker"},
 		"what reads strangers' bytes knows nothing of the engine"},
 	{"internal/kernel", []string{Module}, []string{Module + "internal/kernel"}, "kernel packages are leaves"},
-	{"internal/wire", []string{Module, "net/http"}, []string{Module + "internal/wire"}, "messages know nobody"},
+	{"internal/wire", []string{Module, "net/http"}, []string{Module + "internal/wire", Module + "internal/kernel"}, "messages know nobody"},
 	{"internal/cli", []string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/warden", Module + "internal/keeper"}, nil,
 		"the command line talks to the engine through its API only"},
 }

@@ -6,7 +6,8 @@ import (
 	"math"
 )
 
-// Reg is a register: R0 holds results, R1 to R5 arguments (lost in a call), R6 to R9 are kept, R10 is the frame pointer.
+// Reg is a register: R0 holds results, R1 to R5 arguments (lost in a call), R6 to R9 are kept, R10 is the frame
+// pointer.
 type Reg uint8
 
 // The registers.
@@ -198,7 +199,8 @@ func has(m map[string]int, key string) bool {
 	return ok
 }
 
-// append encodes one slot: op, registers (4 bits each, dst in the low half on little-endian machines), offset, immediate.
+// append encodes one slot: op, registers (4 bits each, dst in the low half on little-endian machines), offset,
+// immediate.
 func (in Insn) append(code []byte) []byte {
 	regs := uint8(in.src)<<4 | uint8(in.dst)
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {

@@ -49,7 +49,8 @@ func (m *Map) Get(key []byte) ([]byte, error) {
 	return value, m.element(unix.BPF_MAP_LOOKUP_ELEM, "get", key, value)
 }
 
-// element does one operation. The kernel reads (or writes) as many bytes as the map was made for, so lengths are checked.
+// element does one operation. The kernel reads (or writes) as many bytes as the map was made for, so lengths are
+// checked.
 func (m *Map) element(cmd uintptr, what string, key, value []byte) error {
 	if len(key) != m.key || value != nil && len(value) != m.value || value == nil && cmd != unix.BPF_MAP_DELETE_ELEM {
 		return fmt.Errorf("map element %s: key of %d and value of %d bytes, not %d and %d: %w",

@@ -45,8 +45,8 @@ type loadAttr struct {
 	attachType     uint32
 }
 
-// LoadProgram gives prog to the kernel's verifier and returns a descriptor of it, close-on-exec. name is for bpftool, at most 15
-// letters of [a-z0-9_]. A refusal carries the verifier's last lines.
+// LoadProgram gives prog to the kernel's verifier and returns a descriptor of it, close-on-exec. name is for bpftool,
+// at most 15 letters of [a-z0-9_]. A refusal carries the verifier's last lines.
 func LoadProgram(kind uint32, name string, prog []Insn) (int, error) {
 	code, err := Assemble(prog)
 	if err != nil {
@@ -97,8 +97,8 @@ func wrap(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// AttachDevice makes prog decide about every device that a process of the control group (a directory of version 2) opens
-// or makes, from now on. Programs of the groups above keep their say. The program goes away with the group.
+// AttachDevice makes prog decide about every device that a process of the control group (a directory of version 2)
+// opens or makes, from now on. Programs of the groups above keep their say. The program goes away with the group.
 func AttachDevice(cgroup, prog int) error {
 	a := struct{ target, prog, kind, flags uint32 }{
 		uint32(cgroup), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI,

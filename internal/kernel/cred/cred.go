@@ -15,7 +15,7 @@ import (
 // Drop removes all capabilities but those of the bit mask keep from every set of every thread of this process, and from
 // its bounding set.
 func Drop(keep uint64) error {
-	last, err := lastCapability()
+	last, err := LastCapability()
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,8 @@ func allThreads(nr, a, b, c uintptr) error {
 	return nil
 }
 
-func lastCapability() (last int, err error) {
+// LastCapability is the highest capability number that this kernel knows.
+func LastCapability() (last int, err error) {
 	b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
 	if err != nil {
 		return 0, err

@@ -46,10 +46,16 @@ func (g *Group) allowDevices(rules []wire.DeviceRule) error {
 		if err := g.write(h, "devices.deny", "a"); err != nil {
 			return err
 		}
+		fd, err := unix.Openat(h.fd, g.id+"/devices.allow", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			return fmt.Errorf("open devices.allow: %w", class(err))
+		}
+		defer unix.Close(fd)
 		for _, list := range [][]wire.DeviceRule{always, rules} {
 			for _, r := range list {
-				if err := g.write(h, "devices.allow", r.Type+" "+star(r.Major)+":"+star(r.Minor)+" "+r.Access); err != nil {
-					return err
+				line := r.Type + " " + star(r.Major) + ":" + star(r.Minor) + " " + r.Access
+				if _, err := unix.Write(fd, []byte(line)); err != nil {
+					return fmt.Errorf("write %q to devices.allow: %w", line, err)
 				}
 			}
 		}
@@ -82,8 +88,8 @@ func star(n int64) string {
 	return fmt.Sprint(n)
 }
 
-// deviceProgram allows the devices of every container and those of rules, each for its access, and refuses all else. Its argument
-// is struct bpf_cgroup_dev_ctx: access << 16 | type, major, minor.
+// deviceProgram allows the devices of every container and those of rules, each for its access, and refuses all else.
+// Its argument is struct bpf_cgroup_dev_ctx: access << 16 | type, major, minor.
 func deviceProgram(rules []wire.DeviceRule) []bpf.Insn {
 	const kind, access, major, minor = bpf.R2, bpf.R3, bpf.R4, bpf.R5
 	prog := []bpf.Insn{

@@ -114,7 +114,8 @@ func TestVersion2FilesAreGoldenAndEqualTheOraclesFiles(t *testing.T) {
 	}
 	oracle.TestMode = true
 	defer func() { oracle.TestMode = false }()
-	if err := os.WriteFile(filepath.Join(theirs, "cgroup.controllers"), []byte("cpuset cpu io memory pids"), 0o600); err != nil {
+	list := filepath.Join(theirs, "cgroup.controllers")
+	if err := os.WriteFile(list, []byte("cpuset cpu io memory pids"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m, err := oraclev2.NewManager(&oracle.Cgroup{Path: "/brig/c2", Resources: oracleResources()}, theirs)
@@ -127,7 +128,7 @@ func TestVersion2FilesAreGoldenAndEqualTheOraclesFiles(t *testing.T) {
 	if err := m.Set(r); err != nil {
 		t.Fatal(err)
 	}
-	os.Remove(filepath.Join(theirs, "cgroup.controllers"))
+	os.Remove(list)
 	if want := content(t, theirs); got != want {
 		t.Errorf("ours:\n%stheirs:\n%s", got, want)
 	}
@@ -154,7 +155,8 @@ func TestVersion1ValuesEqualTheOraclesLive(t *testing.T) {
 	if _, err := p.Create("ours", res); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Create("theirs", wire.Resources{Memory: 1 << 40, Pids: 9, CpusetCpus: "0", CpusetMems: "0"}); err != nil {
+	other := wire.Resources{Memory: 1 << 40, Pids: 9, CpusetCpus: "0", CpusetMems: "0"}
+	if _, err := p.Create("theirs", other); err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range p.host.hierarchies {
@@ -235,7 +237,9 @@ func TestKernelWithoutControllersIsReportedAndExplicitBoundsAreRefused(t *testin
 	if err := g.apply(p.settings(usual)); err != nil {
 		t.Errorf("defaults: %v", err)
 	}
-	for _, res := range []wire.Resources{{MemoryReservation: 1 << 20}, {MemorySwap: 1 << 30, Memory: 1 << 20}, {CpusetCpus: "0"}} {
+	for _, res := range []wire.Resources{
+		{MemoryReservation: 1 << 20}, {MemorySwap: 1 << 30, Memory: 1 << 20}, {CpusetCpus: "0"},
+	} {
 		err := g.apply(p.settings(res))
 		if !errors.Is(err, errdefs.ErrNotImplemented) {
 			t.Errorf("%+v: %v", res, err)
@@ -262,7 +266,9 @@ func TestUnboundedAndImpossibleRequestsAreRefused(t *testing.T) {
 		"weight":          with(func(r *wire.Resources) { r.BlkioWeight = 5 }),
 		"device type":     with(func(r *wire.Resources) { r.Devices = []wire.DeviceRule{{Type: "a", Access: "rwm"}} }),
 		"device access":   with(func(r *wire.Resources) { r.Devices = []wire.DeviceRule{{Type: "c", Access: "rwx"}} }),
-		"device major":    with(func(r *wire.Resources) { r.Devices = []wire.DeviceRule{{Type: "c", Major: 4096, Access: "r"}} }),
+		"device major": with(func(r *wire.Resources) {
+			r.Devices = []wire.DeviceRule{{Type: "c", Major: 4096, Access: "r"}}
+		}),
 		"devices": with(func(r *wire.Resources) {
 			r.Devices = slices.Repeat([]wire.DeviceRule{{Type: "c", Major: 1, Access: "r"}}, maxDevices+1)
 		}),
@@ -298,7 +304,9 @@ func TestMountsAreUnderstood(t *testing.T) {
 	for _, hi := range h.hierarchies {
 		got = append(got, strings.Join(hi.controllers, ",")+" "+hi.base)
 	}
-	want := []string{"cpu,cpuacct /sys/fs/cgroup/cpu,cpuacct", "memory /sys/fs/cgroup/net x/x", "pids /sys/fs/cgroup/pids/y"}
+	want := []string{
+		"cpu,cpuacct /sys/fs/cgroup/cpu,cpuacct", "memory /sys/fs/cgroup/net x/x", "pids /sys/fs/cgroup/pids/y",
+	}
 	if !slices.Equal(got, want) || h.Version() != "1" {
 		t.Errorf("got %q, version %s", got, h.Version())
 	}

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Freeze stops every process of the group and waits until the kernel says so. When ctx ends first the group is thawed again.
+// Freeze stops every process of the group and waits until the kernel says so. When ctx ends first the group is thawed
+// again.
 func (g *Group) Freeze(ctx context.Context) error {
 	err := g.setFrozen(true)
 	if err == nil {
@@ -47,7 +48,8 @@ func (g *Group) setFrozen(on bool) error {
 	return g.write(h, "freezer.state", state)
 }
 
-// frozen is nil when all are stopped, EBUSY while some are not. Version 1 may have to be told again while processes fork.
+// frozen is nil when all are stopped, EBUSY while some are not. Version 1 may have to be told again while processes
+// fork.
 func (g *Group) frozen() error {
 	if h := g.p.host.unified; h != nil {
 		s, err := readAt(h.fd, g.id+"/cgroup.events")
@@ -66,8 +68,9 @@ func (g *Group) frozen() error {
 	return unix.EBUSY
 }
 
-// Kill sends SIGKILL to every process of the group and of those below, frozen or not. In version 2 the kernel does it at once; in
-// version 1 alone the group is frozen, so that nothing forks, until ctx ends. It does not wait for their end in version 2.
+// Kill sends SIGKILL to every process of the group and of those below, frozen or not. In version 2 the kernel does it
+// at once; in version 1 alone the group is frozen, so that nothing forks, until ctx ends. It does not wait for their
+// end in version 2.
 func (g *Group) Kill(ctx context.Context) error {
 	if h := g.p.host.unified; h != nil {
 		if err := g.write(h, "cgroup.kill", "1"); err != nil {
@@ -94,8 +97,9 @@ func (g *Group) Kill(ctx context.Context) error {
 	return nil
 }
 
-// killEach signals every process once and returns how many there were. The group is read again between opening a pidfd and using it: a
-// number that is still listed then belongs to the group, and a process that ended meanwhile is not hit through its successor.
+// killEach signals every process once and returns how many there were. The group is read again between opening a pidfd
+// and using it: a number that is still listed then belongs to the group, and a process that ended meanwhile is not hit
+// through its successor.
 func (g *Group) killEach() (int, error) {
 	pids, err := g.Procs()
 	if err != nil || len(pids) == 0 {

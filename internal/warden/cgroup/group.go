@@ -143,10 +143,7 @@ func (g *Group) Attach() (*Attach, error) {
 
 // Procs lists the processes of the group and of the groups below it, in the caller's pid namespace.
 func (g *Group) Procs() ([]int, error) {
-	h := g.p.host.unified
-	if h == nil {
-		h = g.p.host.hierarchies[0]
-	}
+	h := g.p.host.primary()
 	var pids []int
 	err := walk(h.fd, g.id, maxDepth, func(dir int, name string) error {
 		s, err := readAt(dir, name+"/cgroup.procs")
@@ -166,7 +163,8 @@ func (g *Group) Procs() ([]int, error) {
 	return pids, nil
 }
 
-// walk calls fn for the groups below name and then for name itself. Groups that vanish meanwhile are no error, save the first.
+// walk calls fn for the groups below name and then for name itself. Groups that vanish meanwhile are no error, save
+// the first.
 func walk(dir int, name string, depth int, fn func(dir int, name string) error) error {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -192,9 +190,10 @@ func walk(dir int, name string, depth int, fn func(dir int, name string) error) 
 	return fn(dir, name)
 }
 
-// Remove removes the group and all below it, in every hierarchy. The kernel may take a while to let go of the last process: it is
-// tried again until ctx ends. Call it off the path of a start or stop: it first has page cache reclaimed, so that what is left of
-// it does not keep the dead group in memory (traps 37). A group that is not there is no error.
+// Remove removes the group and all below it, in every hierarchy. The kernel may take a while to let go of the last
+// process: it is tried again until ctx ends. Call it off the path of a start or stop: it first has page cache
+// reclaimed, so that what is left of it does not keep the dead group in memory (traps 37). A group that is not there
+// is no error.
 func (g *Group) Remove(ctx context.Context) error {
 	g.reclaim()
 	var errs []error
@@ -229,8 +228,13 @@ func (g *Group) reclaim() {
 	}
 }
 
+// maxWait bounds every wait for the kernel, whatever the caller's context says.
+const maxWait = 30 * time.Second
+
 // retry repeats try while it fails with EBUSY or EAGAIN, from 0.2 to 50 ms apart, until ctx ends.
 func retry(ctx context.Context, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
 	for pause := 200 * time.Microsecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		err := try()
 		if !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EAGAIN) {

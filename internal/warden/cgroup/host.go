@@ -69,7 +69,8 @@ func discover(mountinfo, self string) (*Host, error) {
 	}
 	if host.unified != nil { // it counts CPU time and freezes; every hierarchy costs each birth 15 µs and an attachment
 		host.hierarchies = slices.DeleteFunc(host.hierarchies, func(h *hierarchy) bool {
-			return !h.v2 && !slices.ContainsFunc(h.controllers, func(c string) bool { return c != "cpuacct" && c != "freezer" })
+			needed := func(c string) bool { return c != "cpuacct" && c != "freezer" }
+			return !h.v2 && !slices.ContainsFunc(h.controllers, needed)
 		})
 	}
 	for _, w := range wanted {
@@ -80,7 +81,8 @@ func discover(mountinfo, self string) (*Host, error) {
 	return host, nil
 }
 
-// ownPaths maps each controller ("" for version 2) to this process's group, from /proc/self/cgroup: id:controllers:path.
+// ownPaths maps each controller ("" for version 2) to this process's group, from /proc/self/cgroup:
+// id:controllers:path.
 func ownPaths(self string) map[string]string {
 	own := map[string]string{}
 	for line := range strings.Lines(self) {
@@ -154,12 +156,13 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// engineLeaf is the group that the engine's own processes are in, where version 2 forbids them to be in an inner one. It is
-// the unit's DelegateSubgroup, and lies outside the containers' bounds.
+// engineLeaf is the group that the engine's own processes are in, where version 2 forbids them to be in an inner one.
+// It is the unit's DelegateSubgroup, and lies outside the containers' bounds.
 const engineLeaf = "engine"
 
-// choose picks the group to work in, from our own one. A login session's scope belongs to the session manager and other programs
-// are in it: the root is used instead, as it is by other engines. Any other group was given to us, with its bounds.
+// choose picks the group to work in, from our own one. A login session's scope belongs to the session manager and
+// other programs are in it: the root is used instead, as it is by other engines. Any other group was given to us, with
+// its bounds.
 func (h *hierarchy) choose(own string) string {
 	if filepath.Base(own) == engineLeaf {
 		own = filepath.Dir(own)
@@ -193,6 +196,19 @@ func (h *Host) find(controller string) *hierarchy {
 		}
 	}
 	return nil
+}
+
+// primary is a hierarchy that every container has a group in, and every process of it is in that group.
+func (h *Host) primary() *hierarchy {
+	if h.unified != nil {
+		return h.unified
+	}
+	for _, hi := range h.hierarchies {
+		if !hi.lazy() {
+			return hi
+		}
+	}
+	return h.hierarchies[0] // cpuset alone: nothing else could be asked
 }
 
 // Version is "1", "2" or "hybrid": both are mounted, and some controller is used in version 1.

@@ -34,7 +34,8 @@ func validate(res wire.Resources, all bool) error {
 	case res.Pids < 0 || all && res.Pids == 0:
 		return bad("limit of %d processes: it must be positive", res.Pids)
 	case res.MemorySwap < -1 || res.MemorySwap > 0 && res.MemorySwap < res.Memory:
-		return bad("memory and swap of %d bytes: it includes memory (%d), and -1 is no bound on swap", res.MemorySwap, res.Memory)
+		return bad("memory and swap of %d bytes: it includes memory (%d), and -1 is no bound on swap",
+			res.MemorySwap, res.Memory)
 	case res.MemoryReservation < 0:
 		return bad("memory reservation of %d bytes: it must be positive", res.MemoryReservation)
 	case res.CPUShares == 1 || res.CPUShares > 262144:
@@ -44,7 +45,8 @@ func validate(res wire.Resources, all bool) error {
 	case res.CPUPeriod != 0 && (res.CPUPeriod < 1000 || res.CPUPeriod > 1000000):
 		return bad("CPU period of %d µs: 1000 to 1000000 are possible", res.CPUPeriod)
 	case !list(res.CpusetCpus) || !list(res.CpusetMems):
-		return bad("list of processors %q or memory nodes %q: only digits, commas and dashes", res.CpusetCpus, res.CpusetMems)
+		return bad("list of processors %q or memory nodes %q: only digits, commas and dashes",
+			res.CpusetCpus, res.CpusetMems)
 	case res.BlkioWeight != 0 && (res.BlkioWeight < 10 || res.BlkioWeight > 1000):
 		return bad("block device weight of %d: 10 to 1000 are possible", res.BlkioWeight)
 	}
@@ -150,8 +152,9 @@ func cpuSettings(res wire.Resources, v2 bool) []setting {
 	return out
 }
 
-// weight converts shares (2 to 262144, default 1024) to a weight of version 2 (1 to 10000, default 100) by the curve through these
-// three points that all engines agreed upon: 10 to the power of (l²+125l)/612 − 7/34, where l is the binary logarithm.
+// weight converts shares (2 to 262144, default 1024) to a weight of version 2 (1 to 10000, default 100) by the curve
+// through these three points that all engines agreed upon: 10 to the power of (l²+125l)/612 − 7/34, where l is the
+// binary logarithm.
 func weight(shares uint64) uint64 {
 	switch {
 	case shares <= 2:
@@ -163,8 +166,8 @@ func weight(shares uint64) uint64 {
 	return uint64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
 }
 
-// apply writes settings in order. The kernel takes some pairs (memory and memory+swap, period and quota) in one order only,
-// which depends on what is there: after EINVAL the next one is written first.
+// apply writes settings in order. The kernel takes some pairs (memory and memory+swap, period and quota) in one order
+// only, which depends on what is there: after EINVAL the next one is written first.
 func (g *Group) apply(list []setting) error {
 	for i := 0; i < len(list); i++ {
 		err := g.set(list[i])
@@ -187,14 +190,16 @@ func (g *Group) set(s setting) error {
 		if s.fallback {
 			return nil
 		}
-		return fmt.Errorf("this kernel has no control group %q, which %s needs: %w", s.controller, s.file, errdefs.ErrNotImplemented)
+		return fmt.Errorf("this kernel has no control group %q, which %s needs: %w",
+			s.controller, s.file, errdefs.ErrNotImplemented)
 	}
 	err := g.write(h, s.file, s.value)
 	if errors.Is(err, unix.ENOENT) {
 		if s.fallback {
 			return nil
 		}
-		return fmt.Errorf("the control group %q of this kernel has no %s: %w", s.controller, s.file, errdefs.ErrNotImplemented)
+		return fmt.Errorf("the control group %q of this kernel has no %s: %w",
+			s.controller, s.file, errdefs.ErrNotImplemented)
 	}
 	return err
 }
@@ -203,8 +208,9 @@ func (g *Group) write(h *hierarchy, file, value string) error {
 	return writeAt(h.fd, g.id+"/"+file, value, g.p.extra)
 }
 
-// Update changes the bounds that are not zero in res, of a group with processes in it. Devices are fixed at birth. A memory limit below
-// what is in use is refused (errdefs.ErrFailedPrecondition) after an attempt to reclaim: it would have to kill.
+// Update changes the bounds that are not zero in res, of a group with processes in it. Devices are fixed at birth. A
+// memory limit below what is in use is refused (errdefs.ErrFailedPrecondition) after an attempt to reclaim: it would
+// have to kill.
 func (g *Group) Update(res wire.Resources) error {
 	err := g.update(res)
 	if errors.Is(err, unix.EBUSY) {

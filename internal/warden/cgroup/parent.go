@@ -24,8 +24,8 @@ type Parent struct {
 	extra int // further flags for opening files: tests work on plain directories
 }
 
-// Parent makes, or finds, the engine's group and sets its bounds. One process of the engine calls it once at its start; in
-// version 2 every process of the group that was given to us moves into its leaf "engine".
+// Parent makes, or finds, the engine's group and sets its bounds. One process of the engine calls it once at its
+// start; in version 2 every process of the group that was given to us moves into its leaf "engine".
 func (h *Host) Parent(instance string) (*Parent, error) { return h.parent(instance, 0) }
 
 func (h *Host) parent(instance string, extra int) (*Parent, error) {
@@ -78,8 +78,9 @@ func (p *Parent) open(h *hierarchy, instance string) error {
 	return err
 }
 
-// delegate switches the controllers on for the engine's group and for the containers below. A group that hands controllers to
-// its children may hold no process itself, save the root of all (the only one without a cgroup.type file).
+// delegate switches the controllers on for the engine's group and for the containers below. A group that hands
+// controllers to its children may hold no process itself, save the root of all (the only one without a cgroup.type
+// file).
 func (p *Parent) delegate(h *hierarchy, instance string) error {
 	if len(h.wanted()) == 0 {
 		return nil // hybrid: the controllers are in version 1
@@ -143,8 +144,8 @@ func evacuate(dir string) error {
 	return fmt.Errorf("processes keep appearing in %s: %w", dir, unix.EBUSY)
 }
 
-// fillDown gives every group from mount to dir the processors and memory nodes of the one above where it has none: version 1
-// starts them empty, and nothing may enter an empty one.
+// fillDown gives every group from mount to dir the processors and memory nodes of the one above where it has none:
+// version 1 starts them empty, and nothing may enter an empty one.
 func fillDown(mount, dir string) error {
 	rel, err := filepath.Rel(mount, dir)
 	if err != nil {
@@ -177,7 +178,8 @@ func (p *Parent) finish() error {
 		if h.v2 {
 			file = "memory.max"
 		} else if _, err := readAt(h.fd, "memory.memsw.limit_in_bytes"); err != nil {
-			p.host.missing = append(p.host.missing, "swap accounting: a container's use of swap has no bound of its own")
+			p.host.missing = append(p.host.missing,
+				"swap accounting: a container's use of swap has no bound of its own")
 		}
 		total = min(total, parseNumber(readPath(filepath.Join(h.base, file))))
 		if err := writeAt(h.fd, file, strconv.FormatUint(total-memoryReserve(total), 10), p.extra); err != nil {
@@ -185,7 +187,8 @@ func (p *Parent) finish() error {
 		}
 	}
 	if h := p.host.find("pids"); h != nil {
-		most := min(parseNumber(readPath("/proc/sys/kernel/pid_max")), parseNumber(readPath("/proc/sys/kernel/threads-max")))
+		most := min(parseNumber(readPath("/proc/sys/kernel/pid_max")),
+			parseNumber(readPath("/proc/sys/kernel/threads-max")))
 		if above := readPath(filepath.Join(h.base, "pids.max")); above != "" {
 			most = min(most, parseNumber(above))
 		}
@@ -205,7 +208,8 @@ func (p *Parent) finish() error {
 	return err
 }
 
-// memoryReserve is what the host keeps of total bytes: a sixteenth, at least 256 MiB, at most 2 GiB, never more than a quarter.
+// memoryReserve is what the host keeps of total bytes: a sixteenth, at least 256 MiB, at most 2 GiB, never more than a
+// quarter.
 func memoryReserve(total uint64) uint64 {
 	return min(max(total/16, 256<<20), 2<<30, total/4)
 }
@@ -229,4 +233,16 @@ func parseNumber(s string) uint64 {
 		return math.MaxUint64
 	}
 	return n
+}
+
+// Remove removes the engine's group, in which no container is left, from every hierarchy.
+func (p *Parent) Remove(instance string) error {
+	var errs []error
+	for _, h := range p.host.hierarchies {
+		err := os.Remove(filepath.Join(h.base, instance))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("control group %s: %w", instance, err))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -30,7 +30,8 @@ type Pids struct{ Current, Limit int64 }
 // Device counts what went through one block device, in bytes and operations.
 type Device struct{ Major, Minor, ReadBytes, WriteBytes, ReadOps, WriteOps int64 }
 
-// Pressure is the part of the last 10 seconds, in per cent, in which some process waited; zero where the kernel does not measure.
+// Pressure is the part of the last 10 seconds, in per cent, in which some process waited; zero where the kernel does
+// not measure.
 type Pressure struct{ CPU, Memory, IO float64 }
 
 // Stats reads the group.
@@ -42,7 +43,7 @@ func (g *Group) Stats() (Stats, error) {
 }
 
 func (g *Group) exists() error {
-	if err := unix.Faccessat(g.p.host.hierarchies[0].fd, g.id, unix.F_OK, 0); err != nil {
+	if err := unix.Faccessat(g.p.host.primary().fd, g.id, unix.F_OK, 0); err != nil {
 		return fmt.Errorf("control group %s: %w", g.id, class(err))
 	}
 	return nil
@@ -77,7 +78,8 @@ func (g *Group) memory() Memory {
 		stat["total_swap"], stat["total_rss"], stat["total_cache"], stat["total_inactive_file"], kills}
 }
 
-// cpu: the time comes from version 2 where that is mounted (it counts without a controller), the quota from the controller.
+// cpu: the time comes from version 2 where that is mounted (it counts without a controller), the quota from the
+// controller.
 func (g *Group) cpu() CPU {
 	var out CPU
 	if h := g.p.host.unified; h != nil {
@@ -105,7 +107,8 @@ func (g *Group) devices() []Device {
 	if h.v2 {
 		return parseIO(g.read(h, "io.stat"))
 	}
-	return parseBlkio(g.read(h, "blkio.throttle.io_service_bytes_recursive"), g.read(h, "blkio.throttle.io_serviced_recursive"))
+	return parseBlkio(g.read(h, "blkio.throttle.io_service_bytes_recursive"),
+		g.read(h, "blkio.throttle.io_serviced_recursive"))
 }
 
 // parseIO reads lines "8:0 rbytes=1 wbytes=2 rios=3 wios=4 …".

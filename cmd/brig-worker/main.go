@@ -1,0 +1,23 @@
+// brig-worker reads strangers' bytes: it does one job with the descriptors it was given, and ends.
+package main
+
+import (
+	"os"
+
+	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/worker"
+)
+
+func main() { os.Exit(worker.Run(jobs())) }
+
+// jobs is the table of what this program can do.
+func jobs() map[wire.JobKind]worker.Handler {
+	return map[wire.JobKind]worker.Handler{
+		wire.JobLayer:  worker.Layer,
+		wire.JobMerge:  worker.Merge,
+		wire.JobCheck:  worker.Check,
+		wire.JobLoad:   worker.Load,
+		wire.JobExport: worker.Export,
+		wire.JobSave:   worker.Save,
+	}
+}

@@ -1,0 +1,292 @@
+package clone
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func call(nr uintptr, args ...uintptr) Step {
+	s := Step{Nr: nr}
+	copy(s.Args[:], args)
+	return s
+}
+
+// execTrue appends the execution of /bin/true.
+func execTrue(p *Program) {
+	s := call(unix.SYS_EXECVE, p.String("/bin/true"), p.Strings([]string{"true"}), p.Strings(nil))
+	s.Kind = Exec
+	p.Add(s)
+}
+
+func twoStages(p *Program) {
+	args := cloneArgs{flags: unix.CLONE_PARENT}
+	s := call(unix.SYS_CLONE3, p.Words([]uintptr{uintptr(args.flags), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}), 88)
+	s.Kind = Fork
+	p.Add(s)
+}
+
+func finish(t testing.TB, p *Program, fds ...int) {
+	t.Helper()
+	c, err := Start(p, fds, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Done(); err != nil {
+		t.Fatal(err)
+	}
+	pidfd := c.Release()
+	defer unix.Close(pidfd)
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_PIDFD, pidfd, &info, unix.WEXITED, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOneStageExecutes(t *testing.T) {
+	p := New()
+	execTrue(p)
+	finish(t, p)
+}
+
+func TestTwoStagesExecute(t *testing.T) {
+	p := New()
+	twoStages(p)
+	execTrue(p)
+	finish(t, p)
+}
+
+func TestFailingStepIsNamedWithItsErrno(t *testing.T) {
+	for _, stages := range []int{1, 2} {
+		p := New()
+		if stages == 2 {
+			twoStages(p)
+		}
+		want := p.Add(call(unix.SYS_CHDIR, p.String("/nowhere/at/all")))
+		execTrue(p)
+		c, err := Start(p, nil, Options{})
+		if err == nil {
+			err = c.Done()
+		}
+		var step *StepError
+		if !errors.As(err, &step) || step.Step != want || !errors.Is(err, unix.ENOENT) {
+			t.Errorf("%d stages: got %v, want step %d with ENOENT", stages, err, want)
+		}
+	}
+}
+
+// The end of the list is execve alone; a killed child is never taken for a started one.
+func TestKilledChildIsNotASuccess(t *testing.T) {
+	p := New()
+	p.Add(Step{Nr: unix.SYS_GETPID, Out: 10})
+	want := p.Add(Step{Nr: unix.SYS_KILL, Args: [6]uintptr{0, 9}, From: [6]Slot{10}})
+	execTrue(p)
+	c, err := Start(p, nil, Options{})
+	if err == nil {
+		err = c.Done()
+	}
+	var step *StepError
+	if !errors.As(err, &step) || step.Cause != Killed || step.Step != want {
+		t.Fatalf("got %v, want killed at step %d", err, want)
+	}
+}
+
+func TestLateChildIsKilledAndNamesItsStep(t *testing.T) {
+	p := New()
+	twoStages(p)
+	long := []uintptr{30, 0}
+	want := p.Add(call(unix.SYS_NANOSLEEP, p.Words(long), 0))
+	execTrue(p)
+	begun := time.Now()
+	c, err := Start(p, nil, Options{Patience: 100 * time.Millisecond})
+	if err == nil {
+		err = c.Done()
+	}
+	var step *StepError
+	if !errors.As(err, &step) || step.Cause != Late || step.Step != want {
+		t.Fatalf("got %v, want late at step %d", err, want)
+	}
+	if time.Since(begun) > 2*time.Second {
+		t.Fatal("the wait was not bounded")
+	}
+}
+
+// T10: a child that is stopped must not hold up garbage collection or other goroutines.
+func TestStoppedChildFreezesNobody(t *testing.T) {
+	p := New()
+	p.Gate()
+	execTrue(p)
+	c, err := Start(p, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Kill()
+	if err := unix.PidfdSendSignal(c.PIDFD(), unix.SIGSTOP, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	for range 5 {
+		runtime.GC()
+	}
+	if d := time.Since(begun); d > time.Second {
+		t.Fatalf("five collections took %v beside a stopped child", d)
+	}
+}
+
+func TestGateFailsWhenTheParentIsGone(t *testing.T) {
+	p := New()
+	want := p.Gate()
+	execTrue(p)
+	c, err := Start(p, nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Shutdown(c.sync, unix.SHUT_WR); err != nil {
+		t.Fatal(err)
+	}
+	var step *StepError
+	if err := c.Done(); !errors.As(err, &step) || step.Step != want || step.Errno != unix.EPIPE {
+		t.Fatalf("got %v, want EPIPE at step %d", err, want)
+	}
+}
+
+func TestSlotsTolerancesAndJumps(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p := New()
+	in, _ := p.NewSlot()
+	p.Input(in)
+	write := func(text string) Step {
+		s := call(unix.SYS_WRITE, 0, p.Bytes([]byte(text)), uintptr(len(text)))
+		s.From[0] = in
+		return s
+	}
+	missing := call(unix.SYS_CHDIR, p.String("/nowhere/at/all"))
+	missing.On[0] = Tolerance{Errno: unix.EACCES}
+	missing.On[1] = Tolerance{Errno: unix.ENOENT, Skip: 1, Remember: true}
+	p.Add(missing)
+	p.Add(write("not after the tolerated error"))
+	p.Add(write("a"))
+	jump := call(unix.SYS_GETPID)
+	jump.Skip = 1
+	p.Add(jump)
+	p.Add(write("not after the jump"))
+	// The result of dup goes into a struct pollfd in memory, which poll then finds open (0 events) and not POLLNVAL.
+	pollfd := &[2]uint32{}
+	p.keep = append(p.keep, pollfd)
+	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Poke: &pollfd[0]})
+	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Out: 20})
+	duplicate := write("b")
+	duplicate.From[0] = 20
+	p.Add(duplicate)
+	want := p.Add(Step{Kind: Fail, Args: [6]uintptr{uintptr(unix.EIO)}})
+	c, err := Start(p, []int{int(w.Fd())}, Options{})
+	w.Close()
+	if err == nil {
+		err = c.Done()
+	}
+	var step *StepError
+	if !errors.As(err, &step) || step.Step != want || step.Errno != unix.ENOENT {
+		t.Fatalf("got %v, want the remembered ENOENT at step %d", err, want)
+	}
+	b := make([]byte, 100)
+	n, _ := r.Read(b)
+	if string(b[:n]) != "ab" {
+		t.Fatalf("the list wrote %q", b[:n])
+	}
+}
+
+// A3 (CVE-2024-21626): the only descriptors of a child are its own.
+func TestChildSeesNoDescriptorOfTheEngine(t *testing.T) {
+	secret, err := os.Open("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer secret.Close()
+	if err := Reserve(); err != nil {
+		t.Fatal(err)
+	}
+	low, err := unix.FcntlInt(secret.Fd(), unix.F_DUPFD, 3) // not even close-on-exec, and low if it can be
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(low)
+	p := New()
+	in, _ := p.NewSlot()
+	p.Input(in)
+	p.Add(Step{Nr: unix.SYS_DUP3, From: [6]Slot{in}, Args: [6]uintptr{0, 1, 0}})
+	s := call(unix.SYS_EXECVE, p.String("/bin/ls"), p.Strings([]string{"ls", "/proc/self/fd"}), p.Strings(nil))
+	s.Kind = Exec
+	p.Add(s)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	finish(t, p, int(w.Fd()))
+	w.Close()
+	b := make([]byte, 1000)
+	n, _ := r.Read(b)
+	if got := string(b[:n]); got != "0\n1\n2\n3\n" { // 3 is the directory that ls reads
+		t.Fatalf("descriptors of the child:\n%s", got)
+	}
+}
+
+// T20: forks under garbage collection and preemption. BRIG_SLOW=1 makes it 10,000.
+func TestForksUnderPressure(t *testing.T) {
+	count := 500
+	if os.Getenv("BRIG_SLOW") == "1" {
+		count = 10000
+	}
+	stop := make(chan struct{})
+	defer close(stop)
+	for range 2 {
+		go func() {
+			var keep [][]byte
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if keep = append(keep, make([]byte, 1<<12)); i%1000 == 0 {
+					keep = nil
+					runtime.GC()
+				}
+			}
+		}()
+	}
+	for i := range count {
+		p := New()
+		p.Add(call(unix.SYS_SETDOMAINNAME, 0, 1<<20)) // refused: too long
+		p.At(p.Len() - 1).On[0] = Tolerance{Errno: unix.EINVAL}
+		if i%2 == 0 {
+			twoStages(p)
+		}
+		p.Add(call(unix.SYS_GETPID))
+		finish(t, p)
+	}
+}
+
+func BenchmarkFork(b *testing.B) {
+	for stages := 1; stages <= 2; stages++ {
+		b.Run(strconv.Itoa(stages), func(b *testing.B) {
+			for b.Loop() {
+				p := New()
+				if stages == 2 {
+					twoStages(p)
+				}
+				p.Add(call(unix.SYS_GETPID))
+				finish(b, p)
+			}
+		})
+	}
+}

@@ -1,0 +1,92 @@
+// Package pidfd names processes by descriptors, which unlike pids never come to mean another process.
+//
+// Zone: brig-warden and brig-keeper (root). Input: descriptors and the pids of unreaped children. Output: signals and
+// exit statuses. Spec: pidfd_open(2), pidfd_send_signal(2), waitid(2). Answers: A3 (a signal to a reused pid).
+package pidfd
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Open returns a close-on-exec pidfd of process pid, which must be an unreaped child of the caller.
+func Open(pid int) (int, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return -1, fmt.Errorf("pidfd_open %d: %w", pid, err)
+	}
+	return fd, nil
+}
+
+// Signal sends a signal. It returns os.ErrProcessDone's errno, ESRCH, if the process has ended.
+func Signal(fd int, sig unix.Signal) error {
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+		return fmt.Errorf("signal %d: %w", sig, err)
+	}
+	return nil
+}
+
+// Status is how a process has ended.
+type Status struct {
+	Code   int         // exit status, if Signal is 0
+	Signal unix.Signal // that killed it
+	Core   bool        // a core dump was made
+}
+
+// ExitCode is the status as a shell would give it: 128 + signal.
+func (s Status) ExitCode() int {
+	if s.Signal != 0 {
+		return 128 + int(s.Signal)
+	}
+	return s.Code
+}
+
+// Wait blocks until the process has ended. Keep leaves it unreaped, so that the status can be read again.
+func Wait(fd int, keep bool) (Status, error) {
+	options := unix.WEXITED
+	if keep {
+		options |= unix.WNOWAIT
+	}
+	var info unix.Siginfo
+	for {
+		err := unix.Waitid(unix.P_PIDFD, fd, &info, options, nil)
+		if err == nil {
+			return status(&info), nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return Status{}, fmt.Errorf("waitid: %w", err)
+		}
+	}
+}
+
+// Ended waits at most patience for the process to end and reports whether it has; it reaps nothing.
+func Ended(fd int, patience time.Duration) (bool, error) {
+	deadline := time.Now().Add(patience)
+	set := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(set, int(max(time.Until(deadline), 0).Milliseconds()))
+		switch {
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return false, fmt.Errorf("poll pidfd: %w", err)
+		case n > 0:
+			return true, nil
+		case !time.Now().Before(deadline):
+			return false, nil
+		}
+	}
+}
+
+// status decodes the fields of SIGCHLD's siginfo_t (64 bit): pid at 16, uid at 20, status at 24.
+func status(info *unix.Siginfo) Status {
+	value := *(*int32)(unsafe.Add(unsafe.Pointer(info), 24))
+	switch info.Code {
+	case 1: // CLD_EXITED
+		return Status{Code: int(value)}
+	default: // CLD_KILLED is 2, CLD_DUMPED is 3
+		return Status{Signal: unix.Signal(value), Core: info.Code == 3}
+	}
+}

@@ -1,0 +1,262 @@
+package warden
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/warden/firewall"
+	"github.com/brig-engine/brig/internal/warden/link"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// adopt finds the containers that an earlier warden left, running or ended since, and sweeps what has no record.
+func (w *Warden) adopt(have map[string]int) error {
+	if err := w.claimRanges(); err != nil {
+		return err
+	}
+	list, err := w.notes.all()
+	if err != nil {
+		return err
+	}
+	for _, n := range list {
+		w.adoptContainer(n, have)
+	}
+	if w.router != nil {
+		if err := w.router.Sync(); err != nil {
+			return err
+		}
+	}
+	for key, fd := range have {
+		unix.Close(fd)
+		if id, _, _ := strings.Cut(key, "."); w.live[id] == nil {
+			w.keep.drop(key)
+		}
+	}
+	return w.sweep()
+}
+
+// claimRanges reads from the owners of the containers' directories which ids are taken.
+func (w *Warden) claimRanges() error {
+	entries, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if base, err := w.rangeOf(e.Name()); err == nil {
+			if err := w.ranges.claim(base); err != nil {
+				w.log("container %s: %v", short(e.Name()), err)
+			}
+		}
+	}
+	return nil
+}
+
+func (w *Warden) adoptContainer(n *note, have map[string]int) {
+	c := w.container(n.ID)
+	c.note = n
+	c.pidfd = findProcess(&n.process)
+	for id, p := range n.Execs {
+		c.execs[id] = &executed{pidfd: findProcess(p), pty: take(have, key(n.ID+"."+id, "pty"))}
+	}
+	if n.Exit != nil {
+		w.takeDown(c) // the earlier warden may not have come to it
+		return
+	}
+	c.pty = take(have, key(n.ID, "pty"))
+	for i := range n.Started.Ports {
+		c.ports = append(c.ports, take(have, portKey(n.ID, i)))
+	}
+	if n.Endpoint == nil || w.router == nil {
+		return
+	}
+	if err := w.router.Adopt(n.Endpoint, portsOf(n), true); err != nil {
+		w.log("container %s: %v", short(n.ID), err)
+	}
+}
+
+func take(have map[string]int, key string) int {
+	fd, ok := have[key]
+	if !ok {
+		return -1
+	}
+	delete(have, key)
+	return fd
+}
+
+// findProcess opens the process of a note, or gives -1 if it is gone: a pid with another start time is another process.
+// The order matters: the descriptor is opened first, and then names whatever the start time was read from.
+func findProcess(p *process) int {
+	if p.Exit != nil {
+		return -1
+	}
+	fd, err := unix.PidfdOpen(p.Started.PID, 0)
+	if err != nil {
+		return -1
+	}
+	if start, err := startTime(p.Started.PID); err != nil || start != p.Started.StartTime {
+		unix.Close(fd)
+		return -1
+	}
+	return fd
+}
+
+// portsOf makes the router's entries of the published ports again.
+func portsOf(n *note) []link.Port {
+	var ports []link.Port
+	for _, p := range n.Started.Ports {
+		host, err := netip.ParseAddr(p.HostIP)
+		if err != nil {
+			continue
+		}
+		ports = append(ports, link.Port{Proto: firewall.ProtoNumber(p.Proto), HostIP: host, HostPort: p.HostPort, ContainerPort: p.ContainerPort})
+	}
+	return ports
+}
+
+// sweep removes what a crash left without a record: control groups, named pipes, notes of ends, half-deleted directories.
+func (w *Warden) sweep() error {
+	groups, err := w.parent.List()
+	if err != nil {
+		return err
+	}
+	for _, id := range groups {
+		if c := w.live[id]; c == nil || c.note.Exit != nil {
+			if g, err := w.group(id); err == nil {
+				w.removeGroup(g)
+			}
+		}
+	}
+	err = eachEntry(filepath.Join(w.cfg.Run, "fifo"), func(path, name string) error {
+		if w.live[name] != nil {
+			return nil
+		}
+		return os.RemoveAll(path)
+	})
+	known := map[string]bool{}
+	for _, c := range w.live {
+		known[filepath.Base(w.exitPath(&c.note.process))] = true
+		for _, p := range c.note.Execs {
+			known[filepath.Base(w.exitPath(p))] = true
+		}
+	}
+	return errors.Join(err,
+		eachEntry(filepath.Join(w.cfg.Run, "exits"), func(path, name string) error {
+			if known[name] {
+				return nil
+			}
+			return os.Remove(path)
+		}),
+		eachEntry(filepath.Join(w.cfg.Root, "trash"), func(path, _ string) error { return os.RemoveAll(path) }))
+}
+
+func eachEntry(dir string, f func(path, name string) error) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		err = errors.Join(err, f(filepath.Join(dir, e.Name()), e.Name()))
+	}
+	return err
+}
+
+// orphanExecs forgets what an earlier brigd had executed when it ends: nobody asks for it any more.
+func (w *Warden) orphanExecs() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.live {
+		c.mu.Lock()
+		for id, x := range c.execs {
+			go w.forgetExec(c.id, id, x.pidfd)
+		}
+		c.mu.Unlock()
+	}
+}
+
+func (w *Warden) forgetExec(id, exec string, fd int) {
+	if fd >= 0 {
+		if err := await(fd); err != nil {
+			return
+		}
+	}
+	w.execFinish(wire.ExecRef{ID: id, Exec: exec})
+}
+
+// containerAttach gives a new brigd what the one before had of a container.
+func (w *Warden) containerAttach(r *wire.Request) (wire.Reply, error) {
+	var q wire.ContainerRef
+	if err := r.Decode(&q); err != nil {
+		return wire.Reply{}, err
+	}
+	c, err := w.running(q.ID)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer c.mu.Unlock()
+	fds, err := w.outerEnds(c)
+	if err != nil {
+		wire.CloseAll(fds)
+		return wire.Reply{}, err
+	}
+	return wire.Reply{Body: c.note.Started, FDs: fds}, nil
+}
+
+func (w *Warden) outerEnds(c *container) (fds []int, err error) {
+	add := func(fd int, e error) bool {
+		if e == nil {
+			fds = append(fds, fd)
+		}
+		err = e
+		return e == nil
+	}
+	ok := true
+	if c.pidfd < 0 { // it ended while nobody was there: a pidfd of this process's own end would never come
+		ok = add(endedPidfd())
+	} else {
+		ok = add(dup(c.pidfd))
+	}
+	dir := w.streamDir(c.id, "")
+	switch s := c.note.Started; {
+	case !ok:
+	case s.Terminal:
+		ok = add(dup(c.pty))
+	default:
+		if s.Stdin {
+			ok = add(openStdin(dir))
+		}
+		for _, name := range []string{"out", "err"} {
+			if ok {
+				ok = add(unix.Open(filepath.Join(dir, name), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0))
+			}
+		}
+	}
+	for _, p := range c.ports {
+		if ok {
+			ok = add(dup(p))
+		}
+	}
+	return fds, err
+}
+
+// endedPidfd is what a pidfd of a process that has ended looks like to who polls it.
+func endedPidfd() (int, error) { return unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK) }
+
+// openStdin opens the writing side of a standard input. A program that has ended reads nothing more.
+func openStdin(dir string) (int, error) {
+	fd, err := unix.Open(filepath.Join(dir, "in"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENXIO) {
+		return unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	}
+	return fd, err
+}
+
+// sweepRun removes this process's files from the volatile directory, at the very end.
+func (w *Warden) sweepRun() error {
+	var errs []error
+	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json"} {
+		errs = append(errs, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,241 @@
+package warden
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/landlock"
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/warden/idmap"
+	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/warden/seccomp"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Ids of the engine's own unprivileged processes, on the host.
+const (
+	brigdID    = ownIDs + 1
+	workerID   = ownIDs + 0x100 // and the 255 after it, in turn
+	workerIDs  = 256
+	insideID   = 65534 // a worker's id in its own user namespace
+	brigdPause = 100 * time.Millisecond
+)
+
+// readable are host files that brigd may look at: names, certificates, resolvers.
+var readable = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates",
+	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/localtime", "/usr/share/zoneinfo", "/proc/sys/net/core/somaxconn",
+	"/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/dev/null", "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"}
+
+// superviseBrigd keeps a brigd running until this process is told to stop.
+func (w *Warden) superviseBrigd() error {
+	for {
+		ended, err := w.runBrigd()
+		if err != nil {
+			return err
+		}
+		select {
+		case <-w.stopping:
+			return nil
+		case <-time.After(brigdPause):
+			w.log("brigd ended (%v); starting another one", ended)
+		}
+	}
+}
+
+// runBrigd starts one brigd, serves it, and returns how it ended.
+func (w *Warden) runBrigd() (pidfd.Status, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return pidfd.Status{}, fmt.Errorf("socket pair: %w", err)
+	}
+	conn, err := wire.FileConn(pair[0], "brigd")
+	if err != nil {
+		unix.Close(pair[1])
+		return pidfd.Status{}, err
+	}
+	defer conn.Close()
+	fd, err := w.startBrigd(pair[1])
+	unix.Close(pair[1])
+	if err != nil {
+		return pidfd.Status{}, fmt.Errorf("start brigd: %w", err)
+	}
+	defer unix.Close(fd)
+	w.mu.Lock()
+	w.brigd = fd
+	w.mu.Unlock()
+	w.orphanExecs()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		wire.Serve(conn, w.handle)
+	}()
+	if err := await(fd); err != nil {
+		return pidfd.Status{}, err
+	}
+	conn.Close()
+	<-served
+	w.mu.Lock()
+	w.brigd = -1
+	w.mu.Unlock()
+	return pidfd.Wait(fd, false)
+}
+
+// startBrigd gives birth to brigd: no capability, an id of its own, Landlock, a filter.
+func (w *Warden) startBrigd(conn int) (int, error) {
+	state, run := filepath.Join(w.cfg.Root, "daemon"), filepath.Join(w.cfg.Run, "daemon")
+	for _, dir := range []string{state, run} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return -1, err
+		}
+		if err := os.Lchown(dir, brigdID, brigdID); err != nil {
+			return -1, err
+		}
+	}
+	rules, err := w.brigdLandlock(state, run)
+	if err != nil {
+		return -1, err
+	}
+	if rules >= 0 {
+		defer unix.Close(rules)
+	}
+	filter := seccomp.Daemon(arch)
+	code, err := seccomp.Compile(&filter)
+	if err != nil {
+		return -1, err
+	}
+	in := plan.ServiceInput{Args: []string{"brigd", "--state", state, "--run", run}, Env: []string{"PATH=/usr/bin:/bin", "HOME=" + state},
+		FDs: 3, UID: brigdID, GID: brigdID, Host: w.host}
+	in.Landlock = rules >= 0
+	in.Filters = []plan.Filter{{Name: "brigd's", Code: code}}
+	return w.startService(in, w.programs.brigd, nil, map[string]int{"landlock": rules, "fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready})
+}
+
+// brigdLandlock makes the ruleset of brigd: its own directories, and a few files of the host for reading. Listening on
+// TCP is refused; connecting is not, since it talks to registries.
+func (w *Warden) brigdLandlock(own ...string) (int, error) {
+	if w.abi == 0 {
+		return -1, nil
+	}
+	r := landlock.Everything(w.abi)
+	r.Net &= unix.LANDLOCK_ACCESS_NET_BIND_TCP
+	set, err := landlock.Create(w.abi, r)
+	if err != nil {
+		return -1, err
+	}
+	allow := func(path string, access uint64) error {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return nil // a file that this host does not have needs no rule
+		}
+		defer unix.Close(fd)
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return err
+		}
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			access &= landlock.FileAccess
+		}
+		return landlock.AllowPath(set, landlock.Beneath(access&r.FS, fd))
+	}
+	for _, p := range readable {
+		if err := allow(p, landlock.Read); err != nil {
+			return -1, fmt.Errorf("rule for %s: %w", p, err)
+		}
+	}
+	for _, p := range own {
+		if err := allow(p, ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)); err != nil {
+			return -1, fmt.Errorf("rule for %s: %w", p, err)
+		}
+	}
+	return set, nil
+}
+
+// startService gives birth to a process of the engine and returns its pidfd.
+func (w *Warden) startService(in plan.ServiceInput, exe *os.File, prepare func(pid int) error, fds map[string]int) (int, error) {
+	p, err := plan.Service(in)
+	if err != nil {
+		return -1, err
+	}
+	fds["exe"], fds["stdin"], fds["stdout"], fds["stderr"] = int(exe.Fd()), w.null, 2, 2
+	_, fd, err := plan.Start(p, plan.Options{FDs: fds, AtGate: prepare})
+	return fd, err
+}
+
+// startWorker gives birth to a worker with one descriptor, its socket, in a control group of its own.
+func (w *Warden) startWorker(socket int) (*worker, error) {
+	n := w.workers.Add(1)
+	host := uint32(workerID + n%workerIDs)
+	ids := []idmap.Extent{{Inside: insideID, Outside: host, Size: 1}}
+	user, net, err := idmap.NewPairMapped(ids, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer wire.CloseAll([]int{user, net})
+	group, err := w.parent.Create(fmt.Sprintf("worker-%d", n), w.workerBounds())
+	if err != nil {
+		return nil, err
+	}
+	attach, err := group.Attach()
+	if err == nil {
+		defer attach.Close()
+		fds := map[string]int{"userns": user, "netns": net, "fd0": socket}
+		for i, fd := range attach.Tasks {
+			fds[fmt.Sprintf("tasks%d", i)] = fd
+		}
+		var fd int
+		if fd, err = w.birthOfWorker(fds, len(attach.Tasks), max(attach.Dir, 0)); err == nil {
+			return &worker{fd, group}, nil
+		}
+	}
+	w.removeGroup(group)
+	return nil, fmt.Errorf("start a worker: %w", err)
+}
+
+func (w *Warden) birthOfWorker(fds map[string]int, tasks, cgroup int) (int, error) {
+	in := plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 1, Tasks: tasks, UID: insideID, GID: insideID, Worker: true, Host: w.host}
+	in.Filters = []plan.Filter{{Name: "worker's", Code: w.workerFilter}}
+	in.Landlock = w.abi > 0
+	if in.Landlock {
+		set, err := landlock.Create(w.abi, landlock.Everything(w.abi))
+		if err != nil {
+			return -1, err
+		}
+		defer unix.Close(set)
+		fds["landlock"] = set
+	}
+	p, err := plan.Service(in)
+	if err != nil {
+		return -1, err
+	}
+	fds["exe"], fds["stdin"], fds["stdout"], fds["stderr"] = int(w.programs.worker.Fd()), w.null, 2, 2
+	_, fd, err := plan.Start(p, plan.Options{FDs: fds, Cgroup: cgroup, AtGate: workerLimits})
+	return fd, err
+}
+
+// workerBounds: a worker that a stranger's bytes have conquered can waste this much, and no more.
+func (w *Warden) workerBounds() wire.Resources {
+	return wire.Resources{Memory: min(2<<30, w.facts.MemoryTotal/4), Pids: 64, CPUShares: 512}
+}
+
+func workerLimits(pid int) error {
+	for _, l := range []struct {
+		kind  int
+		limit uint64
+	}{{unix.RLIMIT_NOFILE, 512}, {unix.RLIMIT_CORE, 1}, {unix.RLIMIT_MSGQUEUE, 0}} {
+		if err := unix.Prlimit(pid, l.kind, &unix.Rlimit{Cur: l.limit, Max: l.limit}, nil); err != nil {
+			return fmt.Errorf("limits of a worker: %w", err)
+		}
+	}
+	return nil
+}
+
+// noRouter says why there is no network.
+func (w *Warden) noRouter() error {
+	return fmt.Errorf("this machine cannot have the network called bridge: %w: %w. Next: --network none",
+		w.routerError, errdefs.ErrFailedPrecondition)
+}

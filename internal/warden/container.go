@@ -1,0 +1,191 @@
+package warden
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/warden/cgroup"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// container is what the warden holds for one container: descriptors and its note. mu serialises start, exec, finish and
+// remove of it. An idle container costs a pidfd, its terminal if it has one, and a socket per published port.
+type container struct {
+	id string
+
+	mu       sync.Mutex
+	note     *note // nil: not started since the machine was
+	pidfd    int   // of process 1; -1 when it was reaped
+	pty      int   // terminal's master; -1 without
+	ports    []int // sockets that reserve published ports
+	cleaning sync.WaitGroup
+	execs    map[string]*executed
+}
+
+// executed is a process that was executed in a container.
+type executed struct {
+	pidfd int
+	pty   int
+}
+
+// container gives the entry of an id, making it if there is none.
+func (w *Warden) container(id string) *container {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.live[id]
+	if c == nil {
+		c = &container{id: id, pidfd: -1, pty: -1, execs: map[string]*executed{}}
+		w.live[id] = c
+	}
+	return c
+}
+
+// known locks and returns a container that has a note.
+func (w *Warden) known(id string) (*container, error) {
+	w.mu.Lock()
+	c := w.live[id]
+	w.mu.Unlock()
+	if c != nil {
+		c.mu.Lock()
+		if c.note != nil {
+			return c, nil
+		}
+		c.mu.Unlock()
+	}
+	return nil, fmt.Errorf("container %s was not started: %w", short(id), errdefs.ErrNotFound)
+}
+
+// running is known for a container whose process 1 was not reaped.
+func (w *Warden) running(id string) (*container, error) {
+	c, err := w.known(id)
+	if err != nil {
+		return nil, err
+	}
+	if c.note.Exit != nil {
+		c.mu.Unlock()
+		return nil, fmt.Errorf("container %s is not running: %w", short(id), errdefs.ErrConflict)
+	}
+	return c, nil
+}
+
+func short(id string) string { return id[:min(len(id), 12)] }
+
+func (w *Warden) group(id string) (*cgroup.Group, error) { return w.parent.Open(id) }
+
+// directory is the container's own: upper and work of its root.
+func (w *Warden) directory(id string) string { return filepath.Join(w.cfg.Root, "containers", id) }
+
+// rangeOf reads from the owner of its work directory which ids a container has: the file system is the record. The
+// error is os.ErrNotExist for a container that was never started.
+func (w *Warden) rangeOf(id string) (uint32, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(filepath.Join(w.directory(id), "work"), &st); err != nil {
+		return 0, &os.PathError{Op: "stat", Path: "work of " + short(id), Err: err}
+	}
+	return st.Uid, nil
+}
+
+func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
+	c, err := w.running(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	if q.All {
+		g, err := w.group(q.ID)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		return nil, g.Kill(ctx)
+	}
+	if q.Signal < 1 || q.Signal > 64 {
+		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
+	}
+	return nil, pidfd.Signal(c.pidfd, unix.Signal(q.Signal))
+}
+
+func (w *Warden) containerCloseStdin(q wire.ContainerRef) (any, error) {
+	c, err := w.running(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	c.note.Started.Stdin = false
+	return nil, w.keep.drop(q.ID + ".stdin")
+}
+
+func (w *Warden) containerList() (any, error) {
+	list := wire.ContainerList{Containers: []wire.ContainerState{}}
+	seen := map[string]bool{}
+	w.mu.Lock()
+	all := make([]*container, 0, len(w.live))
+	for _, c := range w.live {
+		all = append(all, c)
+	}
+	w.mu.Unlock()
+	for _, c := range all {
+		c.mu.Lock()
+		if c.note != nil {
+			s := wire.ContainerState{ID: c.id, Running: true}
+			for id := range c.note.Execs {
+				s.Execs = append(s.Execs, id)
+			}
+			list.Containers = append(list.Containers, s)
+			seen[c.id] = true
+		}
+		c.mu.Unlock()
+	}
+	entries, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if containerID(e.Name()) && !seen[e.Name()] {
+			list.Containers = append(list.Containers, wire.ContainerState{ID: e.Name()})
+		}
+	}
+	return list, nil
+}
+
+func (w *Warden) containerProcs(q wire.ContainerRef) (any, error) {
+	g, err := w.group(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	pids, err := g.Procs()
+	return wire.Procs{PIDs: pids}, err
+}
+
+func (w *Warden) containerStats(q wire.ContainerRef) (any, error) {
+	g, err := w.group(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	s, err := g.Stats()
+	return wire.Stats{MemoryUsage: s.Memory.Usage, MemoryLimit: s.Memory.Limit, CPUUsage: s.CPU.Usage,
+		Pids: s.Pids.Current, PidsLimit: s.Pids.Limit, OOMKills: s.Memory.OOMKills}, err
+}
+
+// streamDir is where the named pipes of a container, or of a process executed in it, are.
+func (w *Warden) streamDir(id, exec string) string {
+	if exec != "" {
+		exec = "exec-" + exec
+	}
+	return filepath.Join(w.cfg.Run, "fifo", id, exec)
+}
+
+// key names a descriptor at the keeper.
+func key(id, what string) string { return id + "." + what }
+
+func portKey(id string, i int) string { return key(id, "port."+strconv.Itoa(i)) }

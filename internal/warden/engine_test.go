@@ -1,0 +1,408 @@
+package warden
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// rig is a keeper and a warden of the real programs, with the test in brigd's place.
+type rig struct {
+	t      *testing.T
+	dir    string
+	keeper *exec.Cmd
+	listen *net.UnixListener
+	client *wire.Client
+	hello  wire.HelloReply
+	peer   *net.UnixConn
+	image  string
+}
+
+// newRig builds the programs, starts the engine in a network namespace of its own and takes brigd's place.
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Fatal("the warden's tests run as root")
+	}
+	dir, err := os.MkdirTemp("", "brig-rig-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	r := &rig{t: t, dir: dir}
+	build := exec.Command("go", "build", "-o", dir+"/", "../../cmd/brig-keeper", "../../cmd/brig-warden", "../../cmd/brig-worker", "./testdata/brigd")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	os.MkdirAll(dir+"/run/daemon", 0o711)
+	os.Chmod(dir, 0o711)
+	r.listen, err = net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/run/daemon/test.sock", Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(dir+"/run/daemon/test.sock", 0o777)
+	r.start()
+	t.Cleanup(r.stop)
+	return r
+}
+
+func (r *rig) start() {
+	r.t.Helper()
+	r.keeper = exec.Command(r.dir+"/brig-keeper", "--root", r.dir+"/root", "--run", r.dir+"/run")
+	log, err := os.OpenFile(r.dir+"/log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.keeper.Stdout, r.keeper.Stderr = log, log
+	r.keeper.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
+	if err := r.keeper.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.accept()
+}
+
+// accept takes the place of a brigd that has just started.
+func (r *rig) accept() {
+	r.t.Helper()
+	r.listen.SetDeadline(time.Now().Add(15 * time.Second))
+	c, err := r.listen.AcceptUnix()
+	if err != nil {
+		r.t.Fatalf("no brigd: %v\n%s", err, r.log())
+	}
+	oob := make([]byte, 64)
+	_, n, _, _, err := c.ReadMsgUnix(make([]byte, 1), oob)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	msgs, _ := unix.ParseSocketControlMessage(oob[:n])
+	fds, err := unix.ParseUnixRights(&msgs[0])
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	conn, err := wire.FileConn(fds[0], "warden")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.client, r.peer = wire.NewClient(conn), c
+	r.call(wire.OpHello, wire.Hello{Version: wire.Version}, &r.hello)
+}
+
+func (r *rig) log() string {
+	b, _ := os.ReadFile(r.dir + "/log")
+	return string(b)
+}
+
+func (r *rig) stop() {
+	r.keeper.Process.Signal(unix.SIGTERM)
+	done := make(chan error, 1)
+	go func() { done <- r.keeper.Wait() }()
+	time.Sleep(50 * time.Millisecond)
+	r.peer.Close()
+	select {
+	case err := <-done:
+		if err != nil {
+			r.t.Errorf("keeper: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		r.t.Error("the engine does not stop")
+		r.keeper.Process.Kill()
+	}
+	if r.t.Failed() {
+		r.t.Log(r.log())
+	}
+	if left, _ := filepath.Glob("/sys/fs/cgroup/*/*/*brig-*"); len(left) > 0 && strings.Contains(left[0], r.hello.Instance) {
+		r.t.Errorf("control groups are left: %v", left)
+	}
+}
+
+func (r *rig) try(op wire.Op, q, reply any, fds ...int) ([]int, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	return r.client.Call(ctx, op, q, reply, fds...)
+}
+
+func (r *rig) call(op wire.Op, q, reply any, fds ...int) []int {
+	r.t.Helper()
+	got, err := r.try(op, q, reply, fds...)
+	if err != nil {
+		r.t.Fatalf("%s: %v\n%s", op, err, r.log())
+	}
+	return got
+}
+
+func (r *rig) object() int { return r.call(wire.OpObjectCreate, struct{}{}, nil)[0] }
+
+func (r *rig) seal(fd int) wire.Object {
+	r.t.Helper()
+	var o wire.Object
+	ctx := context.Background()
+	if _, err := r.client.Give(ctx, wire.OpObjectSeal, wire.ObjectSeal{}, &o, fd); err != nil {
+		r.t.Fatal(err)
+	}
+	return o
+}
+
+// job runs one job in a real worker.
+func (r *rig) job(job *wire.Job, fds []int, host wire.JobHost) *wire.JobResult {
+	r.t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	conn, err := wire.FileConn(pair[0], "worker")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	got := r.call(wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, &wire.WorkerReply{}, pair[1])
+	unix.Close(pair[1])
+	wire.CloseAll(got)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	res, err := wire.RunJob(ctx, conn, job, fds, host)
+	if err != nil {
+		r.t.Fatalf("%v\n%s", err, r.log())
+	}
+	return res
+}
+
+// busybox makes an image of a static busybox, through the store and two workers, as brigd would.
+func (r *rig) busybox() string {
+	r.t.Helper()
+	if r.image != "" {
+		return r.image
+	}
+	layer := busyboxLayer(r.t)
+	blob := r.object()
+	if _, err := unix.Pwrite(blob, layer, 0); err != nil {
+		r.t.Fatal(err)
+	}
+	sealed := r.seal(blob)
+	in := r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: sealed.Digest}, &wire.Object{})[0]
+	data, toc := r.object(), r.object()
+	res := r.job(&wire.Job{Kind: wire.JobLayer, Layer: &wire.JobLayerParams{BlobSize: sealed.Size}}, []int{in, data, toc}, wire.JobHost{})
+	dataObject, tocObject := r.seal(data), r.seal(toc)
+	index := r.object()
+	merge := &wire.Job{Kind: wire.JobMerge, Merge: &wire.JobMergeParams{Layers: []wire.JobMergeLayer{{DataSize: res.Layer.DataSize}}}}
+	r.job(merge, []int{index}, wire.JobHost{File: func(f wire.JobFile) (int, error) {
+		d := tocObject.Digest
+		if strings.HasPrefix(f.Name, "data/") {
+			d = dataObject.Digest
+		}
+		return r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: d}, &wire.Object{})[0], nil
+	}})
+	var o wire.Object
+	if _, err := r.client.Give(context.Background(), wire.OpIndexSeal, wire.IndexSeal{Data: []string{dataObject.Digest}}, &o, index); err != nil {
+		r.t.Fatalf("%v\n%s", err, r.log())
+	}
+	r.image = o.Digest
+	return o.Digest
+}
+
+func busyboxLayer(t *testing.T) []byte {
+	t.Helper()
+	bin, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		t.Fatalf("%v. Next: apt-get install busybox-static", err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	add := func(h tar.Header, content []byte) {
+		h.Size = int64(len(content))
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+		w.Write(content)
+	}
+	for _, d := range []string{"bin/", "etc/", "tmp/", "data/"} {
+		add(tar.Header{Name: d, Typeflag: tar.TypeDir, Mode: 0o755}, nil)
+	}
+	add(tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, bin)
+	for _, n := range []string{"sh", "true", "false", "cat", "sleep", "id", "echo", "ls", "touch", "head", "dd", "tty", "stat", "grep", "kill", "ps"} {
+		add(tar.Header{Name: "bin/" + n, Typeflag: tar.TypeLink, Linkname: "bin/busybox", Mode: 0o755}, nil)
+	}
+	w.Close()
+	return b.Bytes()
+}
+
+// running is a process in a container as brigd would see it.
+type running struct {
+	r       *rig
+	id      string
+	started wire.Started
+	fds     []int
+}
+
+var lastID int
+
+func newID() string {
+	lastID++
+	return fmt.Sprintf("%064x", lastID+0xabc000)
+}
+
+func spec(image string, args ...string) wire.Spec {
+	return wire.Spec{Image: image, WritableRoot: true, Hostname: "box",
+		Process: wire.Process{Args: args, Env: []string{"PATH=/bin"}, Cwd: "/"}, Resources: wire.Resources{Memory: 64 << 20, Pids: 64, CPUShares: 1024}}
+}
+
+func (r *rig) run(id string, s wire.Spec, extra ...int) *running {
+	r.t.Helper()
+	p := &running{r: r, id: id}
+	p.fds = r.call(wire.OpContainerStart, wire.ContainerStart{ID: id, Spec: s, Caller: len(extra) > 0}, &p.started, extra...)
+	return p
+}
+
+// wait reads the output to its end and finishes the container.
+func (p *running) wait() (string, wire.Exit) {
+	p.r.t.Helper()
+	out := p.output()
+	var exit wire.Exit
+	p.r.call(wire.OpContainerFinish, wire.ContainerRef{ID: p.id}, &exit)
+	return out, exit
+}
+
+// output waits for the end of the process and returns what it wrote.
+func (p *running) output() string {
+	p.r.t.Helper()
+	if err := await(p.fds[0]); err != nil {
+		p.r.t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, fd := range p.fds[len(p.fds)-2:] {
+		unix.SetNonblock(fd, true)
+		b := make([]byte, 64<<10)
+		for {
+			n, err := unix.Read(fd, b)
+			if n <= 0 || err != nil {
+				break
+			}
+			out.Write(b[:n])
+		}
+	}
+	wire.CloseAll(p.fds)
+	return strings.TrimSpace(out.String())
+}
+
+func TestContainerLives(t *testing.T) {
+	r := newRig(t)
+	image := r.busybox()
+	t.Run("output and exit code", func(t *testing.T) {
+		out, exit := r.run(newID(), spec(image, "sh", "-c", "echo hello; echo oops >&2; exit 7")).wait()
+		if out != "hello\noops" || exit.Code != 7 {
+			t.Errorf("%q, %+v", out, exit)
+		}
+	})
+	t.Run("program that is not there", func(t *testing.T) {
+		_, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: spec(image, "nothing")}, &wire.Started{})
+		var e *wire.Error
+		if b, _ := json.Marshal(err); err == nil || !strings.Contains(err.Error(), "not found") {
+			t.Errorf("%v %s %v", err, b, e)
+		}
+	})
+	t.Run("killed for want of memory", func(t *testing.T) {
+		s := spec(image, "sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1")
+		_, exit := r.run(newID(), s).wait()
+		if exit.Code == 0 {
+			t.Errorf("%+v", exit)
+		}
+	})
+	t.Run("endpoint", func(t *testing.T) {
+		s := spec(image, "sh", "-c", "cat /proc/net/dev; cat /etc/hosts")
+		s.Network = wire.Network{Mode: wire.NetworkEndpoint, Name: "bridge"}
+		s.Files = []wire.File{{Path: "/etc/hosts", Content: "{{ADDRESS}} box\n"}}
+		p := r.run(newID(), s)
+		out, _ := p.wait()
+		if !strings.Contains(out, "eth0") || !strings.Contains(out, p.started.Address+" box") || p.started.Address == "" {
+			t.Errorf("%q %+v", out, p.started)
+		}
+	})
+	t.Run("executes and restarts with its data", func(t *testing.T) {
+		id := newID()
+		p := r.run(id, spec(image, "sleep", "60"))
+		var started wire.Started
+		fds := r.call(wire.OpExecStart, wire.ExecStart{ID: id, Exec: "abc", Process: wire.Process{Args: []string{"sh", "-c", "echo data > /data/f; id -u; exit 3"}, Env: []string{"PATH=/bin"}, Cwd: "/"}}, &started)
+		x := &running{r: r, fds: fds}
+		if out := x.output(); out != "0" {
+			t.Errorf("exec said %q", out)
+		}
+		var exit wire.Exit
+		r.call(wire.OpExecFinish, wire.ExecRef{ID: id, Exec: "abc"}, &exit)
+		if exit.Code != 3 {
+			t.Errorf("exec: %+v", exit)
+		}
+		r.call(wire.OpContainerSignal, wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL)}, nil)
+		if _, exit := p.wait(); exit.Code != 137 {
+			t.Errorf("%+v", exit)
+		}
+		if out, _ := r.run(id, spec(image, "cat", "/data/f")).wait(); out != "data" {
+			t.Errorf("after a restart: %q", out)
+		}
+		r.call(wire.OpContainerRemove, wire.ContainerRef{ID: id}, nil)
+	})
+	t.Run("volumes are shared between ranges", func(t *testing.T) {
+		r.call(wire.OpVolumeCreate, wire.VolumeRef{Name: "v"}, nil)
+		s := spec(image, "sh", "-c", "echo x > /v/f; stat -c %u /v/f")
+		s.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "v", Target: "/v", Writable: true}}
+		if out, _ := r.run(newID(), s).wait(); out != "0" {
+			t.Errorf("first: %q", out)
+		}
+		s.Process.Args = []string{"sh", "-c", "cat /v/f; stat -c %u /v/f"}
+		if out, _ := r.run(newID(), s).wait(); out != "x\n0" {
+			t.Errorf("second: %q", out)
+		}
+	})
+	t.Run("bind mounts need their caller", func(t *testing.T) {
+		s := spec(image, "sh", "-c", "cat /b/f; touch /b/g; stat -c %u /b/f")
+		host := t.TempDir()
+		os.WriteFile(host+"/f", []byte("host\n"), 0o600)
+		s.Mounts = []wire.Mount{{Kind: wire.MountBind, Source: host, Target: "/b", Writable: true}}
+		if _, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: s}, &wire.Started{}); err == nil {
+			t.Error("a bind mount without a caller was made")
+		}
+		pair, _ := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		defer wire.CloseAll(pair[:])
+		if out, _ := r.run(newID(), s, pair[0]).wait(); out != "host\n0" {
+			t.Errorf("%q", out)
+		}
+		if _, err := os.Stat(host + "/g"); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("start to exit", func(t *testing.T) {
+		runtime.GC()
+		best := time.Hour
+		for range 20 {
+			s := spec(image, "true")
+			s.Network = wire.Network{Mode: wire.NetworkEndpoint, Name: "bridge"}
+			begin := time.Now()
+			id := newID()
+			p := r.run(id, s)
+			await(p.fds[0])
+			best = min(best, time.Since(begin))
+			_, exit := p.wait()
+			if exit.Code != 0 {
+				t.Fatal(exit)
+			}
+			r.call(wire.OpContainerRemove, wire.ContainerRef{ID: id}, nil)
+		}
+		t.Logf("start to exit of true: %v", best)
+	})
+}
+
+var _ = io.EOF

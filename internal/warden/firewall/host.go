@@ -1,0 +1,147 @@
+package firewall
+
+import (
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+)
+
+// passMark is set on packets that the host's table lets through to the router. The program at the host's end (gate.go)
+// drops what was forwarded without it, so a flushed table closes the way instead of opening it.
+const passMark = 0x02000000
+
+// Host is Brig's table in the host's namespace.
+//
+//	arrive   nat   published ports: destination becomes the container's. Not for containers, not over loopback.
+//	leave    nat   what containers send to the outside gets the host's address
+//	through        to the router: answers and translated connections only; from it: outside only
+//	enter          containers reach no service of the host
+//	mark           passMark on what may go to the router
+//
+// The rules accept in the name of this table only: the host's own firewall can still refuse (traps.md 6). That our
+// switching forwarding on makes no router of the host (traps.md 27) is not said here, where it could be flushed, but in
+// routing rules (package link).
+type Host struct {
+	table
+	plan         Plan
+	wide, narrow *nftables.Set
+}
+
+// NewHost describes the table in the host's namespace; Replace writes it.
+func NewHost(netns int, plan Plan) *Host {
+	t := &nftables.Table{Name: plan.Instance, Family: nftables.TableFamilyIPv4}
+	port := nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
+	addrPort := nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)
+	target := nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
+	return &Host{
+		table: table{netns: netns, t: t}, plan: plan,
+		wide: &nftables.Set{Table: t, ID: 1, Name: "ports", IsMap: true, Concatenation: true,
+			KeyType: port, DataType: target},
+		narrow: &nftables.Set{Table: t, ID: 2, Name: "address_ports", IsMap: true, Concatenation: true,
+			KeyType: addrPort, DataType: target},
+	}
+}
+
+// Replace writes the whole table with the ports of these members in one transaction.
+func (h *Host) Replace(members []Member) error {
+	return h.commit(func(c *nftables.Conn) error {
+		h.reset(c)
+		for _, s := range []*nftables.Set{h.wide, h.narrow} {
+			if err := c.AddSet(s, nil); err != nil {
+				return err
+			}
+		}
+		wide, narrow := translations(members)
+		if err := addElements(c, h.wide, wide); err != nil {
+			return err
+		}
+		if err := addElements(c, h.narrow, narrow); err != nil {
+			return err
+		}
+		for _, b := range h.chains() {
+			h.chain(c, b)
+		}
+		return nil
+	})
+}
+
+func (h *Host) chains() []base {
+	link := h.plan.HostLink
+	loadPorts := []expr.Any{loadProto(reg0), loadPort(reg1)}
+	loadAddrPorts := []expr.Any{loadAddr(daddrOffset, reg0), loadProto(reg1), loadPort(reg2)}
+	return []base{
+		{name: "arrive", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookPrerouting, priority: -100,
+			policy: nftables.ChainPolicyAccept, rules: [][]expr.Any{
+				rule(in(link), accept()),
+				rule(in("lo"), accept()),
+				rule(localDst(), translate(h.narrow, loadAddrPorts...)),
+				rule(localDst(), translate(h.wide, loadPorts...)),
+			}},
+		{name: "leave", kind: nftables.ChainTypeNAT, hook: nftables.ChainHookPostrouting, priority: 100,
+			policy: nftables.ChainPolicyAccept, rules: [][]expr.Any{
+				rule(prefix(saddrOffset, expr.CmpOpEq, h.plan.Subnet), notOut(link), []expr.Any{&expr.Masq{}}),
+			}},
+		{name: "through", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookForward, priority: -10,
+			policy: nftables.ChainPolicyAccept, rules: h.through()},
+		{name: "enter", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookInput, priority: -10,
+			policy: nftables.ChainPolicyAccept, rules: [][]expr.Any{
+				rule(in(link), addr(daddrOffset, expr.CmpOpEq, h.plan.Host), known(), accept()),
+				rule(in(link), drop()),
+			}},
+		{name: "mark", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPostrouting, priority: 300,
+			policy: nftables.ChainPolicyAccept, rules: [][]expr.Any{
+				rule(out(link), known(), setMark()),
+				rule(out(link), translated(), setMark()),
+			}},
+	}
+}
+
+func (h *Host) through() [][]expr.Any {
+	link := h.plan.HostLink
+	return [][]expr.Any{
+		rule(in(link), out(link), drop()),
+		rule(in(link), prefix(saddrOffset, expr.CmpOpNeq, h.plan.Subnet), drop()),
+		rule(in(link), accept()),
+		rule(out(link), known(), accept()),
+		rule(out(link), translated(), accept()),
+		rule(out(link), drop()),
+	}
+}
+
+// setMark adds passMark to whatever mark the packet has.
+func setMark() []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg0},
+		&expr.Bitwise{SourceRegister: reg0, DestRegister: reg0, Len: 4,
+			Mask: binaryutil.NativeEndian.PutUint32(^uint32(passMark)), Xor: binaryutil.NativeEndian.PutUint32(passMark)},
+		&expr.Meta{Key: expr.MetaKeyMARK, Register: reg0, SourceRegister: true},
+	}
+}
+
+// Add publishes the ports of m. A member without ports costs nothing here.
+func (h *Host) Add(m Member) error { return h.change(m, addElements) }
+
+// Remove takes the ports of m away.
+func (h *Host) Remove(m Member) error { return h.change(m, deleteElements) }
+
+func (h *Host) change(m Member, do func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error) error {
+	wide, narrow := translations([]Member{m})
+	if len(wide)+len(narrow) == 0 {
+		return nil
+	}
+	return h.commit(func(c *nftables.Conn) error {
+		if err := do(c, h.wide, wide); err != nil {
+			return err
+		}
+		return do(c, h.narrow, narrow)
+	})
+}
+
+// Present tells whether the table is still there: other programs may flush it.
+func (h *Host) Present() (bool, error) { return h.present() }
+
+// Delete removes the table.
+func (h *Host) Delete() error { return h.remove() }
+
+// Close closes the netlink socket and leaves the table.
+func (h *Host) Close() { h.close() }

@@ -1,0 +1,170 @@
+package firewall
+
+import (
+	"net/netip"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// Uplink is the router's end of the pair that joins it to the host.
+const Uplink = "uplink"
+
+// Plan holds the addresses that the fixed rules are made of.
+type Plan struct {
+	Instance string
+	HostLink string       // the host's end of the pair
+	Subnet   netip.Prefix // of the containers, and at its end the two addresses of the pair
+	Gateway  netip.Addr   // the router, as containers know it
+	Host     netip.Addr   // the host, as the router knows it
+}
+
+// Inside is the table of the router namespace.
+//
+//	            from a container                         from the host
+//	entry       sender must be a live (interface, address)   sender must not be a container's address
+//	pass        answers → host; nothing to the subnet,    answers to a live container; new: open ports only
+//	            link-local, multicast, the host's own
+//	            addresses; the rest → host
+//	local       gateway:53, nothing else                  nothing
+//
+// Every chain ends in a drop; what a well-meaning program could hit is refused with an error instead.
+type Inside struct {
+	table
+	plan              Plan
+	live, open, hosts *nftables.Set
+}
+
+// NewInside describes the table in the namespace netns; Replace writes it.
+func NewInside(netns int, plan Plan) *Inside {
+	t := &nftables.Table{Name: plan.Instance, Family: nftables.TableFamilyINet}
+	return &Inside{
+		table: table{netns: netns, t: t}, plan: plan,
+		live: &nftables.Set{Table: t, ID: 1, Name: "live", Concatenation: true,
+			KeyType: nftables.MustConcatSetType(nftables.TypeIFIndex, nftables.TypeIPAddr)},
+		open: &nftables.Set{Table: t, ID: 2, Name: "open", Concatenation: true, KeyType: nftables.MustConcatSetType(
+			nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)},
+		hosts: &nftables.Set{Table: t, ID: 3, Name: "hosts", KeyType: nftables.TypeIPAddr},
+	}
+}
+
+// Replace writes the whole table with these members in one transaction: there is no moment without rules. hosts are the
+// host's own addresses, as far as they are known; the program at the host's end knows the rest (gate.go).
+func (i *Inside) Replace(members []Member, hosts []netip.Addr) error {
+	return i.commit(func(c *nftables.Conn) error {
+		i.reset(c)
+		for _, s := range []*nftables.Set{i.live, i.open, i.hosts} {
+			if err := c.AddSet(s, nil); err != nil {
+				return err
+			}
+		}
+		if err := addElements(c, i.live, liveElements(members)); err != nil {
+			return err
+		}
+		if err := addElements(c, i.open, openElements(members)); err != nil {
+			return err
+		}
+		if err := addElements(c, i.hosts, addressElements(hosts)); err != nil {
+			return err
+		}
+		i.chain(c, base{name: "refuse", rules: refusals()})
+		i.chain(c, i.outward())
+		i.chain(c, i.entry())
+		i.chain(c, i.pass())
+		i.chain(c, i.localIn())
+		i.chain(c, base{name: "answer", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput,
+			policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{rule(known(), accept())}})
+		return nil
+	})
+}
+
+// entry runs before connection tracking: a forged sender costs no entry there.
+func (i *Inside) entry() base {
+	return base{name: "entry", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
+		priority: -300, policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{
+			rule(family(expr.CmpOpNeq, unix.NFPROTO_IPV4), drop()),
+			rule(in(Uplink), addr(saddrOffset, expr.CmpOpEq, i.plan.Host), accept()),
+			rule(in(Uplink), prefix(saddrOffset, expr.CmpOpNeq, i.plan.Subnet), accept()),
+			rule(in(Uplink), drop()),
+			rule(isIn(i.live, &expr.Meta{Key: expr.MetaKeyIIF, Register: reg0}, loadAddr(saddrOffset, reg1)), accept()),
+			drop(),
+		}}
+}
+
+func (i *Inside) pass() base {
+	b := base{name: "pass", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookForward,
+		policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{
+			rule(notIn(Uplink), out(Uplink), known(), accept()),
+			rule(notIn(Uplink), goTo("outward")),
+			rule(isIn(i.live, &expr.Meta{Key: expr.MetaKeyOIF, Register: reg0}, loadAddr(daddrOffset, reg1)),
+				known(), accept()),
+			rule(isIn(i.live, &expr.Meta{Key: expr.MetaKeyOIF, Register: reg0}, loadAddr(daddrOffset, reg1)),
+				isIn(i.open, loadAddr(daddrOffset, reg0), loadProto(reg1), loadPort(reg2)), accept()),
+			goTo("refuse"),
+		}}
+	return b
+}
+
+// never gives the destinations that no container reaches, wherever the host's routes would lead: this network, loopback,
+// link-local (169.254.169.254 is the cloud's metadata service), multicast, reserved and broadcast.
+func never() []netip.Prefix {
+	return []netip.Prefix{
+		netip.PrefixFrom(netip.AddrFrom4([4]byte{0}), 8),
+		netip.PrefixFrom(netip.AddrFrom4([4]byte{127}), 8),
+		netip.PrefixFrom(netip.AddrFrom4([4]byte{169, 254}), 16),
+		netip.PrefixFrom(netip.AddrFrom4([4]byte{224}), 3),
+	}
+}
+
+func (i *Inside) outward() base {
+	b := base{name: "outward"}
+	for _, p := range append(never(), i.plan.Subnet) {
+		b.rules = append(b.rules, rule(prefix(daddrOffset, expr.CmpOpEq, p), goTo("refuse")))
+	}
+	b.rules = append(b.rules,
+		rule(isIn(i.hosts, loadAddr(daddrOffset, reg0)), goTo("refuse")),
+		rule(out(Uplink), ctBits(expr.CtKeySTATE, expr.CtStateBitNEW), accept()))
+	return b
+}
+
+func (i *Inside) localIn() base {
+	dns := func(p byte) []expr.Any {
+		return rule(notIn(Uplink), addr(daddrOffset, expr.CmpOpEq, i.plan.Gateway), proto(p), dport(53), accept())
+	}
+	return base{name: "local", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookInput,
+		policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{
+			dns(unix.IPPROTO_UDP), dns(unix.IPPROTO_TCP), goTo("refuse"),
+		}}
+}
+
+// Add makes m live, with its ports: one small transaction.
+func (i *Inside) Add(m Member) error {
+	return i.commit(func(c *nftables.Conn) error {
+		if err := addElements(c, i.live, liveElements([]Member{m})); err != nil {
+			return err
+		}
+		return addElements(c, i.open, openElements([]Member{m}))
+	})
+}
+
+// Remove takes away what Add gave; from then on no packet of m passes, whatever becomes of its interface.
+func (i *Inside) Remove(m Member) error {
+	return i.commit(func(c *nftables.Conn) error {
+		if err := deleteElements(c, i.live, liveElements([]Member{m})); err != nil {
+			return err
+		}
+		return deleteElements(c, i.open, openElements([]Member{m}))
+	})
+}
+
+// SetHosts replaces the set of the host's own addresses.
+func (i *Inside) SetHosts(hosts []netip.Addr) error {
+	return i.commit(func(c *nftables.Conn) error {
+		c.FlushSet(i.hosts)
+		return addElements(c, i.hosts, addressElements(hosts))
+	})
+}
+
+// Close closes the netlink socket and leaves the table.
+func (i *Inside) Close() { i.close() }

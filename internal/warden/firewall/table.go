@@ -1,0 +1,147 @@
+package firewall
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	mdnl "github.com/mdlayher/netlink"
+)
+
+// Socket buffers in bytes: every message of a batch is acknowledged, and a batch that rebuilds the table of 5,000
+// endpoints is about 100 messages and half a megabyte.
+const socketBuffer = 4 << 20
+
+// table is one nftables table with its netlink socket. All changes are transactions: they happen whole or not at all.
+type table struct {
+	netns int // descriptor of the namespace, owned by the caller; 0 is the warden's own
+	t     *nftables.Table
+
+	mu   sync.Mutex
+	conn *nftables.Conn
+}
+
+// commit runs fill and sends what it queued as one transaction. After an error the socket is replaced, since unread
+// acknowledgements could otherwise be taken for those of the next transaction.
+func (t *table) commit(fill func(*nftables.Conn) error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn == nil {
+		c, err := dial(t.netns)
+		if err != nil {
+			return err
+		}
+		t.conn = c
+	}
+	err := fill(t.conn)
+	if err == nil {
+		err = t.conn.Flush()
+	}
+	if err != nil {
+		t.conn.CloseLasting()
+		t.conn = nil
+		return fmt.Errorf("nftables table %s: %w", t.t.Name, err)
+	}
+	return nil
+}
+
+func dial(netns int) (*nftables.Conn, error) {
+	c, err := nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(netns),
+		nftables.WithSockOptions(func(c *mdnl.Conn) error {
+			if err := c.SetReadBuffer(socketBuffer); err != nil {
+				return err
+			}
+			return c.SetWriteBuffer(socketBuffer)
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("open nftables socket: %w", err)
+	}
+	return c, nil
+}
+
+// present tells whether the kernel still has the table.
+func (t *table) present() (bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn == nil {
+		c, err := dial(t.netns)
+		if err != nil {
+			return false, err
+		}
+		t.conn = c
+	}
+	tables, err := t.conn.ListTablesOfFamily(t.t.Family)
+	if err != nil {
+		t.conn.CloseLasting()
+		t.conn = nil
+		return false, fmt.Errorf("list nftables tables: %w", err)
+	}
+	return slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == t.t.Name }), nil
+}
+
+// remove deletes the table if it is there.
+func (t *table) remove() error {
+	return t.commit(func(c *nftables.Conn) error {
+		c.AddTable(t.t) // deleting what is not there would fail
+		c.DelTable(t.t)
+		return nil
+	})
+}
+
+// reset queues the table anew and empty.
+func (t *table) reset(c *nftables.Conn) {
+	c.AddTable(t.t)
+	c.DelTable(t.t)
+	c.AddTable(t.t)
+}
+
+func (t *table) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.conn != nil {
+		t.conn.CloseLasting()
+		t.conn = nil
+	}
+}
+
+// base describes a base chain; kind "" is a chain that others jump to.
+type base struct {
+	name     string
+	kind     nftables.ChainType
+	hook     *nftables.ChainHook
+	priority int32
+	policy   nftables.ChainPolicy
+	rules    [][]expr.Any
+}
+
+func (t *table) chain(c *nftables.Conn, b base) {
+	ch := &nftables.Chain{Name: b.name, Table: t.t}
+	if b.kind != "" {
+		ch.Type, ch.Hooknum, ch.Policy = b.kind, b.hook, &b.policy
+		ch.Priority = nftables.ChainPriorityRef(nftables.ChainPriority(b.priority))
+	}
+	c.AddChain(ch)
+	for _, r := range b.rules {
+		c.AddRule(&nftables.Rule{Table: t.t, Chain: ch, Exprs: r})
+	}
+}
+
+func addElements(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) error {
+	for part := range slices.Chunk(elements, chunk) {
+		if err := c.SetAddElements(s, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func deleteElements(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) error {
+	for part := range slices.Chunk(elements, chunk) {
+		if err := c.SetDeleteElements(s, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package warden
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// The floor is what no brigd can ask for, whoever asked brigd. It is checked on the effective spec, here, in the
+// process that holds the privileges.
+
+// forbidden capabilities reach beyond a container even from a user namespace of its own, or open parts of the kernel
+// that nothing in a container needs.
+var forbidden = mask(unix.CAP_DAC_READ_SEARCH, unix.CAP_LINUX_IMMUTABLE, unix.CAP_SYS_MODULE, unix.CAP_SYS_RAWIO,
+	unix.CAP_SYS_PACCT, unix.CAP_SYS_ADMIN, unix.CAP_SYS_BOOT, unix.CAP_SYS_TIME, unix.CAP_MAC_OVERRIDE,
+	unix.CAP_MAC_ADMIN, unix.CAP_SYSLOG, unix.CAP_WAKE_ALARM, unix.CAP_BLOCK_SUSPEND, unix.CAP_AUDIT_CONTROL,
+	unix.CAP_AUDIT_READ, unix.CAP_PERFMON, unix.CAP_BPF, unix.CAP_CHECKPOINT_RESTORE)
+
+func mask(caps ...int) (m uint64) {
+	for _, c := range caps {
+		m |= 1 << c
+	}
+	return m
+}
+
+const (
+	maxArgs       = 1 << 20 // bytes of arguments and environment together
+	maxMounts     = 256
+	maxFiles      = 16
+	maxFileSize   = 16 << 10
+	maxPids       = 1 << 22
+	minMemory     = 6 << 20
+	unconfined    = "unconfined"
+	volumeIDs     = 0x7FFC0000 // ids on disk of every volume; no sandbox runs with them
+	ownIDs        = 0x7FFD0000 // brigd and workers
+	firstIDs      = 0x70000000
+	idsPerSandbox = 65536
+)
+
+// refusal collects what is wrong with a spec, so that everything is said at once.
+type refusal struct{ texts []string }
+
+func (r *refusal) add(format string, args ...any) {
+	r.texts = append(r.texts, fmt.Sprintf(format, args...))
+}
+
+func (r *refusal) err() error {
+	if len(r.texts) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the floor policy refuses: %s: %w", strings.Join(r.texts, "; "), errdefs.ErrPermissionDenied)
+}
+
+// checkSpec holds an effective spec against the floor.
+func checkSpec(s *wire.Spec, by *caller, memory int64) error {
+	var r refusal
+	checkProcess(&r, &s.Process, by)
+	checkResources(&r, &s.Resources, memory)
+	if len(s.Mounts) > maxMounts || len(s.Files) > maxFiles {
+		r.add("at most %d mounts and %d engine files", maxMounts, maxFiles)
+	}
+	for i := range s.Mounts {
+		checkMount(&r, &s.Mounts[i], by)
+	}
+	for _, f := range s.Files {
+		if !cleanTarget(f.Path) || len(f.Content) > maxFileSize {
+			r.add("engine file %q must have a clean absolute path and at most %d bytes", f.Path, maxFileSize)
+		}
+	}
+	for _, p := range slices.Concat(s.MaskedPaths, s.ReadonlyPaths) {
+		if !strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/sys/") || path.Clean(p) != p {
+			r.add("path %q to hide must lie below /proc or /sys", p)
+		}
+	}
+	for k, v := range s.Sysctl {
+		if !sysctlAllowed(k) || strings.ContainsAny(v, "\x00\n") {
+			r.add("sysctl %s is not namespaced: only kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.* are", k)
+		}
+	}
+	checkHostname(&r, s)
+	checkNetwork(&r, &s.Network, by)
+	return r.err()
+}
+
+func checkHostname(r *refusal, s *wire.Spec) {
+	if len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0) {
+		r.add("host and domain names have at most 63 characters")
+	}
+}
+
+func checkProcess(r *refusal, p *wire.Process, by *caller) {
+	size := 0
+	for _, s := range slices.Concat(p.Args, p.Env, []string{p.Cwd}) {
+		size += len(s) + 1
+		if strings.ContainsRune(s, 0) {
+			r.add("arguments and environment cannot hold a zero byte")
+			break
+		}
+	}
+	if len(p.Args) == 0 || p.Args[0] == "" || size > maxArgs {
+		r.add("a program with arguments and environment of at most %d bytes is needed", maxArgs)
+	}
+	if p.Cwd != "" && !path.IsAbs(p.Cwd) {
+		r.add("the working directory %q is not absolute", p.Cwd)
+	}
+	c := p.Capabilities
+	if bad := (c.Bounding | c.Effective | c.Permitted | c.Inheritable | c.Ambient) & forbidden; bad != 0 {
+		r.add("capabilities %#x are never given to a container", bad)
+	}
+	if c.Effective&^c.Permitted != 0 || c.Permitted&^c.Bounding != 0 || c.Ambient&^(c.Permitted&c.Inheritable) != 0 {
+		r.add("effective capabilities must be permitted, permitted ones within the bounding set, ambient ones inheritable")
+	}
+	if p.User.UID >= idsPerSandbox || p.User.GID >= idsPerSandbox {
+		r.add("user and group ids inside a container are below %d, not %d:%d", idsPerSandbox, p.User.UID, p.User.GID)
+	}
+	for _, g := range p.User.Groups {
+		if g >= idsPerSandbox {
+			r.add("group id %d is not below %d", g, idsPerSandbox)
+		}
+	}
+	if p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000 {
+		r.add("an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
+	}
+	relaxed := p.AllowNewPrivileges || p.NoLandlock || p.Filter == unconfined
+	if relaxed && !by.root() {
+		r.add("only the administrator relaxes no-new-privileges, Landlock or the system-call filter")
+	}
+}
+
+func checkResources(r *refusal, res *wire.Resources, memory int64) {
+	if res.Memory < minMemory || res.Memory > memory {
+		r.add("a memory limit between 6 MiB and the machine's %d bytes is needed, not %d", memory, res.Memory)
+	}
+	if res.Pids < 1 || res.Pids > maxPids {
+		r.add("a limit of processes is needed, not %d", res.Pids)
+	}
+	if len(res.Devices) > 0 {
+		r.add("devices are not given to containers yet")
+	}
+}
+
+func checkMount(r *refusal, m *wire.Mount, by *caller) {
+	if !cleanTarget(m.Target) {
+		r.add("mount target %q must be a clean absolute path", m.Target)
+	}
+	for _, own := range []string{"/proc", "/sys"} {
+		if m.Target == own || strings.HasPrefix(m.Target, own+"/") {
+			r.add("nothing is mounted over %s (asked: %s)", own, m.Target)
+		}
+	}
+	switch m.Kind {
+	case wire.MountTmpfs:
+		if m.Size < 0 || m.Mode&^0o1777 != 0 {
+			r.add("tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
+		}
+	case wire.MountVolume:
+		if !volumeName.ok(m.Source) {
+			r.add("%q is no name of a volume", m.Source)
+		}
+	case wire.MountBind:
+		if by == nil || !path.IsAbs(m.Source) {
+			r.add("bind mount of %q needs its caller and an absolute path", m.Source)
+		}
+	default:
+		r.add("mounts of kind %q do not exist", m.Kind)
+	}
+}
+
+// cleanTarget says whether p is an absolute path below the root without any odd part.
+func cleanTarget(p string) bool {
+	return path.IsAbs(p) && path.Clean(p) == p && p != "/" && !strings.ContainsRune(p, 0) && len(p) < 4096
+}
+
+// sysctlAllowed: settings that belong to the container's own namespaces (ipc, network).
+func sysctlAllowed(k string) bool {
+	if strings.ContainsAny(k, "/\x00") || strings.Contains(k, "..") {
+		return false
+	}
+	return k == "kernel.sem" || strings.HasPrefix(k, "kernel.shm") || strings.HasPrefix(k, "kernel.msg") ||
+		strings.HasPrefix(k, "fs.mqueue.") || strings.HasPrefix(k, "net.")
+}
+
+func checkNetwork(r *refusal, n *wire.Network, by *caller) {
+	switch {
+	case n.Mode == wire.NetworkNone && len(n.Ports) == 0:
+	case n.Mode == wire.NetworkEndpoint && n.Name == "bridge":
+	default:
+		r.add("network %q of mode %q with %d ports is not possible", n.Name, n.Mode, len(n.Ports))
+	}
+	for _, p := range n.Ports {
+		if p.Proto != "tcp" && p.Proto != "udp" || p.ContainerPort == 0 {
+			r.add("port %d/%s cannot be published", p.ContainerPort, p.Proto)
+		}
+		if p.HostPort != 0 && p.HostPort < 1024 && !by.root() {
+			r.add("port %d of the host belongs to the administrator", p.HostPort)
+		}
+	}
+}
+
+// nameRule is a set of characters for names that become file names.
+type nameRule struct{ max int }
+
+var volumeName = nameRule{255}
+
+// ok: [a-zA-Z0-9][a-zA-Z0-9_.-]*
+func (n nameRule) ok(s string) bool {
+	if s == "" || len(s) > n.max {
+		return false
+	}
+	for i, c := range []byte(s) {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || !strings.ContainsRune("_.-", rune(c))) {
+			return false
+		}
+	}
+	return true
+}
+
+// containerID: 64 lower-case hex digits.
+func containerID(s string) bool {
+	if len(s) != 64 {
+		return false
+	}
+	return strings.Trim(s, "0123456789abcdef") == ""
+}

@@ -1,0 +1,94 @@
+package warden
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/cred"
+	"github.com/brig-engine/brig/internal/kernel/feature"
+	"github.com/brig-engine/brig/internal/warden/link"
+	"github.com/brig-engine/brig/internal/warden/seccomp"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// defaultRoot is the directory of the engine that has the plain name.
+const defaultRoot = "/var/lib/brig"
+
+// instanceName makes engines side by side distinct in everything that the kernel names globally.
+func instanceName(root string) string {
+	if root == defaultRoot {
+		return "brig"
+	}
+	sum := sha256.Sum256([]byte(root))
+	return "brig-" + hex.EncodeToString(sum[:3])
+}
+
+// openHost collects what plans and brigd have to know about this machine.
+func (w *Warden) openHost() error {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return fmt.Errorf("sysinfo: %w", err)
+	}
+	version, err := feature.Kernel()
+	if err != nil {
+		return err
+	}
+	atLeast := func(minor int) bool { return version[0] > 6 || version[0] == 6 && version[1] >= minor }
+	w.host.ExecByFD, w.attachImages = atLeast(14), !atLeast(15)
+	if w.host.LastCap, err = cred.LastCapability(); err != nil {
+		return err
+	}
+	var nofile unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &nofile); err != nil {
+		return fmt.Errorf("getrlimit: %w", err)
+	}
+	f := &w.facts
+	f.Instance, f.MemoryTotal, f.CPUs = w.instance, int64(info.Totalram)*int64(info.Unit), runtime.NumCPU()
+	f.NofileHard, f.KeeperPID, f.WardenPID = nofile.Max, os.Getppid(), os.Getpid()
+	return nil
+}
+
+func (w *Warden) openFilters() (err error) {
+	if w.filters, err = newFilters(); err != nil {
+		return err
+	}
+	worker := seccomp.Worker(arch)
+	w.workerFilter, err = seccomp.Compile(&worker)
+	return err
+}
+
+func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "router.json") }
+
+func (w *Warden) readRouterState() (*link.State, error) {
+	b, err := os.ReadFile(w.routerStatePath())
+	if err != nil {
+		return nil, err
+	}
+	var s link.State
+	return &s, wire.DecodeStrict(b, &s)
+}
+
+func (w *Warden) writeRouterState() error {
+	b, err := json.Marshal(w.router.State())
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(w.routerStatePath(), b, 0o600)
+}
+
+// full gives a full disk the words that people can act on.
+func full(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("no space left in the engine's directory: %w: %w. Next: brig images, brig rmi", err, errdefs.ErrResourceExhausted)
+	}
+	return err
+}

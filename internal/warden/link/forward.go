@@ -1,0 +1,210 @@
+package link
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Priorities of our routing rules, right behind the host's local table. An interface that had forwarding off before a
+// Brig engine came forwards to containers and to nothing else (traps.md 27):
+//
+//	16  iif eth0 to SUBNET lookup main      one per engine and interface
+//	17  iif eth0 blackhole                  one per interface; also says that it was Brig who switched forwarding on
+//
+// The rules are the memory: engines side by side share them, a killed engine's are found and removed at the next start,
+// and no flush of nftables touches them.
+const (
+	passPriority, stopPriority = 16, 17
+	mainTable                  = unix.RT_TABLE_MAIN
+)
+
+// openForwarding switches forwarding on for every interface of the host that has an IPv4 address of its own.
+func (r *Router) openForwarding() error {
+	names, err := r.outsideLinks()
+	if err != nil {
+		return err
+	}
+	rules, err := r.rules()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		ours := slices.ContainsFunc(rules, func(x netlink.Rule) bool { return x.Priority == stopPriority && x.IifName == name })
+		on, err := r.forwarding(name)
+		if err != nil {
+			return err
+		}
+		if on && !ours {
+			continue // the host is a router by its own decision
+		}
+		if err := r.openOne(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Router) openOne(name string) error {
+	for _, rule := range []*netlink.Rule{r.passRule(name, r.plan.Subnet), stopRule(name)} {
+		if err := r.host.RuleAdd(rule); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("add routing rule for %s: %w", name, err)
+		}
+	}
+	return r.setForwarding(name, "1")
+}
+
+// restoreForwarding removes this engine's rules, and with the last engine's also the forwarding.
+func (r *Router) restoreForwarding() error {
+	rules, err := r.rules()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	others := map[string]bool{}
+	ours := map[string]bool{}
+	for _, rule := range rules {
+		switch {
+		case rule.Priority != passPriority:
+		case r.isOurs(rule.Dst):
+			ours[rule.IifName] = true
+			errs = append(errs, r.host.RuleDel(&rule))
+		default:
+			others[rule.IifName] = true
+		}
+	}
+	for _, rule := range rules {
+		if name := rule.IifName; rule.Priority == stopPriority && ours[name] && !others[name] {
+			if err := r.setForwarding(name, "0"); err != nil && !errors.Is(err, os.ErrNotExist) {
+				errs = append(errs, err)
+				continue // the rule stays: the interface still forwards
+			}
+			errs = append(errs, r.host.RuleDel(stopRule(name)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// isOurs tells whether a rule's destination is the subnet of now or of the run before.
+func (r *Router) isOurs(dst *net.IPNet) bool {
+	mine := []netip.Prefix{r.plan.Subnet}
+	if s := r.cfg.State; s != nil && s.Instance == r.cfg.Instance && s.Subnet.IsValid() {
+		mine = append(mine, s.Subnet)
+	}
+	return dst != nil && slices.ContainsFunc(mine, func(p netip.Prefix) bool { return dst.String() == p.String() })
+}
+
+func (r *Router) passRule(name string, subnet netip.Prefix) *netlink.Rule {
+	rule := netlink.NewRule()
+	rule.Family, rule.Priority, rule.IifName = netlink.FAMILY_V4, passPriority, name
+	rule.Dst, rule.Table = prefixNet(subnet), mainTable
+	return rule
+}
+
+func stopRule(name string) *netlink.Rule {
+	rule := netlink.NewRule()
+	rule.Family, rule.Priority, rule.IifName = netlink.FAMILY_V4, stopPriority, name
+	rule.Type, rule.Table = unix.RTN_BLACKHOLE, 0
+	return rule
+}
+
+// rules lists the routing rules of all Brig engines.
+func (r *Router) rules() ([]netlink.Rule, error) {
+	all, err := r.host.RuleList(netlink.FAMILY_V4)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("list routing rules: %w", err)
+	}
+	return slices.DeleteFunc(all, func(x netlink.Rule) bool {
+		return x.IifName == "" || x.Priority != passPriority && x.Priority != stopPriority
+	}), nil
+}
+
+// outsideLinks names the host's interfaces that can lead to the outside: up, not loopback, not ours, with an address.
+func (r *Router) outsideLinks() ([]string, error) {
+	links, err := r.host.LinkList()
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	addrs, err := r.host.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	has := map[int]bool{}
+	for _, a := range addrs {
+		has[a.LinkIndex] = true
+	}
+	var out []string
+	for _, l := range links {
+		at := l.Attrs()
+		if at.Flags&net.FlagUp != 0 && at.Flags&net.FlagLoopback == 0 && has[at.Index] && at.Name != r.plan.HostLink {
+			out = append(out, at.Name)
+		}
+	}
+	return out, nil
+}
+
+// hostAddresses lists the host's IPv4 addresses but loopback and its end of the pair.
+func (r *Router) hostAddresses() ([]netip.Addr, error) {
+	addrs, err := r.host.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	var out []netip.Addr
+	for _, a := range addrs {
+		ip, ok := netip.AddrFromSlice(a.IP.To4())
+		if ok && !ip.IsLoopback() && ip != r.plan.Host {
+			out = append(out, ip)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out), nil
+}
+
+func (r *Router) forwarding(name string) (on bool, err error) {
+	err = inside(r.cfg.HostNetns, func() error {
+		b, err := os.ReadFile("/proc/sys/net/ipv4/conf/" + name + "/forwarding")
+		on = string(bytes.TrimSpace(b)) == "1"
+		return err
+	})
+	return on, err
+}
+
+func (r *Router) setForwarding(name, value string) error {
+	return inside(r.cfg.HostNetns, func() error {
+		return setSysctls(false, sysctl{"ipv4/conf/" + name + "/forwarding", value})
+	})
+}
+
+// Refresh follows changes of the host: new addresses and interfaces, and a table that another program has flushed, which
+// is written again. It is called when the kernel tells of a change (Watch) and may be called at any time.
+func (r *Router) Refresh() error {
+	hosts, err := r.hostAddresses()
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !slices.Equal(hosts, r.hosts) {
+		if err := r.inner.SetHosts(hosts); err != nil {
+			return err
+		}
+		r.hosts = hosts
+	}
+	present, err := r.outer.Present()
+	if err != nil {
+		return err
+	}
+	if !present {
+		if err := r.outer.Replace(r.list()); err != nil {
+			return err
+		}
+	}
+	return r.openForwarding()
+}

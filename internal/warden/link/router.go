@@ -1,0 +1,215 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/warden/firewall"
+)
+
+// Config says which network to make.
+type Config struct {
+	// Instance names the engine: "brig", or "brig-" and six hex digits. The host's interface and table are named after it.
+	Instance string
+	// HostNetns is a descriptor of the host's network namespace; 0 is the process's own.
+	HostNetns int
+	// Subnets are the candidates, of /8 to /24; nil: a built-in list.
+	Subnets []netip.Prefix
+	// State is what an earlier router of this instance left, or nil.
+	State *State
+}
+
+// State is what has to be remembered to find, or to undo, what a router changed on the host. The kernel remembers the rest.
+type State struct {
+	Instance string       `json:"instance"`
+	Subnet   netip.Prefix `json:"subnet"`
+}
+
+// Port is one published port of an endpoint; see firewall.Port.
+type Port = firewall.Port
+
+// Router is the router namespace with the pair that joins it to the host. Its methods may be called from any goroutine.
+type Router struct {
+	cfg    Config
+	plan   firewall.Plan
+	ns     int // descriptor of the router namespace, owned
+	mtu    int
+	host   *netlink.Handle
+	router *netlink.Handle
+	inner  *firewall.Inside
+	outer  *firewall.Host
+	gate   *firewall.Gate
+	pool   *pool
+	names  atomic.Uint64
+
+	mu      sync.Mutex
+	members map[netip.Addr]firewall.Member // active endpoints
+	hosts   []netip.Addr                   // the host's addresses, as last told to the router's table
+}
+
+// HostLink gives the name of the host's end of the pair for an instance: brig0, or the instance's own name.
+func HostLink(instance string) string {
+	if instance == "brig" {
+		return "brig0"
+	}
+	return instance
+}
+
+// OpenRouter makes the router, or adopts the one whose namespace is existing (a descriptor, which is duplicated; -1:
+// none). After adoption the caller names the living endpoints (Adopt) and then calls Sync. What is missing of the pair,
+// its addresses, routes and settings is made again in either case.
+func OpenRouter(cfg Config, existing int) (_ *Router, err error) {
+	if n := HostLink(cfg.Instance); len(n) == 0 || len(n) >= unix.IFNAMSIZ {
+		return nil, fmt.Errorf("interface name %q: need 1 to %d letters", n, unix.IFNAMSIZ-1)
+	}
+	r := &Router{cfg: cfg, ns: -1, members: map[netip.Addr]firewall.Member{}}
+	r.names.Store(uint64(time.Now().UnixMicro()))
+	defer func() {
+		if err != nil {
+			r.drop()
+		}
+	}()
+	if r.host, err = dial(cfg.HostNetns, unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER); err != nil {
+		return nil, err
+	}
+	if existing >= 0 {
+		r.ns, err = unix.FcntlInt(uintptr(existing), unix.F_DUPFD_CLOEXEC, 3)
+	} else {
+		r.ns, err = newNetns()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.router, err = dial(r.ns, unix.NETLINK_ROUTE); err != nil {
+		return nil, err
+	}
+	if err := r.choose(existing >= 0); err != nil {
+		return nil, err
+	}
+	if r.gate, err = firewall.LoadGate(r.plan); err != nil {
+		return nil, err
+	}
+	r.inner = firewall.NewInside(r.ns, r.plan)
+	r.outer = firewall.NewHost(cfg.HostNetns, r.plan)
+	if err := r.build(existing >= 0); err != nil {
+		return nil, errors.Join(err, r.abandon(existing >= 0))
+	}
+	return r, nil
+}
+
+// build makes pair, tables and forwarding, in an order in which nothing is ever open before its rules are there.
+func (r *Router) build(adopted bool) error {
+	steps := []func() error{r.routerSysctls, r.pair, r.guard}
+	if !adopted {
+		steps = append(steps, r.Sync)
+	}
+	for _, step := range append(steps, r.raise) {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// abandon takes down what a failed OpenRouter made; an adopted router stays as it is.
+func (r *Router) abandon(adopted bool) error {
+	if adopted {
+		return nil
+	}
+	return r.undo()
+}
+
+// NetnsFD returns the descriptor of the router namespace. It stays the router's; duplicate it to keep it.
+func (r *Router) NetnsFD() int { return r.ns }
+
+// State returns what the caller has to keep for the next OpenRouter.
+func (r *Router) State() State { return State{Instance: r.cfg.Instance, Subnet: r.plan.Subnet} }
+
+// Subnet returns the containers' network.
+func (r *Router) Subnet() netip.Prefix { return r.plan.Subnet }
+
+// Gateway returns the router's address in the containers' eyes.
+func (r *Router) Gateway() netip.Addr { return r.plan.Gateway }
+
+// HostAddress returns the host's address towards the router: the sender that containers see for spliced connections.
+func (r *Router) HostAddress() netip.Addr { return r.plan.Host }
+
+// MTU returns the largest packet of the endpoints in bytes: that of the host's smallest uplink.
+func (r *Router) MTU() int { return r.mtu }
+
+// Sync writes both tables anew from what the router knows: after adoption, and when something looks wrong.
+func (r *Router) Sync() error {
+	hosts, err := r.hostAddresses()
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	members := r.list()
+	if err := r.inner.Replace(members, hosts); err != nil {
+		return err
+	}
+	r.hosts = hosts
+	return r.outer.Replace(members)
+}
+
+func (r *Router) list() []firewall.Member {
+	out := make([]firewall.Member, 0, len(r.members))
+	for _, m := range r.members {
+		out = append(out, m)
+	}
+	return out
+}
+
+// Detach closes the router's descriptors and leaves the network as it is, for a warden that ends before its containers.
+func (r *Router) Detach() { r.drop() }
+
+// Close takes the network down and undoes every change on the host. Endpoints that are still there lose their pair.
+func (r *Router) Close() error {
+	if r.host == nil {
+		return nil
+	}
+	err := r.undo()
+	r.drop()
+	return err
+}
+
+func (r *Router) undo() error {
+	err := r.restoreForwarding()
+	if r.outer != nil {
+		err = errors.Join(err, r.outer.Delete())
+	}
+	if l, lerr := r.host.LinkByName(r.plan.HostLink); lerr == nil && l.Attrs().Alias == r.alias() {
+		err = errors.Join(err, r.host.LinkDel(l))
+	}
+	return err
+}
+
+// drop closes all descriptors; a second call does nothing.
+func (r *Router) drop() {
+	if r.inner != nil {
+		r.inner.Close()
+		r.outer.Close()
+	}
+	if r.gate != nil {
+		r.gate.Close()
+		r.gate = nil
+	}
+	for _, h := range []**netlink.Handle{&r.host, &r.router} {
+		if *h != nil {
+			(*h).Close()
+			*h = nil
+		}
+	}
+	if r.ns >= 0 {
+		unix.Close(r.ns)
+		r.ns = -1
+	}
+}

@@ -1,0 +1,143 @@
+package plan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/clone"
+	"github.com/brig-engine/brig/internal/kernel/path"
+)
+
+// Arg is one argument of a system call: a number, memory that the plan carries, or the result of an earlier operation.
+type Arg struct {
+	text  string
+	value uintptr
+	reg   string
+	// memory makes the argument's memory in the program and returns its address; nil for numbers and results.
+	memory func(p *clone.Program) uintptr
+}
+
+// String is the argument as a plan prints it.
+func (a Arg) String() string { return a.text }
+
+func num(v int) Arg      { return Arg{text: strconv.Itoa(v), value: uintptr(v)} }
+func octal(v uint32) Arg { return Arg{text: fmt.Sprintf("%#o", v), value: uintptr(v)} }
+
+// flags is a number with the text that people know it by.
+func flags(text string, v uintptr) Arg { return Arg{text: text, value: v} }
+
+// res is the result of the operation with that name, or a descriptor that the warden prepared (<name>).
+func res(name string) Arg { return Arg{text: name, reg: name} }
+
+func str(s string) Arg {
+	return Arg{text: strconv.Quote(s), memory: func(p *clone.Program) uintptr { return p.String(s) }}
+}
+
+func list(s []string) Arg {
+	return Arg{text: fmt.Sprintf("%q", s), memory: func(p *clone.Program) uintptr { return p.Strings(s) }}
+}
+
+func mem(text string, b []byte) Arg {
+	return Arg{text: text, memory: func(p *clone.Program) uintptr { return p.Bytes(b) }}
+}
+
+// words is memory that consists of 64-bit words.
+func words(text string, w ...uint64) Arg {
+	b := make([]byte, 0, 8*len(w))
+	for _, v := range w {
+		b = binary.NativeEndian.AppendUint64(b, v)
+	}
+	return mem(text, b)
+}
+
+// halves is memory that consists of 32-bit words.
+func halves(text string, w ...uint32) Arg {
+	b := make([]byte, 0, 4*len(w))
+	for _, v := range w {
+		b = binary.NativeEndian.AppendUint32(b, v)
+	}
+	return mem(text, b)
+}
+
+// filter is a struct sock_fprog: a count, padding, a pointer to the instructions.
+func filter(name string, code []unix.SockFilter) Arg {
+	text := fmt.Sprintf("%s filter, %d instructions", name, len(code))
+	return Arg{text: text, memory: func(p *clone.Program) uintptr {
+		b := make([]byte, 0, 8*len(code))
+		for _, c := range code {
+			b = binary.NativeEndian.AppendUint16(b, c.Code)
+			b = append(b, c.Jt, c.Jf)
+			b = binary.NativeEndian.AppendUint32(b, c.K)
+		}
+		head := make([]byte, 8)
+		binary.NativeEndian.PutUint16(head, uint16(len(code)))
+		return p.Words([]uintptr{uintptr(binary.NativeEndian.Uint64(head)), p.Bytes(b)})
+	}}
+}
+
+// how is a struct open_how.
+func how(flags uint64, mode uint32, resolve uint64) Arg {
+	h := path.How(flags, mode, resolve)
+	text := spell(h.Flags&^unix.O_CLOEXEC, openFlags()) + ", " + spell(resolve, resolveFlags())
+	if mode != 0 {
+		text += fmt.Sprintf(", %#o", mode)
+	}
+	return words("{"+text+"}", h.Flags, h.Mode, h.Resolve)
+}
+
+// attr is a struct mount_attr that sets attributes, and the argument after it: its size.
+func attr(set uint64) []Arg {
+	return []Arg{words("{"+spell(set, mountFlags())+"}", set, 0, 0, 0), num(unix.MOUNT_ATTR_SIZE_VER0)}
+}
+
+type named struct {
+	value uint64
+	name  string
+}
+
+// spell writes a bit mask with names, in the order of the table.
+func spell(v uint64, table []named) string {
+	var out []string
+	for _, n := range table {
+		if v&n.value == n.value && n.value != 0 {
+			out = append(out, n.name)
+			v &^= n.value
+		}
+	}
+	if v != 0 || len(out) == 0 {
+		out = append(out, fmt.Sprintf("%#x", v))
+	}
+	return strings.Join(out, "|")
+}
+
+func openFlags() []named {
+	return []named{{unix.O_PATH, "O_PATH"}, {unix.O_DIRECTORY, "O_DIRECTORY"}, {unix.O_RDWR, "O_RDWR"},
+		{unix.O_WRONLY, "O_WRONLY"}, {unix.O_CREAT, "O_CREAT"}, {unix.O_EXCL, "O_EXCL"}, {unix.O_NOFOLLOW, "O_NOFOLLOW"}}
+}
+
+func resolveFlags() []named {
+	return []named{{unix.RESOLVE_IN_ROOT, "IN_ROOT"}, {unix.RESOLVE_BENEATH, "BENEATH"},
+		{unix.RESOLVE_NO_SYMLINKS, "NO_SYMLINKS"}, {unix.RESOLVE_NO_MAGICLINKS, "NO_MAGICLINKS"},
+		{unix.RESOLVE_NO_XDEV, "NO_XDEV"}}
+}
+
+func mountFlags() []named {
+	return []named{{unix.MOUNT_ATTR_RDONLY, "RDONLY"}, {unix.MOUNT_ATTR_NOSUID, "NOSUID"},
+		{unix.MOUNT_ATTR_NODEV, "NODEV"}, {unix.MOUNT_ATTR_NOEXEC, "NOEXEC"}}
+}
+
+func cloneFlags() []named {
+	return []named{{unix.CLONE_PARENT, "CLONE_PARENT"}, {unix.CLONE_NEWUSER, "CLONE_NEWUSER"},
+		{unix.CLONE_NEWPID, "CLONE_NEWPID"}, {unix.CLONE_NEWNS, "CLONE_NEWNS"}, {unix.CLONE_NEWIPC, "CLONE_NEWIPC"},
+		{unix.CLONE_NEWUTS, "CLONE_NEWUTS"}, {unix.CLONE_NEWNET, "CLONE_NEWNET"}, {unix.CLONE_NEWCGROUP, "CLONE_NEWCGROUP"}}
+}
+
+// capNames writes a capability mask as a count and hexadecimal number; the names are in capabilities(7).
+func capText(mask uint64) string {
+	return fmt.Sprintf("%d capabilities, %#x", bits.OnesCount64(mask), mask)
+}

@@ -1,0 +1,128 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Mount is what the warden found out about one mount of a Spec: <mountN> is its descriptor, N the place in the list.
+type Mount struct {
+	// File: the source is not a directory, so the target is a file.
+	File bool
+}
+
+// Filter is a seccomp program in the order of loading.
+type Filter struct {
+	Name string
+	Code []unix.SockFilter
+}
+
+// Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>,
+// <userns>, <netns>, <tasksN>, <mountN>, <files>, <landlock>, and <stdin>, <stdout>, <stderr> or <tty>.
+type Input struct {
+	Spec *wire.Spec
+	// Mounts has one entry for each of Spec.Mounts.
+	Mounts []Mount
+	// Tasks is the number of cgroup v1 directories; CgroupRoot mounts the container's own view of cgroup v2.
+	Tasks      int
+	CgroupRoot bool
+	Host
+}
+
+// Host is what a plan has to know about this host.
+type Host struct {
+	Filters []Filter
+	// Landlock: the kernel has it, <landlock> is a ruleset.
+	Landlock bool
+	// LastCap is the highest capability number of this kernel.
+	LastCap int
+	// ExecByFD: execveat of a descriptor gives the process its name (6.14); before, the checked path is executed.
+	ExecByFD bool
+}
+
+// Birth computes the birth of a container.
+func Birth(in Input) (*Plan, error) {
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	s := in.Spec
+	b := &builder{root: "<root>"}
+	b.stage("stage 0, in the engine's namespaces")
+	b.preamble()
+	b.cgroups(in.Tasks)
+	b.do("enter the sandbox's user namespace", "All that follows happens with ids that mean nobody on the host.", "setns",
+		res("<userns>"), flags("CLONE_NEWUSER", unix.CLONE_NEWUSER))
+	b.do("enter the sandbox's network namespace", "It was made, and its endpoint prepared, before it was needed.", "setns",
+		res("<netns>"), flags("CLONE_NEWNET", unix.CLONE_NEWNET))
+	b.become(0, 0, "The ids of the sandbox's root, before a process exists that the container could see (T13).")
+	b.fork(unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS, "stage 1, process 1 of the container",
+		"Stage 1 is process 1 of its own process, mount, IPC and UTS namespaces, and the warden's child (CLONE_PARENT).")
+	b.do("leave the host's view of cgroups", "After the cgroup was entered: the namespace's root is the container's own "+
+		"cgroup, siblings are invisible (T14).", "unshare", flags("CLONE_NEWCGROUP", unix.CLONE_NEWCGROUP))
+	b.session()
+	b.filesystem(&in)
+	b.hostname(s)
+	b.cwd(s.Process.Cwd, true)
+	b.stdio(s.Process.Terminal)
+	if err := b.program(&s.Process, &in.Host); err != nil {
+		return nil, err
+	}
+	return &Plan{Title: "birth of a container: " + strings.Join(s.Process.Args, " "), Ops: b.ops}, nil
+}
+
+func (in *Input) check() error {
+	s := in.Spec
+	if len(in.Mounts) != len(s.Mounts) {
+		return fmt.Errorf("plan: %d mounts prepared, %d asked for", len(in.Mounts), len(s.Mounts))
+	}
+	var paths []string
+	for _, m := range s.Mounts {
+		paths = append(paths, m.Target)
+	}
+	for _, f := range s.Files {
+		paths = append(paths, f.Path)
+	}
+	for _, p := range paths {
+		if err := checkPath(p); err != nil {
+			return fmt.Errorf("mount on %q: %w", p, err)
+		}
+		for _, ours := range []string{"/proc", "/sys"} { // CVE-2023-27561, CVE-2019-16884, CVE-2025-52881
+			if p == ours || strings.HasPrefix(p, ours+"/") {
+				return fmt.Errorf("mount on %q: nothing may cover %s: %w", p, ours, unix.EPERM)
+			}
+		}
+	}
+	for _, p := range append(append([]string{}, s.MaskedPaths...), s.ReadonlyPaths...) {
+		if err := checkPath(p); err != nil {
+			return fmt.Errorf("protect %q: %w", p, err)
+		}
+	}
+	return checkProcess(&s.Process)
+}
+
+// checkPath accepts absolute, clean paths other than the root.
+func checkPath(p string) error {
+	if len(p) < 2 || len(p) >= unix.PathMax || p[0] != '/' || strings.ContainsRune(p, 0) {
+		return fmt.Errorf("not a path below /: %w", unix.EINVAL)
+	}
+	for part := range strings.SplitSeq(p[1:], "/") {
+		if part == "" || part == "." || part == ".." {
+			return fmt.Errorf("not a clean path: %w", unix.EINVAL)
+		}
+	}
+	return nil
+}
+
+func (b *builder) hostname(s *wire.Spec) {
+	const why = "Names live in the container's own UTS namespace."
+	if s.Hostname != "" {
+		b.do("set the hostname", why, "sethostname", str(s.Hostname), num(len(s.Hostname)))
+	}
+	if s.Domainname != "" {
+		b.do("set the domain name", why, "setdomainname", str(s.Domainname), num(len(s.Domainname)))
+	}
+}

@@ -1,0 +1,104 @@
+package plan_test
+
+import (
+	"flag"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// goldenHost is a fixed host: golden plans do not depend on the machine.
+func goldenHost() plan.Host {
+	return plan.Host{Landlock: true, LastCap: 40, ExecByFD: true, Filters: []plan.Filter{
+		{Name: "floor", Code: make([]unix.SockFilter, 50)}, {Name: "default", Code: make([]unix.SockFilter, 100)}}}
+}
+
+// Every property of a container that the kernel enforces is a line of these files; a change of one is a review.
+func TestGoldenPlans(t *testing.T) {
+	births := map[string]func(in *plan.Input){
+		"run":       func(*plan.Input) {},
+		"run-it":    func(in *plan.Input) { in.Spec.Process.Terminal = true },
+		"read-only": func(in *plan.Input) { in.Spec.WritableRoot = false },
+		"mounts": func(in *plan.Input) {
+			in.Spec.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "data", Target: "/var/lib/data", Writable: true},
+				{Kind: wire.MountBind, Source: "/srv/conf", Target: "/etc/app.conf"},
+				{Kind: wire.MountTmpfs, Target: "/tmp", Writable: true, Exec: true}}
+			in.Mounts = []plan.Mount{{}, {File: true}, {}}
+		},
+		"user": func(in *plan.Input) {
+			mask := uint32(0o27)
+			in.Spec.Process.User = wire.User{UID: 1000, GID: 100, Groups: []uint32{100, 2000}, Umask: &mask}
+			in.Spec.Process.Capabilities.Inheritable = 1 << unix.CAP_NET_BIND_SERVICE
+			in.Spec.Process.Capabilities.Ambient = 1 << unix.CAP_NET_BIND_SERVICE
+			in.Spec.Process.Cwd = "/home/user"
+		},
+		"new-privileges": func(in *plan.Input) { in.Spec.Process.AllowNewPrivileges = true },
+		"sysctl": func(in *plan.Input) {
+			in.Spec.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.msgmax": "65536"}
+		},
+		"cgroups": func(in *plan.Input) { in.Tasks, in.CgroupRoot, in.ExecByFD = 2, true, false },
+	}
+	plans := map[string]func() (*plan.Plan, error){
+		"exec": func() (*plan.Plan, error) {
+			return plan.Join(plan.JoinInput{Process: &spec("sh", "-c", "id").Process, Tasks: 1, Host: goldenHost()})
+		},
+		"exec-it": func() (*plan.Plan, error) {
+			p := spec("sh").Process
+			p.Terminal, p.Cwd = true, "/home/user"
+			return plan.Join(plan.JoinInput{Process: &p, Host: goldenHost()})
+		},
+		"service-brigd": func() (*plan.Plan, error) {
+			return plan.Service(plan.ServiceInput{Args: []string{"brigd"}, Env: []string{"GOMAXPROCS=2"}, FDs: 2, UID: 0x7ffd0001,
+				GID: 0x7ffd0001, Host: goldenHost()})
+		},
+		"service-worker": func() (*plan.Plan, error) {
+			return plan.Service(plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 3, UID: 1, GID: 1, Tasks: 1, Worker: true,
+				Host: goldenHost()})
+		},
+	}
+	for name, change := range births {
+		plans[name] = func() (*plan.Plan, error) {
+			s := spec("sh", "-c", "id")
+			s.MaskedPaths, s.ReadonlyPaths = []string{"/proc/kcore", "/sys/firmware"}, []string{"/proc/sys"}
+			in := plan.Input{Spec: s, Host: goldenHost()}
+			change(&in)
+			return plan.Birth(in)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(plans)) {
+		t.Run(name, func(t *testing.T) {
+			p, err := plans[name]()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := p.Lower(); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", name+".plan")
+			if *update {
+				if err := os.MkdirAll("testdata", 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(p.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := p.String(); got != string(want) {
+				t.Errorf("the plan has changed; compare and use -update:\n%s", got)
+			}
+		})
+	}
+}

@@ -1,0 +1,119 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/clone"
+)
+
+// ServiceInput is what the birth of one of Brig's own processes is computed from: brigd, or a worker. The descriptors
+// that the plan wants are <exe> (a sealed copy of the program), <fdN>, <tasksN>, <landlock>, <stdin>, <stdout>,
+// <stderr>, and <userns>, <netns> of a worker.
+type ServiceInput struct {
+	Args, Env []string
+	// FDs is the number of descriptors that the program finds at 3, 4, ….
+	FDs   int
+	Tasks int
+	// UID and GID: of the host for brigd, of the worker's user namespace for a worker.
+	UID, GID uint32
+	// Worker: namespaces of its own, and a root that is empty. Otherwise the process stays in the engine's namespaces.
+	Worker bool
+	Host
+}
+
+// most is more descriptors than any of our processes is given; copies of them are out of the way from aside on.
+const (
+	most  = 32
+	aside = 128
+)
+
+// Service computes the birth of a confined process of the engine itself.
+func Service(in ServiceInput) (*Plan, error) {
+	switch {
+	case len(in.Args) == 0:
+		return nil, fmt.Errorf("plan: no program to execute: %w", unix.EINVAL)
+	case in.FDs > most:
+		return nil, fmt.Errorf("plan: %d descriptors: %w", in.FDs, unix.E2BIG)
+	}
+	b := &builder{root: "root"}
+	b.stage("stage 0, in the engine's namespaces")
+	b.preamble()
+	b.cgroups(in.Tasks)
+	if in.Worker {
+		b.worker(&in)
+	} else {
+		b.do("enter the root directory", "Not the directory that the engine was started in.", "chdir", str("/"))
+	}
+	b.session()
+	b.stdio(false)
+	for c := 0; c <= in.LastCap; c++ {
+		b.do(fmt.Sprintf("drop capability %d from the bounding set", c), "The process and all that it could execute have "+
+			"no capability.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
+	}
+	if !in.Worker {
+		b.become(in.UID, in.GID, "An id that owns nothing but this process's own files.")
+	}
+	b.capset(0, 0, 0, "No capability.")
+	b.do("become unreadable", "A change of ids can make a process readable again (T13).", "prctl",
+		flags("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), num(0))
+	b.descriptors(in.FDs, in.Landlock)
+	b.do("unblock signals", "Signals arrive from here on.", "rt_sigprocmask", flags("SIG_SETMASK", 2), words("{}", 0), num(0),
+		num(sigsetSize))
+	b.sync = "sync"
+	b.gate()
+	b.do("set no_new_privs", "No program gains privileges by its file's mode or capabilities.", "prctl",
+		flags("PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS), num(1), num(0), num(0), num(0))
+	if in.Landlock {
+		b.do("enter a Landlock domain", "The file system is closed to it, except what the ruleset names.",
+			"landlock_restrict_self", res("landlock"), num(0))
+	}
+	b.seccomp(in.Filters)
+	op := b.do("execute "+in.Args[0], "The engine's own program, from a sealed copy in memory.", "execveat", res("exe"), str(""),
+		list(in.Args), list(in.Env), flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH))
+	op.kind = clone.Exec
+	return &Plan{Title: "birth of a process of the engine: " + strings.Join(in.Args, " "), Ops: b.ops}, nil
+}
+
+// worker puts the process into namespaces of its own, with a root that has nothing in it.
+func (b *builder) worker(in *ServiceInput) {
+	b.do("enter the worker's user namespace", "One id of the host, and no other, exists in it.", "setns", res("<userns>"),
+		flags("CLONE_NEWUSER", unix.CLONE_NEWUSER))
+	b.do("enter the worker's network namespace", "It has no interface.", "setns", res("<netns>"),
+		flags("CLONE_NEWNET", unix.CLONE_NEWNET))
+	b.become(in.UID, in.GID, "The one id of that namespace, before a process exists in it (T13).")
+	b.fork(unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS, "stage 1, process 1 of its namespace",
+		"A worker sees no process, mount, queue or name of the host.")
+	b.do("leave the host's view of cgroups", "The namespace's root is the worker's own cgroup.", "unshare",
+		flags("CLONE_NEWCGROUP", unix.CLONE_NEWCGROUP))
+	b.do("make mounts private", "Nothing that happens here reaches the host's mounts.", "mount_setattr",
+		flags("AT_FDCWD", at(unix.AT_FDCWD)), str("/"), flags("AT_RECURSIVE", unix.AT_RECURSIVE),
+		words("{MS_PRIVATE}", 0, 0, unix.MS_PRIVATE, 0), num(unix.MOUNT_ATTR_SIZE_VER0))
+	b.fresh("root", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
+	b.park("root", "an empty root")
+	b.parked = 0 // it is the root, nothing lies between
+	b.pivot(false)
+}
+
+// descriptors places what the program was given at 3, 4, … and closes everything else at execve.
+func (b *builder) descriptors(count int, landlock bool) {
+	const why = "The program finds exactly the descriptors that it was given, at 3, 4, …"
+	move := func(from, to string) {
+		b.do("move a descriptor aside", why, "fcntl", res(from), flags("F_DUPFD_CLOEXEC", unix.F_DUPFD_CLOEXEC),
+			num(aside)).to(to)
+	}
+	move("<exe>", "exe")
+	move("<sync>", "sync")
+	if landlock {
+		move("<landlock>", "landlock")
+	}
+	for i := range count {
+		move(fmt.Sprintf("<fd%d>", i), fmt.Sprintf("fd%d", i))
+	}
+	b.do("close the others", why, "close_range", num(3), num(aside-1), num(0))
+	for i := range count {
+		b.do("place a descriptor", why, "dup3", res(fmt.Sprintf("fd%d", i)), num(3+i), num(0))
+	}
+}

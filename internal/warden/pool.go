@@ -1,0 +1,165 @@
+package warden
+
+import (
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/warden/idmap"
+	"github.com/brig-engine/brig/internal/warden/link"
+)
+
+// sandbox is what a container is born into: a range of ids with the user and network namespaces that it owns.
+type sandbox struct {
+	base     uint32
+	user     int // descriptor of the user namespace
+	net      int // descriptor of the network namespace
+	endpoint *link.Endpoint
+}
+
+func (s *sandbox) close() {
+	unix.Close(s.user)
+	unix.Close(s.net)
+}
+
+// ranges hands out ids round robin, so that a range is not used again soon after its container is gone.
+type ranges struct {
+	mu   sync.Mutex
+	used map[uint32]bool
+	next uint32
+}
+
+const lastIDs = volumeIDs - idsPerSandbox
+
+func newRanges() *ranges { return &ranges{used: map[uint32]bool{}, next: firstIDs} }
+
+// take returns the first id of a free range.
+func (r *ranges) take() (uint32, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for range (lastIDs-firstIDs)/idsPerSandbox + 1 {
+		base := r.next
+		if r.next += idsPerSandbox; r.next > lastIDs {
+			r.next = firstIDs
+		}
+		if !r.used[base] {
+			r.used[base] = true
+			return base, nil
+		}
+	}
+	return 0, fmt.Errorf("all %d ranges of user ids are taken, by stopped containers too. Next: brig rm", (lastIDs-firstIDs)/idsPerSandbox+1)
+}
+
+// claim marks the range of a container that is already there.
+func (r *ranges) claim(base uint32) error {
+	if base < firstIDs || base > lastIDs || (base-firstIDs)%idsPerSandbox != 0 {
+		return fmt.Errorf("%#x begins no range of a sandbox", base)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used[base] = true
+	return nil
+}
+
+func (r *ranges) free(base uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.used, base)
+}
+
+// pool keeps sandboxes ready for the network called bridge: a network namespace with its pair of interfaces takes longer
+// than the rest of a start. It is refilled in the background.
+type pool struct {
+	w     *Warden
+	ready chan *sandbox
+	want  chan struct{}
+}
+
+func newPool(w *Warden, size int) *pool {
+	p := &pool{w: w, ready: make(chan *sandbox, size), want: make(chan struct{}, size)}
+	for range size {
+		p.want <- struct{}{}
+	}
+	return p
+}
+
+// fill makes one sandbox for each that was taken, until want is closed.
+func (p *pool) fill() {
+	for range p.want {
+		s, err := p.w.newSandbox(true)
+		if err != nil {
+			p.w.log("prepare a sandbox: %v", err)
+			continue // the next start makes its own and says why it cannot
+		}
+		p.ready <- s
+	}
+}
+
+// take gives a prepared sandbox, or makes one if none is ready.
+func (p *pool) take() (*sandbox, error) {
+	select {
+	case s := <-p.ready:
+		p.want <- struct{}{}
+		return s, nil
+	default:
+		return p.w.newSandbox(true)
+	}
+}
+
+// drain gives everything back.
+func (p *pool) drain() {
+	for {
+		select {
+		case s := <-p.ready:
+			p.w.dropSandbox(s)
+		default:
+			return
+		}
+	}
+}
+
+// newSandbox makes a sandbox with a range of its own, with an endpoint or with loopback alone.
+func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
+	base, err := w.ranges.take()
+	if err != nil {
+		return nil, err
+	}
+	s, err := w.sandboxAt(base, endpoint)
+	if err != nil {
+		w.ranges.free(base)
+	}
+	return s, err
+}
+
+// sandboxAt makes a sandbox for a range that the caller holds.
+func (w *Warden) sandboxAt(base uint32, endpoint bool) (*sandbox, error) {
+	user, net, err := idmap.NewPair(base)
+	if err != nil {
+		return nil, fmt.Errorf("namespaces of a sandbox: %w", err)
+	}
+	s := &sandbox{base: base, user: user, net: net}
+	if !endpoint {
+		err = link.Loopback(net)
+	} else if w.router == nil {
+		err = fmt.Errorf("this machine cannot have the network called bridge: %w. Next: --network none", w.routerError)
+	} else {
+		s.endpoint, err = w.router.NewEndpoint(net)
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// dropSandbox gives back a sandbox in which nothing was born.
+func (w *Warden) dropSandbox(s *sandbox) {
+	if s.endpoint != nil {
+		if err := w.router.Release(s.endpoint); err != nil {
+			w.log("%v", err)
+		}
+	}
+	s.close()
+	w.ranges.free(s.base)
+}

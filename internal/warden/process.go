@@ -1,0 +1,177 @@
+package warden
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/kernel/pty"
+	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Helpers that starting a container and executing in one have in common.
+
+func dup(fd int) (int, error) {
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		return -1, fmt.Errorf("duplicate a descriptor: %w", err)
+	}
+	return n, nil
+}
+
+// startTime reads when a child of ours was started, in clock ticks since boot.
+func startTime(pid int) (uint64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	n, err := wire.ParseStat(string(b))
+	return n.StartTime, err
+}
+
+// await blocks until the process behind a pidfd has ended; it takes no thread.
+func await(fd int) error {
+	mine, err := dup(fd)
+	if err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(mine, true); err != nil {
+		unix.Close(mine)
+		return err
+	}
+	f := os.NewFile(uintptr(mine), "pidfd")
+	defer f.Close()
+	c, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var bad error
+	err = c.Read(func(fd uintptr) bool {
+		done, err := pidfd.Ended(int(fd), 0)
+		bad = err
+		return done || err != nil
+	})
+	return errors.Join(err, bad)
+}
+
+// programError gives a failed birth the class that people and Docker know: 127 for a program that is not there, 126 for
+// one that cannot be executed.
+func programError(program string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var step *plan.StepError
+	if !errors.As(err, &step) {
+		return err
+	}
+	switch step.Sort {
+	case plan.NotFound:
+		return &wire.Error{Class: "invalid_argument", Code: 127, Text: fmt.Sprintf("%q: executable file not found in the container (%v)", program, err)}
+	case plan.NotExecutable:
+		return &wire.Error{Class: "invalid_argument", Code: 126, Text: fmt.Sprintf("%q cannot be executed in the container (%v)", program, err)}
+	}
+	return err
+}
+
+// openTerminal takes a pair of the container's own devpts and gives the slave to the process's user.
+func openTerminal(pts int, base uint32, p *wire.Process) (master, slave int, err error) {
+	if master, slave, err = pty.Open(pts); err != nil {
+		return -1, -1, err
+	}
+	err = unix.Fchown(slave, int(base+p.User.UID), -1)
+	if err == nil && p.Rows > 0 && p.Cols > 0 {
+		err = pty.Resize(master, p.Rows, p.Cols)
+	}
+	if err == nil {
+		err = unix.SetNonblock(master, true)
+	}
+	if err != nil {
+		unix.Close(master)
+		unix.Close(slave)
+		return -1, -1, fmt.Errorf("terminal: %w", err)
+	}
+	return master, slave, nil
+}
+
+// keepStreams gives the keeper copies of the outer ends, for a later daemon, and returns the ends for the reply: the
+// terminal's master (a copy), or stdin if there is one, stdout and stderr.
+func (w *Warden) keepStreams(id string, pty int, s *stdio) ([]int, error) {
+	if pty >= 0 {
+		theirs, err := dup(pty)
+		if err != nil {
+			return nil, err
+		}
+		return []int{theirs}, w.keep.hold(key(id, "pty"), pty)
+	}
+	var out []int
+	for i, name := range []string{"stdin", "out", "err"} {
+		if s.outer[i] < 0 {
+			continue
+		}
+		if err := w.keep.hold(key(id, name), s.outer[i]); err != nil {
+			return nil, err
+		}
+		out = append(out, s.outer[i])
+	}
+	s.outer = [3]int{-1, -1, -1}
+	return out, nil
+}
+
+// dropStreams gives up what keepStreams handed to the keeper.
+func (w *Warden) dropStreams(id string, pty int) {
+	if pty >= 0 {
+		unix.Close(pty)
+		w.keep.drop(key(id, "pty"))
+		return
+	}
+	for _, name := range []string{"stdin", "out", "err"} {
+		w.keep.drop(key(id, name))
+	}
+}
+
+var rlimits = map[string]int{"cpu": unix.RLIMIT_CPU, "fsize": unix.RLIMIT_FSIZE, "data": unix.RLIMIT_DATA,
+	"stack": unix.RLIMIT_STACK, "core": unix.RLIMIT_CORE, "rss": unix.RLIMIT_RSS, "nproc": unix.RLIMIT_NPROC,
+	"nofile": unix.RLIMIT_NOFILE, "memlock": unix.RLIMIT_MEMLOCK, "as": unix.RLIMIT_AS, "locks": unix.RLIMIT_LOCKS,
+	"sigpending": unix.RLIMIT_SIGPENDING, "msgqueue": unix.RLIMIT_MSGQUEUE, "nice": unix.RLIMIT_NICE,
+	"rtprio": unix.RLIMIT_RTPRIO, "rttime": unix.RLIMIT_RTTIME}
+
+// setLimits sets resource limits and the OOM score of a child that waits. A default that this host cannot give is
+// lowered with a warning; a limit that somebody asked for is an error then (traps 12).
+func (w *Warden) setLimits(pid int, p *wire.Process) (warnings []string, err error) {
+	for _, l := range p.Rlimits {
+		n, ok := rlimits[l.Type]
+		if !ok {
+			return nil, fmt.Errorf("there is no limit %q: %w", l.Type, errdefs.ErrInvalidArgument)
+		}
+		want := unix.Rlimit{Cur: l.Soft, Max: l.Hard}
+		err := unix.Prlimit(pid, n, &want, nil)
+		if errors.Is(err, unix.EPERM) && l.Default {
+			var have unix.Rlimit
+			if err = unix.Prlimit(pid, n, nil, &have); err == nil {
+				want = unix.Rlimit{Cur: min(l.Soft, have.Max), Max: have.Max}
+				err = unix.Prlimit(pid, n, &want, nil)
+				warnings = append(warnings, fmt.Sprintf("the default limit %s=%d:%d was lowered to %d:%d: this engine lacks "+
+					"CAP_SYS_RESOURCE", l.Type, l.Soft, l.Hard, want.Cur, want.Max))
+			}
+		}
+		if errors.Is(err, unix.EPERM) {
+			return nil, fmt.Errorf("the limit %s=%d:%d is above what this host allows, and the engine lacks CAP_SYS_RESOURCE: %w",
+				l.Type, l.Soft, l.Hard, errdefs.ErrFailedPrecondition)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("set limit %s=%d:%d: %w", l.Type, l.Soft, l.Hard, err)
+		}
+	}
+	score := filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj")
+	if err := os.WriteFile(score, []byte(strconv.Itoa(p.OOMScoreAdj)), 0); err != nil {
+		return nil, fmt.Errorf("set OOM score: %w", err)
+	}
+	return warnings, nil
+}

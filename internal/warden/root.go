@@ -1,0 +1,266 @@
+package warden
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/warden/idmap"
+	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/warden/rootfs"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// images keeps one detached, read-only mount per image that was used.
+type images struct {
+	mu     sync.Mutex
+	mounts map[string]int
+}
+
+// image gives the mount of an index. It stays the cache's.
+func (w *Warden) image(digest string) (int, error) {
+	w.images.mu.Lock()
+	defer w.images.mu.Unlock()
+	if fd, ok := w.images.mounts[digest]; ok {
+		return fd, nil
+	}
+	index, devices, err := w.store.OpenIndex(digest)
+	if err != nil {
+		return -1, err
+	}
+	defer index.Close()
+	var fds []int
+	for _, d := range devices {
+		defer d.Close()
+		fds = append(fds, int(d.Fd()))
+	}
+	fd, _, err := rootfs.MountImage(int(index.Fd()), fds, rootfs.Any)
+	if err == nil && w.attachImages {
+		err = w.attachImage(fd, digest)
+	}
+	if err != nil {
+		return -1, fmt.Errorf("image %s: %w", digest, err)
+	}
+	w.images.mounts[digest] = fd
+	return fd, nil
+}
+
+// attachImage gives the mount a place, which it needs before Linux 6.15 for being cloned.
+func (w *Warden) attachImage(fd int, digest string) error {
+	dir := filepath.Join(w.cfg.Run, "images", strings.TrimPrefix(digest, "sha256:"))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return rootfs.Attach(fd, dir)
+}
+
+func (w *Warden) indexRemove(q wire.ObjectRef) (any, error) {
+	w.images.mu.Lock()
+	defer w.images.mu.Unlock()
+	if fd, ok := w.images.mounts[q.Digest]; ok {
+		unix.Close(fd)
+		delete(w.images.mounts, q.Digest)
+		if w.attachImages {
+			unix.Unmount(filepath.Join(w.cfg.Run, "images", strings.TrimPrefix(q.Digest, "sha256:")), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		}
+	}
+	return nil, w.store.RemoveIndex(q.Digest)
+}
+
+// rootfs makes the container's root: the image, with ids of the sandbox, below a directory of the container's own.
+func (b *birth) rootfs() error {
+	image, err := b.w.image(b.spec.Image)
+	if err != nil {
+		return err
+	}
+	lower, err := rootfs.Idmap(image, b.box.user)
+	if err != nil {
+		return err
+	}
+	b.own = append(b.own, lower)
+	upper, work, err := b.directories()
+	if err != nil {
+		return err
+	}
+	defer wire.CloseAll([]int{upper, work})
+	b.w.overlay.Lock() // before Linux 6.13 the scratch directory is for one at a time
+	defer b.w.overlay.Unlock()
+	root, err := rootfs.Overlay(lower, upper, work, rootfs.OverlayOptions{Volatile: b.spec.Volatile, Scratch: b.w.scratch})
+	if err != nil {
+		return fmt.Errorf("root of container %s: %w", short(b.c.id), err)
+	}
+	b.give("root", root)
+	return b.devices()
+}
+
+// directories makes or opens upper and work of the overlay. The owner of work is the record of the container's ids: the
+// container cannot reach it, while it may give its own root, which is upper, to anybody.
+func (b *birth) directories() (upper, work int, err error) {
+	dir := b.w.directory(b.c.id)
+	if b.first {
+		err = errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o711))
+	}
+	if err != nil {
+		return -1, -1, full(err)
+	}
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, -1, fmt.Errorf("directory of container %s: %w", short(b.c.id), err)
+	}
+	defer unix.Close(fd)
+	upper, work, err = rootfs.Layers(fd, b.box.base)
+	return upper, work, full(err)
+}
+
+// devices makes the mounts that every container has.
+func (b *birth) devices() error {
+	shm := b.spec.ShmSize
+	if shm == 0 {
+		shm = 64 << 20
+	}
+	base := b.box.base
+	for _, m := range []struct {
+		name string
+		make func() (int, error)
+	}{
+		{"dev", func() (int, error) { return rootfs.Dev(base) }},
+		{"pts", func() (int, error) { return rootfs.Pts(base) }},
+		{"shm", func() (int, error) { return rootfs.Shm(shm, base) }},
+	} {
+		fd, err := m.make()
+		if err != nil {
+			return err
+		}
+		b.give(m.name, fd)
+	}
+	return nil
+}
+
+// mounts prepares what the spec asks for, each as a detached mount.
+func (b *birth) mounts() error {
+	for i := range b.spec.Mounts {
+		m := &b.spec.Mounts[i]
+		fd, file, err := b.mount(m)
+		if err != nil {
+			return fmt.Errorf("mount on %s: %w", m.Target, err)
+		}
+		b.give(fmt.Sprintf("mount%d", i), fd)
+		b.input.Mounts = append(b.input.Mounts, plan.Mount{File: file})
+	}
+	return nil
+}
+
+func (b *birth) mount(m *wire.Mount) (fd int, file bool, err error) {
+	switch m.Kind {
+	case wire.MountTmpfs:
+		size, mode := m.Size, m.Mode
+		if size == 0 {
+			size = 64 << 20
+		}
+		if mode == 0 {
+			mode = 0o1777
+		}
+		fd, err = rootfs.Tmpfs(size, mode, b.box.base, b.box.base)
+		return fd, false, err
+	case wire.MountVolume:
+		fd, err = b.volume(m)
+		return fd, false, err
+	}
+	return b.bind(m)
+}
+
+// volume maps the ids that volumes have on disk to those of the sandbox.
+func (b *birth) volume(m *wire.Mount) (int, error) {
+	dir, err := b.w.volumes.open(m.Source)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(dir)
+	ids := []idmap.Extent{{Inside: volumeIDs, Outside: b.box.base, Size: idsPerSandbox}}
+	userns, err := idmap.NewUserns(ids, ids)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(userns)
+	fd, err := rootfs.Idmap(dir, userns)
+	if err != nil {
+		return -1, err
+	}
+	if m.Fill {
+		if err := b.fill(m, dir); err != nil {
+			unix.Close(fd)
+			return -1, err
+		}
+	}
+	return fd, nil
+}
+
+// bind opens a host path as its caller would, and maps exactly the caller's ids to the container's user: nothing else
+// can be created, and what belongs to others reads as nobody (traps 8, CVE-2021-41091).
+func (b *birth) bind(m *wire.Mount) (fd int, file bool, err error) {
+	by := b.caller
+	src, err := rootfs.OpenHostPath(m.Source, rootfs.Caller{UID: by.uid, GID: by.gid, Groups: by.groups})
+	if err != nil {
+		return -1, false, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.uid, err, errdefs.ErrInvalidArgument)
+	}
+	defer unix.Close(src)
+	if err := b.w.bindable(src); err != nil {
+		return -1, false, err
+	}
+	u := b.spec.Process.User
+	userns, err := idmap.NewUserns([]idmap.Extent{{Inside: by.uid, Outside: b.box.base + u.UID, Size: 1}},
+		[]idmap.Extent{{Inside: by.gid, Outside: b.box.base + u.GID, Size: 1}})
+	if err != nil {
+		return -1, false, err
+	}
+	defer unix.Close(userns)
+	fd, err = rootfs.BindIdmap(src, userns, m.Recursive)
+	if err != nil {
+		return -1, false, fmt.Errorf("%s: %w", m.Source, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(src, &st); err != nil {
+		unix.Close(fd)
+		return -1, false, err
+	}
+	return fd, st.Mode&unix.S_IFMT != unix.S_IFDIR, nil
+}
+
+// bindable refuses what no container may have, whoever asks: the engine's own directories and the kernel's.
+func (w *Warden) bindable(fd int) error {
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		return err
+	}
+	for _, own := range []string{w.cfg.Root, w.cfg.Run, "/proc", "/sys", "/dev"} {
+		if path == "/" || path == own || strings.HasPrefix(path, own+"/") || strings.HasPrefix(own, path+"/") && own != "/dev" && own != "/proc" && own != "/sys" {
+			return fmt.Errorf("the floor policy gives %s to no container: %w", path, errdefs.ErrPermissionDenied)
+		}
+	}
+	return nil
+}
+
+// files makes the engine's own small files, on a file system of their own size.
+func (b *birth) files() error {
+	if len(b.spec.Files) == 0 {
+		return nil
+	}
+	if e := b.box.endpoint; e != nil {
+		for i := range b.spec.Files {
+			f := &b.spec.Files[i]
+			f.Content = strings.ReplaceAll(f.Content, "{{ADDRESS}}", e.Addr.String())
+		}
+	}
+	fd, err := rootfs.Files(b.spec.Files, b.box.base)
+	if err != nil {
+		return err
+	}
+	b.give("files", fd)
+	return nil
+}

@@ -1,0 +1,137 @@
+package rootfs
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+const (
+	quiet = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	inert = quiet | unix.MOUNT_ATTR_NOEXEC
+)
+
+// filesSize is the size in bytes of the file system for the engine's files; a container can fill it and nothing else.
+const filesSize = 64 << 10
+
+// Tmpfs makes a tmpfs of size bytes whose root has the permission bits of mode and belongs to uid and gid of the host.
+func Tmpfs(size int64, mode, uid, gid uint32) (int, error) {
+	return mount.New("tmpfs", quiet, mount.String("source", "tmpfs"), mount.String("size", fmt.Sprint(size)), mount.Octal("mode", mode),
+		mount.UInt("uid", uid), mount.UInt("gid", gid))
+}
+
+// Shm makes /dev/shm for the range at base.
+func Shm(size int64, base uint32) (int, error) {
+	fd, err := Tmpfs(size, 0o1777, base, base)
+	if err != nil {
+		return -1, fmt.Errorf("/dev/shm: %w", err)
+	}
+	return fd, nil
+}
+
+// Pts makes a devpts instance; terminals belong to the group 5 (tty) of the range at base.
+func Pts(base uint32) (int, error) {
+	return mount.New("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, mount.String("source", "devpts"),
+		mount.Octal("ptmxmode", 0o666), mount.Octal("mode", 0o620), mount.UInt("gid", base+5))
+}
+
+// Dev makes /dev: a small tmpfs with the six harmless devices, the usual links, and the mount points of pts, shm,
+// mqueue and the console. The container cannot make nodes in it (it has no CAP_MKNOD in the host's user namespace).
+func Dev(base uint32) (fd int, err error) {
+	fd, err = mount.New("tmpfs", unix.MOUNT_ATTR_NOSUID, mount.String("source", "tmpfs"), mount.String("size", "65536"),
+		mount.String("mode", "755"), mount.UInt("uid", base), mount.UInt("gid", base))
+	if err != nil {
+		return -1, fmt.Errorf("/dev: %w", err)
+	}
+	if err := fillDev(fd, int(base)); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("/dev: %w", err)
+	}
+	return fd, nil
+}
+
+func fillDev(fd, base int) error {
+	nodes := []struct {
+		name         string
+		major, minor uint32
+	}{{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}}
+	for _, n := range nodes {
+		if err := unix.Mknodat(fd, n.name, unix.S_IFCHR|0o666, int(unix.Mkdev(n.major, n.minor))); err != nil {
+			return fmt.Errorf("make %s: %w", n.name, err)
+		}
+		// The warden's umask is not relied on.
+		if err := unix.Fchmodat(fd, n.name, 0o666, 0); err != nil {
+			return fmt.Errorf("chmod %s: %w", n.name, err)
+		}
+		if err := own(fd, n.name, base); err != nil {
+			return err
+		}
+	}
+	links := [][2]string{{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
+		{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"}}
+	for _, l := range links {
+		if err := unix.Symlinkat(l[0], fd, l[1]); err != nil {
+			return fmt.Errorf("link %s: %w", l[1], err)
+		}
+		if err := own(fd, l[1], base); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{"pts", "shm", "mqueue"} {
+		if err := unix.Mkdirat(fd, dir, 0o755); err != nil {
+			return fmt.Errorf("make %s: %w", dir, err)
+		}
+		if err := own(fd, dir, base); err != nil {
+			return err
+		}
+	}
+	return writeFile(fd, "console", "", 0o600, base)
+}
+
+func own(dir int, name string, base int) error {
+	if err := unix.Fchownat(dir, name, base, base, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("chown %s: %w", name, err)
+	}
+	return nil
+}
+
+func writeFile(dir int, name, content string, mode uint32, base int) error {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+	if err != nil {
+		return fmt.Errorf("make %s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	for done := 0; done < len(content); {
+		n, err := unix.Write(fd, []byte(content[done:]))
+		if err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		done += n
+	}
+	if err := unix.Fchmod(fd, mode); err != nil {
+		return fmt.Errorf("chmod %s: %w", name, err)
+	}
+	if err := unix.Fchown(fd, base, base); err != nil {
+		return fmt.Errorf("chown %s: %w", name, err)
+	}
+	return nil
+}
+
+// Files makes a tmpfs of 64 KiB with the engine's files (hosts, resolv.conf, hostname), named by their place in the
+// list. The plan binds each of them. The container may write to them, as in Docker, but not grow them on the host (A2).
+func Files(files []wire.File, base uint32) (int, error) {
+	fd, err := Tmpfs(filesSize, 0o755, base, base)
+	if err != nil {
+		return -1, fmt.Errorf("files of the engine: %w", err)
+	}
+	for i, f := range files {
+		if err := writeFile(fd, fmt.Sprint(i), f.Content, 0o644, int(base)); err != nil {
+			unix.Close(fd)
+			return -1, fmt.Errorf("file %s: %w", f.Path, err)
+		}
+	}
+	return fd, nil
+}

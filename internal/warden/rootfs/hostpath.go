@@ -1,0 +1,116 @@
+package rootfs
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/clone"
+	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/kernel/path"
+)
+
+// Caller is who asked for a host path, as the kernel told it about the connection.
+type Caller struct {
+	UID, GID uint32
+	Groups   []uint32
+}
+
+// OpenHostPath opens an absolute host path as the caller could: in a child that has his ids and no capability, and that
+// is killed when the file system behind the path does not answer in time (T2, T10). The descriptor is O_PATH.
+func OpenHostPath(name string, c Caller) (int, error) {
+	fd, err := openAs(name, c)
+	if err != nil {
+		var step *clone.StepError
+		if errors.As(err, &step) && step.Cause == clone.Late {
+			return -1, fmt.Errorf("open %s: the file system did not answer within %v: %w", name, clone.Patience, err)
+		}
+		if errors.As(err, &step) && step.Errno != 0 {
+			err = step.Errno
+		}
+		return -1, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return fd, nil
+}
+
+func openAs(name string, c Caller) (int, error) {
+	if len(name) == 0 || name[0] != '/' || len(name) >= unix.PathMax {
+		return -1, unix.EINVAL
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(pair[0])
+	child, err := clone.Start(opener(name, c), pair[1:], clone.Options{})
+	unix.Close(pair[1])
+	if err != nil {
+		return -1, err
+	}
+	if err := child.Done(); err != nil {
+		return -1, err
+	}
+	child.Kill() // reaps: it has ended
+	data, control := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(pair[0], data, control, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	if err != nil {
+		return -1, err
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil || len(messages) != 1 {
+		return -1, errors.Join(unix.EBADMSG, err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return -1, errors.Join(unix.EBADMSG, err)
+	}
+	return fds[0], nil
+}
+
+// opener is the child: supplementary groups, ids, no capability (root keeps the rights of its id alone), open, send.
+func opener(name string, c Caller) *clone.Program {
+	p := clone.New()
+	out, _ := p.NewSlot() // of a new program: there is one
+	p.Input(out)
+	step := func(nr uintptr, args ...uintptr) clone.Step {
+		s := clone.Step{Nr: nr}
+		copy(s.Args[:], args)
+		return s
+	}
+	groups := make([]byte, 0, 4*len(c.Groups))
+	for _, g := range c.Groups {
+		groups = binary.NativeEndian.AppendUint32(groups, g)
+	}
+	gid, uid := uintptr(c.GID), uintptr(c.UID)
+	p.Add(step(unix.SYS_SETGROUPS, uintptr(len(c.Groups)), p.Bytes(groups)))
+	p.Add(step(unix.SYS_SETRESGID, gid, gid, gid))
+	p.Add(step(unix.SYS_SETRESUID, uid, uid, uid))
+	header := binary.NativeEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3)
+	p.Add(step(unix.SYS_CAPSET, p.Bytes(append(header, 0, 0, 0, 0)), p.Bytes(make([]byte, 24))))
+	p.Add(step(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
+	how := path.How(unix.O_PATH, 0, unix.RESOLVE_NO_MAGICLINKS)
+	words := p.Words([]uintptr{uintptr(how.Flags), uintptr(how.Mode), uintptr(how.Resolve)})
+	p.SendFD(out, step(unix.SYS_OPENAT2, 0, p.String(name), words, unix.SizeofOpenHow))
+	return p
+}
+
+// BindIdmap makes a detached copy of what fd names, with ids mapped by userns. A file system that cannot map ids, or
+// that is mapped already, is refused: ids are never passed through unmapped (T8).
+func BindIdmap(fd, userns int, recursive bool) (int, error) {
+	c, err := mount.Clone(fd, recursive)
+	if err != nil {
+		return -1, err
+	}
+	if err := mount.Set(c, quiet, userns, recursive); err != nil {
+		unix.Close(c)
+		var fs unix.Statfs_t
+		if statErr := unix.Fstatfs(fd, &fs); statErr == nil {
+			err = fmt.Errorf("its file system (type %#x) cannot map ids: %w", fs.Type, err)
+		}
+		return -1, err
+	}
+	return c, nil
+}

@@ -1,0 +1,164 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/kernel/path"
+)
+
+// Backing is how the kernel reads an image.
+type Backing uint8
+
+const (
+	// Any takes the first of the others that works: what works depends on kernel, kernel configuration and the file
+	// system of the store, so it is tried, not computed.
+	Any Backing = iota
+	// DirectFiles: the files themselves, past the page cache of the store's file system (6.12).
+	DirectFiles
+	// CachedFiles: the files themselves (6.12).
+	CachedFiles
+	// Loops: loop devices.
+	Loops
+)
+
+// MountImage mounts an EROFS index and the data files that are its devices, in order: detached, read-only, without
+// set-user-id programs and devices. The files are sealed: nobody can write to them (T1). It tells which backing worked.
+func MountImage(index int, data []int, want Backing) (int, Backing, error) {
+	var failed error
+	for _, way := range []Backing{DirectFiles, CachedFiles, Loops} {
+		if want != Any && want != way {
+			continue
+		}
+		var fd int
+		var err error
+		if way == Loops {
+			fd, err = mountLoops(index, data)
+		} else {
+			fd, err = erofs(index, data, way == DirectFiles)
+		}
+		if err == nil {
+			return fd, way, nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return -1, Any, fmt.Errorf("mount the image: %w", failed)
+}
+
+func erofs(source int, devices []int, direct bool) (int, error) {
+	options := []mount.Option{mount.String("source", path.Proc(source)), mount.Flag("ro")}
+	for _, d := range devices {
+		options = append(options, mount.String("device", path.Proc(d)))
+	}
+	if direct {
+		options = append(options, mount.Flag("directio"))
+	}
+	return mount.New("erofs", unix.MOUNT_ATTR_RDONLY|quiet, options...)
+}
+
+// mountLoops uses a loop device for each file. They clear themselves when the mount is gone.
+func mountLoops(index int, data []int) (int, error) {
+	var loops []int
+	defer func() {
+		for _, fd := range loops {
+			unix.Close(fd)
+		}
+	}()
+	for _, file := range append([]int{index}, data...) {
+		fd, err := loop(file)
+		if err != nil {
+			return -1, err
+		}
+		loops = append(loops, fd)
+	}
+	return erofs(loops[0], loops[1:], false)
+}
+
+// loop attaches a file to a free loop device, read-only and, where the store allows it, past the page cache.
+func loop(file int) (int, error) {
+	control, err := unix.Open("/dev/loop-control", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("loop device: %w", err)
+	}
+	defer unix.Close(control)
+	for range 64 { // somebody else may take the device that was free
+		n, err := unix.IoctlRetInt(control, unix.LOOP_CTL_GET_FREE)
+		if err != nil {
+			return -1, fmt.Errorf("loop device: none is free: %w", err)
+		}
+		fd, err := unix.Open(fmt.Sprintf("/dev/loop%d", n), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return -1, fmt.Errorf("loop device %d: %w", n, err)
+		}
+		config := unix.LoopConfig{Fd: uint32(file)}
+		config.Info.Flags = unix.LO_FLAGS_READ_ONLY | unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
+		err = unix.IoctlLoopConfigure(fd, &config)
+		if err == nil {
+			return fd, nil
+		}
+		unix.Close(fd)
+		if !errors.Is(err, unix.EBUSY) {
+			return -1, fmt.Errorf("loop device %d: %w", n, err)
+		}
+	}
+	return -1, fmt.Errorf("loop device: every one that was free was taken: %w", unix.EBUSY)
+}
+
+// Attach mounts a detached mount at dir, in the warden's private mount namespace. Before 6.15 only an attached mount
+// can be cloned, as Idmap does for each container.
+func Attach(fd int, dir string) error {
+	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("attach the image at %s: %w", dir, err)
+	}
+	return nil
+}
+
+// ReadOnlyView makes a detached, idmapped copy of an image without an upper directory: what a worker reads that fills
+// a volume from an image.
+func ReadOnlyView(image, userns int) (int, error) {
+	fd, err := Idmap(image, userns)
+	if err != nil {
+		return -1, err
+	}
+	if err := mount.Set(fd, unix.MOUNT_ATTR_RDONLY|quiet, -1, false); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Layers makes the upper and work directories of a container below dir, which belongs to the warden, owned by the
+// range's base, and opens them. Existing ones are opened.
+func Layers(dir int, base uint32) (upper, work int, err error) {
+	if upper, err = layer(dir, "upper", base); err != nil {
+		return -1, -1, err
+	}
+	if work, err = layer(dir, "work", base); err != nil {
+		unix.Close(upper)
+		return -1, -1, err
+	}
+	return upper, work, nil
+}
+
+func layer(dir int, name string, base uint32) (int, error) {
+	err := unix.Mkdirat(dir, name, 0o755)
+	made := err == nil
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return -1, fmt.Errorf("make the %s directory: %w", name, err)
+	}
+	fd, err := path.Open(dir, name, unix.O_RDONLY|unix.O_DIRECTORY, 0, path.NoLinks)
+	if err != nil {
+		return -1, err
+	}
+	if made { // the container's root may have changed the owner of an old one
+		err = errors.Join(unix.Fchown(fd, int(base), int(base)), unix.Fchmod(fd, 0o755))
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("own the %s directory: %w", name, err)
+	}
+	return fd, nil
+}

@@ -1,0 +1,119 @@
+package warden
+
+import (
+	"fmt"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// handle carries out one operation of the closed list; wire.Serve has refused unknown and unbuilt ones.
+func (w *Warden) handle(r *wire.Request) (wire.Reply, error) {
+	h := w.handlers[r.Op]
+	if h == nil {
+		return wire.Reply{}, fmt.Errorf("operation %s has no handler: %w", r.Op, errdefs.ErrNotImplemented)
+	}
+	return h(r)
+}
+
+// table ties the operations to their handlers.
+func (w *Warden) table() map[wire.Op]wire.Handler {
+	return map[wire.Op]wire.Handler{
+		wire.OpHello:        with(w.hello),
+		wire.OpObjectCreate: w.objectCreate,
+		wire.OpObjectSeal:   w.objectSeal,
+		wire.OpObjectOpen:   w.objectOpen,
+		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
+		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
+		wire.OpIndexSeal:    w.indexSeal,
+		wire.OpIndexRemove:  with(w.indexRemove),
+		wire.OpWorkerStart:  w.workerStart,
+		wire.OpFilterPut:    with(w.filterPut),
+
+		wire.OpContainerStart:      w.containerStart,
+		wire.OpContainerAttach:     w.containerAttach,
+		wire.OpContainerCloseStdin: with(w.containerCloseStdin),
+		wire.OpContainerSignal:     with(w.containerSignal),
+		wire.OpContainerFinish:     with(w.containerFinish),
+		wire.OpContainerRemove:     with(w.containerRemove),
+		wire.OpContainerList:       with(func(struct{}) (any, error) { return w.containerList() }),
+		wire.OpContainerProcs:      with(w.containerProcs),
+		wire.OpContainerStats:      with(w.containerStats),
+
+		wire.OpExecStart:  w.execStart,
+		wire.OpExecFinish: with(w.execFinish),
+		wire.OpExecSignal: with(w.execSignal),
+		wire.OpExecStdin:  with(w.execCloseStdin),
+
+		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.create(q.Name) }),
+		wire.OpVolumeRemove: with(w.volumeRemove),
+		wire.OpVolumeList:   with(func(struct{}) (any, error) { return w.volumes.list() }),
+	}
+}
+
+// with makes a handler of a function on a decoded body. Descriptors that came along are closed by the loop.
+func with[Q any](f func(Q) (any, error)) wire.Handler {
+	return func(r *wire.Request) (wire.Reply, error) {
+		var q Q
+		if len(r.Body) > 0 {
+			if err := r.Decode(&q); err != nil {
+				return wire.Reply{}, err
+			}
+		}
+		body, err := f(q)
+		return wire.Reply{Body: body}, err
+	}
+}
+
+func (w *Warden) hello(q wire.Hello) (any, error) {
+	if q.Version != wire.Version {
+		return nil, fmt.Errorf("brigd is version %q and the warden %q; both come from one build: %w",
+			q.Version, wire.Version, errdefs.ErrFailedPrecondition)
+	}
+	return w.facts, nil
+}
+
+func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
+	fd, err := w.store.Create()
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return wire.Reply{FDs: []int{fd}}, nil
+}
+
+func (w *Warden) objectSeal(r *wire.Request) (wire.Reply, error) {
+	var q wire.ObjectSeal
+	if err := r.Decode(&q); err != nil {
+		return wire.Reply{}, err
+	}
+	fd, err := r.Take(0)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	o, err := w.store.Seal(fd, q.Digest)
+	return wire.Reply{Body: o}, err
+}
+
+func (w *Warden) objectOpen(r *wire.Request) (wire.Reply, error) {
+	var q wire.ObjectRef
+	if err := r.Decode(&q); err != nil {
+		return wire.Reply{}, err
+	}
+	f, o, err := w.store.Open(q.Digest)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer f.Close()
+	fd, err := dup(int(f.Fd()))
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return wire.Reply{Body: o, FDs: []int{fd}}, nil
+}
+
+// volumeRemove refuses while a container that runs, or that may start again, is known to use the volume: brigd knows
+// the latter and asks only then.
+func (w *Warden) volumeRemove(q wire.VolumeRef) (any, error) {
+	return nil, w.volumes.remove(q.Name)
+}

@@ -1,0 +1,83 @@
+package warden
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/brig-engine/brig/internal/warden/link"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// process is what is noted about a process that the warden started.
+type process struct {
+	Started wire.Started `json:"started"`
+	Exit    *wire.Exit   `json:"exit,omitempty"`
+}
+
+// note is the record of one container that runs, or that ended and was not started again, in RUN/containers/ID.json:
+// enough for a later warden to find it again. It lives on a volatile file system: after a restart of the machine there
+// is none, and no process either.
+type note struct {
+	process
+	ID string `json:"id"`
+	// Ceiling is the confinement of process 1, without arguments and environment: no execution gets more.
+	Ceiling  wire.Process        `json:"ceiling"`
+	Endpoint *link.Endpoint      `json:"endpoint,omitempty"`
+	Execs    map[string]*process `json:"execs,omitempty"`
+}
+
+// notes is the directory of them.
+type notes struct{ dir string }
+
+func (d notes) path(id string) string { return filepath.Join(d.dir, id+".json") }
+
+// write replaces a note in one step.
+func (d notes) write(n *note) error {
+	b, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("note of %s: %w", n.ID, err)
+	}
+	tmp := d.path(n.ID) + ".tmp"
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return fmt.Errorf("note of %s: %w", n.ID, err)
+	}
+	return os.Rename(tmp, d.path(n.ID))
+}
+
+func (d notes) remove(id string) error {
+	err := os.Remove(d.path(id))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// all reads every note. One that cannot be read is an error: its container must not be forgotten silently.
+func (d notes) all() ([]*note, error) {
+	entries, err := os.ReadDir(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	var list []*note
+	for _, e := range entries {
+		id, ok := strings.CutSuffix(e.Name(), ".json")
+		if !ok || !containerID(id) {
+			os.Remove(filepath.Join(d.dir, e.Name())) // left by a crash in write
+			continue
+		}
+		b, err := os.ReadFile(d.path(id))
+		if err != nil {
+			return nil, err
+		}
+		var n note
+		if err := wire.DecodeStrict(b, &n); err != nil || n.ID != id {
+			return nil, fmt.Errorf("note of %s: %w", id, errors.Join(err, errors.New("cannot be read")))
+		}
+		list = append(list, &n)
+	}
+	return list, nil
+}

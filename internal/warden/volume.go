@@ -1,0 +1,77 @@
+package warden
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// volumes are directories whose files belong, on disk, to ids that no container runs with (volumeIDs). Each mount maps
+// them to its sandbox's range, so that containers with different ranges share a volume, and a recycled range inherits
+// nothing (traps 8).
+type volumes struct{ dir string }
+
+func (v volumes) create(name string) error {
+	if !volumeName.ok(name) {
+		return fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
+	}
+	data := filepath.Join(v.dir, name, "data")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chown(data, volumeIDs, volumeIDs); err != nil {
+		return err
+	}
+	return os.Chmod(data, 0o755)
+}
+
+// open gives the volume's directory.
+func (v volumes) open(name string) (int, error) {
+	if !volumeName.ok(name) {
+		return -1, fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
+	}
+	fd, err := unix.Open(filepath.Join(v.dir, name, "data"), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return -1, fmt.Errorf("no such volume: %s: %w", name, errdefs.ErrNotFound)
+	}
+	return fd, err
+}
+
+// filled tells whether a new volume has already been given the image's files, and empty whether nothing is in it.
+func (v volumes) filled(name string) bool {
+	_, err := os.Lstat(filepath.Join(v.dir, name, "filled"))
+	return err == nil
+}
+
+func (v volumes) setFilled(name string) error {
+	return os.WriteFile(filepath.Join(v.dir, name, "filled"), nil, 0o600)
+}
+
+// remove deletes a volume. What is in it was written by strangers: it is removed below a descriptor, never across
+// mounts, without following a link (os.RemoveAll works with unlinkat on descriptors).
+func (v volumes) remove(name string) error {
+	if !volumeName.ok(name) {
+		return fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
+	}
+	return os.RemoveAll(filepath.Join(v.dir, name))
+}
+
+func (v volumes) list() (wire.VolumeList, error) {
+	entries, err := os.ReadDir(v.dir)
+	if err != nil {
+		return wire.VolumeList{}, err
+	}
+	list := wire.VolumeList{Names: []string{}}
+	for _, e := range entries {
+		if volumeName.ok(e.Name()) {
+			list.Names = append(list.Names, e.Name())
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,271 @@
+package warden
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/clone"
+	"github.com/brig-engine/brig/internal/kernel/landlock"
+	"github.com/brig-engine/brig/internal/kernel/memfile"
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/warden/cgroup"
+	"github.com/brig-engine/brig/internal/warden/link"
+	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/warden/store"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Config is what the keeper tells its warden. The numbers are inherited descriptors.
+type Config struct {
+	Root, Run, Libexec string
+	Listener           int // the API's listening socket, for brigd
+	Keeper             int
+	Ready              int // where brigd writes that it serves
+}
+
+// Warden is the state of this process.
+type Warden struct {
+	cfg      Config
+	instance string
+	facts    wire.HelloReply
+	handlers map[wire.Op]wire.Handler
+
+	keep        *keep
+	store       *store.Store
+	volumes     volumes
+	notes       notes
+	parent      *cgroup.Parent
+	router      *link.Router
+	routerError error
+	filters     *filters
+	images      images
+	ranges      *ranges
+	pool        *pool
+	host        plan.Host
+	abi         landlock.ABI
+	landlock    int // ruleset of containers; -1 without
+	null        int // /dev/null
+	scratch     string
+	// attachImages: this kernel clones only mounts that have a place (before 6.15).
+	attachImages bool
+	overlay     sync.Mutex
+
+	programs     struct{ brigd, worker *os.File }
+	workerFilter []unix.SockFilter
+	workers      atomic.Uint64
+
+	starts     chan struct{}
+	stopping   chan struct{}
+	background sync.WaitGroup
+
+	mu    sync.Mutex
+	live  map[string]*container
+	brigd int // pidfd; -1 between two
+}
+
+// Run is the life of the warden. It returns nil when it was told to stop and everything is down.
+func Run(cfg Config) error {
+	clone.Reserve() // children's descriptors need low numbers; later there are none left
+	if err := harden(); err != nil {
+		return err
+	}
+	w, err := open(cfg)
+	if err != nil {
+		tell(cfg.Ready, err)
+		return err
+	}
+	go w.keep.watch()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM)
+	signal.Ignore(unix.SIGHUP, unix.SIGPIPE, unix.SIGINT)
+	go func() {
+		<-signals
+		close(w.stopping)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.brigd >= 0 {
+			pidfd.Signal(w.brigd, unix.SIGTERM)
+		}
+	}()
+	go w.pool.fill()
+	if err := w.superviseBrigd(); err != nil {
+		return err
+	}
+	return w.close()
+}
+
+// tell passes the reason why there will be no engine on to who started it.
+func tell(fd int, err error) {
+	f := os.NewFile(uintptr(fd), "ready")
+	fmt.Fprintln(f, err)
+}
+
+func (w *Warden) log(format string, args ...any) { log.Printf("brig-warden: "+format, args...) }
+
+// open makes everything that the warden needs, and finds what an earlier one left.
+func open(cfg Config) (*Warden, error) {
+	w := &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1, landlock: -1,
+		ranges: newRanges(), stopping: make(chan struct{}), starts: make(chan struct{}, 2*runtime.NumCPU())}
+	w.images.mounts = map[string]int{}
+	w.handlers = w.table()
+	var have map[string]int
+	var err error
+	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
+		return nil, err
+	}
+	steps := []func() error{w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openLandlock}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	w.openRouter(have)
+	if err := w.adopt(have); err != nil {
+		return nil, err
+	}
+	w.pool = newPool(w, poolSize(w.router != nil))
+	return w, nil
+}
+
+// poolSize: sandboxes that are kept ready. Each costs a range, two descriptors and some 100 KB of the kernel's memory.
+func poolSize(network bool) int {
+	if !network {
+		return 0
+	}
+	return 16
+}
+
+func (w *Warden) openDirectories() error {
+	w.volumes.dir = filepath.Join(w.cfg.Root, "volumes")
+	w.notes.dir = filepath.Join(w.cfg.Run, "containers")
+	w.scratch = filepath.Join(w.cfg.Run, "scratch")
+	dirs := []string{w.volumes.dir, w.notes.dir, w.scratch, filepath.Join(w.cfg.Root, "containers"),
+		filepath.Join(w.cfg.Root, "trash"), filepath.Join(w.cfg.Run, "fifo"), filepath.Join(w.cfg.Run, "exits")}
+	for _, d := range dirs {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return full(err)
+		}
+	}
+	var err error
+	w.store, err = store.Open(filepath.Join(w.cfg.Root, "store"))
+	return err
+}
+
+func (w *Warden) openPrograms() (err error) {
+	if w.programs.brigd, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brigd")); err != nil {
+		return err
+	}
+	if w.programs.worker, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-worker")); err != nil {
+		return err
+	}
+	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	return err
+}
+
+func (w *Warden) openCgroup() error {
+	h, err := cgroup.Discover()
+	if err != nil {
+		return err
+	}
+	if w.parent, err = h.Parent(w.instance); err != nil {
+		return err
+	}
+	w.facts.CgroupVersion = h.Version()
+	w.facts.Missing = append(w.facts.Missing, h.Missing()...)
+	return nil
+}
+
+func (w *Warden) openLandlock() (err error) {
+	if w.abi, err = landlock.Version(); err != nil || w.abi == 0 {
+		w.facts.Missing = append(w.facts.Missing, "landlock")
+		return nil
+	}
+	// Containers: no device node is ever made, whatever else fails; and a process is in a domain of its own, so that
+	// one that was executed later cannot look into process 1 (traps 17).
+	r := landlock.Ruleset{FS: unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK}.For(w.abi)
+	w.landlock, err = landlock.Create(w.abi, r)
+	return err
+}
+
+// openRouter makes or adopts the network. An engine without one still runs containers that ask for none.
+func (w *Warden) openRouter(have map[string]int) {
+	existing := -1
+	if fd, ok := have["router"]; ok {
+		existing = fd
+		delete(have, "router")
+	}
+	cfg := link.Config{Instance: w.instance}
+	if s, err := w.readRouterState(); err == nil {
+		cfg.State = s
+	}
+	w.router, w.routerError = link.OpenRouter(cfg, existing)
+	if existing >= 0 {
+		unix.Close(existing)
+	}
+	if w.routerError == nil {
+		w.routerError = errors.Join(w.writeRouterState(), w.keep.hold("router", w.router.NetnsFD()))
+	}
+	if w.routerError != nil {
+		w.log("no network: %v", w.routerError)
+		w.facts.NetworkError = w.routerError.Error()
+		w.router = nil
+		return
+	}
+	w.facts.Subnet, w.facts.Gateway = w.router.Subnet().String(), w.router.Gateway().String()
+	w.facts.HostAddress = w.router.HostAddress().String()
+}
+
+// close takes everything down after brigd has stopped the containers.
+func (w *Warden) close() error {
+	w.mu.Lock()
+	all := make([]*container, 0, len(w.live))
+	for _, c := range w.live {
+		all = append(all, c)
+	}
+	w.mu.Unlock()
+	for _, c := range all {
+		w.end(c)
+	}
+	close(w.pool.want)
+	w.pool.drain()
+	w.background.Wait()
+	for _, fd := range w.images.mounts {
+		unix.Close(fd)
+	}
+	var err error
+	if w.router != nil {
+		err = w.router.Close()
+	}
+	return errors.Join(err, w.parent.Remove(w.instance), w.sweepRun())
+}
+
+// end kills what brigd could not stop.
+func (w *Warden) end(c *container) {
+	c.mu.Lock()
+	running := c.note != nil && c.note.Exit == nil
+	fd := c.pidfd
+	c.mu.Unlock()
+	if !running {
+		return
+	}
+	if fd >= 0 {
+		pidfd.Signal(fd, unix.SIGKILL)
+		done, _ := pidfd.Ended(fd, 5*time.Second)
+		if !done {
+			w.log("container %s does not die", short(c.id))
+		}
+	}
+	if _, err := w.containerFinish(wire.ContainerRef{ID: c.id}); err != nil {
+		w.log("container %s: %v", short(c.id), err)
+	}
+}

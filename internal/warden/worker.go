@@ -1,0 +1,114 @@
+package warden
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/warden/cgroup"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// workerStart starts a confined worker for brigd, which talks to it over the socket that came along.
+func (w *Warden) workerStart(r *wire.Request) (wire.Reply, error) {
+	var q wire.WorkerStart
+	if err := r.Decode(&q); err != nil {
+		return wire.Reply{}, err
+	}
+	switch wire.JobKind(q.Kind) {
+	case wire.JobLayer, wire.JobMerge, wire.JobLoad, wire.JobExport, wire.JobSave:
+	default:
+		return wire.Reply{}, fmt.Errorf("no worker does %q for brigd: %w", q.Kind, errdefs.ErrInvalidArgument)
+	}
+	if len(r.FDs) != 1 {
+		return wire.Reply{}, fmt.Errorf("a worker needs its socket: %w", errdefs.ErrInvalidArgument)
+	}
+	k, err := w.startWorker(r.FDs[0])
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	theirs, err := dup(k.pidfd)
+	w.background.Add(1)
+	go func() {
+		defer w.background.Done()
+		w.reapWorker(k)
+	}()
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return wire.Reply{Body: wire.WorkerReply{}, FDs: []int{theirs}}, nil
+}
+
+// worker is a running worker.
+type worker struct {
+	pidfd int
+	group *cgroup.Group
+}
+
+// reapWorker waits until a worker has ended and removes its control group.
+func (w *Warden) reapWorker(k *worker) {
+	if err := await(k.pidfd); err != nil {
+		w.log("worker: %v", err)
+	}
+	pidfd.Wait(k.pidfd, false)
+	unix.Close(k.pidfd)
+	w.removeGroup(k.group)
+}
+
+// indexSeal has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing
+// that one hostile process could have written.
+func (w *Warden) indexSeal(r *wire.Request) (wire.Reply, error) {
+	var q wire.IndexSeal
+	if err := r.Decode(&q); err != nil {
+		return wire.Reply{}, err
+	}
+	fd, err := r.Take(0)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	o, err := w.store.SealIndex(fd, q.Data, w.checkIndex)
+	return wire.Reply{Body: o}, err
+}
+
+// checkIndex runs the check worker. Nothing that it says is parsed beyond the strict decoding of its result.
+func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
+	job := &wire.Job{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
+	for _, d := range devices {
+		st, err := d.Stat()
+		if err != nil {
+			return err
+		}
+		job.Check.Devices = append(job.Check.Devices, st.Size())
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socket pair: %w", err)
+	}
+	conn, err := wire.FileConn(pair[0], "worker")
+	if err != nil {
+		unix.Close(pair[1])
+		return err
+	}
+	k, err := w.startWorker(pair[1])
+	unix.Close(pair[1])
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	_, err = wire.RunJob(ctx, conn, job, []int{int(index.Fd())}, wire.JobHost{})
+	if err != nil {
+		pidfd.Signal(k.pidfd, unix.SIGKILL)
+	}
+	w.reapWorker(k)
+	if err != nil {
+		return fmt.Errorf("the file-system index was refused: %w", err)
+	}
+	return nil
+}

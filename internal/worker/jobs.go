@@ -1,0 +1,97 @@
+package worker
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+
+	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/worker/archive"
+	"github.com/brig-engine/brig/internal/worker/index"
+	"github.com/brig-engine/brig/internal/worker/index/check"
+	"github.com/brig-engine/brig/internal/worker/layer"
+	"github.com/brig-engine/brig/internal/worker/toc"
+)
+
+// files takes the descriptors of a job, which must be exactly n.
+func files(t *wire.Task, n int) ([]*os.File, error) {
+	if len(t.Files) != n {
+		return nil, toc.Invalid("job %s needs %d descriptors, %d came", t.Kind, n, len(t.Files))
+	}
+	return t.Files, nil
+}
+
+// Layer carries out wire.JobLayer.
+func Layer(t *wire.Task) (*wire.JobResult, error) {
+	f, err := files(t, 3)
+	if err != nil {
+		return nil, err
+	}
+	w := bufio.NewWriterSize(f[2], 256<<10)
+	r, err := layer.Build(f[0], f[1], w, *t.Layer, t.Limits, t.Progress)
+	if err == nil {
+		err = w.Flush()
+	}
+	return &wire.JobResult{Layer: r}, err
+}
+
+// Merge carries out wire.JobMerge.
+func Merge(t *wire.Task) (*wire.JobResult, error) {
+	f, err := files(t, 1)
+	if err != nil {
+		return nil, err
+	}
+	open := func(name string) (*os.File, error) { return t.File(name, 0) }
+	r, err := index.Merge(f[0], *t.Job.Merge, t.Limits, open, t.Progress)
+	return &wire.JobResult{Merge: r}, err
+}
+
+// Check carries out wire.JobCheck.
+func Check(t *wire.Task) (*wire.JobResult, error) {
+	f, err := files(t, 1)
+	if err != nil {
+		return nil, err
+	}
+	r, err := check.Verify(f[0], *t.Job.Check, t.Limits)
+	return &wire.JobResult{Check: r}, err
+}
+
+// Load carries out wire.JobLoad.
+func Load(t *wire.Task) (*wire.JobResult, error) {
+	f, err := files(t, 1)
+	if err != nil {
+		return nil, err
+	}
+	blob := func(n int, size int64) (*os.File, error) { return t.File(fmt.Sprintf("blob/%d", n), size) }
+	r, err := archive.Load(f[0], *t.Job.Load, t.Limits, blob, t.Progress)
+	return &wire.JobResult{Load: r}, err
+}
+
+// Export carries out wire.JobExport.
+func Export(t *wire.Task) (*wire.JobResult, error) {
+	f, err := files(t, 3)
+	if err != nil {
+		return nil, err
+	}
+	w := bufio.NewWriterSize(f[0], 256<<10)
+	r, err := archive.Export(w, f[1], f[2], *t.Job.Export, t.Limits, t.Progress)
+	if err == nil {
+		err = w.Flush()
+	}
+	return &wire.JobResult{Export: r}, err
+}
+
+// Save carries out wire.JobSave.
+func Save(t *wire.Task) (*wire.JobResult, error) {
+	f, err := files(t, 1)
+	if err != nil {
+		return nil, err
+	}
+	w := bufio.NewWriterSize(f[0], 256<<10)
+	open := func(name string) (*os.File, error) { return t.File(name, 0) }
+	r, err := archive.Save(w, *t.Job.Save, t.Limits, open, t.Progress)
+	if err == nil {
+		err = w.Flush()
+	}
+	return &wire.JobResult{Save: r}, err
+}

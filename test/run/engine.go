@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// engine is a Brig with a directory, and so with kernel names, of its own.
+type engine struct {
+	brig, dir, run, socket string
+	instance               string // what its kernel names derive from
+}
+
+const (
+	startDeadline = 30 * time.Second
+	stopDeadline  = 90 * time.Second
+)
+
+func startEngine(ctx context.Context, bin string) (*engine, error) {
+	dir, err := os.MkdirTemp("", "brig-run-")
+	if err != nil {
+		return nil, err
+	}
+	brig, err := filepath.Abs(filepath.Join(bin, "brig"))
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256([]byte(dir))
+	e := &engine{brig: brig, dir: dir, run: filepath.Join(dir, "run"), instance: "brig-" + hex.EncodeToString(sum[:])[:6]}
+	e.socket = filepath.Join(e.run, "brig.sock")
+	if err := os.Mkdir(e.run, 0o755); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	ctx, cancel := context.WithTimeout(ctx, startDeadline)
+	defer cancel()
+	args := []string{"engine", "start", "--root", e.dir, "--run", e.run, "--socket", e.socket}
+	fmt.Fprintln(os.Stderr, "+", shellLine(append([]string{brig}, args...)))
+	out, err := exec.CommandContext(ctx, brig, args...).CombinedOutput()
+	if err == nil {
+		return e, nil
+	}
+	log, _ := os.ReadFile(filepath.Join(e.run, "engine.log"))
+	left, stopErr := e.stop()
+	if len(left) > 0 {
+		stopErr = errors.Join(stopErr, fmt.Errorf("left behind: %v", left))
+	}
+	return nil, errors.Join(fmt.Errorf("the engine did not start: %w\n%s%s", err, out, tail(log, 4000)), stopErr)
+}
+
+// tail is the end of a log, whole lines, at most n bytes.
+func tail(log []byte, n int) []byte {
+	if len(log) <= n {
+		return log
+	}
+	log = log[len(log)-n:]
+	if i := bytes.IndexByte(log, '\n'); i >= 0 {
+		log = log[i+1:]
+	}
+	return log
+}
+
+// stop ends the engine, by force if it must, removes its directory, and says what of it is still there.
+func (e *engine) stop() (left []string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopDeadline)
+	defer cancel()
+	if _, statErr := os.Stat(filepath.Join(e.run, "keeper.pid")); statErr == nil {
+		out, stopErr := exec.CommandContext(ctx, e.brig, "engine", "stop", "--run", e.run).CombinedOutput()
+		if stopErr != nil {
+			err = fmt.Errorf("stop the engine: %w: %s", stopErr, bytes.TrimSpace(out))
+			exec.CommandContext(ctx, e.brig, "engine", "stop", "--force", "--run", e.run).Run()
+		}
+	}
+	// What ends asynchronously (cgroups, interfaces of dead namespaces) gets a moment.
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if left = e.remains(); len(left) == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	if len(mountsBelow(e.dir)) > 0 {
+		return left, err // deleting would reach through a mount
+	}
+	if removeErr := os.RemoveAll(e.dir); removeErr != nil {
+		err = errors.Join(err, removeErr)
+	}
+	return left, err
+}
+
+// remains looks for everything in the kernel that bears the engine's name or holds its directory.
+func (e *engine) remains() []string {
+	left := append(processesOf(e.dir), mountsBelow(e.dir)...)
+	links, err := netlink.LinkList()
+	if err != nil {
+		left = append(left, "interfaces cannot be listed: "+err.Error())
+	}
+	for _, l := range links {
+		if name := l.Attrs().Name; strings.HasPrefix(name, e.instance) {
+			left = append(left, "interface "+name)
+		}
+	}
+	tables, err := tablesNamed(e.instance)
+	if err != nil {
+		left = append(left, "firewall tables cannot be listed: "+err.Error())
+	}
+	left = append(left, tables...)
+	return append(left, cgroupsNamed(e.instance)...)
+}

@@ -1,0 +1,229 @@
+// Command run is what `make run` does: it looks at the machine, starts an engine in a directory of its own, lets the
+// seven attacks loose on it, and leaves nothing behind. With -image it runs a container there instead.
+//
+//	run [-bin DIR] [-json] [-verbose] [-outside] [-private-network]
+//	run [-bin DIR] -image IMAGE [-- COMMAND ARGUMENT...]
+//	run [-bin DIR] -socket PATH          drill the engine that listens there, and start none
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/moby/term"
+
+	"github.com/brig-engine/brig/internal/check"
+	"github.com/brig-engine/brig/internal/drill"
+	"github.com/brig-engine/brig/internal/drill/engineapi"
+)
+
+type options struct {
+	bin, image, socket            string
+	json, verbose, outside, apart bool
+	command                       []string
+	stdinTerminal, stdoutTerminal bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.bin, "bin", "bin", "directory of the built programs")
+	flag.StringVar(&o.image, "image", "", "run a container of this image instead of the drill")
+	flag.StringVar(&o.socket, "socket", "", "drill the engine that listens at this socket, and start none")
+	flag.BoolVar(&o.json, "json", false, "print the whole report as JSON")
+	flag.BoolVar(&o.verbose, "verbose", false, "print every probe's verdict as well")
+	flag.BoolVar(&o.outside, "outside", false, "also ask for the cloud's metadata service (leaves the machine)")
+	flag.BoolVar(&o.apart, "private-network", false, "do all of it in a new network namespace, away from the machine's")
+	flag.Parse()
+	o.command = flag.Args()
+	o.stdinTerminal, o.stdoutTerminal = term.IsTerminal(0), term.IsTerminal(1)
+	os.Exit(o.main())
+}
+
+func (o *options) main() int {
+	if os.Geteuid() != 0 {
+		return again("sudo", nil)
+	}
+	if o.apart && os.Getenv(apartMark) == "" {
+		os.Setenv(apartMark, "1")
+		self, err := os.Executable()
+		if err != nil {
+			return complain(err)
+		}
+		return again(self, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET})
+	}
+	if o.apart {
+		if err := loopbackUp(); err != nil {
+			return complain(err)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	status, err := o.run(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		return complain(err)
+	}
+	return status
+}
+
+func complain(err error) int {
+	fmt.Fprintln(os.Stderr, "run: "+err.Error())
+	return 1
+}
+
+const apartMark = "BRIG_RUN_PRIVATE_NETWORK"
+
+// again runs this program once more, in a new namespace or, with one visible line, as root.
+func again(with string, attr *syscall.SysProcAttr) int {
+	self, err := os.Executable()
+	if err != nil {
+		return complain(err)
+	}
+	args := os.Args[1:]
+	if with != self {
+		args = append([]string{self}, args...)
+		fmt.Fprintln(os.Stderr, "The engine, and the canaries of the drill, need root:", with, shellLine(args))
+	}
+	cmd := exec.Command(with, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdin, os.Stdout, os.Stderr, attr
+	// Ctrl-C reaches the child as well, which sweeps; this process only waits for it.
+	signal.Ignore(os.Interrupt)
+	var exit *exec.ExitError
+	if err := cmd.Run(); errors.As(err, &exit) {
+		return exit.ExitCode()
+	} else if err != nil {
+		return complain(err)
+	}
+	return 0
+}
+
+// run does the work. It returns the exit status of `make run`: 0 when Brig withstood everything.
+func (o *options) run(ctx context.Context) (status int, err error) {
+	if o.socket != "" {
+		e, err := engineapi.Dial(ctx, o.socket)
+		if err != nil {
+			return 1, err
+		}
+		return o.drill(ctx, e)
+	}
+	if report := check.Doctor(); !report.Able || o.image == "" && !o.json {
+		report.Text(os.Stdout, o.stdoutTerminal)
+		if !report.Able {
+			return 1, nil
+		}
+		fmt.Println()
+	}
+	e, err := startEngine(ctx, o.bin)
+	if err != nil {
+		return 1, err
+	}
+	defer func() {
+		left, stopErr := e.stop()
+		if stopErr != nil {
+			err = errors.Join(err, stopErr)
+		}
+		if len(left) > 0 {
+			err = errors.Join(err, fmt.Errorf("left behind: %v", left))
+		}
+		if err == nil {
+			fmt.Fprintln(os.Stderr, "Swept: no process, mount, cgroup, interface, firewall table or directory of it is left.")
+		}
+	}()
+	if o.image != "" {
+		return o.container(e)
+	}
+	brig, err := engineapi.Dial(ctx, e.socket)
+	if err != nil {
+		return 1, err
+	}
+	engines := []drill.Engine{brig}
+	if peer, err := engineapi.Dial(ctx, "/var/run/docker.sock"); err == nil {
+		engines = append(engines, peer)
+	}
+	return o.drill(ctx, engines...)
+}
+
+// drill runs all probes against all engines and prints the table. The status speaks about the first engine.
+func (o *options) drill(ctx context.Context, engines ...drill.Engine) (int, error) {
+	program, err := filepath.Abs(filepath.Join(o.bin, "brig-probe"))
+	if err != nil {
+		return 1, err
+	}
+	var reports []*drill.Report
+	for _, e := range engines {
+		options := drill.Options{Program: program, Outside: o.outside}
+		if term.IsTerminal(2) {
+			options.Progress = func(p drill.Probe) {
+				fmt.Fprintf(os.Stderr, "\r\x1b[K%s: %s %s", e.Name(), p.Class, p.Technique)
+			}
+		}
+		r, err := drill.Run(ctx, e, options)
+		if options.Progress != nil {
+			fmt.Fprint(os.Stderr, "\r\x1b[K")
+		}
+		if err != nil {
+			return 1, fmt.Errorf("drill %s: %w", e.Name(), err)
+		}
+		reports = append(reports, r)
+	}
+	if err := o.print(os.Stdout, reports); err != nil {
+		return 1, err
+	}
+	if reports[0].Exposed() > 0 {
+		return 1, nil
+	}
+	return 0, nil
+}
+
+func (o *options) print(w io.Writer, reports []*drill.Report) error {
+	if o.json {
+		return drill.RenderJSON(w, reports...)
+	}
+	style := drill.Style{Color: o.stdoutTerminal}
+	if o.stdoutTerminal {
+		if size, err := term.GetWinsize(1); err == nil {
+			style.Width = int(size.Width)
+		}
+	}
+	drill.Render(w, style, reports...)
+	if o.verbose {
+		e := json.NewEncoder(w)
+		e.SetEscapeHTML(false)
+		for _, r := range reports {
+			for _, v := range r.Verdicts {
+				if err := e.Encode(v); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// container runs one container in the foreground with the caller's terminal.
+func (o *options) container(e *engine) (int, error) {
+	args := []string{"--host", "unix://" + e.socket, "run", "--rm", "-i"}
+	if o.stdinTerminal && o.stdoutTerminal {
+		args = append(args, "-t")
+	}
+	cmd := exec.Command(filepath.Join(o.bin, "brig"), append(append(args, o.image), o.command...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	var exit *exec.ExitError
+	if err := cmd.Run(); errors.As(err, &exit) {
+		return exit.ExitCode(), nil
+	} else if err != nil {
+		return 1, err
+	}
+	return 0, nil
+}
