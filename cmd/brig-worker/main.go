@@ -6,6 +6,8 @@ import (
 
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/worker"
+	"github.com/brig-engine/brig/internal/worker/dns"
+	"github.com/brig-engine/brig/internal/worker/fill"
 )
 
 func main() { os.Exit(worker.Run(jobs())) }
@@ -19,5 +21,7 @@ func jobs() map[wire.JobKind]worker.Handler {
 		wire.JobLoad:   worker.Load,
 		wire.JobExport: worker.Export,
 		wire.JobSave:   worker.Save,
+		wire.JobDNS:    dns.Job,
+		wire.JobFill:   fill.Job,
 	}
 }

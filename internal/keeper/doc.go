@@ -8,9 +8,9 @@
 // Spec: prctl(2) PR_SET_CHILD_SUBREAPER, waitid(2) with WNOWAIT: the note is written before the process is reaped.
 // Answers: traps 3 (exit codes, terminals and containers survive a crash of both daemon and warden).
 //
-//	             start                      warden ended by itself (status 0)
-//	  ┌────────┐ ─────▶ ┌─────────────────┐ ─────────────────────────────────▶ sweep own files, exit
-//	  │ locked │        │ warden runs     │
-//	  └────────┘        │ hold/drop, reap │ ◀──┐ warden died: wait 100 ms, start again, hand over what is held;
-//	                    └─────────────────┘ ───┘ five deaths in ten seconds: give up with status 1
+//	           start                      warden ended by itself (status 0)
+//	┌────────┐ ─────▶ ┌─────────────────┐ ─────────────────────────────────▶ sweep own files, exit
+//	│ locked │        │ warden runs     │
+//	└────────┘        │ hold/drop, reap │ ◀──┐ warden died: wait 100 ms, start again, hand over what is held;
+//	                  └─────────────────┘ ───┘ five deaths in ten seconds: give up with status 1
 package keeper

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -89,7 +90,11 @@ func (k *keeper) prepare() error {
 		return err
 	}
 	l.Close()
-	pid := fmt.Sprintf("%d %s\n", os.Getpid(), startTime(os.Getpid()))
+	self, err := wire.ReadStat(os.Getpid())
+	if err != nil {
+		return err
+	}
+	pid := fmt.Sprintf("%d %d\n", self.PID, self.StartTime)
 	if err := os.WriteFile(filepath.Join(k.Run, "keeper.pid"), []byte(pid), 0o644); err != nil {
 		return err
 	}
@@ -156,7 +161,7 @@ func (k *keeper) start() error {
 		Dir:   "/",
 		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, k.listener, theirs, ready},
-		Sys:   newMountNamespace(),
+		Sys:   &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS},
 	}
 	args := []string{"brig-warden", "--root", k.Root, "--run", k.Run, "--libexec", k.Libexec}
 	p, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", k.binary.Fd()), args, attr)
@@ -216,7 +221,7 @@ func (k *keeper) heard(line string) {
 		return
 	}
 	k.report(nil)
-	notify("READY=1")
+	notify()
 }
 
 // report writes to Ready, once.

@@ -3,11 +3,8 @@ package keeper
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,10 +19,6 @@ const (
 	deathWindow = 10 * time.Second
 	pause       = 100 * time.Millisecond
 )
-
-func newMountNamespace() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
-}
 
 // reap notes and reaps every child that has ended. It reports done when the warden ended as it was asked to.
 func (k *keeper) reap() (done bool, err error) {
@@ -42,7 +35,8 @@ func (k *keeper) reap() (done bool, err error) {
 		var status unix.WaitStatus
 		unix.Wait4(pid, &status, 0, nil)
 		if status.Exited() && status.ExitStatus() == 0 || k.stopping {
-			k.cleanup()
+			os.Remove(k.Socket)
+			os.Remove(filepath.Join(k.Run, "keeper.pid"))
 			return true, nil
 		}
 		if err := k.restart(status); err != nil {
@@ -53,11 +47,7 @@ func (k *keeper) reap() (done bool, err error) {
 
 // note writes how a process ended, before it is reaped, under its pid and start time: see wire.ExitNote.
 func note(dir string, pid int) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return
-	}
-	n, err := wire.ParseStat(string(stat))
+	n, err := wire.ReadStat(pid)
 	if err != nil {
 		return
 	}
@@ -78,7 +68,7 @@ func (k *keeper) restart(status unix.WaitStatus) error {
 		}
 	}
 	k.deaths = append(recent, now)
-	fmt.Fprintf(os.Stderr, "brig-keeper: the warden died (%s)\n", describe(status))
+	fmt.Fprintf(os.Stderr, "brig-keeper: the warden died (wait status %#x)\n", int(status))
 	if len(k.deaths) >= maxDeaths {
 		return errors.New("the warden died five times in ten seconds; its last words are above. Next: brig doctor")
 	}
@@ -99,45 +89,12 @@ func (k *keeper) drain() {
 	}
 }
 
-func describe(s unix.WaitStatus) string {
-	if s.Signaled() {
-		return "signal " + s.Signal().String()
-	}
-	return fmt.Sprintf("status %d", s.ExitStatus())
-}
-
-// cleanup removes this process's own files.
-func (k *keeper) cleanup() {
-	os.Remove(k.Socket)
-	os.Remove(filepath.Join(k.Run, "keeper.pid"))
-}
-
-// startTime is field 22 of /proc/PID/stat, which with the pid names a process for the life of the machine.
-func startTime(pid int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "0"
-	}
-	n, err := wire.ParseStat(string(b))
-	if err != nil {
-		return "0"
-	}
-	return fmt.Sprint(n.StartTime)
-}
-
-// notify tells systemd, if it started us (sd_notify(3)).
-func notify(state string) {
+// notify tells systemd, if it started us, that the engine serves (sd_notify(3)).
+func notify() {
 	path := os.Getenv("NOTIFY_SOCKET")
-	if path == "" {
-		return
+	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if path != "" && err == nil { // x/sys writes a leading @ as the zero byte of an abstract name
+		unix.Sendto(s, []byte("READY=1"), unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: path})
 	}
-	if strings.HasPrefix(path, "@") {
-		path = "\x00" + path[1:]
-	}
-	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	c.Write([]byte(state))
+	unix.Close(s)
 }

@@ -98,7 +98,7 @@ func findProcess(p *process) int {
 	if err != nil {
 		return -1
 	}
-	if start, err := startTime(p.Started.PID); err != nil || start != p.Started.StartTime {
+	if stat, err := wire.ReadStat(p.Started.PID); err != nil || stat.StartTime != p.Started.StartTime {
 		unix.Close(fd)
 		return -1
 	}

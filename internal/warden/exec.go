@@ -163,11 +163,11 @@ func (e *entry) join() error {
 }
 
 func (e *entry) recordExec() error {
-	start, err := startTime(e.reply.PID)
+	stat, err := wire.ReadStat(e.reply.PID)
 	if err != nil {
 		return err
 	}
-	e.reply.StartTime, e.reply.StartedAt, e.reply.Range = start, time.Now().UnixNano(), e.base
+	e.reply.StartTime, e.reply.StartedAt, e.reply.Range = stat.StartTime, time.Now().UnixNano(), e.base
 	e.c.note.Execs[e.id] = &process{Started: e.reply}
 	return e.w.notes.write(e.c.note)
 }

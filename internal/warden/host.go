@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
-	"github.com/brig-engine/brig/internal/kernel/feature"
+	"github.com/brig-engine/brig/internal/kernel/release"
 	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/warden/seccomp"
 	"github.com/brig-engine/brig/internal/wire"
@@ -38,7 +38,7 @@ func (w *Warden) openHost() error {
 	if err := unix.Sysinfo(&info); err != nil {
 		return fmt.Errorf("sysinfo: %w", err)
 	}
-	version, err := feature.Kernel()
+	version, err := release.Version()
 	if err != nil {
 		return err
 	}

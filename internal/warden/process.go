@@ -26,16 +26,6 @@ func dup(fd int) (int, error) {
 	return n, nil
 }
 
-// startTime reads when a child of ours was started, in clock ticks since boot.
-func startTime(pid int) (uint64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	n, err := wire.ParseStat(string(b))
-	return n.StartTime, err
-}
-
 // await blocks until the process behind a pidfd has ended; it takes no thread.
 func await(fd int) error {
 	mine, err := dup(fd)

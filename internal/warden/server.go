@@ -1,9 +1,12 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -45,6 +48,8 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpExecFinish: with(w.execFinish),
 		wire.OpExecSignal: with(w.execSignal),
 		wire.OpExecStdin:  with(w.execCloseStdin),
+
+		wire.OpNetworkDNS: w.networkDNS,
 
 		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.create(q.Name) }),
 		wire.OpVolumeRemove: with(w.volumeRemove),
@@ -116,4 +121,33 @@ func (w *Warden) objectOpen(r *wire.Request) (wire.Reply, error) {
 // the latter and asks only then.
 func (w *Warden) volumeRemove(q wire.VolumeRef) (any, error) {
 	return nil, w.volumes.remove(q.Name)
+}
+
+// networkDNS opens the forwarder's sockets. Those of an earlier forwarder are closed when it ends, which may take a
+// moment after its brigd has died.
+func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
+	if w.router == nil {
+		return wire.Reply{}, w.noRouter()
+	}
+	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		udp, tcp, err := w.router.ListenDNS()
+		if errors.Is(err, unix.EADDRINUSE) && time.Now().Before(deadline) {
+			continue
+		}
+		if err != nil {
+			return wire.Reply{}, err
+		}
+		defer udp.Close()
+		defer tcp.Close()
+		u, err := dup(int(udp.Fd()))
+		if err != nil {
+			return wire.Reply{}, err
+		}
+		t, err := dup(int(tcp.Fd()))
+		if err != nil {
+			unix.Close(u)
+			return wire.Reply{}, err
+		}
+		return wire.Reply{FDs: []int{u, t}}, nil
+	}
 }

@@ -235,11 +235,11 @@ func (b *birth) atGate(pid int) error {
 
 // record notes the container for a later warden.
 func (b *birth) record() error {
-	start, err := startTime(b.reply.PID)
+	stat, err := wire.ReadStat(b.reply.PID)
 	if err != nil {
 		return err
 	}
-	b.reply.StartTime, b.reply.StartedAt, b.reply.Range = start, time.Now().UnixNano(), b.box.base
+	b.reply.StartTime, b.reply.StartedAt, b.reply.Range = stat.StartTime, time.Now().UnixNano(), b.box.base
 	if e := b.box.endpoint; e != nil {
 		b.reply.Address, b.reply.PrefixLen = e.Addr.String(), e.PrefixLen
 		b.reply.Gateway, b.reply.MAC = e.Gateway.String(), e.MAC

@@ -58,7 +58,7 @@ type Warden struct {
 	scratch     string
 	// attachImages: this kernel clones only mounts that have a place (before 6.15).
 	attachImages bool
-	overlay     sync.Mutex
+	overlay      sync.Mutex
 
 	programs     struct{ brigd, worker *os.File }
 	workerFilter []unix.SockFilter

@@ -21,7 +21,7 @@ func (w *Warden) workerStart(r *wire.Request) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	switch wire.JobKind(q.Kind) {
-	case wire.JobLayer, wire.JobMerge, wire.JobLoad, wire.JobExport, wire.JobSave:
+	case wire.JobLayer, wire.JobMerge, wire.JobLoad, wire.JobExport, wire.JobSave, wire.JobDNS:
 	default:
 		return wire.Reply{}, fmt.Errorf("no worker does %q for brigd: %w", q.Kind, errdefs.ErrInvalidArgument)
 	}

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,15 @@ func (n ExitNote) Exit() Exit {
 		return Exit{Code: 128 + int(ws.Signal()), Signal: int(ws.Signal()), At: n.At}
 	}
 	return Exit{Code: ws.ExitStatus(), At: n.At}
+}
+
+// ReadStat reads the note of a process that lives or was not reaped yet.
+func ReadStat(pid int) (ExitNote, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ExitNote{}, err
+	}
+	return ParseStat(string(b))
 }
 
 // ParseStat reads pid, start time (field 22) and exit status (field 52) from /proc/PID/stat. The name in parentheses

@@ -41,6 +41,8 @@ const (
 	JobSave JobKind = "save"
 	// JobDNS answers name queries. fds and parameters: see JobDNSParams.
 	JobDNS JobKind = "dns"
+	// JobFill copies a directory of an image into a new volume, in a user namespace of the container's. fds: from, to.
+	JobFill JobKind = "fill"
 )
 
 // Job is the first packet. Exactly the parameters of its kind are set.
@@ -54,6 +56,7 @@ type Job struct {
 	Export *JobExportParams `json:"export,omitempty"`
 	Save   *JobSaveParams   `json:"save,omitempty"`
 	DNS    *JobDNSParams    `json:"dns,omitempty"`
+	Fill   *JobFillParams   `json:"fill,omitempty"`
 }
 
 // JobLimits bound what a stranger's bytes can cost. 0 means the default of WithDefaults, never "no limit".
@@ -149,15 +152,18 @@ type JobSaveLayer struct {
 	DataSize int64  `json:"dataSize,omitempty"`
 }
 
+// JobFillParams are the parameters of JobFill: none.
+type JobFillParams struct{}
+
 // JobDNSParams are the parameters of JobDNS. fds: Listen UDP sockets, then Streams TCP listeners, then one connected UDP
-// socket for each upstream server.
+// socket for each upstream server. Asks: "stream/I", a connected TCP socket to upstream I.
 type JobDNSParams struct {
 	Listen    int `json:"listen"`
 	Streams   int `json:"streams"`
 	Upstreams int `json:"upstreams"`
 }
 
-// JobResult is the last packet of a job that succeeded. Exactly the field of its kind is set; JobDNS has none.
+// JobResult is the last packet of a job that succeeded. Exactly the field of its kind is set; JobDNS and JobFill have none.
 type JobResult struct {
 	Layer  *JobLayerResult  `json:"layer,omitempty"`
 	Merge  *JobMergeResult  `json:"merge,omitempty"`

@@ -100,9 +100,9 @@ func decodeResult(kind JobKind, body []byte) (*JobResult, error) {
 		return nil, fmt.Errorf("result of %s: %w", kind, err)
 	}
 	set := map[JobKind]bool{JobLayer: r.Layer != nil, JobMerge: r.Merge != nil, JobCheck: r.Check != nil,
-		JobLoad: r.Load != nil, JobExport: r.Export != nil, JobSave: r.Save != nil, JobDNS: true}
+		JobLoad: r.Load != nil, JobExport: r.Export != nil, JobSave: r.Save != nil}
 	for k, is := range set {
-		if is != (k == kind || k == JobDNS) {
+		if is != (k == kind) {
 			return nil, fmt.Errorf("result of %s: the worker answered for %s: %w", kind, k, errdefs.ErrInvalidArgument)
 		}
 	}
@@ -156,7 +156,8 @@ func DecodeJob(body []byte) (Job, error) {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
 	set := map[JobKind]bool{JobLayer: j.Layer != nil, JobMerge: j.Merge != nil, JobCheck: j.Check != nil,
-		JobLoad: j.Load != nil, JobExport: j.Export != nil, JobSave: j.Save != nil, JobDNS: j.DNS != nil}
+		JobLoad: j.Load != nil, JobExport: j.Export != nil, JobSave: j.Save != nil, JobDNS: j.DNS != nil,
+		JobFill: j.Fill != nil}
 	if _, known := set[j.Kind]; !known {
 		return Job{}, fmt.Errorf("unknown job %q", j.Kind)
 	}

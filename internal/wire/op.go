@@ -47,6 +47,7 @@ const (
 	OpVolumeList   Op = "volume.list"   // – → VolumeList
 	OpVolumeUsage  Op = "volume.usage"  // VolumeRef → Usage
 
+	OpNetworkDNS    Op = "network.dns"    // – → –, fds: UDP and TCP sockets on port 53 of the gateway, for the forwarder
 	OpNetworkCreate Op = "network.create" // (not built: user-defined networks)
 	OpNetworkRemove Op = "network.remove" // (not built)
 	OpNetworkJoin   Op = "network.join"   // (not built)
@@ -68,7 +69,7 @@ var Known = map[Op]bool{
 	OpContainerUsage: false, OpContainerMount: false, OpContainerCheckpoint: false,
 	OpExecStart: true, OpExecFinish: true, OpExecSignal: true, OpExecStdin: true,
 	OpVolumeCreate: true, OpVolumeRemove: true, OpVolumeList: true, OpVolumeUsage: false,
-	OpNetworkCreate: false, OpNetworkRemove: false, OpNetworkJoin: false, OpNetworkLeave: false,
+	OpNetworkDNS: true, OpNetworkCreate: false, OpNetworkRemove: false, OpNetworkJoin: false, OpNetworkLeave: false,
 	OpSecretPut: false, OpSecretRemove: false, OpLSMLoad: false, OpTrailAppend: false,
 }
 

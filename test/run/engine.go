@@ -51,11 +51,12 @@ func startEngine(ctx context.Context, bin string) (*engine, error) {
 		return e, nil
 	}
 	log, _ := os.ReadFile(filepath.Join(e.run, "engine.log"))
-	left, stopErr := e.stop()
-	if len(left) > 0 {
-		stopErr = errors.Join(stopErr, fmt.Errorf("left behind: %v", left))
+	err = fmt.Errorf("the engine did not start: %w\n%s%s", err, out, tail(log, 4000))
+	// There may be nothing to stop any more; only what is left then is news.
+	if left, stopErr := e.stop(); len(left) > 0 {
+		err = errors.Join(err, stopErr, fmt.Errorf("left behind: %v", left))
 	}
-	return nil, errors.Join(fmt.Errorf("the engine did not start: %w\n%s%s", err, out, tail(log, 4000)), stopErr)
+	return nil, err
 }
 
 // tail is the end of a log, whole lines, at most n bytes.

@@ -98,7 +98,7 @@ func again(with string, attr *syscall.SysProcAttr) int {
 	cmd := exec.Command(with, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdin, os.Stdout, os.Stderr, attr
 	// Ctrl-C reaches the child as well, which sweeps; this process only waits for it.
-	signal.Ignore(os.Interrupt)
+	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
 	var exit *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &exit) {
 		return exit.ExitCode()

@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -92,7 +93,8 @@ func Start(p *Program, fds []int, o Options) (*Child, error) {
 	shared, err := unix.Mmap(-1, 0, int(unsafe.Sizeof(page{})), unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start a child: share memory: %w", err), unix.Close(pair[0]), unix.Close(pair[1]))
+		return nil, errors.Join(fmt.Errorf("start a child: share memory: %w", err), unix.Close(pair[0]),
+			unix.Close(pair[1]))
 	}
 	c := &Child{program: p, pidfd: -1, sync: pair[0], shared: shared, patience: o.Patience}
 	if c.patience == 0 {
@@ -109,9 +111,12 @@ func Start(p *Program, fds []int, o Options) (*Child, error) {
 	if err == nil {
 		err = c.born()
 	}
+	if err != nil {
+		c.kill() // before its descriptors are lent to another child
+	}
 	descriptors.giveBack(first, len(all))
-	if err == nil && p.stages > 1 {
-		err = c.adopt()
+	if p.stages > 1 && c.PID != 0 { // stage 1 may exist even if stage 0 was killed
+		err = cmp.Or(err, c.adopt())
 	}
 	if err != nil {
 		c.end()
@@ -130,6 +135,9 @@ func (c *Child) fork(first, count, cgroup int) error {
 	}
 	// The kernel writes the pidfd to the shared page: an address on the stack, kept as a number, would not follow
 	// when the stack moves.
+	if c.program.second != nil {
+		c.program.second.parentTID = uint64(uintptr(unsafe.Pointer(&c.page().pid)))
+	}
 	args := &cloneArgs{flags: unix.CLONE_FILES | unix.CLONE_PIDFD, exitSignal: uint64(unix.SIGCHLD),
 		pidfd: uint64(uintptr(unsafe.Pointer(&c.page().pidfd)))}
 	if cgroup > 0 {
@@ -163,21 +171,26 @@ func (c *Child) born() error {
 
 // adopt replaces stage 0, which has ended, by stage 1.
 func (c *Child) adopt() error {
-	pid := atomic.LoadUint32(&c.page().pid)
-	if pid == 0 {
+	if c.pidfd >= 0 {
+		err := reap(c.pidfd)
+		unix.Close(c.pidfd)
+		c.pidfd = -1
+		if err != nil {
+			return fmt.Errorf("wait for stage 0: %w", err)
+		}
+	}
+	c.PID = int(atomic.LoadUint32(&c.page().pid))
+	if c.PID == 0 {
 		return c.failure(Killed)
 	}
-	if err := reap(c.pidfd); err != nil {
-		return err
-	}
-	unix.Close(c.pidfd)
-	c.PID = int(pid)
 	// Stage 1 is our child (CLONE_PARENT) and nobody else reaps it: the pid cannot mean another process.
 	fd, err := unix.PidfdOpen(c.PID, 0)
-	c.pidfd = fd
 	if err != nil {
+		_ = unix.Kill(c.PID, unix.SIGKILL)
+		go func(pid int) { _, _ = unix.Wait4(pid, nil, 0, nil) }(c.PID)
 		return fmt.Errorf("pidfd_open %d: %w", c.PID, err)
 	}
+	c.pidfd = fd
 	return nil
 }
 
@@ -260,8 +273,14 @@ func (c *Child) failure(cause Cause) error {
 
 func (c *Child) page() *page { return (*page)(unsafe.Pointer(&c.shared[0])) }
 
-// end kills and reaps the child. A process that cannot die (it waits for a device) is reaped when it does.
+// end kills and reaps the child and frees everything.
 func (c *Child) end() {
+	c.kill()
+	c.close()
+}
+
+// kill kills and reaps the child. A process that cannot die (it waits for a device) is reaped when it does.
+func (c *Child) kill() {
 	if pidfd := c.pidfd; pidfd >= 0 {
 		c.pidfd = -1
 		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // ESRCH: it has ended by itself
@@ -275,7 +294,6 @@ func (c *Child) end() {
 			go gone()
 		}
 	}
-	c.close()
 }
 
 func (c *Child) close() {

@@ -25,8 +25,7 @@ func execTrue(p *Program) {
 }
 
 func twoStages(p *Program) {
-	args := cloneArgs{flags: unix.CLONE_PARENT}
-	s := call(unix.SYS_CLONE3, p.Words([]uintptr{uintptr(args.flags), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}), 88)
+	s := call(unix.SYS_CLONE3, p.ForkArgs(0), ForkArgsSize)
 	s.Kind = Fork
 	p.Add(s)
 }

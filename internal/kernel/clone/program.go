@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"encoding/binary"
 	"syscall"
 	"unsafe"
 
@@ -24,13 +25,16 @@ const (
 	maxTolerated = 5
 )
 
+// chunkSize is how much memory strings and structures get at a time.
+const chunkSize = 8 << 10
+
 // Kind says how the executor treats the result of a step.
 type Kind uint8
 
 const (
 	// Call is an ordinary system call.
 	Call Kind = iota
-	// Fork is a clone3 whose child goes on with the list and whose parent notes the child's pid and exits with 0.
+	// Fork is a clone3, with the argument of ForkArgs, whose child goes on with the list and whose parent exits with 0.
 	Fork
 	// Exec is an execve or execveat: where the list ends when all is well.
 	Exec
@@ -73,14 +77,16 @@ type Program struct {
 	steps  []Step
 	inputs []Slot
 	keep   []any
+	chunk  []byte // what is left of the last of them
 	slots  Slot
 	stages int
+	second *cloneArgs // of stage 1
 }
 
 // New returns a program that consists of the prologue that every child has: a private, small table of descriptors
 // without any descriptor of the engine that is not meant for this child.
 func New() *Program {
-	p := &Program{slots: firstFree, stages: 1}
+	p := &Program{slots: firstFree, stages: 1, steps: make([]Step, 0, 320)}
 	const last = uintptr(^uint32(0))
 	p.Add(Step{Nr: unix.SYS_CLOSE_RANGE, Args: [6]uintptr{highest + 1, last, unix.CLOSE_RANGE_UNSHARE}})
 	empty := Tolerance{Errno: unix.EINVAL} // an empty range
@@ -138,9 +144,14 @@ func (p *Program) At(i int) *Step { return &p.steps[i] }
 
 // Bytes keeps a copy of b for the program's life and returns its address. The heap does not move.
 func (p *Program) Bytes(b []byte) uintptr {
-	c := make([]byte, max(len(b), 1))
+	size := (max(len(b), 1) + 7) &^ 7 // structures of 64-bit words are aligned
+	if size > len(p.chunk) {
+		p.chunk = make([]byte, max(size, chunkSize))
+		p.keep = append(p.keep, p.chunk)
+	}
+	c := p.chunk[:size:size]
+	p.chunk = p.chunk[size:]
 	copy(c, b)
-	p.keep = append(p.keep, c)
 	return uintptr(unsafe.Pointer(&c[0]))
 }
 
@@ -149,11 +160,23 @@ func (p *Program) String(s string) uintptr { return p.Bytes(append([]byte(s), 0)
 
 // Words keeps a vector of words and returns its address.
 func (p *Program) Words(w []uintptr) uintptr {
-	c := make([]uintptr, max(len(w), 1))
-	copy(c, w)
-	p.keep = append(p.keep, c)
-	return uintptr(unsafe.Pointer(&c[0]))
+	b := make([]byte, 0, len(w)*int(wordSize))
+	for _, v := range w {
+		b = binary.NativeEndian.AppendUint64(b, uint64(v))
+	}
+	return p.Bytes(b)
 }
+
+// ForkArgs keeps the argument of a Fork step with CLONE_* flags, and returns its address; its size is ForkArgsSize.
+// CLONE_PARENT is added: stage 1 is a child of the process that calls Start.
+func (p *Program) ForkArgs(flags uint64) uintptr {
+	p.second = &cloneArgs{flags: flags | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID}
+	p.keep = append(p.keep, p.second)
+	return uintptr(unsafe.Pointer(p.second))
+}
+
+// ForkArgsSize is the second argument of clone3.
+const ForkArgsSize = unsafe.Sizeof(cloneArgs{})
 
 // Strings keeps a vector of C strings that ends with a nil pointer and returns its address.
 func (p *Program) Strings(list []string) uintptr {

@@ -25,7 +25,7 @@ type cloneArgs struct {
 type page struct {
 	step  uint32 // index of the step that was begun last
 	errno uint32 // why that step ended the list; 0: it did not
-	pid   uint32 // of stage 1
+	pid   uint32 // of stage 1; clone3 writes it, so that it is known whatever happens to stage 0
 	pidfd int32  // of stage 0, in the parent's table; clone3 writes it
 }
 
@@ -121,7 +121,6 @@ func spawn(args *cloneArgs, m *machine) (pid uintptr, errno syscall.Errno) {
 			continue
 		}
 		if s.Kind == Fork && r != 0 {
-			shared.pid = uint32(r)
 			for {
 				syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
 			}

@@ -12,7 +12,7 @@ import (
 // up to highest alone, so that the cost of a birth does not grow with the number of running containers.
 const (
 	lowest  = 3
-	highest = 63
+	highest = 127
 )
 
 // use says who has an entry of the range.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/release"
 )
 
 // Level says what the lack of a feature means.
@@ -39,7 +41,7 @@ func (f Feature) Probe() error {
 	if f.probe != nil {
 		return f.probe()
 	}
-	have, err := Kernel()
+	have, err := release.Version()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
@@ -47,25 +49,6 @@ func (f Feature) Probe() error {
 		return fmt.Errorf("kernel %d.%d is older than %d.%d", have[0], have[1], f.Since[0], f.Since[1])
 	}
 	return nil
-}
-
-// Kernel returns the running kernel's major and minor version.
-func Kernel() ([2]int, error) {
-	r := Release()
-	var v [2]int
-	if n, err := fmt.Sscanf(r, "%d.%d", &v[0], &v[1]); n != 2 {
-		return v, fmt.Errorf("kernel release %q: %w", r, err)
-	}
-	return v, nil
-}
-
-// Release is the kernel's full release string.
-func Release() string {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return ""
-	}
-	return unix.ByteSliceToString(u.Release[:])
 }
 
 // All returns every feature that Brig knows, required ones first.

@@ -6,6 +6,7 @@ package mount
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -20,13 +21,20 @@ type Option struct {
 	Flag  bool // FSCONFIG_SET_FLAG
 }
 
-// String, FD and Flag make options.
+// String is a parameter with a text.
 func String(key, value string) Option { return Option{Key: key, Value: value} }
-func FD(key string, fd int) Option      { return Option{Key: key, FD: fd, IsFD: true} }
-func Flag(key string) Option            { return Option{Key: key, Flag: true} }
-func Int(key string, value int) Option  { return Option{Key: key, Value: fmt.Sprint(value)} }
-func UInt(key string, v uint32) Option  { return Option{Key: key, Value: fmt.Sprint(v)} }
-func Octal(key string, v uint32) Option { return Option{Key: key, Value: fmt.Sprintf("%o", v)} }
+
+// Octal is a parameter with permission bits.
+func Octal(key string, v uint32) Option { return String(key, strconv.FormatUint(uint64(v), 8)) }
+
+// UInt is a parameter with a number.
+func UInt(key string, v uint32) Option { return String(key, strconv.FormatUint(uint64(v), 10)) }
+
+// FD is a parameter with a descriptor.
+func FD(key string, fd int) Option { return Option{Key: key, FD: fd, IsFD: true} }
+
+// Flag is a parameter without a value.
+func Flag(key string) Option { return Option{Key: key, Flag: true} }
 
 // New makes a file system instance and a detached mount of it with MOUNT_ATTR_* attributes. The error has the kernel's
 // own explanation where it gave one.

@@ -25,6 +25,7 @@ type Host struct {
 	table
 	plan         Plan
 	wide, narrow *nftables.Set
+	splice       bool
 }
 
 // NewHost describes the table in the host's namespace; Replace writes it.
@@ -42,8 +43,11 @@ func NewHost(netns int, plan Plan) *Host {
 	}
 }
 
-// Replace writes the whole table with the ports of these members in one transaction.
-func (h *Host) Replace(members []Member) error {
+// Replace writes the whole table with the ports of these members in one transaction. With splice there are no
+// translations, now and in later calls of Add: every client of a published port is then served by its real socket, as a
+// service of the host would be, and the host's input rules decide. Calls must not overlap with Add and Remove.
+func (h *Host) Replace(members []Member, splice bool) error {
+	h.splice = splice
 	return h.commit(func(c *nftables.Conn) error {
 		h.reset(c)
 		for _, s := range []*nftables.Set{h.wide, h.narrow} {
@@ -51,7 +55,7 @@ func (h *Host) Replace(members []Member) error {
 				return err
 			}
 		}
-		wide, narrow := translations(members)
+		wide, narrow := h.translations(members)
 		if err := addElements(c, h.wide, wide); err != nil {
 			return err
 		}
@@ -63,6 +67,13 @@ func (h *Host) Replace(members []Member) error {
 		}
 		return nil
 	})
+}
+
+func (h *Host) translations(members []Member) (wide, narrow []nftables.SetElement) {
+	if h.splice {
+		return nil, nil
+	}
+	return translations(members)
 }
 
 func (h *Host) chains() []base {
@@ -125,7 +136,7 @@ func (h *Host) Add(m Member) error { return h.change(m, addElements) }
 func (h *Host) Remove(m Member) error { return h.change(m, deleteElements) }
 
 func (h *Host) change(m Member, do func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error) error {
-	wide, narrow := translations([]Member{m})
+	wide, narrow := h.translations([]Member{m})
 	if len(wide)+len(narrow) == 0 {
 		return nil
 	}
@@ -139,6 +150,30 @@ func (h *Host) change(m Member, do func(*nftables.Conn, *nftables.Set, []nftable
 
 // Present tells whether the table is still there: other programs may flush it.
 func (h *Host) Present() (bool, error) { return h.present() }
+
+// Blockers names the chains of other programs that drop what is forwarded unless a rule says otherwise: ufw's, firewalld's
+// or Docker's. An accept of ours does not overrule them, and whether one of their rules lets us through is not known.
+// Chains of the old iptables interface cannot be seen.
+func (h *Host) Blockers() (names []string, err error) {
+	err = h.use(func(c *nftables.Conn) error {
+		chains, err := c.ListChains()
+		for _, ch := range chains {
+			ours := ch.Table.Name == h.t.Name && ch.Table.Family == h.t.Family
+			if ours || ch.Hooknum == nil || *ch.Hooknum != *nftables.ChainHookForward || ch.Policy == nil ||
+				*ch.Policy != nftables.ChainPolicyDrop {
+				continue
+			}
+			switch ch.Table.Family {
+			case nftables.TableFamilyIPv4:
+				names = append(names, "ip "+ch.Table.Name+" "+ch.Name)
+			case nftables.TableFamilyINet:
+				names = append(names, "inet "+ch.Table.Name+" "+ch.Name)
+			}
+		}
+		return err
+	})
+	return names, err
+}
 
 // Delete removes the table.
 func (h *Host) Delete() error { return h.remove() }

@@ -18,6 +18,7 @@ type Plan struct {
 	Subnet   netip.Prefix // of the containers, and at its end the two addresses of the pair
 	Gateway  netip.Addr   // the router, as containers know it
 	Host     netip.Addr   // the host, as the router knows it
+	Flows    uint32       // tracked connections that one container may have towards the outside
 }
 
 // Inside is the table of the router namespace.
@@ -34,6 +35,7 @@ type Inside struct {
 	table
 	plan              Plan
 	live, open, hosts *nftables.Set
+	flows             *nftables.Set
 }
 
 // NewInside describes the table in the namespace netns; Replace writes it.
@@ -46,6 +48,7 @@ func NewInside(netns int, plan Plan) *Inside {
 		open: &nftables.Set{Table: t, ID: 2, Name: "open", Concatenation: true, KeyType: nftables.MustConcatSetType(
 			nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)},
 		hosts: &nftables.Set{Table: t, ID: 3, Name: "hosts", KeyType: nftables.TypeIPAddr},
+		flows: &nftables.Set{Table: t, ID: 4, Name: "flows", KeyType: nftables.TypeIPAddr, Dynamic: true, Size: MaxEndpoints},
 	}
 }
 
@@ -54,7 +57,7 @@ func NewInside(netns int, plan Plan) *Inside {
 func (i *Inside) Replace(members []Member, hosts []netip.Addr) error {
 	return i.commit(func(c *nftables.Conn) error {
 		i.reset(c)
-		for _, s := range []*nftables.Set{i.live, i.open, i.hosts} {
+		for _, s := range []*nftables.Set{i.live, i.open, i.hosts, i.flows} {
 			if err := c.AddSet(s, nil); err != nil {
 				return err
 			}
@@ -122,10 +125,23 @@ func (i *Inside) outward() base {
 	for _, p := range append(never(), i.plan.Subnet) {
 		b.rules = append(b.rules, rule(prefix(daddrOffset, expr.CmpOpEq, p), goTo("refuse")))
 	}
+	fresh := rule(out(Uplink), ctBits(expr.CtKeySTATE, expr.CtStateBitNEW))
 	b.rules = append(b.rules,
 		rule(isIn(i.hosts, loadAddr(daddrOffset, reg0)), goTo("refuse")),
-		rule(out(Uplink), ctBits(expr.CtKeySTATE, expr.CtStateBitNEW), accept()))
+		rule(fresh, i.overFlows(), goTo("refuse")),
+		rule(fresh, accept()))
 	return b
+}
+
+// overFlows matches a new connection of a container that has as many as it may: the kernel's table of connections is one
+// for the whole machine, and whoever fills it takes the network from everybody (A2).
+func (i *Inside) overFlows() []expr.Any {
+	const over = 1 // NFT_CONNLIMIT_F_INV: match above the count, not below
+	return []expr.Any{
+		loadAddr(saddrOffset, reg0),
+		&expr.Dynset{SrcRegKey: reg0, SetID: i.flows.ID, SetName: i.flows.Name, Operation: unix.NFT_DYNSET_OP_ADD,
+			Exprs: []expr.Any{&expr.Connlimit{Count: i.plan.Flows, Flags: over}}},
+	}
 }
 
 func (i *Inside) localIn() base {

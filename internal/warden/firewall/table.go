@@ -23,9 +23,19 @@ type table struct {
 	conn *nftables.Conn
 }
 
-// commit runs fill and sends what it queued as one transaction. After an error the socket is replaced, since unread
-// acknowledgements could otherwise be taken for those of the next transaction.
+// commit runs fill and sends what it queued as one transaction.
 func (t *table) commit(fill func(*nftables.Conn) error) error {
+	return t.use(func(c *nftables.Conn) error {
+		if err := fill(c); err != nil {
+			return err
+		}
+		return c.Flush()
+	})
+}
+
+// use runs do with the table's socket. After an error the socket is replaced, since unread acknowledgements could
+// otherwise be taken for those of the next transaction.
+func (t *table) use(do func(*nftables.Conn) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.conn == nil {
@@ -35,11 +45,7 @@ func (t *table) commit(fill func(*nftables.Conn) error) error {
 		}
 		t.conn = c
 	}
-	err := fill(t.conn)
-	if err == nil {
-		err = t.conn.Flush()
-	}
-	if err != nil {
+	if err := do(t.conn); err != nil {
 		t.conn.CloseLasting()
 		t.conn = nil
 		return fmt.Errorf("nftables table %s: %w", t.t.Name, err)
@@ -62,23 +68,13 @@ func dial(netns int) (*nftables.Conn, error) {
 }
 
 // present tells whether the kernel still has the table.
-func (t *table) present() (bool, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.conn == nil {
-		c, err := dial(t.netns)
-		if err != nil {
-			return false, err
-		}
-		t.conn = c
-	}
-	tables, err := t.conn.ListTablesOfFamily(t.t.Family)
-	if err != nil {
-		t.conn.CloseLasting()
-		t.conn = nil
-		return false, fmt.Errorf("list nftables tables: %w", err)
-	}
-	return slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == t.t.Name }), nil
+func (t *table) present() (is bool, err error) {
+	err = t.use(func(c *nftables.Conn) error {
+		tables, err := c.ListTablesOfFamily(t.t.Family)
+		is = slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == t.t.Name })
+		return err
+	})
+	return is, err
 }
 
 // remove deletes the table if it is there.

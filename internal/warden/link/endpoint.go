@@ -223,7 +223,7 @@ func (r *Router) Release(e *Endpoint) error {
 		}
 		delete(r.members, e.Addr)
 		if err := r.outer.Remove(m); err != nil {
-			if err := r.outer.Replace(r.list()); err != nil {
+			if err := r.outer.Replace(r.list(), len(r.blockers) > 0); err != nil {
 				return fmt.Errorf("withdraw ports of %s: %w", e.Addr, err)
 			}
 		}

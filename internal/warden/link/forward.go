@@ -19,6 +19,9 @@ import (
 //	16  iif eth0 to SUBNET lookup main      one per engine and interface
 //	17  iif eth0 blackhole                  one per interface; also says that it was Brig who switched forwarding on
 //
+// Where the host is a router by its own decision (net.ipv4.ip_forward is 1, from the start or because Docker or libvirt
+// came later) there are no such rules, and nothing is undone in the end.
+//
 // The rules are the memory: engines side by side share them, a killed engine's are found and removed at the next start,
 // and no flush of nftables touches them.
 const (
@@ -26,13 +29,24 @@ const (
 	mainTable                  = unix.RT_TABLE_MAIN
 )
 
-// openForwarding switches forwarding on for every interface of the host that has an IPv4 address of its own.
+// openForwarding switches forwarding on for every interface of the host that has an IPv4 address of its own, and for
+// our end of the pair, where somebody may have switched it off.
 func (r *Router) openForwarding() error {
-	names, err := r.outsideLinks()
-	if err != nil {
+	if err := r.setForwarding(r.plan.HostLink, "1"); err != nil {
 		return err
 	}
 	rules, err := r.rules()
+	if err != nil {
+		return err
+	}
+	router, err := r.forwarding("all")
+	if err != nil {
+		return err
+	}
+	if router {
+		return r.withdraw(rules)
+	}
+	names, err := r.outsideLinks()
 	if err != nil {
 		return err
 	}
@@ -43,10 +57,24 @@ func (r *Router) openForwarding() error {
 			return err
 		}
 		if on && !ours {
-			continue // the host is a router by its own decision
+			continue // a router on this interface, by its own decision
 		}
 		if err := r.openOne(name); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// withdraw removes the rules of all engines and leaves forwarding as it is: the host decides about it now.
+func (r *Router) withdraw(rules []netlink.Rule) error {
+	for _, rule := range rules {
+		del := stopRule(rule.IifName)
+		if rule.Priority == passPriority {
+			del = &rule
+		}
+		if err := r.host.RuleDel(del); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("withdraw routing rule of %s: %w", rule.IifName, err)
 		}
 	}
 	return nil
@@ -182,9 +210,16 @@ func (r *Router) setForwarding(name, value string) error {
 	})
 }
 
-// Refresh follows changes of the host: new addresses and interfaces, and a table that another program has flushed, which
-// is written again. It is called when the kernel tells of a change (Watch) and may be called at any time.
+// Refresh follows changes of the host: new addresses and interfaces, a firewall that came or went, and what other programs
+// have taken away (the pair, the table), which is made again. It is called when the kernel tells of a change (Watch) and
+// may be called at any time.
 func (r *Router) Refresh() error {
+	h, _, err := r.ends()
+	if err != nil || h.Attrs().Flags&net.FlagUp == 0 {
+		if err := r.build(true); err != nil {
+			return err
+		}
+	}
 	hosts, err := r.hostAddresses()
 	if err != nil {
 		return err
@@ -201,10 +236,30 @@ func (r *Router) Refresh() error {
 	if err != nil {
 		return err
 	}
-	if !present {
-		if err := r.outer.Replace(r.list()); err != nil {
+	blockers, err := r.outer.Blockers()
+	if err != nil {
+		return err
+	}
+	changed := (len(blockers) > 0) != (len(r.blockers) > 0)
+	r.blockers = blockers
+	if !present || changed {
+		if err := r.outer.Replace(r.list(), len(blockers) > 0); err != nil {
 			return err
 		}
 	}
 	return r.openForwarding()
+}
+
+// Warnings are sentences for people about what the host does to the network, as of the last Sync or Refresh.
+func (r *Router) Warnings() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for _, b := range r.blockers {
+		out = append(out, fmt.Sprintf("The host's firewall (nftables chain %q) drops forwarded packets unless one of its rules "+
+			"lets them through: containers may reach nothing outside. With ufw: ufw route allow in on %s. Published ports "+
+			"follow the host's rules for its own services, and containers see %s as the sender.", b, r.plan.HostLink,
+			r.plan.Host))
+	}
+	return out
 }

@@ -84,33 +84,8 @@ func TestFailedOpenUndoesEveryChangeOnTheHost(t *testing.T) {
 
 func TestHostBecomesNoRouterForItsNeighbours(t *testing.T) {
 	w := newNetwork(t)
-	// A second network behind the host, which has forwarding off.
-	inner := netnsFor(t)
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name = "lan1"
-	v := netlink.NewVeth(attrs)
-	v.PeerName, v.PeerNamespace = "eth0", netlink.NsFd(inner)
-	must(t, w.hostNL.LinkAdd(v))
-	must(t, inside(w.host, func() error { return setSysctls(false, sysctl{"ipv4/conf/lan1/forwarding", "0"}) }))
-	in, err := dial(inner, unix.NETLINK_ROUTE)
-	must(t, err)
-	defer in.Close()
-	for _, side := range []struct {
-		h          *netlink.Handle
-		name, addr string
-	}{{w.hostNL, "lan1", "10.98.0.1"}, {in, "eth0", "10.98.0.2"}} {
-		l, err := side.h.LinkByName(side.name)
-		must(t, err)
-		must(t, side.h.AddrAdd(l, &netlink.Addr{IPNet: ipNet(netip.MustParseAddr(side.addr), 24)}))
-		must(t, side.h.LinkSetUp(l))
-	}
-	must(t, in.RouteAdd(&netlink.Route{Dst: ipNet(netip.IPv4Unspecified(), 0), Gw: net.ParseIP("10.98.0.1")}))
-	out, err := dial(w.outside, unix.NETLINK_ROUTE)
-	must(t, err)
-	defer out.Close()
-	must(t, out.RouteAdd(&netlink.Route{Dst: ipNet(netip.MustParseAddr("10.98.0.0"), 24), Gw: net.ParseIP(hostIP)}))
-	w.serve(inner, "10.98.0.2:80")
 	w.serve(w.outside, outsideIP+":80")
+	inner := w.secondLAN()
 	must(t, w.r.Refresh()) // as Watch does when lan1 gets its address
 	if got := readSysctl(t, w.host, "ipv4/conf/lan1/forwarding"); got != "1" {
 		t.Errorf("forwarding of the new interface is %s", got)
@@ -130,6 +105,54 @@ func TestHostBecomesNoRouterForItsNeighbours(t *testing.T) {
 	}
 }
 
+// Docker or libvirt may come after us and switch forwarding on for everything.
+func TestHostThatBecomesARouterByItselfStaysOne(t *testing.T) {
+	w := newNetwork(t)
+	w.serve(w.outside, outsideIP+":80")
+	inner := w.secondLAN()
+	must(t, w.r.Refresh())
+	w.refused("before", inner, "tcp", outsideIP+":80")
+	forward := func(v string) {
+		must(t, inside(w.host, func() error { return setSysctls(false, sysctl{"ipv4/ip_forward", v}) }))
+		must(t, w.r.Refresh())
+	}
+	forward("1")
+	c := w.container(tcp("0.0.0.0", 8080, 80))
+	w.serve(c.ns, "0.0.0.0:80")
+	check := func(when string) {
+		t.Helper()
+		w.reaches(when+": container", c.ns, "tcp", outsideIP+":80", hostIP)
+		w.reaches(when+": published port", w.outside, "tcp", hostIP+":8080", outsideIP)
+	}
+	check("router")
+	w.reaches("router: second network", inner, "tcp", outsideIP+":80", "10.98.0.2")
+	forward("0")
+	check("no router any more")
+	w.refused("no router any more: second network", inner, "tcp", outsideIP+":80")
+	forward("1")
+	must(t, w.r.Close())
+	w.reaches("closed: second network", inner, "tcp", outsideIP+":80", "10.98.0.2")
+}
+
+func TestPairThatWasTakenAwayIsMadeAgain(t *testing.T) {
+	w := newNetwork(t)
+	w.serve(w.outside, outsideIP+":80")
+	c := w.container(tcp("0.0.0.0", 8080, 80))
+	w.serve(c.ns, "0.0.0.0:80")
+	for what, take := range map[string]func(netlink.Link) error{
+		"deleted": w.hostNL.LinkDel, "down": w.hostNL.LinkSetDown,
+	} {
+		l, err := w.hostNL.LinkByName("brigt")
+		must(t, err)
+		must(t, take(l))
+		w.refused(what, c.ns, "tcp", outsideIP+":80")
+		must(t, w.r.Refresh())
+		w.reaches(what+", healed: egress", c.ns, "tcp", outsideIP+":80", hostIP)
+		w.reaches(what+", healed: published port", w.outside, "tcp", hostIP+":8080", outsideIP)
+		w.refused(what+", healed: straight", w.outside, "tcp", c.at(80))
+	}
+}
+
 func TestWatchFollowsNewAddressesOfTheHost(t *testing.T) {
 	w := newNetwork(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -140,10 +163,47 @@ func TestWatchFollowsNewAddressesOfTheHost(t *testing.T) {
 	c := w.container()
 	eth, err := w.hostNL.LinkByName("eth0")
 	must(t, err)
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(200 * time.Millisecond)
 	must(t, w.hostNL.AddrAdd(eth, &netlink.Addr{IPNet: ipNet(netip.MustParseAddr("10.99.0.77"), 24)}))
-	w.refused("new address, the table does not know it yet", c.ns, "tcp", "10.99.0.77:22")
+	time.Sleep(time.Second)
 	w.refusedAtOnce("new address, known", c.ns, "tcp", "10.99.0.77:22")
+}
+
+// With a firewall like ufw, whose forward policy is to drop, "ufw allow 8080" writes an input rule: published ports must
+// follow it, so every client is served by the reserved socket.
+func TestHostsFirewallIsToldAndNotOverruled(t *testing.T) {
+	w := newNetwork(t)
+	w.serve(w.outside, outsideIP+":80")
+	c := w.container(tcp("0.0.0.0", 8080, 80))
+	w.serve(c.ns, "0.0.0.0:80")
+	w.serve(w.host, "0.0.0.0:8080") // stands for brigd on the reserved socket
+	w.reaches("no firewall: translated", w.outside, "tcp", hostIP+":8080", outsideIP)
+	if got := w.r.Warnings(); len(got) != 0 {
+		t.Errorf("warnings on a host without a firewall: %q", got)
+	}
+	conn, err := nftables.New(nftables.WithNetNSFd(w.host))
+	must(t, err)
+	policy := nftables.ChainPolicyDrop
+	tb := conn.AddTable(&nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4})
+	conn.AddChain(&nftables.Chain{Name: "FORWARD", Table: tb, Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &policy})
+	must(t, conn.Flush())
+	must(t, w.r.Refresh())
+	if got := w.r.Warnings(); len(got) != 1 || !strings.Contains(got[0], "ip filter FORWARD") {
+		t.Errorf("warnings: %q", got)
+	}
+	w.refused("egress through the host's firewall", c.ns, "tcp", outsideIP+":80")
+	w.reaches("firewall: the socket's", w.outside, "tcp", hostIP+":8080", outsideIP)
+	w.reaches("firewall: brigd's way", w.host, "tcp", c.at(80), w.r.HostAddress().String())
+	must(t, w.r.Release(c.ep))
+	d := w.container(tcp("0.0.0.0", 8080, 80))
+	w.reaches("firewall: a later container", w.outside, "tcp", hostIP+":8080", outsideIP)
+	conn.DelTable(tb)
+	must(t, conn.Flush())
+	must(t, w.r.Refresh())
+	w.serve(d.ns, "0.0.0.0:80")
+	w.reaches("firewall gone", w.outside, "tcp", hostIP+":8080", outsideIP)
+	w.reaches("firewall gone: egress", d.ns, "tcp", outsideIP+":80", hostIP)
 }
 
 func TestAdoptionKeepsConnectionsAndRules(t *testing.T) {
@@ -265,6 +325,25 @@ func TestNetworkNoneHasLoopbackAndNothingElse(t *testing.T) {
 	w.serve(ns, "127.0.0.1:80")
 	w.reaches("loopback", ns, "tcp", "127.0.0.1:80", "127.0.0.1")
 	w.refusedAtOnce("anything else", ns, "tcp", outsideIP+":80")
+}
+
+func TestOneContainerCannotFillTheTableOfConnections(t *testing.T) {
+	w := newNetwork(t)
+	w.serve(w.outside, outsideIP+":80")
+	greedy, other := w.container(), w.container()
+	limit := int(w.r.flowLimit())
+	var c net.PacketConn
+	must(t, inside(greedy.ns, func() (err error) { c, err = net.ListenPacket("udp", ":0"); return err }))
+	defer c.Close()
+	for i := range limit + 200 {
+		// One flow per destination port; nobody listens there and nobody answers for long.
+		_, _ = c.WriteTo([]byte("x"), &net.UDPAddr{IP: net.ParseIP(outsideIP), Port: 1024 + i%60000})
+	}
+	_, err := ask(greedy.ns, "tcp", outsideIP+":80")
+	if err == nil {
+		t.Errorf("a connection beyond %d was possible", limit)
+	}
+	w.reaches("the other container", other.ns, "tcp", outsideIP+":80", hostIP)
 }
 
 func TestTwoHundredEndpoints(t *testing.T) {

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +55,8 @@ type Router struct {
 	mu      sync.Mutex
 	members map[netip.Addr]firewall.Member // active endpoints
 	hosts   []netip.Addr                   // the host's addresses, as last told to the router's table
+	// blockers are other programs' chains that drop what is forwarded.
+	blockers []string
 }
 
 // HostLink gives the name of the host's end of the pair for an instance: brig0, or the instance's own name.
@@ -96,12 +101,29 @@ func OpenRouter(cfg Config, existing int) (_ *Router, err error) {
 	if r.gate, err = firewall.LoadGate(r.plan); err != nil {
 		return nil, err
 	}
+	r.plan.Flows = r.flowLimit()
 	r.inner = firewall.NewInside(r.ns, r.plan)
 	r.outer = firewall.NewHost(cfg.HostNetns, r.plan)
 	if err := r.build(existing >= 0); err != nil {
 		return nil, errors.Join(err, r.abandon(existing >= 0))
 	}
 	return r, nil
+}
+
+// flowLimit is what one container may take of the machine's table of connections: a sixteenth, in bounds. TCP connections
+// that were closed do not count, although they stay there for two minutes: a full table evicts them first. The kernel
+// walks the counted ones in a list now and then, which forbids a much larger limit.
+func (r *Router) flowLimit() uint32 {
+	const least, most = 1024, 16384
+	limit := uint64(0)
+	_ = inside(r.ns, func() error {
+		b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_max")
+		if err == nil {
+			limit, err = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+		}
+		return err // the least is a good limit too
+	})
+	return uint32(min(max(limit/16, least), most))
 }
 
 // build makes pair, tables and forwarding, in an order in which nothing is ever open before its rules are there.
@@ -157,7 +179,10 @@ func (r *Router) Sync() error {
 		return err
 	}
 	r.hosts = hosts
-	return r.outer.Replace(members)
+	if r.blockers, err = r.outer.Blockers(); err != nil {
+		return err
+	}
+	return r.outer.Replace(members, len(r.blockers) > 0)
 }
 
 func (r *Router) list() []firewall.Member {

@@ -69,7 +69,7 @@ func newWorld(t testing.TB) *world {
 	v.PeerName, v.PeerNamespace = "eth0", netlink.NsFd(w.outside)
 	must(t, w.hostNL.LinkAdd(v))
 	must(t, inside(w.host, func() error {
-		return setSysctls(false, sysctl{"ipv4/conf/eth0/forwarding", "0"})
+		return setSysctls(false, sysctl{"ipv4/ip_forward", "0"})
 	}))
 	for _, side := range []struct {
 		h    *netlink.Handle
@@ -113,6 +113,42 @@ func (w *world) open(existing int, state *State) {
 	r, err := OpenRouter(Config{Instance: "brigt", HostNetns: w.host, State: state}, existing)
 	must(w.t, err)
 	w.r = r
+}
+
+// secondLAN joins another network to the host, lan1, and returns its only machine: 10.98.0.2, which serves on port 80.
+func (w *world) secondLAN() int {
+	t := w.t
+	t.Helper()
+	inner := netnsFor(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "lan1"
+	v := netlink.NewVeth(attrs)
+	v.PeerName, v.PeerNamespace = "eth0", netlink.NsFd(inner)
+	must(t, w.hostNL.LinkAdd(v))
+	in, err := dial(inner, unix.NETLINK_ROUTE)
+	must(t, err)
+	defer in.Close()
+	for _, side := range []struct {
+		h          *netlink.Handle
+		name, addr string
+	}{{w.hostNL, "lan1", "10.98.0.1"}, {in, "eth0", "10.98.0.2"}} {
+		l, err := side.h.LinkByName(side.name)
+		must(t, err)
+		must(t, side.h.AddrAdd(l, &netlink.Addr{IPNet: ipNet(netip.MustParseAddr(side.addr), 24)}))
+		must(t, side.h.LinkSetUp(l))
+	}
+	for h, name := range map[*netlink.Handle]string{w.hostNL: "lan1", in: "eth0"} {
+		l, err := h.LinkByName(name)
+		must(t, err)
+		must(t, waitUp(h, l.Attrs().Index))
+	}
+	must(t, in.RouteAdd(&netlink.Route{Dst: ipNet(netip.IPv4Unspecified(), 0), Gw: net.ParseIP("10.98.0.1")}))
+	out, err := dial(w.outside, unix.NETLINK_ROUTE)
+	must(t, err)
+	defer out.Close()
+	must(t, out.RouteAdd(&netlink.Route{Dst: ipNet(netip.MustParseAddr("10.98.0.0"), 24), Gw: net.ParseIP(hostIP)}))
+	w.serve(inner, "10.98.0.2:80")
+	return inner
 }
 
 // outsideRoute lets the machine outside send straight to the containers, as an attacker on the LAN would.

@@ -16,6 +16,7 @@ import (
 // Arg is one argument of a system call: a number, memory that the plan carries, or the result of an earlier operation.
 type Arg struct {
 	text  string
+	show  func() string // text that takes time to write, and is written only when a plan is printed
 	value uintptr
 	reg   string
 	// memory makes the argument's memory in the program and returns its address; nil for numbers and results.
@@ -23,10 +24,21 @@ type Arg struct {
 }
 
 // String is the argument as a plan prints it.
-func (a Arg) String() string { return a.text }
+func (a Arg) String() string {
+	switch {
+	case a.text != "":
+		return a.text
+	case a.show != nil:
+		return a.show()
+	}
+	return strconv.FormatUint(uint64(a.value), 10)
+}
 
-func num(v int) Arg      { return Arg{text: strconv.Itoa(v), value: uintptr(v)} }
-func octal(v uint32) Arg { return Arg{text: fmt.Sprintf("%#o", v), value: uintptr(v)} }
+func num(v int) Arg { return Arg{value: uintptr(v)} }
+
+func octal(v uint32) Arg {
+	return Arg{show: func() string { return fmt.Sprintf("%#o", v) }, value: uintptr(v)}
+}
 
 // flags is a number with the text that people know it by.
 func flags(text string, v uintptr) Arg { return Arg{text: text, value: v} }
@@ -35,11 +47,13 @@ func flags(text string, v uintptr) Arg { return Arg{text: text, value: v} }
 func res(name string) Arg { return Arg{text: name, reg: name} }
 
 func str(s string) Arg {
-	return Arg{text: strconv.Quote(s), memory: func(p *clone.Program) uintptr { return p.String(s) }}
+	return Arg{show: func() string { return strconv.Quote(s) },
+		memory: func(p *clone.Program) uintptr { return p.String(s) }}
 }
 
 func list(s []string) Arg {
-	return Arg{text: fmt.Sprintf("%q", s), memory: func(p *clone.Program) uintptr { return p.Strings(s) }}
+	return Arg{show: func() string { return fmt.Sprintf("%q", s) },
+		memory: func(p *clone.Program) uintptr { return p.Strings(s) }}
 }
 
 func mem(text string, b []byte) Arg {
@@ -66,8 +80,8 @@ func halves(text string, w ...uint32) Arg {
 
 // filter is a struct sock_fprog: a count, padding, a pointer to the instructions.
 func filter(name string, code []unix.SockFilter) Arg {
-	text := fmt.Sprintf("%s filter, %d instructions", name, len(code))
-	return Arg{text: text, memory: func(p *clone.Program) uintptr {
+	text := func() string { return fmt.Sprintf("%s filter, %d instructions", name, len(code)) }
+	return Arg{show: text, memory: func(p *clone.Program) uintptr {
 		b := make([]byte, 0, 8*len(code))
 		for _, c := range code {
 			b = binary.NativeEndian.AppendUint16(b, c.Code)
@@ -83,16 +97,22 @@ func filter(name string, code []unix.SockFilter) Arg {
 // how is a struct open_how.
 func how(flags uint64, mode uint32, resolve uint64) Arg {
 	h := path.How(flags, mode, resolve)
-	text := spell(h.Flags&^unix.O_CLOEXEC, openFlags()) + ", " + spell(resolve, resolveFlags())
-	if mode != 0 {
-		text += fmt.Sprintf(", %#o", mode)
+	a := words("", h.Flags, h.Mode, h.Resolve)
+	a.show = func() string {
+		text := spell(h.Flags&^unix.O_CLOEXEC, openFlags()) + ", " + spell(resolve, resolveFlags())
+		if mode != 0 {
+			text += fmt.Sprintf(", %#o", mode)
+		}
+		return "{" + text + "}"
 	}
-	return words("{"+text+"}", h.Flags, h.Mode, h.Resolve)
+	return a
 }
 
 // attr is a struct mount_attr that sets attributes, and the argument after it: its size.
 func attr(set uint64) []Arg {
-	return []Arg{words("{"+spell(set, mountFlags())+"}", set, 0, 0, 0), num(unix.MOUNT_ATTR_SIZE_VER0)}
+	a := words("", set, 0, 0, 0)
+	a.show = func() string { return "{" + spell(set, mountFlags()) + "}" }
+	return []Arg{a, num(unix.MOUNT_ATTR_SIZE_VER0)}
 }
 
 type named struct {

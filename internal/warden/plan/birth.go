@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -14,6 +15,9 @@ type Mount struct {
 	// File: the source is not a directory, so the target is a file.
 	File bool
 }
+
+// maxMounts bounds the volumes, binds and tmpfs of a container.
+const maxMounts = 64
 
 // Filter is a seccomp program in the order of loading.
 type Filter struct {
@@ -64,6 +68,9 @@ func Birth(in Input) (*Plan, error) {
 	b.do("leave the host's view of cgroups", "After the cgroup was entered: the namespace's root is the container's own "+
 		"cgroup, siblings are invisible (T14).", "unshare", flags("CLONE_NEWCGROUP", unix.CLONE_NEWCGROUP))
 	b.session()
+	if s.Network.Mode == wire.NetworkNone {
+		b.loopback()
+	}
 	b.filesystem(&in)
 	b.hostname(s)
 	b.cwd(s.Process.Cwd, true)
@@ -78,6 +85,9 @@ func (in *Input) check() error {
 	s := in.Spec
 	if len(in.Mounts) != len(s.Mounts) {
 		return fmt.Errorf("plan: %d mounts prepared, %d asked for", len(in.Mounts), len(s.Mounts))
+	}
+	if len(s.Mounts) > maxMounts { // each is a descriptor in the child's table
+		return fmt.Errorf("plan: %d mounts, at most %d: %w", len(s.Mounts), maxMounts, unix.E2BIG)
 	}
 	var paths []string
 	for _, m := range s.Mounts {
@@ -115,6 +125,18 @@ func checkPath(p string) error {
 		}
 	}
 	return nil
+}
+
+// loopback brings up the only interface of a namespace without an endpoint: a struct ifreq with a name and flags.
+func (b *builder) loopback() {
+	const why = "Without a network there is loopback."
+	request := make([]byte, 40)
+	copy(request, "lo")
+	binary.NativeEndian.PutUint16(request[unix.IFNAMSIZ:], unix.IFF_UP)
+	b.do("open a socket for loopback", why, "socket", flags("AF_UNIX", unix.AF_UNIX),
+		flags("SOCK_DGRAM|SOCK_CLOEXEC", unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), num(0)).to("socket")
+	b.do("bring up loopback", why, "ioctl", res("socket"), flags("SIOCSIFFLAGS", unix.SIOCSIFFLAGS),
+		mem("{lo, IFF_UP}", request))
 }
 
 func (b *builder) hostname(s *wire.Spec) {

@@ -26,7 +26,8 @@ func expect(t *testing.T, got, want string) {
 
 func TestProcessOneHasItsOwnIdsNamesAndCapabilities(t *testing.T) {
 	expect(t, shell(t, `id -u; id -g; hostname; echo $$; cut() { grep "$1" /proc/self/status; }
-		cut CapEff; cut CapBnd; cut CapInh; cut CapAmb; cut NoNewPrivs; cut Seccomp:; cut Groups; head -1 /proc/self/uid_map`),
+		cut CapEff; cut CapBnd; cut CapInh; cut CapAmb; cut NoNewPrivs; cut Seccomp:; cut Groups
+		head -1 /proc/self/uid_map`),
 		strings.Join([]string{"0", "0", "box", "1", "CapEff:\t00000000800405fb", "CapBnd:\t00000000800405fb",
 			"CapInh:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "Groups:\t ",
 			"         0 1879048192      65536"}, "\n"))
@@ -65,7 +66,8 @@ func TestNothingOfTheHostIsMounted(t *testing.T) {
 }
 
 func TestMaskedAndReadOnlyPaths(t *testing.T) {
-	expect(t, shell(t, `cat /proc/interrupts /proc/timer_list /proc/keys | wc -c; ls /sys/firmware /proc/acpi 2>/dev/null | grep -v :
+	expect(t, shell(t, `cat /proc/interrupts /proc/timer_list /proc/keys | wc -c
+		ls /sys/firmware /proc/acpi 2>/dev/null | grep -v :
 		(echo 1 > /proc/sys/vm/drop_caches) 2>/dev/null || echo sys; (echo h > /proc/sysrq-trigger) 2>/dev/null || echo sysrq
 		mkdir /sys/x 2>/dev/null || echo sysfs`), "0\n\nsys\nsysrq\nsysfs")
 }
@@ -210,8 +212,8 @@ func TestLinkedMountTargetsStayInside(t *testing.T) {
 	must(t, os.MkdirAll(filepath.Join(root, outside), 0o755))
 	must(t, os.Symlink("/nowhere", filepath.Join(root, "etc/dangling")))
 	s := spec("sh", "-c", "cat /abs/deep/er/f /rel/deep2/f /etc/dangling; ls -d "+outside+"/*")
-	s.Files = append(s.Files, wire.File{Path: "/abs/deep/er/f", Content: "1\n"}, wire.File{Path: "/rel/deep2/f", Content: "2\n"},
-		wire.File{Path: "/etc/dangling", Content: "3\n"})
+	s.Files = append(s.Files, wire.File{Path: "/abs/deep/er/f", Content: "1\n"},
+		wire.File{Path: "/rel/deep2/f", Content: "2\n"}, wire.File{Path: "/etc/dangling", Content: "3\n"})
 	out, _, err := prepare(t, root, s).run(t)
 	must(t, err)
 	expect(t, out, "1\n2\n3\n"+outside+"/deep\n"+outside+"/deep2")
@@ -233,7 +235,8 @@ func TestTargetsOverProcAndSysAreRefused(t *testing.T) {
 func TestVolumeTmpfsAndSysctl(t *testing.T) {
 	s := spec("sh", "-c", "stat -c %u:%g /data /data/f; touch /data/new; touch /ro/x 2>/dev/null || echo ro; "+
 		"grep ' /scratch ' /proc/mounts; cat /proc/sys/kernel/msgmax; chmod 4755 /data/new; id -u")
-	s.Mounts = []wire.Mount{{Kind: wire.MountVolume, Target: "/data", Writable: true}, {Kind: wire.MountVolume, Target: "/ro"},
+	s.Mounts = []wire.Mount{{Kind: wire.MountVolume, Target: "/data", Writable: true},
+		{Kind: wire.MountVolume, Target: "/ro"},
 		{Kind: wire.MountTmpfs, Target: "/scratch", Writable: true}}
 	s.Sysctl = map[string]string{"kernel.msgmax": "4242"}
 	b := prepare(t, image(t), s)
@@ -265,6 +268,12 @@ func TestVolumeTmpfsAndSysctl(t *testing.T) {
 	}
 }
 
+func TestWithoutANetworkThereIsLoopback(t *testing.T) {
+	expect(t, shell(t, "cat /sys/class/net/lo/operstate; ls /sys/class/net; "+
+		"grep -c 00000000000000000000000000000001 /proc/net/if_inet6;"+
+		"cat /proc/sys/net/ipv4/ip_unprivileged_port_start"), "unknown\nlo\n1\n0")
+}
+
 // The limits that the warden sets at the gate are the program's, and were not the engine's on the way.
 func TestLimitsAreSetAtTheGate(t *testing.T) {
 	b := prepare(t, image(t), spec("sh", "-c", "ulimit -n; cat /proc/self/oom_score_adj"))
@@ -289,7 +298,8 @@ func TestErrorAtTheGateEndsTheChild(t *testing.T) {
 	}
 }
 
-const postureScript = `umask; grep -E 'Sig(Blk|Ign|Cgt)|Cpus_allowed_list|Mems_allowed_list|THP|NoNew|Seccomp|Groups' /proc/self/status
+const postureScript = `umask
+	grep -E 'Sig(Blk|Ign|Cgt)|Cpus_allowed_list|Mems_allowed_list|THP|NoNew|Groups' /proc/self/status
 	cat /proc/1/timerslack_ns /proc/1/personality 2>/dev/null; head -1 /proc/1/oom_score_adj; ps -o pid,nice 2>/dev/null
 	cat /proc/1/stat | { read -r a b c d e f g h i j k l m n o p q r s rest; echo session $f pgrp $e prio $r nice $s; }`
 

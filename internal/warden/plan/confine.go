@@ -67,7 +67,8 @@ func (b *builder) stdio(terminal bool) {
 	for i := range 3 {
 		b.do("place the terminal", why, "dup3", res("<tty>"), num(i), num(0))
 	}
-	b.do("take the terminal", "The session's controlling terminal.", "ioctl", num(0), flags("TIOCSCTTY", unix.TIOCSCTTY), num(0))
+	b.do("take the terminal", "The session's controlling terminal.", "ioctl", num(0),
+		flags("TIOCSCTTY", unix.TIOCSCTTY), num(0))
 }
 
 // program ends a birth or join: ids, capabilities, the search for the program, the gate, the confinement, execve.
@@ -90,8 +91,7 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	if err := b.search(p); err != nil {
 		return err
 	}
-	b.do("unblock signals", "Signals arrive from here on.", "rt_sigprocmask", flags("SIG_SETMASK", 2), words("{}", 0), num(0),
-		num(sigsetSize))
+	b.unblock()
 	b.gate()
 	if nnp {
 		b.do("set no_new_privs", "No program gains privileges by its file's mode or capabilities.", "prctl",
@@ -116,7 +116,7 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 func (b *builder) ids(p *wire.Process, lastCap int) {
 	for c := 0; c <= lastCap; c++ {
 		if p.Capabilities.Bounding&(1<<c) == 0 {
-			b.do(fmt.Sprintf("drop capability %d from the bounding set", c), "What is not in the bounding set cannot come "+
+			b.do("drop a capability from the bounding set", "What is not in the bounding set cannot come "+
 				"back by any execve.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
 		}
 	}
@@ -140,17 +140,19 @@ func (b *builder) ids(p *wire.Process, lastCap int) {
 }
 
 func (b *builder) capset(effective, permitted, inheritable uint64, why string) {
-	text := fmt.Sprintf("{effective %s; permitted %s; inheritable %s}", capText(effective), capText(permitted),
-		capText(inheritable))
-	b.do("set capabilities", why, "capset", halves("{version 3}", capsVersion, 0), halves(text,
-		uint32(effective), uint32(permitted), uint32(inheritable),
-		uint32(effective>>32), uint32(permitted>>32), uint32(inheritable>>32)))
+	sets := halves("", uint32(effective), uint32(permitted), uint32(inheritable),
+		uint32(effective>>32), uint32(permitted>>32), uint32(inheritable>>32))
+	sets.show = func() string {
+		return fmt.Sprintf("{effective %s; permitted %s; inheritable %s}", capText(effective), capText(permitted),
+			capText(inheritable))
+	}
+	b.do("set capabilities", why, "capset", halves("{version 3}", capsVersion, 0), sets)
 }
 
 func (b *builder) ambient(mask uint64) {
 	for c := range 64 {
 		if mask&(1<<c) != 0 {
-			b.do(fmt.Sprintf("raise ambient capability %d", c), "Kept by a program of a user other than root.", "prctl",
+			b.do("raise an ambient capability", "Kept by a program of a user other than root.", "prctl",
 				flags("PR_CAP_AMBIENT", unix.PR_CAP_AMBIENT), flags("RAISE", unix.PR_CAP_AMBIENT_RAISE), num(c), num(0), num(0))
 		}
 	}

@@ -17,5 +17,6 @@
 //	          no_new_privs, Landlock, seccomp; execveat
 //
 // Spec: OCI runtime-spec for what a container sees; the manual pages of the calls for how.
-// Answers: A1 (filters, Landlock, capabilities), A3 (roots, paths, descriptors), A5 (the joining process is unreadable).
+// Answers: A1 (filters, Landlock, capabilities), A3 (roots, paths, descriptors), A5 (a joining process is
+// unreadable).
 package plan

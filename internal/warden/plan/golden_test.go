@@ -25,9 +25,10 @@ func goldenHost() plan.Host {
 // Every property of a container that the kernel enforces is a line of these files; a change of one is a review.
 func TestGoldenPlans(t *testing.T) {
 	births := map[string]func(in *plan.Input){
-		"run":       func(*plan.Input) {},
-		"run-it":    func(in *plan.Input) { in.Spec.Process.Terminal = true },
-		"read-only": func(in *plan.Input) { in.Spec.WritableRoot = false },
+		"run":          func(*plan.Input) {},
+		"run-it":       func(in *plan.Input) { in.Spec.Process.Terminal = true },
+		"network-none": func(in *plan.Input) { in.Spec.Network.Mode = wire.NetworkNone },
+		"read-only":    func(in *plan.Input) { in.Spec.WritableRoot = false },
 		"mounts": func(in *plan.Input) {
 			in.Spec.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "data", Target: "/var/lib/data", Writable: true},
 				{Kind: wire.MountBind, Source: "/srv/conf", Target: "/etc/app.conf"},
@@ -57,8 +58,8 @@ func TestGoldenPlans(t *testing.T) {
 			return plan.Join(plan.JoinInput{Process: &p, Host: goldenHost()})
 		},
 		"service-brigd": func() (*plan.Plan, error) {
-			return plan.Service(plan.ServiceInput{Args: []string{"brigd"}, Env: []string{"GOMAXPROCS=2"}, FDs: 2, UID: 0x7ffd0001,
-				GID: 0x7ffd0001, Host: goldenHost()})
+			return plan.Service(plan.ServiceInput{Args: []string{"brigd"}, Env: []string{"GOMAXPROCS=2"}, FDs: 2,
+				UID: 0x7ffd0001, GID: 0x7ffd0001, Host: goldenHost()})
 		},
 		"service-worker": func() (*plan.Plan, error) {
 			return plan.Service(plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 3, UID: 1, GID: 1, Tasks: 1, Worker: true,
@@ -69,6 +70,7 @@ func TestGoldenPlans(t *testing.T) {
 		plans[name] = func() (*plan.Plan, error) {
 			s := spec("sh", "-c", "id")
 			s.MaskedPaths, s.ReadonlyPaths = []string{"/proc/kcore", "/sys/firmware"}, []string{"/proc/sys"}
+			s.Network.Mode = wire.NetworkEndpoint
 			in := plan.Input{Spec: s, Host: goldenHost()}
 			change(&in)
 			return plan.Birth(in)

@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	ll "github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/kernel/pty"
 	"github.com/brig-engine/brig/internal/warden/idmap"
@@ -30,15 +30,6 @@ const base = 0x70000000
 const dockerCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FSETID | 1<<unix.CAP_FOWNER |
 	1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_NET_BIND_SERVICE |
 	1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_KILL
-
-// createRuleset makes a Landlock ruleset that handles access.
-func createRuleset(access uint64) (int, error) {
-	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&access)), 8, 0)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(fd), nil
-}
 
 // image is a directory tree with busybox and its names.
 func image(t testing.TB) string {
@@ -66,8 +57,8 @@ func image(t testing.TB) string {
 	if err := os.WriteFile(filepath.Join(root, "bin/busybox"), b, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.Fields("sh true cat ls id stat mount readlink touch echo sleep grep hostname kill mkdir ps " +
-		"tty stty env head wc chmod sed sort umask mknod") {
+	for _, name := range strings.Fields("sh true cat ls id stat mount readlink touch echo sleep grep hostname kill " +
+		"mkdir ps tty stty env head wc chmod sed sort umask mknod") {
 		if err := os.Link(filepath.Join(root, "bin/busybox"), filepath.Join(root, "bin", name)); err != nil {
 			t.Fatal(err)
 		}
@@ -108,11 +99,23 @@ func host(t testing.TB) plan.Host {
 // landlock makes a ruleset that handles making device nodes and allows it nowhere.
 func landlock(t testing.TB) int {
 	t.Helper()
-	fd, err := createRuleset(unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK | unix.LANDLOCK_ACCESS_FS_MAKE_CHAR)
+	abi, err := ll.Version()
 	if err != nil {
 		t.Skip("missing: Landlock")
 	}
+	fd, err := ll.Create(abi, ll.Ruleset{FS: unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK | unix.LANDLOCK_ACCESS_FS_MAKE_CHAR})
+	must(t, err)
 	return fd
+}
+
+// removeSoon removes a cgroup when its last process is gone.
+func removeSoon(dir string) {
+	for range 100 {
+		if os.Remove(dir) == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // box is what a container is made from; close frees it.
@@ -121,6 +124,7 @@ type box struct {
 	fds    map[string]int
 	master int
 	out    *os.File // what the container wrote, without a terminal
+	cgroup int      // of cgroup v2
 	atGate func(pid int) error
 }
 
@@ -204,7 +208,7 @@ func (b *box) start(t testing.TB) (pid, fd int, err error) {
 	t.Helper()
 	p, err := plan.Birth(b.in)
 	if err == nil {
-		pid, fd, err = plan.Start(p, plan.Options{FDs: b.fds, AtGate: b.atGate})
+		pid, fd, err = plan.Start(p, plan.Options{FDs: b.fds, Cgroup: b.cgroup, AtGate: b.atGate})
 	}
 	for _, fd := range b.fds {
 		unix.Close(fd)

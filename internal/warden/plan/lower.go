@@ -18,6 +18,10 @@ type lowered struct {
 	inputs []string
 	// ops[i] is the operation of step i, nil in the program's prologue.
 	ops []*Op
+
+	numbers map[string]uintptr
+	slots   map[string]clone.Slot
+	labels  map[string]int
 }
 
 // Lower makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
@@ -30,26 +34,25 @@ func (p *Plan) Lower() (*clone.Program, []string, error) {
 }
 
 func (p *Plan) lower() (*lowered, error) {
-	l := &lowered{program: clone.New()}
+	l := &lowered{program: clone.New(), numbers: numbers(), labels: map[string]int{},
+		slots: map[string]clone.Slot{"<sync>": clone.Sync}}
 	l.ops = make([]*Op, l.program.Len())
-	labels := map[string]int{}
 	at := l.program.Len()
 	for _, op := range p.Ops {
 		if op.Label != "" {
-			if _, twice := labels[op.Label]; twice {
+			if _, twice := l.labels[op.Label]; twice {
 				return nil, fmt.Errorf("plan: label %s is there twice", op.Label)
 			}
-			labels[op.Label] = at
+			l.labels[op.Label] = at
 		} else if op.Stage == "" {
 			at++
 		}
 	}
-	slots := map[string]clone.Slot{"<sync>": clone.Sync}
 	for _, op := range p.Ops {
 		if op.Call == "" {
 			continue
 		}
-		step, err := l.step(op, slots, labels)
+		step, err := l.step(op)
 		if err != nil {
 			return nil, fmt.Errorf("plan: %s: %w", op.Call, err)
 		}
@@ -59,8 +62,8 @@ func (p *Plan) lower() (*lowered, error) {
 	return l, nil
 }
 
-func (l *lowered) step(op *Op, slots map[string]clone.Slot, labels map[string]int) (clone.Step, error) {
-	nr, known := number(op.Call)
+func (l *lowered) step(op *Op) (clone.Step, error) {
+	nr, known := l.numbers[op.Call]
 	step := clone.Step{Nr: nr, Kind: op.kind}
 	if !known || len(op.Args) > len(step.Args) || len(op.On) > len(step.On) {
 		return step, fmt.Errorf("not a system call that a plan may make")
@@ -68,7 +71,7 @@ func (l *lowered) step(op *Op, slots map[string]clone.Slot, labels map[string]in
 	for i, a := range op.Args {
 		switch {
 		case a.reg != "":
-			slot, err := l.slot(slots, a.reg, true)
+			slot, err := l.slot(a.reg, true)
 			if err != nil {
 				return step, err
 			}
@@ -80,19 +83,19 @@ func (l *lowered) step(op *Op, slots map[string]clone.Slot, labels map[string]in
 		}
 	}
 	if op.Out != "" {
-		slot, err := l.slot(slots, op.Out, false)
+		slot, err := l.slot(op.Out, false)
 		if err != nil {
 			return step, err
 		}
 		step.Out = slot
 	}
 	var err error
-	if step.Skip, err = l.skip(labels, op.Then); err != nil {
+	if step.Skip, err = l.skip(op.Then); err != nil {
 		return step, err
 	}
 	for i, t := range op.On {
 		step.On[i] = clone.Tolerance{Errno: t.Errno, Remember: t.Remember}
-		if step.On[i].Skip, err = l.skip(labels, t.To); err != nil {
+		if step.On[i].Skip, err = l.skip(t.To); err != nil {
 			return step, err
 		}
 	}
@@ -100,8 +103,8 @@ func (l *lowered) step(op *Op, slots map[string]clone.Slot, labels map[string]in
 }
 
 // slot finds or makes the slot of a name. A use of a name that nothing has made is an input if it is in angle brackets.
-func (l *lowered) slot(slots map[string]clone.Slot, name string, use bool) (clone.Slot, error) {
-	if s, ok := slots[name]; ok {
+func (l *lowered) slot(name string, use bool) (clone.Slot, error) {
+	if s, ok := l.slots[name]; ok {
 		return s, nil
 	}
 	input := strings.HasPrefix(name, "<")
@@ -112,7 +115,7 @@ func (l *lowered) slot(slots map[string]clone.Slot, name string, use bool) (clon
 	if !ok {
 		return 0, fmt.Errorf("too many results and descriptors: %w", unix.E2BIG)
 	}
-	slots[name] = s
+	l.slots[name] = s
 	if input {
 		l.program.Input(s)
 		l.inputs = append(l.inputs, name)
@@ -121,11 +124,11 @@ func (l *lowered) slot(slots map[string]clone.Slot, name string, use bool) (clon
 }
 
 // skip is how many steps lie between the step that is being made and label.
-func (l *lowered) skip(labels map[string]int, label string) (uint16, error) {
+func (l *lowered) skip(label string) (uint16, error) {
 	if label == "" {
 		return 0, nil
 	}
-	to, ok := labels[label]
+	to, ok := l.labels[label]
 	if n := to - l.program.Len() - 1; ok && n >= 0 && n < 1<<16 {
 		return uint16(n), nil
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,20 +13,19 @@ import (
 )
 
 const (
-	quiet    = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
-	inert    = quiet | unix.MOUNT_ATTR_NOEXEC
-	inRoot   = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
-	noLinks  = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS
-	openDir  = unix.O_PATH | unix.O_DIRECTORY
-	openFile = unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW // not for writing: that would keep the root from going read-only
+	quiet   = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+	inert   = quiet | unix.MOUNT_ATTR_NOEXEC
+	inRoot  = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
+	noLinks = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS
+	openDir = unix.O_PATH | unix.O_DIRECTORY
+	// Not for writing: an open writer would keep the root from becoming read-only.
+	openFile = unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
 )
 
 // filesystem builds what the container sees, and makes it all that there is.
 func (b *builder) filesystem(in *Input) {
 	s := in.Spec
-	b.do("make mounts private", "Nothing that happens here reaches the host's mounts.", "mount_setattr",
-		flags("AT_FDCWD", at(unix.AT_FDCWD)), str("/"), flags("AT_RECURSIVE", unix.AT_RECURSIVE),
-		words("{MS_PRIVATE}", 0, 0, unix.MS_PRIVATE, 0), num(unix.MOUNT_ATTR_SIZE_VER0))
+	b.private()
 	if len(s.Files) > 0 {
 		b.park("<files>", "the engine's files")
 	}
@@ -42,6 +42,9 @@ func (b *builder) filesystem(in *Input) {
 		b.mount(fmt.Sprintf("<mount%d>", i), m, in.Mounts[i].File)
 	}
 	for i, f := range s.Files {
+		if slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Target == f.Path }) {
+			continue // a person's own file wins
+		}
 		b.do("bind "+f.Path, "A file of the engine, on a file system of 64 KiB (A2).", "open_tree", res("<files>"),
 			str(strconv.Itoa(i)), flags("CLONE|CLOEXEC|AT_SYMLINK_NOFOLLOW", tree|unix.AT_SYMLINK_NOFOLLOW)).to("file")
 		b.mount("file", wire.Mount{Target: f.Path, Writable: true}, true)
@@ -52,6 +55,13 @@ func (b *builder) filesystem(in *Input) {
 	b.sysctls(s)
 	b.protect(s)
 	b.pivot(!s.WritableRoot)
+}
+
+// private cuts the mount namespace off from the one that it is a copy of.
+func (b *builder) private() {
+	b.do("make mounts private", "Nothing that happens here reaches the host's mounts.", "mount_setattr",
+		flags("AT_FDCWD", at(unix.AT_FDCWD)), str("/"), flags("AT_RECURSIVE", unix.AT_RECURSIVE),
+		words("{MS_PRIVATE}", 0, 0, unix.MS_PRIVATE, 0), num(unix.MOUNT_ATTR_SIZE_VER0))
 }
 
 // park attaches a mount where it is gone with the old root: only a tree that is attached can be bound from (6.15).
@@ -123,7 +133,8 @@ func (b *builder) ours(dir, name string) string {
 // attach moves a detached mount to an open directory or file.
 func (b *builder) attach(mount, target, where string) {
 	b.do("mount "+strings.Trim(mount, "<>")+" on "+where, "From descriptor to descriptor: no path, no race.", "move_mount",
-		res(mount), str(""), res(target), str(""), flags("F_EMPTY_PATH|T_EMPTY_PATH", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+		res(mount), str(""), res(target), str(""),
+		flags("F_EMPTY_PATH|T_EMPTY_PATH", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
 }
 
 // confine adds attributes to an attached mount.
@@ -156,8 +167,8 @@ func (b *builder) mount(fd string, m wire.Mount, file bool) {
 // target opens a mount point below the root and makes what is missing of it, as the container's root, part by part:
 // mkdirat follows no link in its last part, and the parts before it are resolved below the root.
 func (b *builder) target(where string, file bool) string {
-	const why = "Links of the image are followed inside the root only (CVE-2021-30465); what is missing is made with the " +
-		"container's ids."
+	const why = "Links of the image are followed inside the root only (CVE-2021-30465); what is missing is made with " +
+		"the container's ids."
 	name := where[1:]
 	opened, have := "target", b.label("have")
 	kind := uint64(openDir)
@@ -208,16 +219,16 @@ func (b *builder) console() {
 	b.attach("console", "console.target", "/dev/console")
 }
 
-// sysctls writes to the proc that was just made, by descriptor: nothing can have been put in its place (CVE-2025-52881).
+// sysctls writes to the proc that was just made, by descriptor: nothing can be in its place (CVE-2025-52881).
 func (b *builder) sysctls(s *wire.Spec) {
-	keys := make([]string, 0, len(s.Sysctl))
-	for k := range s.Sysctl {
-		keys = append(keys, k)
+	values := maps.Clone(s.Sysctl)
+	if s.Network.Mode == wire.NetworkNone { // other networks are prepared with their endpoint
+		values = map[string]string{"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 65535"}
+		maps.Copy(values, s.Sysctl)
 	}
-	slices.Sort(keys)
-	for _, k := range keys {
+	for _, k := range slices.Sorted(maps.Keys(values)) {
 		const why = "Written through the container's own fresh proc, before /proc/sys becomes read-only (CVE-2025-52881)."
-		what, v := "set sysctl "+k, s.Sysctl[k]
+		what, v := "set sysctl "+k, values[k]
 		b.do(what, why, "openat2", res("proc"), str("sys/"+strings.ReplaceAll(k, ".", "/")),
 			how(unix.O_WRONLY, 0, noLinks|unix.RESOLVE_NO_XDEV), num(sizeofHow)).to("sysctl")
 		b.do(what, why, "write", res("sysctl"), str(v), num(len(v)))

@@ -108,107 +108,27 @@ func (o *Op) then(label string) *Op {
 	return o
 }
 
-// number is the system call behind a name. All of them exist on every architecture that Go and Linux 6.1 share.
-func number(call string) (uintptr, bool) {
-	switch call {
-	case "capset":
-		return unix.SYS_CAPSET, true
-	case "chdir":
-		return unix.SYS_CHDIR, true
-	case "clone3":
-		return unix.SYS_CLONE3, true
-	case "close_range":
-		return unix.SYS_CLOSE_RANGE, true
-	case "dup3":
-		return unix.SYS_DUP3, true
-	case "execve":
-		return unix.SYS_EXECVE, true
-	case "execveat":
-		return unix.SYS_EXECVEAT, true
-	case "faccessat2":
-		return unix.SYS_FACCESSAT2, true
-	case "fchdir":
-		return unix.SYS_FCHDIR, true
-	case "fcntl":
-		return unix.SYS_FCNTL, true
-	case "fsconfig":
-		return unix.SYS_FSCONFIG, true
-	case "fsmount":
-		return unix.SYS_FSMOUNT, true
-	case "fsopen":
-		return unix.SYS_FSOPEN, true
-	case "ioctl":
-		return unix.SYS_IOCTL, true
-	case "ioprio_set":
-		return unix.SYS_IOPRIO_SET, true
-	case "keyctl":
-		return unix.SYS_KEYCTL, true
-	case "landlock_restrict_self":
-		return unix.SYS_LANDLOCK_RESTRICT_SELF, true
-	case "mkdirat":
-		return unix.SYS_MKDIRAT, true
-	case "mount_setattr":
-		return unix.SYS_MOUNT_SETATTR, true
-	case "move_mount":
-		return unix.SYS_MOVE_MOUNT, true
-	case "open_tree":
-		return unix.SYS_OPEN_TREE, true
-	case "openat2":
-		return unix.SYS_OPENAT2, true
-	case "personality":
-		return unix.SYS_PERSONALITY, true
-	case "pivot_root":
-		return unix.SYS_PIVOT_ROOT, true
-	case "prctl":
-		return unix.SYS_PRCTL, true
-	case "read":
-		return unix.SYS_READ, true
-	case "rt_sigaction":
-		return unix.SYS_RT_SIGACTION, true
-	case "rt_sigprocmask":
-		return unix.SYS_RT_SIGPROCMASK, true
-	case "sched_setaffinity":
-		return unix.SYS_SCHED_SETAFFINITY, true
-	case "sched_setscheduler":
-		return unix.SYS_SCHED_SETSCHEDULER, true
-	case "seccomp":
-		return unix.SYS_SECCOMP, true
-	case "sendto":
-		return unix.SYS_SENDTO, true
-	case "set_mempolicy":
-		return unix.SYS_SET_MEMPOLICY, true
-	case "setdomainname":
-		return unix.SYS_SETDOMAINNAME, true
-	case "setgroups":
-		return unix.SYS_SETGROUPS, true
-	case "sethostname":
-		return unix.SYS_SETHOSTNAME, true
-	case "setns":
-		return unix.SYS_SETNS, true
-	case "setpriority":
-		return unix.SYS_SETPRIORITY, true
-	case "setresgid":
-		return unix.SYS_SETRESGID, true
-	case "setresuid":
-		return unix.SYS_SETRESUID, true
-	case "setsid":
-		return unix.SYS_SETSID, true
-	case "socket":
-		return unix.SYS_SOCKET, true
-	case "umask":
-		return unix.SYS_UMASK, true
-	case "umount2":
-		return unix.SYS_UMOUNT2, true
-	case "unlinkat":
-		return unix.SYS_UNLINKAT, true
-	case "unshare":
-		return unix.SYS_UNSHARE, true
-	case "write":
-		return unix.SYS_WRITE, true
-	case "clock_gettime":
-		return unix.SYS_CLOCK_GETTIME, true
-	case "let", "fail": // no system call
-		return 0, true
+// numbers are the system calls that a plan may make. All of them exist on every architecture that Go and Linux 6.1
+// share. let and fail make none.
+func numbers() map[string]uintptr {
+	return map[string]uintptr{
+		"let": 0, "fail": 0,
+		"capset": unix.SYS_CAPSET, "chdir": unix.SYS_CHDIR, "clone3": unix.SYS_CLONE3,
+		"close_range": unix.SYS_CLOSE_RANGE, "dup3": unix.SYS_DUP3, "execve": unix.SYS_EXECVE,
+		"execveat": unix.SYS_EXECVEAT, "faccessat2": unix.SYS_FACCESSAT2, "fchdir": unix.SYS_FCHDIR,
+		"fcntl": unix.SYS_FCNTL, "fsconfig": unix.SYS_FSCONFIG, "fsmount": unix.SYS_FSMOUNT,
+		"fsopen": unix.SYS_FSOPEN, "ioctl": unix.SYS_IOCTL, "ioprio_set": unix.SYS_IOPRIO_SET,
+		"keyctl": unix.SYS_KEYCTL, "landlock_restrict_self": unix.SYS_LANDLOCK_RESTRICT_SELF,
+		"mkdirat": unix.SYS_MKDIRAT, "mount_setattr": unix.SYS_MOUNT_SETATTR, "move_mount": unix.SYS_MOVE_MOUNT,
+		"open_tree": unix.SYS_OPEN_TREE, "openat2": unix.SYS_OPENAT2, "personality": unix.SYS_PERSONALITY,
+		"pivot_root": unix.SYS_PIVOT_ROOT, "prctl": unix.SYS_PRCTL, "read": unix.SYS_READ,
+		"rt_sigaction": unix.SYS_RT_SIGACTION, "rt_sigprocmask": unix.SYS_RT_SIGPROCMASK,
+		"sched_setaffinity": unix.SYS_SCHED_SETAFFINITY, "sched_setscheduler": unix.SYS_SCHED_SETSCHEDULER,
+		"seccomp": unix.SYS_SECCOMP, "sendto": unix.SYS_SENDTO, "set_mempolicy": unix.SYS_SET_MEMPOLICY,
+		"setdomainname": unix.SYS_SETDOMAINNAME, "setgroups": unix.SYS_SETGROUPS,
+		"sethostname": unix.SYS_SETHOSTNAME, "setns": unix.SYS_SETNS, "setpriority": unix.SYS_SETPRIORITY,
+		"setresgid": unix.SYS_SETRESGID, "setresuid": unix.SYS_SETRESUID, "setsid": unix.SYS_SETSID,
+		"socket": unix.SYS_SOCKET, "umask": unix.SYS_UMASK, "umount2": unix.SYS_UMOUNT2,
+		"unlinkat": unix.SYS_UNLINKAT, "unshare": unix.SYS_UNSHARE, "write": unix.SYS_WRITE,
 	}
-	return 0, false
 }

@@ -18,12 +18,14 @@ const sigsetSize = 8
 func (b *builder) preamble() {
 	const why = "A process has its parent's signal dispositions, umask, scheduling and memory policy; a container's are " +
 		"the same whoever started the engine."
-	b.do("block signals", why, "rt_sigprocmask", flags("SIG_SETMASK", 2), words("{all}", ^uint64(0)), num(0), num(sigsetSize))
+	b.do("block signals", why, "rt_sigprocmask", flags("SIG_SETMASK", 2), words("{all}", ^uint64(0)), num(0),
+		num(sigsetSize))
+	none := make([]byte, 32) // handler, flags, restorer, mask
 	for sig := 1; sig <= 64; sig++ {
 		if sig == int(unix.SIGKILL) || sig == int(unix.SIGSTOP) {
 			continue
 		}
-		b.do(fmt.Sprintf("reset signal %d", sig), why, "rt_sigaction", num(sig), mem("{SIG_DFL}", make([]byte, 32)), num(0),
+		b.do("reset a signal", why, "rt_sigaction", num(sig), mem("{SIG_DFL}", none), num(0),
 			num(sigsetSize))
 	}
 	b.do("set the umask", why, "umask", octal(0o022))
@@ -37,6 +39,14 @@ func (b *builder) preamble() {
 	b.do("set the timer slack", why, "prctl", flags("PR_SET_TIMERSLACK", unix.PR_SET_TIMERSLACK), num(50000))
 	b.do("allow huge pages", why, "prctl", flags("PR_SET_THP_DISABLE", unix.PR_SET_THP_DISABLE), num(0), num(0), num(0),
 		num(0)).or(unix.EINVAL)
+	b.do("forbid merging of memory", why, "prctl", flags("PR_SET_MEMORY_MERGE", unix.PR_SET_MEMORY_MERGE), num(0), num(0),
+		num(0), num(0)).or(unix.EINVAL)
+	const contents = "0x33" // the kernel's own default
+	done := b.label("done")
+	b.do("set what a core dump contains", why, "openat2", flags("AT_FDCWD", at(unix.AT_FDCWD)),
+		str("/proc/self/coredump_filter"), how(unix.O_WRONLY, 0, 0), num(sizeofHow)).to("core").jump(done, unix.ENOENT)
+	b.do("set what a core dump contains", why, "write", res("core"), str(contents), num(len(contents)))
+	b.place(done)
 	b.do("become unreadable", "Until execve this process is a copy of the warden: nobody may read its memory or follow "+
 		"its /proc/PID/exe (T13).", "prctl", flags("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), num(0))
 }
@@ -59,8 +69,8 @@ func (b *builder) become(uid, gid uint32, why string) {
 // fork begins stage 1 in new namespaces.
 func (b *builder) fork(namespaces uint64, title, why string) {
 	set := namespaces | unix.CLONE_PARENT
-	b.do("clone3", why, "clone3", words("{"+spell(set, cloneFlags())+"}", set, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), num(88)).kind =
-		clone.Fork
+	args := Arg{text: "{" + spell(set, cloneFlags()) + "}", memory: func(p *clone.Program) uintptr { return p.ForkArgs(set) }}
+	b.do("make the process", why, "clone3", args, num(int(clone.ForkArgsSize))).kind = clone.Fork
 	b.stage(title)
 }
 
@@ -69,6 +79,12 @@ func (b *builder) session() {
 	b.do("start a session", "The process has no terminal and no process group of the engine.", "setsid")
 	b.do("join a keyring", "A new, empty session keyring: keys of the engine are not the container's (T15).", "keyctl",
 		flags("KEYCTL_JOIN_SESSION_KEYRING", unix.KEYCTL_JOIN_SESSION_KEYRING), num(0)).or(unix.ENOSYS)
+}
+
+// unblock ends what the preamble began with: from here on signals arrive.
+func (b *builder) unblock() {
+	b.do("unblock signals", "Signals arrive from here on.", "rt_sigprocmask", flags("SIG_SETMASK", 2), words("{}", 0),
+		num(0), num(sigsetSize))
 }
 
 // gate tells the warden that the process waits, and waits.

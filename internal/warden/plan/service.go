@@ -50,7 +50,7 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.session()
 	b.stdio(false)
 	for c := 0; c <= in.LastCap; c++ {
-		b.do(fmt.Sprintf("drop capability %d from the bounding set", c), "The process and all that it could execute have "+
+		b.do("drop a capability from the bounding set", "The process and all that it could execute have "+
 			"no capability.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
 	}
 	if !in.Worker {
@@ -60,8 +60,7 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.do("become unreadable", "A change of ids can make a process readable again (T13).", "prctl",
 		flags("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), num(0))
 	b.descriptors(in.FDs, in.Landlock)
-	b.do("unblock signals", "Signals arrive from here on.", "rt_sigprocmask", flags("SIG_SETMASK", 2), words("{}", 0), num(0),
-		num(sigsetSize))
+	b.unblock()
 	b.sync = "sync"
 	b.gate()
 	b.do("set no_new_privs", "No program gains privileges by its file's mode or capabilities.", "prctl",
@@ -71,8 +70,8 @@ func Service(in ServiceInput) (*Plan, error) {
 			"landlock_restrict_self", res("landlock"), num(0))
 	}
 	b.seccomp(in.Filters)
-	op := b.do("execute "+in.Args[0], "The engine's own program, from a sealed copy in memory.", "execveat", res("exe"), str(""),
-		list(in.Args), list(in.Env), flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH))
+	op := b.do("execute "+in.Args[0], "The engine's own program, from a sealed copy in memory.", "execveat", res("exe"),
+		str(""), list(in.Args), list(in.Env), flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH))
 	op.kind = clone.Exec
 	return &Plan{Title: "birth of a process of the engine: " + strings.Join(in.Args, " "), Ops: b.ops}, nil
 }
@@ -88,9 +87,7 @@ func (b *builder) worker(in *ServiceInput) {
 		"A worker sees no process, mount, queue or name of the host.")
 	b.do("leave the host's view of cgroups", "The namespace's root is the worker's own cgroup.", "unshare",
 		flags("CLONE_NEWCGROUP", unix.CLONE_NEWCGROUP))
-	b.do("make mounts private", "Nothing that happens here reaches the host's mounts.", "mount_setattr",
-		flags("AT_FDCWD", at(unix.AT_FDCWD)), str("/"), flags("AT_RECURSIVE", unix.AT_RECURSIVE),
-		words("{MS_PRIVATE}", 0, 0, unix.MS_PRIVATE, 0), num(unix.MOUNT_ATTR_SIZE_VER0))
+	b.private()
 	b.fresh("root", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
 	b.park("root", "an empty root")
 	b.parked = 0 // it is the root, nothing lies between

@@ -50,10 +50,10 @@ func (p *Plan) run(i int) (count, arg int) {
 		}
 		differs := -1
 		for k := range op.Args {
-			if op.Args[k].text == first.Args[k].text {
+			if op.Args[k].String() == first.Args[k].String() {
 				continue
 			}
-			if _, err := strconv.Atoi(op.Args[k].text); err != nil || differs >= 0 {
+			if _, err := strconv.Atoi(op.Args[k].String()); err != nil || differs >= 0 {
 				return count, arg
 			}
 			differs = k
@@ -106,9 +106,9 @@ func ranges(ops []*Op, arg int) string {
 		for k+1 < len(ops) && ops[k+1].Args[arg].value == ops[k].Args[arg].value+1 {
 			k++
 		}
-		part := ops[i].Args[arg].text
+		part := ops[i].Args[arg].String()
 		if k > i {
-			part += "–" + ops[k].Args[arg].text
+			part += "–" + ops[k].Args[arg].String()
 		}
 		parts = append(parts, part)
 		i = k + 1

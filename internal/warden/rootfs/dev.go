@@ -19,8 +19,8 @@ const filesSize = 64 << 10
 
 // Tmpfs makes a tmpfs of size bytes whose root has the permission bits of mode and belongs to uid and gid of the host.
 func Tmpfs(size int64, mode, uid, gid uint32) (int, error) {
-	return mount.New("tmpfs", quiet, mount.String("source", "tmpfs"), mount.String("size", fmt.Sprint(size)), mount.Octal("mode", mode),
-		mount.UInt("uid", uid), mount.UInt("gid", gid))
+	return mount.New("tmpfs", quiet, mount.String("source", "tmpfs"), mount.String("size", fmt.Sprint(size)),
+		mount.Octal("mode", mode), mount.UInt("uid", uid), mount.UInt("gid", gid))
 }
 
 // Shm makes /dev/shm for the range at base.

@@ -52,6 +52,7 @@ func Worker(arch wire.FilterArch) wire.Filter {
 	t := table{arch: arch}
 	t.runtime()
 	t.allow(descriptors)
+	t.allow("accept4") // the DNS forwarder serves listening sockets that it inherits
 	// A message too large for a packet travels in a sealed memory file. The flags are those of a file for that use.
 	t.allow("memfd_create", low(1, wire.FilterMaskedEQ, 0, ^uint32(unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)))
 	return t.allowList()

@@ -238,20 +238,23 @@ func (l *loader) docker(out []wire.LoadedImage, d dockerImage) ([]wire.LoadedIma
 			image.Layers = append(image.Layers, m.digest)
 		}
 	}
-	for i := range out {
-		if out[i].Config == image.Config && slices.Equal(out[i].Layers, image.Layers) {
-			for _, name := range image.Names {
-				if !slices.Contains(out[i].Names, name) {
-					out[i].Names = append(out[i].Names, name)
-				}
-			}
-			return out, checkImage(out[i])
-		}
-	}
 	return add(out, image)
 }
 
+// add adds an image; where the same one is there already, it only gets the names.
 func add(out []wire.LoadedImage, image wire.LoadedImage) ([]wire.LoadedImage, error) {
+	for i := range out {
+		if out[i].Config != image.Config || !slices.Equal(out[i].Layers, image.Layers) ||
+			image.Manifest != "" && out[i].Manifest != image.Manifest {
+			continue
+		}
+		for _, name := range image.Names {
+			if !slices.Contains(out[i].Names, name) {
+				out[i].Names = append(out[i].Names, name)
+			}
+		}
+		return out, checkImage(out[i])
+	}
 	if len(out) >= maxImages {
 		return nil, toc.Exceeded("images in an archive", maxImages)
 	}

@@ -61,8 +61,12 @@ func Load(r io.Reader, p wire.JobLoadParams, limits wire.JobLimits, file func(n 
 	if progress != nil {
 		l.tick = func() { progress(in.n, p.Size) }
 	}
-	if err := l.read(tar.NewReader(&bounded{r: plain, in: in, limits: limits})); err != nil {
+	all := &bounded{r: plain, in: in, limits: limits}
+	if err := l.read(tar.NewReader(all)); err != nil {
 		return nil, err
+	}
+	if _, err := io.Copy(io.Discard, all); err != nil { // to the checksum of the compressed stream
+		return nil, fmt.Errorf("archive, after its last entry: %w", layer.Classify(err))
 	}
 	images, err := l.images()
 	if err != nil {
@@ -112,7 +116,7 @@ func (l *loader) read(tr *tar.Reader) error {
 			err = toc.Invalid("not a tar, damaged, or cut off: %w", err)
 		}
 		if err != nil {
-			return fmt.Errorf("archive, after entry %d: %w", n-1, err)
+			return fmt.Errorf("archive, after entry %d: %w", n-1, layer.Classify(err))
 		}
 		if n > maxMembers {
 			return toc.Exceeded("entries in an archive of images", maxMembers)

@@ -241,7 +241,7 @@ func notQueries() map[string][]byte {
 		"short": {1, 2, 3}, "header only": message(1, 0, "x")[:12], "answer": message(1, 0x8000, "x"),
 		"update": message(1, 0x2800, "x"), "two questions": set(5, 2), "no question": set(5, 0), "with answers": set(7, 1),
 		"with authority": set(9, 1), "many additional": set(11, 9), "pointer": set(12, 0xc0), "long label": set(12, 0x7f),
-		"cut": message(1, 0, "example.org")[:20],
+		"cut":       message(1, 0, "example.org")[:20],
 		"long name": message(1, 0, strings.TrimSuffix(strings.Repeat(strings.Repeat("a", 60)+".", 5), ".")),
 	}
 }

@@ -59,18 +59,8 @@ func build(t testing.TB, tars ...[]byte) (*built, error) {
 		p.Layers = append(p.Layers, wire.JobMergeLayer{DataSize: r.DataSize})
 		sizes = append(sizes, r.DataSize)
 	}
-	open := func(name string) (*os.File, error) {
-		var n int
-		if _, err := fmt.Sscanf(name, "toc/%d", &n); err == nil {
-			return reopen(b.tocs[n])
-		}
-		if _, err := fmt.Sscanf(name, "data/%d", &n); err == nil {
-			return reopen(b.data[n])
-		}
-		return nil, errors.New("no such file")
-	}
 	var err error
-	if b.merged, err = index.Merge(b.index, p, limits, open, nil); err != nil {
+	if b.merged, err = merge(b, p); err != nil {
 		return nil, err
 	}
 	in, err := reopen(b.index)
@@ -87,6 +77,21 @@ func build(t testing.TB, tars ...[]byte) (*built, error) {
 		t.Errorf("check says %+v, merge said %+v", r, b.merged)
 	}
 	return b, nil
+}
+
+// merge writes the index of b.
+func merge(b *built, p wire.JobMergeParams) (*wire.JobMergeResult, error) {
+	open := func(name string) (*os.File, error) {
+		var n int
+		if _, err := fmt.Sscanf(name, "toc/%d", &n); err == nil {
+			return reopen(b.tocs[n])
+		}
+		if _, err := fmt.Sscanf(name, "data/%d", &n); err == nil {
+			return reopen(b.data[n])
+		}
+		return nil, errors.New("no such file")
+	}
+	return index.Merge(b.index, p, limits, open, nil)
 }
 
 // mount mounts the image, detached, straight from its files, and gives a path to it.

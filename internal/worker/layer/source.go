@@ -3,12 +3,15 @@ package layer
 import (
 	"bufio"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/worker/toc"
+	"github.com/containerd/errdefs"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
@@ -132,10 +135,22 @@ func (s *source) produce(r io.Reader, compressed *counter, limits wire.JobLimits
 			return
 		}
 		if err != nil {
-			s.err = fmt.Errorf("read the archive after %d bytes: %w", total, err)
+			s.err = fmt.Errorf("after %d bytes: %w", total, Classify(err))
 			return
 		}
 	}
+}
+
+// Classify gives an error of a decompressor its class: whatever is not a failure of the file is the fault of its bytes.
+func Classify(err error) error {
+	var failed *fs.PathError
+	switch {
+	case errors.As(err, &failed) || errdefs.IsResourceExhausted(err) || errdefs.IsInvalidArgument(err):
+		return err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return toc.Invalid("the compressed stream is cut off")
+	}
+	return toc.Invalid("decompress: %w", err)
 }
 
 // fillFrom is io.ReadFull that hands on the reader's own error: a stream that is cut off must not look like its end.

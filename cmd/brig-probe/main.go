@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"time"
+)
+
+// probe tries one technique with the arguments that the drill gave.
+type probe struct {
+	attack string
+	run    func(args []string) verdict
+}
+
+// probes are looked up by name; a function and not a variable, so that a container that runs "true" builds no table.
+func probes() map[string]probe {
+	return map[string]probe{
+		"system-calls":    {"A1", probeSystemCalls},
+		"socket-families": {"A1", probeSocketFamilies},
+		"abi-32":          {"A1", probeABI32},
+		"kernel-files":    {"A1", probeKernelFiles},
+		"fork-bomb":       {"A2", probeForkBomb},
+		"memory-hog":      {"A2", probeMemoryHog},
+		"shm-hog":         {"A2", probeShmHog},
+		"cpu-hog":         {"A2", probeCPUHog},
+		"open-by-handle":  {"A3", probeOpenByHandle},
+		"host-paths":      {"A3", probeHostPaths},
+		"kernel-knobs":    {"A3", probeKernelKnobs},
+		"mknod-disk":      {"A3", probeMknodDisk},
+		"exec-joiner":     {"A3", probeExecJoiner},
+		"capabilities":    {"A3", probeCapabilities},
+		"disk-node":       {"A4", probeDiskNode},
+		"secrets":         {"A5", probeSecrets},
+		"metadata":        {"A5", probeMetadata},
+		"reach":           {"A6", probeReach},
+		"engine-sockets":  {"A6", probeEngineSockets},
+		"sniff":           {"A6", probeSniff},
+		"raw-sockets":     {"A7", probeRawSockets},
+		"forge":           {"A7", probeForge},
+		"arp-claim":       {"A7", probeARPClaim},
+	}
+}
+
+func main() {
+	name := os.Args[0][strings.LastIndexByte(os.Args[0], '/')+1:]
+	args := os.Args[1:]
+	if name == "brig-probe" {
+		if len(args) == 0 {
+			fail("usage: brig-probe COMMAND|PROBE [ARGUMENT...]")
+		}
+		name, args = args[0], args[1:]
+	}
+	if tool := tools(name); tool != nil {
+		os.Exit(tool(args))
+	}
+	p, ok := probes()[name]
+	if !ok {
+		fail("brig-probe: no command or probe is called " + name)
+	}
+	begin := time.Now()
+	v := p.run(args)
+	v.probe, v.attack, v.took = name, p.attack, time.Since(begin)
+	os.Stdout.Write(v.line())
+}
+
+// fail ends the program as a shell would when it is called wrongly.
+func fail(text string) {
+	os.Stderr.WriteString(text + "\n")
+	os.Exit(2)
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"runtime"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/daemon/image"
+	"github.com/brig-engine/brig/internal/daemon/network"
+	"github.com/brig-engine/brig/internal/daemon/policy"
+	"github.com/brig-engine/brig/internal/daemon/policy/seccompjson"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// hostOf turns the warden's greeting into what policy and API need to know of the host.
+func hostOf(h *wire.HelloReply, state string) (policy.Host, network.Facts) {
+	facts := network.Facts{Instance: h.Instance}
+	if st, err := os.Stat(state); err == nil {
+		facts.Created = st.ModTime()
+	}
+	// Without the network both are empty, and stay invalid.
+	facts.Subnet, _ = netip.ParsePrefix(h.Subnet)
+	facts.Gateway, _ = netip.ParseAddr(h.Gateway)
+	forwarder := netip.Addr{}
+	if h.DNSForwarder {
+		forwarder = facts.Gateway
+	}
+	return policy.Host{
+		MemoryTotal: h.MemoryTotal, CPUs: h.CPUs, NofileHard: h.NofileHard, NetworkError: h.NetworkError,
+		Files: func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) },
+	}, facts
+}
+
+// address stands for the container's own address: only the warden knows it, at the start.
+const address = "{{ADDRESS}}"
+
+// files gives hosts, resolv.conf and hostname of a container.
+func files(r policy.FileRequest, gateway, forwarder netip.Addr) ([]wire.File, error) {
+	var extra []network.HostEntry
+	for _, s := range r.ExtraHosts {
+		e, err := network.ParseHostEntry(s, gateway)
+		if err != nil {
+			return nil, err
+		}
+		extra = append(extra, e)
+	}
+	hosts := network.Hosts(netip.Addr{}, r.Hostname, r.Domainname, extra)
+	resolv := ""
+	if r.Network {
+		hosts = network.Hosts(netip.Addr{}, "", "", extra) + ownLine(r.Hostname, r.Domainname)
+		b, err := os.ReadFile("/etc/resolv.conf")
+		if err != nil && !os.IsNotExist(err) {
+			return nil, fmt.Errorf("the host's resolvers: %w", err)
+		}
+		over := network.Override{Servers: r.DNS, Search: r.DNSSearch, Options: r.DNSOptions}
+		resolv = network.ParseResolvConf(b).ForContainer(nonEmpty(over), forwarder)
+	}
+	return []wire.File{
+		{Path: "/etc/hosts", Content: hosts},
+		{Path: "/etc/resolv.conf", Content: resolv},
+		{Path: "/etc/hostname", Content: r.Hostname + "\n"},
+	}, nil
+}
+
+func ownLine(host, domain string) string {
+	if domain != "" {
+		return address + "\t" + host + "." + domain + " " + host + "\n"
+	}
+	return address + "\t" + host + "\n"
+}
+
+// nonEmpty: clients send empty lists where nothing was said.
+func nonEmpty(o network.Override) network.Override {
+	if len(o.Servers) == 0 {
+		o.Servers = nil
+	}
+	if len(o.Search) == 0 {
+		o.Search = nil
+	}
+	if len(o.Options) == 0 {
+		o.Options = nil
+	}
+	return o
+}
+
+// filterMaker hands seccomp profiles of requests to the warden.
+func filterMaker(warden *wire.Client) func(context.Context, string, uint64) (string, error) {
+	return func(ctx context.Context, profile string, bounding uint64) (string, error) {
+		p, err := seccompjson.Decode([]byte(profile))
+		if err != nil {
+			return "", err
+		}
+		f, err := p.Filter(seccompjson.Host{Arch: wire.FilterArch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: bounding})
+		if err != nil {
+			return "", err
+		}
+		var reply wire.FilterReply
+		if _, err := warden.Call(ctx, wire.OpFilterPut, f, &reply); err != nil {
+			return "", err
+		}
+		return reply.Digest, nil
+	}
+}
+
+func kernelVersion() (v [2]uint64) {
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		// A release that does not begin with two numbers counts as 0.0: no rule with a minimum applies.
+		_, _ = fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &v[0], &v[1])
+	}
+	return v
+}
+
+// proxy serves the clients of published ports that the kernel's translation does not reach.
+func proxy(st wire.Started, listeners []int) (stop func()) {
+	var splices []*network.Splice
+	next := 0
+	target, err := netip.ParseAddr(st.Address)
+	for _, p := range st.Ports {
+		if !p.Listener {
+			continue
+		}
+		socket := os.NewFile(uintptr(listeners[next]), "port")
+		next++
+		if err != nil {
+			socket.Close()
+			continue
+		}
+		s, serr := network.NewSplice(socket, p.Proto, netip.AddrPortFrom(target, p.ContainerPort))
+		if serr != nil {
+			slog.Error("a published port is not served on loopback", "port", p.HostPort, "error", serr)
+			continue
+		}
+		splices = append(splices, s)
+	}
+	return func() {
+		for _, s := range splices {
+			if err := s.Close(); err != nil {
+				slog.Error("close a published port", "error", err)
+			}
+		}
+	}
+}
+
+// noImages is an engine that has no image: every reference is unknown.
+type noImages struct{}
+
+func (noImages) Lookup(ref string) (*image.Image, error) {
+	return nil, fmt.Errorf("No such image: %.256s: %w", ref, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+}
+func (noImages) Hold(string, string) error { return nil }
+func (noImages) Release(string, string)    {}

@@ -1,0 +1,102 @@
+// brigd answers the Docker Engine API and decides; the warden, which starts it, holds the keys.
+//
+// Descriptors: 3 the API's listening socket, 4 the connection to the warden, 5 a pipe that is told "ready", or why not.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/daemon/api"
+	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/daemon/event"
+	"github.com/brig-engine/brig/internal/daemon/volume"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+const (
+	fdListener = 3
+	fdWarden   = 4
+	fdReady    = 5
+)
+
+func main() {
+	state := flag.String("state", "", "directory of durable records")
+	run := flag.String("run", "", "directory of volatile records")
+	flag.Parse()
+	// Nobody reads this process's memory: it sees credentials and environments.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		fmt.Fprintln(os.Stderr, "brigd: prctl:", err)
+	}
+	ready := os.NewFile(fdReady, "ready")
+	err := serve(*state, *run, ready)
+	// The other end reads one line: why it does not serve. After "ready" was said nobody reads any more.
+	fmt.Fprintln(ready, strings.ReplaceAll(err.Error(), "\n", " "))
+	fmt.Fprintln(os.Stderr, "brigd:", err)
+	os.Exit(1)
+}
+
+// serve returns when brigd cannot go on: always with an error.
+func serve(state, run string, ready *os.File) error {
+	if flag.NArg() > 0 || !filepath.IsAbs(state) || !filepath.IsAbs(run) {
+		return errors.New("usage: brigd --state DIR --run DIR, both absolute")
+	}
+	listener, err := net.FileListener(os.NewFile(fdListener, "listener"))
+	if err != nil {
+		return fmt.Errorf("the API's socket: %w", err)
+	}
+	conn, err := wire.FileConn(fdWarden, "warden")
+	if err != nil {
+		return err
+	}
+	warden := wire.NewClient(conn)
+	server, err := open(context.Background(), warden, state, run)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- api.NewHTTPServer(server.Handler()).Serve(listener) }()
+	if _, err := ready.WriteString("ready\n"); err != nil && !errors.Is(err, unix.EPIPE) {
+		return fmt.Errorf("say that it is ready: %w", err)
+	}
+	select {
+	case <-warden.Done():
+		return errors.New("the warden has gone")
+	case err := <-ended:
+		if errors.Is(err, http.ErrServerClosed) {
+			return errors.New("the API was closed")
+		}
+		return fmt.Errorf("the API: %w", err)
+	}
+}
+
+// open rebuilds everything from the records and the warden's answers.
+func open(ctx context.Context, warden *wire.Client, state, run string) (*api.Server, error) {
+	var hello wire.HelloReply
+	if _, err := warden.Call(ctx, wire.OpHello, wire.Hello{Version: wire.Version}, &hello); err != nil {
+		return nil, fmt.Errorf("greet the warden: %w", err)
+	}
+	bus := &event.Bus{}
+	volumes, err := volume.Open(ctx, filepath.Join(state, "volumes"), warden, bus)
+	if err != nil {
+		return nil, err
+	}
+	host, facts := hostOf(&hello, state)
+	engine, err := container.NewEngine(ctx, container.Config{
+		Warden: warden, Images: noImages{}, Volumes: volumes, Bus: bus, Host: host,
+		Filter: filterMaker(warden), Proxy: proxy, StateDir: state, RunDir: run,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Network: facts, Root: filepath.Dir(state)}, nil
+}

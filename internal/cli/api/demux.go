@@ -1,0 +1,53 @@
+package api
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A multiplexed stream is a sequence of frames:
+//
+//	byte 0     1–3      4–7                   8…
+//	stream     zero     length, big endian    that many bytes
+//
+// Stream 1 is standard output, 2 standard error, 3 an error of the engine.
+const frameHeader = 8
+
+// Demux copies a multiplexed stream to its two destinations until it ends. Frames are passed on piece by piece: the
+// length in a header never decides how much memory is taken, and a stream cut off inside a frame loses nothing.
+func Demux(stdout, stderr io.Writer, src io.Reader) error {
+	var header [frameHeader]byte
+	buf := make([]byte, 32<<10)
+	for {
+		if _, err := io.ReadFull(src, header[:]); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("output stream: %w", err)
+		}
+		length := int64(binary.BigEndian.Uint32(header[4:]))
+		var dst io.Writer
+		switch header[0] {
+		case 0, 1:
+			dst = stdout
+		case 2:
+			dst = stderr
+		case 3:
+			text, _ := io.ReadAll(io.LimitReader(src, min(length, 64<<10)))
+			return errors.New(string(text))
+		default:
+			return fmt.Errorf("output stream: unknown stream %d", header[0])
+		}
+		n, err := io.CopyBuffer(onlyWriter{dst}, io.LimitReader(src, length), buf)
+		if err != nil {
+			return err
+		}
+		if n < length {
+			return fmt.Errorf("output stream: %w", io.ErrUnexpectedEOF)
+		}
+	}
+}
+
+// onlyWriter hides ReadFrom, which would ignore the buffer and try to splice 40 bytes at a time.
+type onlyWriter struct{ io.Writer }

@@ -1,0 +1,238 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/system"
+	"github.com/spf13/cobra"
+
+	"github.com/brig-engine/brig/internal/check"
+	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/console"
+	"github.com/brig-engine/brig/internal/cli/launch"
+	"github.com/brig-engine/brig/internal/cli/show"
+)
+
+func newEngineNoun(a *App) *cobra.Command {
+	return noun(a, "engine", "Start, stop and look at the engine of this machine",
+		newEngineStart(a), newEngineStop(a), newEngineStatus(a))
+}
+
+// place is where an engine lives, as options.
+type place struct{ root, run, socket string }
+
+func (p *place) bind(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.run, "run", launch.DefaultRun, "Directory of what lives until the machine stops")
+	cmd.Flags().StringVar(&p.socket, "socket", "", "Path of the API socket (default RUN/brig.sock)")
+}
+
+func (p *place) resolve() error {
+	if p.socket == "" {
+		p.socket = filepath.Join(p.run, "brig.sock")
+	}
+	for _, path := range []*string{&p.root, &p.run, &p.socket} {
+		if *path == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = abs
+	}
+	return nil
+}
+
+func newEngineStart(a *App) *cobra.Command {
+	var p place
+	var foreground bool
+	cmd := &cobra.Command{
+		Use: "start [OPTIONS]", Short: "Start an engine", Args: words(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			if err := p.resolve(); err != nil {
+				return err
+			}
+			err := launch.Start(launch.Options{Root: p.root, Run: p.run, Socket: p.socket, Foreground: foreground})
+			if errors.Is(err, launch.ErrRunning) {
+				fmt.Fprintf(a.Out, "engine already running: unix://%s\n", p.socket)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.Out, "engine started: unix://%s\n", p.socket)
+			return nil
+		},
+	}
+	p.bind(cmd)
+	cmd.Flags().StringVar(&p.root, "root", launch.DefaultRoot, "Directory of what lives longer")
+	cmd.Flags().BoolVar(&foreground, "foreground", false, "Become the engine instead of starting it in the background")
+	return cmd
+}
+
+// autostart starts this machine's engine for a command that needs it, and says so.
+func (a *App) autostart(host string) error {
+	err := launch.Start(launch.Options{
+		Root: launch.DefaultRoot, Run: launch.DefaultRun, Socket: strings.TrimPrefix(host, "unix://"),
+	})
+	if errors.Is(err, launch.ErrRunning) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("no engine was running, and starting one failed: %w", err)
+	}
+	a.say("no engine was running; started one (%s)", host)
+	return nil
+}
+
+func newEngineStop(a *App) *cobra.Command {
+	var p place
+	var force bool
+	cmd := &cobra.Command{
+		Use: "stop [OPTIONS]", Short: "Stop an engine and its containers", Args: words(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			if err := p.resolve(); err != nil {
+				return err
+			}
+			if err := launch.Stop(p.run, force); err != nil {
+				return err
+			}
+			fmt.Fprintln(a.Out, "engine stopped")
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&p.run, "run", launch.DefaultRun, "Directory of what lives until the machine stops")
+	cmd.Flags().BoolVar(&force, "force", false, "Kill an engine that does not end; its containers run on")
+	return cmd
+}
+
+// engineStatus is what `brig engine status --format json` prints.
+type engineStatus struct {
+	launch.Status
+	Address    string   `json:"address"`
+	Answers    bool     `json:"answers"`
+	Version    string   `json:"version,omitempty"`
+	APIVersion string   `json:"apiVersion,omitempty"`
+	Kernel     string   `json:"kernel,omitempty"`
+	Containers int      `json:"containers"`
+	Active     int      `json:"runningContainers"`
+	Images     int      `json:"images"`
+	Security   []string `json:"security,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
+	Problem    string   `json:"problem,omitempty"`
+}
+
+func newEngineStatus(a *App) *cobra.Command {
+	var p place
+	var format string
+	cmd := &cobra.Command{
+		Use: "status [OPTIONS]", Short: "Print whether an engine runs, and what it is", Args: words(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := p.resolve(); err != nil {
+				return err
+			}
+			s := a.engineStatus(cmd.Context(), &p)
+			if format != "" {
+				if err := show.One(a.Out, format, s); err != nil {
+					return err
+				}
+			} else {
+				a.printStatus(&s)
+			}
+			if !s.Answers {
+				return &exitError{code: 1}
+			}
+			return nil
+		},
+	}
+	p.bind(cmd)
+	cmd.Flags().StringVarP(&format, "format", "f", "", "Format: json, or a template")
+	return cmd
+}
+
+func (a *App) engineStatus(ctx context.Context, p *place) engineStatus {
+	s := engineStatus{Status: launch.Look(p.run), Address: "unix://" + p.socket}
+	// An engine that hangs accepts connections and never answers; that is a state worth reporting, not waiting for.
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	engine, err := api.New(s.Address, nil)
+	var v system.VersionResponse
+	var info system.Info
+	if err == nil {
+		err = engine.Call(ctx, "GET", "/version", nil, &v)
+	}
+	if err == nil {
+		err = engine.Call(ctx, "GET", "/info", nil, &info)
+	}
+	if err != nil {
+		s.Problem = describe(err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			s.Problem = "no answer within 3 seconds"
+		}
+		return s
+	}
+	s.Answers, s.Version, s.APIVersion, s.Kernel = true, v.Version, v.APIVersion, info.KernelVersion
+	s.Containers, s.Active, s.Images = info.Containers, info.ContainersRunning, info.Images
+	s.Security, s.Warnings = info.SecurityOptions, info.Warnings
+	return s
+}
+
+func (a *App) printStatus(s *engineStatus) {
+	line := func(head, text string) { fmt.Fprintf(a.Out, "%-12s %s\n", head, show.Clean(text, false)) }
+	switch {
+	case s.Answers:
+		line("engine", "running, version "+s.Version+", API "+s.APIVersion)
+	case s.Running:
+		line("engine", "running, but it does not answer: "+s.Problem)
+	default:
+		line("engine", "not running: "+s.Problem)
+	}
+	line("address", s.Address)
+	if s.Running {
+		var pids []string
+		for _, name := range []string{"brig-keeper", "brig-warden", "brigd"} {
+			if pid := s.PIDs[name]; pid != 0 {
+				pids = append(pids, fmt.Sprintf("%s %d", name, pid))
+			}
+		}
+		line("processes", strings.Join(pids, ", "))
+	}
+	if !s.Answers {
+		return
+	}
+	line("containers", fmt.Sprintf("%d, %d of them running", s.Containers, s.Active))
+	line("images", fmt.Sprint(s.Images))
+	line("kernel", s.Kernel)
+	line("security", strings.Join(s.Security, " "))
+	for _, w := range s.Warnings {
+		line("warning", w)
+	}
+}
+
+func newDoctor(a *App) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use: "doctor [OPTIONS]", Short: "Say whether this machine can run containers, and what to do if not",
+		Args: words(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			report := check.Doctor()
+			var err error
+			if format != "" {
+				err = show.One(a.Out, format, report)
+			} else {
+				err = report.Text(a.Out, console.Of(a.Out).Is() && a.Getenv("NO_COLOR") == "")
+			}
+			if err == nil && !report.Able {
+				return &exitError{code: 1}
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&format, "format", "f", "", "Format: json, or a template")
+	return cmd
+}

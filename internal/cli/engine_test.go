@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/brig-engine/brig/internal/cli/api"
+)
+
+func TestEngineStatus(t *testing.T) {
+	f := newFake(t)
+	layReplies(f)
+	run := t.TempDir()
+	socket := strings.TrimPrefix(f.host, "unix://")
+	r := f.brig("", "engine", "status", "--run", run, "--socket", socket)
+	if r.code != 0 || r.err != "" {
+		t.Errorf("got %+v", r)
+	}
+	out := strings.ReplaceAll(r.out, f.host, "HOST")
+	r = f.brig("", "engine", "status", "--run", run, "--socket", socket, "--format", "json")
+	out += strings.ReplaceAll(r.out, f.host, "HOST")
+	r = f.brig("", "engine", "status", "--run", run)
+	if r.code != 1 {
+		t.Errorf("without an engine: %+v", r)
+	}
+	golden(t, "status.txt", strings.ReplaceAll(out+r.out, run, "RUN"))
+}
+
+func TestTheStatusOfAnEngineThatHangs(t *testing.T) {
+	f := newFake(t)
+	host := serve(t, hang{})
+	r := f.brig("", "engine", "status", "--run", t.TempDir(), "--socket", strings.TrimPrefix(host, "unix://"))
+	if r.code != 1 || !strings.Contains(r.out, "no answer within 3 seconds") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestDoctorSpeaks(t *testing.T) {
+	f := newFake(t)
+	if r := f.brig("", "doctor"); !strings.Contains(r.out, "Brig") || strings.Contains(r.out, "\x1b") {
+		t.Errorf("got %+v", r)
+	}
+	if r := f.brig("", "doctor", "--format", "{{.OS}}"); r.out != "linux\n" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestTheNextStepDependsOnWhy(t *testing.T) {
+	for _, c := range []struct {
+		host, want string
+		err        error
+	}{
+		{DefaultHost, "Next: sudo brig engine start", fs.ErrNotExist},
+		{DefaultHost, "The socket belongs to root. Next: repeat the command with sudo.", fs.ErrPermission},
+		{"unix:///x", "Next: check the address (--host, BRIG_HOST)", fs.ErrNotExist},
+	} {
+		if got := describe(&api.Unreachable{Host: c.host, Err: c.err}); !strings.Contains(got, c.want) {
+			t.Errorf("%s, %v: %s", c.host, c.err, got)
+		}
+	}
+	if got := describe(errors.New("the engine's own words")); got != "the engine's own words" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestTheThirdRequestToEndIsObeyed: in a process of its own, because it ends that process.
+func TestTheThirdRequestToEndIsObeyed(t *testing.T) {
+	if host := os.Getenv("BRIG_TEST_THIRD"); host != "" {
+		a := testApp(host)
+		a.Out, a.Err = os.Stdout, os.Stderr
+		os.Exit(a.Run(t.Context(), []string{"run", "alpine"}))
+	}
+	f := newFake(t)
+	block := make(chan struct{})
+	f.on("POST /containers/0123456789abcdef/kill", func(http.ResponseWriter, *http.Request) { <-block })
+	f.program(func(s io.ReadWriter) int {
+		io.WriteString(s, frame(1, "up\n"))
+		<-block
+		return 0
+	})
+	defer close(block)
+	cmd := exec.Command(os.Args[0], "-test.run=TestTheThirdRequestToEndIsObeyed$")
+	cmd.Env = append(os.Environ(), "BRIG_TEST_THIRD="+f.host)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	io.ReadFull(out, make([]byte, 3))
+	for range 3 {
+		cmd.Process.Signal(os.Interrupt)
+		time.Sleep(50 * time.Millisecond) // signals that are not yet taken melt into one
+	}
+	io.Copy(io.Discard, out)
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(errs.String(), "brig kill") {
+		t.Errorf("%v: %s", err, errs.String())
+	}
+}
+
+// TestTheCommandLineStaysLean: what is linked is initialised at every `brig run`, and a command line that can neither
+// execute programs nor open TLS connections cannot be made to.
+func TestTheCommandLineStaysLean(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "github.com/brig-engine/brig/cmd/brig").Output()
+	if err != nil {
+		t.Skip("missing: the go command")
+	}
+	for dep := range strings.FieldsSeq(string(out)) {
+		switch dep {
+		case "net/http", "crypto/tls", "crypto/x509", "os/exec", "html/template", "encoding/xml",
+			"github.com/moby/moby/client", "github.com/distribution/reference", "github.com/sirupsen/logrus":
+			t.Errorf("cmd/brig depends on %s", dep)
+		}
+	}
+}

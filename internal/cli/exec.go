@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/moby/moby/api/types/common"
+	"github.com/moby/moby/api/types/container"
+	"github.com/spf13/cobra"
+
+	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/console"
+	"github.com/brig-engine/brig/internal/cli/request"
+)
+
+func newExec(a *App) *cobra.Command {
+	var spec container.ExecCreateRequest
+	var detach bool
+	var keys string
+	var env, envFiles []string
+	cmd := &cobra.Command{
+		Use: "exec [OPTIONS] CONTAINER COMMAND [ARG...]", Short: "Run another program in a running container",
+		Args: words(2, -1), ValidArgsFunction: a.completeContainers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			detachKeys, err := console.ParseKeys(keys)
+			if err != nil {
+				return &exitError{engineFailed, fmt.Errorf("--detach-keys %q: %w", keys, err)}
+			}
+			if spec.Env, err = request.Environment(envFiles, env); err != nil {
+				return &exitError{engineFailed, withHint(cmd, err)}
+			}
+			spec.Cmd, spec.DetachKeys = args[1:], keys
+			if detach {
+				spec.AttachStdin = false
+				return a.execDetached(cmd.Context(), args[0], spec)
+			}
+			spec.AttachStdout, spec.AttachStderr = true, true
+			s := &session{app: a, keys: detachKeys, config: &container.Config{
+				Tty: spec.Tty, AttachStdin: spec.AttachStdin, AttachStdout: true, AttachStderr: true,
+			}}
+			return a.execAttached(cmd.Context(), args[0], spec, s)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SetInterspersed(false)
+	fs.BoolVarP(&spec.AttachStdin, "interactive", "i", false, "Keep standard input open")
+	fs.BoolVarP(&spec.Tty, "tty", "t", false, "Give the program a terminal")
+	fs.BoolVarP(&detach, "detach", "d", false, "Run in the background")
+	fs.StringArrayVarP(&env, "env", "e", nil, "Set an environment variable (NAME=value; NAME takes the caller's value)")
+	fs.StringArrayVar(&envFiles, "env-file", nil, "Read environment variables from a file")
+	fs.StringVarP(&spec.User, "user", "u", "", "User, and group, to run as (name|uid[:group|gid])")
+	fs.StringVarP(&spec.WorkingDir, "workdir", "w", "", "Working directory inside the container")
+	fs.BoolVar(&spec.Privileged, "privileged", false, "Ask for all privileges (needs the administrator's policy)")
+	bindDetachKeys(cmd, &keys)
+	return cmd
+}
+
+// execCreate returns the path of the new exec.
+func (a *App) execCreate(
+	ctx context.Context, name string, spec container.ExecCreateRequest,
+) (engine *api.Client, path string, err error) {
+	if engine, err = a.engine(); err != nil {
+		return nil, "", err
+	}
+	var made common.IDResponse
+	req := api.Request{Method: "POST", Path: "/containers/" + url.PathEscape(name) + "/exec", JSON: spec}
+	if err := engine.CallRequest(ctx, req, &made); err != nil {
+		return nil, "", err
+	}
+	return engine, "/exec/" + url.PathEscape(made.ID), nil
+}
+
+func (a *App) execDetached(ctx context.Context, name string, spec container.ExecCreateRequest) error {
+	engine, path, err := a.execCreate(ctx, name, spec)
+	if err != nil {
+		return err
+	}
+	start := container.ExecStartRequest{Detach: true, Tty: spec.Tty}
+	return execFailed(engine.CallRequest(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: start}, nil))
+}
+
+func (a *App) execAttached(ctx context.Context, name string, spec container.ExecCreateRequest, s *session) error {
+	if err := s.checkTerminal(); err != nil {
+		return err
+	}
+	start := container.ExecStartRequest{Tty: spec.Tty}
+	if rows, cols, ok := console.Of(a.Out).Size(); ok && spec.Tty {
+		spec.ConsoleSize = &[2]uint{rows, cols}
+		start.ConsoleSize = spec.ConsoleSize
+	}
+	engine, path, err := a.execCreate(ctx, name, spec)
+	if err != nil {
+		return err
+	}
+	stream, err := engine.Upgrade(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: start})
+	if err != nil {
+		return execFailed(err)
+	}
+	defer stream.Close()
+	pump, restore, err := s.pump(stream)
+	if err != nil {
+		return err
+	}
+	defer restore()
+	defer s.followSize(ctx, engine, path)()
+	if err := <-pump; errors.Is(err, console.ErrDetached) {
+		restore()
+		a.say("detached; the program goes on in container %s", short(name))
+		return nil
+	} else if err != nil {
+		return err
+	}
+	var end container.ExecInspectResponse
+	if err := engine.Call(ctx, "GET", path+"/json", nil, &end); err != nil {
+		return err
+	}
+	if end.ExitCode != nil && *end.ExitCode != 0 {
+		return &exitError{code: *end.ExitCode}
+	}
+	return nil
+}
+
+// execFailed gives a program that could not be started the exit status that a shell would give it.
+func execFailed(err error) error {
+	if err == nil {
+		return nil
+	}
+	if code := startCode(err); code != engineFailed {
+		return &exitError{code, err}
+	}
+	return err
+}

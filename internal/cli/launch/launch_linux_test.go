@@ -1,0 +1,188 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The test binary plays the keeper when it is called by that name. What it does is written in ROOT/role.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "brig-keeper" {
+		playKeeper(os.Args[1:])
+	}
+	os.Exit(m.Run())
+}
+
+func playKeeper(args []string) {
+	option := make(map[string]string)
+	for i := 0; i+1 < len(args); i += 2 {
+		option[args[i]] = args[i+1]
+	}
+	role, _ := os.ReadFile(filepath.Join(option["--root"], "role"))
+	ready := os.NewFile(3, "ready")
+	switch string(role) {
+	case "foreground":
+		fmt.Printf("pid %d, session %v, ready %q\n", os.Getpid(), option["--socket"], option["--ready-fd"])
+		os.Exit(7)
+	case "refuse":
+		fmt.Fprintln(ready, "kernel 5.10 is older than 6.1")
+		os.Exit(1)
+	case "die":
+		fmt.Fprintln(os.Stderr, "panic: something")
+		os.Exit(2)
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	pid := fmt.Sprintf("%d %s\n", os.Getpid(), startTime(os.Getpid()))
+	os.WriteFile(filepath.Join(option["--run"], "keeper.pid"), []byte(pid), 0o644)
+	fmt.Fprintln(ready, "ready")
+	ready.Close()
+	sid, _, _ := syscall.RawSyscall(syscall.SYS_GETSID, 0, 0, 0)
+	fmt.Printf("session leader %v\n", int(sid) == os.Getpid())
+	select {
+	case <-term:
+		os.Exit(0)
+	case <-time.After(30 * time.Second):
+		os.Exit(3)
+	}
+}
+
+func options(t *testing.T, role string) Options {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("missing: root")
+	}
+	dir := t.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs, root := filepath.Join(dir, "programs"), filepath.Join(dir, "root")
+	for _, d := range []string{programs, root} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(self, filepath.Join(programs, "brig-keeper")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "role"), []byte(role), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run := filepath.Join(dir, "run")
+	return Options{Root: root, Run: run, Socket: filepath.Join(run, "brig.sock"), Programs: programs}
+}
+
+func TestStartStatusStop(t *testing.T) {
+	o := options(t, "serve")
+	if s := Look(o.Run); s.Running {
+		t.Fatalf("before the start: %+v", s)
+	}
+	if err := Start(o); err != nil {
+		t.Fatal(err)
+	}
+	s := Look(o.Run)
+	if !s.Running || s.PIDs["brig-keeper"] == 0 {
+		t.Errorf("after the start: %+v", s)
+	}
+	if err := Start(o); !errors.Is(err, ErrRunning) {
+		t.Errorf("second start: %v", err)
+	}
+	if err := Stop(o.Run, false); err != nil {
+		t.Error(err)
+	}
+	if s := Look(o.Run); s.Running {
+		t.Errorf("after the stop: %+v", s)
+	}
+	if err := Stop(o.Run, false); err == nil || !strings.Contains(err.Error(), "no engine runs") {
+		t.Errorf("second stop: %v", err)
+	}
+	log, _ := os.ReadFile(filepath.Join(o.Run, "engine.log"))
+	if string(log) != "session leader true\n" {
+		t.Errorf("the log holds %q", log)
+	}
+}
+
+func TestTwoStartsAtOnceMakeOneEngine(t *testing.T) {
+	o := options(t, "serve")
+	results := make(chan error, 2)
+	for range 2 {
+		go func() { results <- Start(o) }()
+	}
+	a, b := <-results, <-results
+	if (a == nil) == (b == nil) || !errors.Is(errors.Join(a, b), ErrRunning) {
+		t.Errorf("got %v and %v", a, b)
+	}
+	if err := Stop(o.Run, false); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheReasonOfAFailedStartIsSaid(t *testing.T) {
+	o := options(t, "refuse")
+	if err := Start(o); err == nil || err.Error() != "kernel 5.10 is older than 6.1" {
+		t.Errorf("got %v", err)
+	}
+	o = options(t, "die")
+	if err := Start(o); err == nil || !strings.HasSuffix(err.Error(), "engine.log:\n  panic: something") {
+		t.Errorf("got %v", err)
+	}
+	o.Programs = t.TempDir()
+	if err := Start(o); err == nil || !strings.Contains(err.Error(), "install Brig completely") {
+		t.Errorf("without a keeper: %v", err)
+	}
+}
+
+// TestAnotherProcessIsNeverStopped: the pid in the file was given to somebody else since.
+func TestAnotherProcessIsNeverStopped(t *testing.T) {
+	run := t.TempDir()
+	sleeper := exec.Command("sleep", "30")
+	if err := sleeper.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { sleeper.Process.Kill(); sleeper.Wait() }()
+	for _, text := range []string{
+		fmt.Sprintf("%d 12345\n", sleeper.Process.Pid), fmt.Sprintf("%d\n", sleeper.Process.Pid),
+		"1 1\n", "-1 0\n", "x y\n", "",
+	} {
+		if err := os.WriteFile(filepath.Join(run, "keeper.pid"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := Stop(run, true); err == nil {
+			t.Errorf("%q was stopped", text)
+		}
+	}
+	if err := sleeper.Process.Signal(syscall.Signal(0)); err != nil || startTime(sleeper.Process.Pid) == "" {
+		t.Error("the other process is gone")
+	}
+}
+
+// TestForegroundBecomesTheKeeper: the process itself, so that a service manager watches the right one.
+func TestForegroundBecomesTheKeeper(t *testing.T) {
+	if dir := os.Getenv("BRIG_TEST_FOREGROUND"); dir != "" {
+		run := filepath.Join(dir, "run")
+		err := Start(Options{Root: filepath.Join(dir, "root"), Run: run, Socket: filepath.Join(run, "brig.sock"),
+			Programs: filepath.Join(dir, "programs"), Foreground: true})
+		t.Fatal(err)
+	}
+	o := options(t, "foreground")
+	cmd := exec.Command(os.Args[0], "-test.run=TestForegroundBecomesTheKeeper$")
+	cmd.Env = append(os.Environ(), "BRIG_TEST_FOREGROUND="+filepath.Dir(o.Run))
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 7 {
+		t.Errorf("%v: %s", err, out)
+	}
+	want := fmt.Sprintf("pid %d, session %s, ready \"\"\n", cmd.Process.Pid, o.Socket)
+	if string(out) != want {
+		t.Errorf("got %q, want %q", out, want)
+	}
+}

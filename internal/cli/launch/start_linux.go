@@ -1,0 +1,156 @@
+package launch
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrRunning says that there is nothing to start.
+var ErrRunning = errors.New("an engine already runs there")
+
+// Start starts an engine and returns when it answers, or with the reason why it does not. With Foreground it does not
+// return if it succeeds.
+func Start(o Options) error {
+	if os.Geteuid() != 0 {
+		return errors.New("the engine is started by root. Next: sudo brig engine start")
+	}
+	keeper, err := find("brig-keeper", o.Programs)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Run, 0o711); err != nil {
+		return err
+	}
+	args := []string{"brig-keeper", "--root", o.Root, "--run", o.Run, "--socket", o.Socket}
+	if o.Foreground {
+		return fmt.Errorf("execute %s: %w", keeper, syscall.Exec(keeper, args, os.Environ()))
+	}
+	unlock, err := lock(o.Run)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if pid, _ := keeperOf(o.Run); pid != 0 {
+		return ErrRunning
+	}
+	return spawn(keeper, args, o)
+}
+
+// find looks for a program of the engine: beside this one, or where packages put it.
+func find(name, programs string) (string, error) {
+	dirs := []string{"/usr/libexec/brig"}
+	if programs != "" {
+		dirs = []string{programs}
+	} else if self, err := os.Executable(); err == nil {
+		dirs = append([]string{filepath.Dir(self)}, dirs...)
+	}
+	for _, dir := range dirs {
+		path := filepath.Join(dir, name)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is neither in %s. Next: install Brig completely", name, strings.Join(dirs, " nor in "))
+}
+
+// lock lets one process at a time start an engine: two commands that both find none must not start two.
+func lock(run string) (unlock func(), err error) {
+	fd, err := unix.Open(filepath.Join(run, "start.lock"), unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", run, err)
+	}
+	for {
+		if err = unix.Flock(fd, unix.LOCK_EX); err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("lock %s: %w", run, err)
+	}
+	return func() { unix.Close(fd) }, nil
+}
+
+// spawn starts the keeper in a session of its own, with nothing of ours but its log and the pipe for one line.
+func spawn(keeper string, args []string, o Options) error {
+	logPath := filepath.Join(o.Run, "engine.log")
+	log, err := os.OpenFile(logPath, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	p, err := os.StartProcess(keeper, append(args, "--ready-fd", "3"), &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+		Files: []*os.File{null, log, log, w},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
+	})
+	w.Close()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", keeper, err)
+	}
+	if err := awaitReady(r, logPath); err != nil {
+		// A keeper that could not start ends by itself. One that is late is stopped: half an engine helps nobody.
+		_ = p.Signal(syscall.SIGTERM)
+		return err
+	}
+	return p.Release()
+}
+
+// awaitReady reads the line that the keeper says when it knows how the start went.
+func awaitReady(r *os.File, logPath string) error {
+	if err := r.SetReadDeadline(time.Now().Add(readyWithin)); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(io.LimitReader(r, 4096)).ReadString('\n')
+	line = strings.TrimSpace(line)
+	switch {
+	case line == "ready":
+		return nil
+	case line != "":
+		return errors.New(line)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("the engine did not answer within %d seconds; its log is %s%s",
+			readyWithin/time.Second, logPath, lastWords(logPath))
+	}
+	return fmt.Errorf("the engine ended before it was ready; its log is %s%s", logPath, lastWords(logPath))
+}
+
+// lastWords are the last lines of the log, at most 2 KiB.
+func lastWords(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	const most = 2048
+	if info, err := f.Stat(); err == nil && info.Size() > most {
+		_, _ = f.Seek(-most, io.SeekEnd)
+	}
+	data, _ := io.ReadAll(io.LimitReader(f, most))
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	text := strings.Join(lines[max(0, len(lines)-5):], "\n  ")
+	if text == "" {
+		return ""
+	}
+	return ":\n  " + text
+}

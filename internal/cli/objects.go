@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/api/types/volume"
+	"github.com/spf13/cobra"
+
+	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/show"
+)
+
+func newContainerNoun(a *App) *cobra.Command {
+	ls := newPs(a)
+	ls.Use, ls.Aliases = "ls [OPTIONS]", []string{"ps", "list"}
+	return noun(a, "container", "Everything that concerns containers",
+		ls, newRun(a), newCreate(a), newStart(a), newStop(a), newRestart(a), newKill(a), newWait(a), newRemove(a),
+		newExec(a), newAttach(a), newLogs(a), newTop(a), newPort(a), newRename(a), inspectOne(a, "container"))
+}
+
+func newImageNoun(a *App) *cobra.Command {
+	ls, rm := newImages(a), newRmi(a)
+	ls.Use, ls.Aliases = "ls [OPTIONS] [REPOSITORY[:TAG]]", []string{"list"}
+	rm.Use, rm.Aliases = "rm [OPTIONS] IMAGE [IMAGE...]", []string{"remove"}
+	return noun(a, "image", "Everything that concerns images",
+		ls, rm, newPull(a), newPush(a), newLoad(a), newSave(a), newImport(a), newTag(a), newHistory(a),
+		inspectOne(a, "image"))
+}
+
+func newVolumeNoun(a *App) *cobra.Command {
+	return noun(a, "volume", "Storage that outlives containers",
+		newVolumeCreate(a), newVolumeList(a), newVolumeRemove(a), inspectOne(a, "volume"))
+}
+
+func newVolumeCreate(a *App) *cobra.Command {
+	var labels, options []string
+	var driver, name string
+	cmd := &cobra.Command{
+		Use: "create [OPTIONS] [VOLUME]", Short: "Make a volume", Args: words(0, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				name = args[0]
+			}
+			req := volume.CreateRequest{Name: name, Driver: driver}
+			req.Labels, req.DriverOpts = pairs(labels), pairs(options)
+			engine, err := a.engine()
+			if err != nil {
+				return err
+			}
+			var made volume.Volume
+			err = engine.CallRequest(cmd.Context(), api.Request{Method: "POST", Path: "/volumes/create", JSON: req}, &made)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(a.Out, made.Name)
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&driver, "driver", "d", "local", "Driver of the volume")
+	cmd.Flags().StringArrayVar(&labels, "label", nil, "Set a label (key=value)")
+	cmd.Flags().StringArrayVarP(&options, "opt", "o", nil, "Option of the driver (key=value)")
+	return cmd
+}
+
+func pairs(list []string) map[string]string {
+	m := make(map[string]string, len(list))
+	for _, s := range list {
+		k, v, _ := strings.Cut(s, "=")
+		m[k] = v
+	}
+	return m
+}
+
+// volumeRow is what a template of `brig volume ls --format` can name.
+type volumeRow struct {
+	show.Labelled
+	Driver, Name, Mountpoint, Scope, Labels string
+}
+
+func newVolumeList(a *App) *cobra.Command {
+	var l listing
+	cmd := &cobra.Command{
+		Use: "ls [OPTIONS]", Short: "List volumes", Aliases: []string{"list"}, Args: words(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q := url.Values{}
+			if err := filters(q, l.filter); err != nil {
+				return err
+			}
+			engine, err := a.engine()
+			if err != nil {
+				return err
+			}
+			var list volume.ListResponse
+			if err := engine.Call(cmd.Context(), "GET", "/volumes", q, &list); err != nil {
+				return err
+			}
+			for _, w := range list.Warnings {
+				a.say("warning: %s", w)
+			}
+			rows := make([]volumeRow, len(list.Volumes))
+			for i, v := range list.Volumes {
+				rows[i] = volumeRow{show.WithLabels(v.Labels), v.Driver, v.Name, v.Mountpoint, v.Scope, labelList(v.Labels)}
+				if l.quiet && l.format == "" {
+					fmt.Fprintln(a.Out, v.Name)
+				}
+			}
+			if l.quiet && l.format == "" {
+				return nil
+			}
+			columns := []show.Column{{Head: "DRIVER", Field: "Driver"}, {Head: "VOLUME NAME", Field: "Name"}}
+			return show.List(a.Out, l.format, columns, append(columns, show.Column{Head: "MOUNTPOINT", Field: "Mountpoint"},
+				show.Column{Head: "SCOPE", Field: "Scope"}, show.Column{Head: "LABELS", Field: "Labels"}), rows)
+		},
+	}
+	l.bind(cmd)
+	return cmd
+}
+
+func newVolumeRemove(a *App) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use: "rm [OPTIONS] VOLUME [VOLUME...]", Short: "Remove volumes", Aliases: []string{"remove"}, Args: words(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			engine, err := a.engine()
+			if err != nil {
+				return err
+			}
+			q := url.Values{}
+			setFlag(q, "force", force)
+			return a.each(args, func(name string) error {
+				return engine.Call(cmd.Context(), "DELETE", "/volumes/"+url.PathEscape(name), q, nil)
+			})
+		},
+	}
+	cmd.Flags().BoolVarP(&force, "force", "f", false, "Do not mind volumes that are not there")
+	return cmd
+}
+
+func newNetworkNoun(a *App) *cobra.Command {
+	return noun(a, "network", "What containers are connected to", newNetworkList(a), inspectOne(a, "network"))
+}
+
+// networkRow is what a template of `brig network ls --format` can name.
+type networkRow struct {
+	show.Labelled
+	ID, Name, Driver, Scope, IPv4, IPv6, Internal, CreatedAt, Labels string
+}
+
+func newNetworkList(a *App) *cobra.Command {
+	var l listing
+	cmd := &cobra.Command{
+		Use: "ls [OPTIONS]", Short: "List networks", Aliases: []string{"list"}, Args: words(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q := url.Values{}
+			if err := filters(q, l.filter); err != nil {
+				return err
+			}
+			engine, err := a.engine()
+			if err != nil {
+				return err
+			}
+			var list []network.Summary
+			if err := engine.Call(cmd.Context(), "GET", "/networks", q, &list); err != nil {
+				return err
+			}
+			return a.printNetworks(list, &l)
+		},
+	}
+	l.bind(cmd)
+	l.bindTrunc(cmd)
+	return cmd
+}
+
+func (a *App) printNetworks(list []network.Summary, l *listing) error {
+	rows := make([]networkRow, len(list))
+	for i, n := range list {
+		rows[i] = networkRow{
+			Labelled: show.WithLabels(n.Labels), ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: n.Scope,
+			IPv4: strconv.FormatBool(n.EnableIPv4), IPv6: strconv.FormatBool(n.EnableIPv6),
+			Internal: strconv.FormatBool(n.Internal), CreatedAt: n.Created.Format(time.RFC3339), Labels: labelList(n.Labels),
+		}
+		if !l.noTrunc {
+			rows[i].ID = show.ShortID(n.ID)
+		}
+		if l.quiet && l.format == "" {
+			fmt.Fprintln(a.Out, rows[i].ID)
+		}
+	}
+	if l.quiet && l.format == "" {
+		return nil
+	}
+	columns := []show.Column{{Head: "NETWORK ID", Field: "ID"}, {Head: "NAME", Field: "Name"},
+		{Head: "DRIVER", Field: "Driver"}, {Head: "SCOPE", Field: "Scope"}}
+	return show.List(a.Out, l.format, columns, append(columns, show.Column{Head: "IPV4", Field: "IPv4"},
+		show.Column{Head: "IPV6", Field: "IPv6"}, show.Column{Head: "INTERNAL", Field: "Internal"},
+		show.Column{Head: "CREATED AT", Field: "CreatedAt"}, show.Column{Head: "LABELS", Field: "Labels"}), rows)
+}

@@ -1,0 +1,216 @@
+package cli
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC
+	os.Exit(m.Run())
+}
+
+// TestHelp pins the help text of every command.
+func TestHelp(t *testing.T) {
+	var b strings.Builder
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		if cmd.Hidden || cmd.Name() == "completion" || cmd.Name() == "help" {
+			return
+		}
+		args := append(strings.Fields(cmd.CommandPath())[1:], "--help")
+		r := newFake(t).brig("", args...)
+		if r.code != 0 || r.err != "" {
+			t.Errorf("%v: %+v", args, r)
+		}
+		fmt.Fprintf(&b, "$ %s --help\n%s\n", cmd.CommandPath(), r.out)
+		for _, c := range cmd.Commands() {
+			walk(c)
+		}
+	}
+	walk(newRoot(testApp(""), nil))
+	golden(t, "help.txt", b.String())
+	for i, line := range strings.Split(b.String(), "\n") {
+		if len([]rune(line)) > 120 {
+			t.Errorf("line %d of the help is longer than 120 columns: %s", i+1, line)
+		}
+	}
+}
+
+// TestOutput pins what commands print for replies as an engine gives them.
+func TestOutput(t *testing.T) {
+	for _, c := range []struct{ name, args string }{
+		{"ps", "ps"}, {"ps-all", "ps -a --no-trunc -s"}, {"ps-quiet", "ps -q"}, {"ps-json", "ps --format json"},
+		{"ps-template", `ps --format {{.ID}}\t{{.Names}}\t{{.Label("x")}}`},
+		{"ps-table", `ps --format table|{{.Names}}\t{{.Ports}}\t{{.Networks}}\t{{.State}}`},
+		{"ps-bad-template", "ps --format {{.Nope}}"}, {"ps-unclosed", "ps --format {{.ID"},
+		{"container-ls", "container ls -l"},
+		{"images", "images"}, {"images-digests", "images --digests --no-trunc"}, {"images-quiet", "image ls -q"},
+		{"history", "history alpine"}, {"history-full", "history --no-trunc --format {{.CreatedBy}} alpine"},
+		{"volumes", "volume ls"}, {"volumes-json", "volume ls --format json"}, {"volumes-quiet", "volume ls -q"},
+		{"networks", "network ls"}, {"networks-template", "network ls --format {{.Name}}={{.Driver}}"},
+		{"inspect", "inspect web"}, {"inspect-template", "inspect -f {{.ID}}|{{.State.Pid}}|{{.State.Running}} web"},
+		{"inspect-json", "inspect --format json web"}, {"inspect-image", "image inspect alpine"},
+		{"inspect-none", "inspect nothing"},
+		{"top", "top web"}, {"port", "port web"}, {"port-one", "port web 80"}, {"port-none", "port web 81"},
+		{"version", "version"}, {"version-client", "version --client"},
+		{"version-template", "version -f {{.Server.Version}}"},
+		{"info", "info"}, {"info-template", "info -f {{.ServerVersion}}/{{.NCPU}}"},
+		{"rm", "rm -f web gone"}, {"rmi", "rmi alpine"}, {"stop", "stop -t 5 -s TERM web"}, {"kill", "kill -s HUP web"},
+		{"volume-create", "volume create --label a=b v"}, {"wait", "wait web"}, {"rename", "rename web www"},
+		{"logs", "logs --since 5m -n 10 -t web"}, {"tag", "tag alpine host:5000/x:y"},
+		{"push", "push alpine"}, {"pull", "pull alpine"}, {"pull-digest", "pull -q alpine@sha256:00"},
+		{"version-flag", "--version"}, {"stop-time", "stop --time=3 web"}, {"help-topic", "help volume ls"},
+		{"not-built", "audit --all"}, {"unknown", "runn alpine"}, {"unknown-below", "volume prune"},
+		{"too-many", "version x"},
+		{"bad-filter", "ps -f running"}, {"bad-since", "logs --since yesterday web"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake(t)
+			layReplies(f)
+			args := strings.Fields(c.args)
+			for i := range args {
+				args[i] = strings.NewReplacer("|", " ", `("x")`, ` "x"`).Replace(args[i])
+			}
+			if strings.HasPrefix(c.name, "inspect-t") {
+				args[2] = strings.ReplaceAll(args[2], " ", "|")
+			}
+			r := f.brig("", args...)
+			out := r.out
+			if r.code != 0 || r.err != "" {
+				out += fmt.Sprintf("[stderr]\n%s[status %d]\n", r.err, r.code)
+			}
+			out = strings.ReplaceAll(out, f.host, "HOST")
+			for _, line := range f.lines() {
+				out += "[sent] " + line + "\n"
+			}
+			golden(t, filepath.Join("output", c.name+".txt"), normalize(out))
+		})
+	}
+}
+
+// normalize hides what depends on the machine.
+func normalize(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, "Client:") {
+			lines[i] = "Client:  1.2.3 (API 1.50, GOVERSION, OS/ARCH)"
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func layReplies(f *fakeEngine) {
+	f.json("GET /containers/json", 200, `[{"Id":"aaaaaaaaaaaaaaaaaaaa","Names":["/web","/proxy/web"],"Image":"nginx:1.27",
+		"ImageID":"sha256:11","Command":"nginx -g 'daemon off;' \u001b[2J","Created":1699990000,"State":"running",
+		"Status":"Up 2 hours","Labels":{"x":"y","b":"c"},"SizeRw":1200,"SizeRootFs":190000000,
+		"Ports":[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},
+			{"IP":"::","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},
+			{"IP":"0.0.0.0","PrivatePort":81,"PublicPort":8081,"Type":"tcp"},{"PrivatePort":443,"Type":"tcp"}],
+		"Mounts":[{"Type":"volume","Name":"data","Driver":"local"},{"Type":"bind","Source":"/srv/a/long/path/indeed"}],
+		"NetworkSettings":{"Networks":{"bridge":{}}}},
+		{"Id":"bbbbbbbbbbbbbbbbbbbb","Names":["/job"],"Image":"sha256:2222222222222222222222222222","Command":"true",
+		"Created":1699000000,"State":"exited","Status":"Exited (0) 3 days ago"}]`)
+	f.json("GET /images/json", 200, `[{"Id":"sha256:1111111111111111111111","RepoTags":["alpine:3.20","host:5000/a/b:x"],
+		"RepoDigests":["alpine@sha256:abc"],"Created":1690000000,"Size":7800000,"Containers":1},
+		{"Id":"sha256:2222222222222222222222","RepoTags":[],"RepoDigests":[],"Created":0,"Size":12,"Containers":-1}]`)
+	f.json("GET /images/alpine/history", 200, `[{"Id":"sha256:1111111111111111111111","Created":1690000000,
+		"CreatedBy":"CMD [\"/bin/sh\"] # and a long comment that does not fit on the line","Size":0,"Comment":"buildkit"},
+		{"Id":"<missing>","Created":1690000000,"CreatedBy":"ADD file","Size":7800000}]`)
+	f.json("GET /volumes", 200, `{"Volumes":[{"Name":"data","Driver":"local","Mountpoint":"/var/lib/brig/volumes/data",
+		"Scope":"local","Labels":{"a":"b"}}],"Warnings":["one warning"]}`)
+	f.json("GET /networks", 200, `[{"Name":"bridge","Id":"nnnnnnnnnnnnnnnnnnnn","Driver":"bridge",
+		"Scope":"local","EnableIPv4":true}]`)
+	web := `{"Id":"aaaaaaaaaaaaaaaaaaaa","State":{"Running":true,"Pid":4194304},"Config":{"Image":"nginx <1>"},
+		"NetworkSettings":{"Ports":{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"},{"HostIp":"::","HostPort":"8080"}],
+		"443/tcp":null}}}`
+	f.json("GET /containers/web/json", 200, web)
+	f.json("GET /images/alpine/json", 200, `{"Id":"sha256:11","RepoTags":["alpine:3.20"]}`)
+	for _, path := range []string{"containers/nothing/json", "images/nothing/json", "networks/nothing", "volumes/nothing"} {
+		f.json("GET /"+path, 404, `{"message":"no such thing"}`)
+	}
+	f.json("GET /containers/web/top", 200, `{"Titles":["PID","CMD"],"Processes":[["1","nginx"],["7","worker"]]}`)
+	f.json("GET /version", 200, `{"Version":"1.2.4","ApiVersion":"1.50","MinAPIVersion":"1.24","Os":"linux",
+		"Arch":"amd64","KernelVersion":"6.18.0"}`)
+	f.json("GET /info", 200, `{"ServerVersion":"1.2.4","Containers":3,"ContainersRunning":1,"ContainersStopped":2,"Images":4,
+		"Driver":"erofs",
+		"LoggingDriver":"json-file","CgroupVersion":"2","CgroupDriver":"cgroupfs","DefaultRuntime":"brig",
+		"KernelVersion":"6.18.0",
+		"SecurityOptions":["name=seccomp,profile=builtin","name=userns"],"OperatingSystem":"Debian","Architecture":"x86_64",
+		"NCPU":2,"MemTotal":25769803776,"Name":"host","DockerRootDir":"/var/lib/brig","DriverStatus":[["Backing","file"]],
+		"Warnings":["no swap limit"]}`)
+	f.json("DELETE /containers/web", 204, "")
+	f.json("DELETE /containers/gone", 404, `{"message":"no such container: gone"}`)
+	f.json("DELETE /images/alpine", 200, `[{"Untagged":"alpine:3.20"},{"Deleted":"sha256:11"}]`)
+	for _, verb := range []string{"stop", "kill", "rename"} {
+		f.json("POST /containers/web/"+verb, 204, "")
+	}
+	f.json("POST /containers/web/wait", 200, `{"StatusCode":3}`)
+	f.json("POST /volumes/create", 201, `{"Name":"v"}`)
+	f.json("POST /images/alpine/tag", 201, "")
+	progress := `{"status":"Pulling","id":"l1"}{"status":"Downloading","progressDetail":{"current":1,"total":2},"id":"l1"}
+		{"status":"Downloading","progressDetail":{"current":2,"total":2},"id":"l1"}{"status":"done \u001b[31mred"}`
+	f.json("POST /images/alpine/push", 200, progress)
+	f.json("POST /images/create", 200, progress)
+	f.on("GET /containers/web/logs", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/vnd.docker.multiplexed-stream")
+		fmt.Fprint(w, frame(1, "a line\n")+frame(2, "an error\n"))
+	})
+}
+
+func TestUnreachableEngineSaysWhatToDo(t *testing.T) {
+	a := testApp("unix:///nonexistent/brig.sock")
+	var errs strings.Builder
+	a.Err = &errs
+	if code := a.Run(t.Context(), []string{"ps"}); code != 1 {
+		t.Errorf("status %d", code)
+	}
+	golden(t, "unreachable.txt", errs.String())
+}
+
+func TestCredentialsGoToTheirRegistryOnly(t *testing.T) {
+	dir := t.TempDir()
+	auth := base64.StdEncoding.EncodeToString([]byte("me:secret"))
+	config := `{"auths":{"https://index.docker.io/v1/":{"auth":"` + auth + `"},
+		"ghcr.io":{"identitytoken":"tok"}},"credHelpers":{"ecr.example.org":"ecr-login"}}`
+	if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ image, user, password, token, err string }{
+		{image: "alpine", user: "me", password: "secret"},
+		{image: "docker.io/library/alpine:3", user: "me", password: "secret"},
+		{image: "ghcr.io/a/b", token: "tok"},
+		{image: "quay.io/a/b"},
+		{image: "localhost/x"},
+		{image: "ecr.example.org/a", err: "docker-credential-ecr-login"},
+	} {
+		a := testApp("")
+		var errs strings.Builder
+		a.Err = &errs
+		a.Getenv = func(string) string { return dir }
+		header := a.registryAuth(strings.Split(c.image, ":")[0])[authHeader]
+		data, err := base64.URLEncoding.DecodeString(header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{c.user, c.password, c.token} {
+			if want != "" && !strings.Contains(string(data), `"`+want+`"`) {
+				t.Errorf("%s: %s lacks %q", c.image, data, want)
+			}
+		}
+		if c.user == "" && c.token == "" && len(data) > 0 {
+			t.Errorf("%s gets %s", c.image, data)
+		}
+		if !strings.Contains(errs.String(), c.err) || c.err == "" && errs.Len() > 0 {
+			t.Errorf("%s: said %q", c.image, errs.String())
+		}
+	}
+}

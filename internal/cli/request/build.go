@@ -1,0 +1,260 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+)
+
+// Create is a create request: its body and its two query parameters.
+type Create struct {
+	Name     string
+	Platform string
+	CIDFile  string
+	Body     container.CreateRequest
+}
+
+// Build makes the request from the options and the words after them: the image and its command.
+func (o *Options) Build(args []string) (*Create, error) {
+	config, err := o.config(args[0], args[1:])
+	if err != nil {
+		return nil, err
+	}
+	host, err := o.hostConfig()
+	if err != nil {
+		return nil, err
+	}
+	exposed, bindings, err := o.ports()
+	if err != nil {
+		return nil, err
+	}
+	config.ExposedPorts, host.PortBindings = exposed, bindings
+	if host.Binds, config.Volumes, err = splitVolumes(o.volumes); err != nil {
+		return nil, err
+	}
+	endpoints, err := o.endpoints()
+	if err != nil {
+		return nil, err
+	}
+	return &Create{Name: o.name, Platform: o.platform, CIDFile: o.cidPath, Body: container.CreateRequest{
+		Config: config, HostConfig: host,
+		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: endpoints},
+	}}, nil
+}
+
+func (o *Options) config(image string, command []string) (*container.Config, error) {
+	env, err := Environment(o.envFiles, o.env)
+	if err != nil {
+		return nil, err
+	}
+	labels, err := labelSet(o.labelFiles, o.labels)
+	if err != nil {
+		return nil, err
+	}
+	c := &container.Config{
+		Image: image, Hostname: o.hostname, Domainname: o.domainname, User: o.user, WorkingDir: o.workdir,
+		Tty: o.tty, OpenStdin: o.stdin, AttachStdin: o.stdin, Env: env, Labels: labels, StopSignal: o.stopSignal,
+	}
+	if len(command) > 0 {
+		c.Cmd = command
+	}
+	if o.flags.Changed("entrypoint") {
+		c.Entrypoint = []string{o.entrypoint}
+	}
+	if o.flags.Changed("stop-timeout") {
+		c.StopTimeout = &o.stopTimeout
+	}
+	if err := o.attachments(c); err != nil {
+		return nil, err
+	}
+	c.StdinOnce = c.OpenStdin && c.AttachStdin
+	return c, nil
+}
+
+func (o *Options) attachments(c *container.Config) error {
+	if len(o.attach) == 0 {
+		c.AttachStdout, c.AttachStderr = true, true
+	}
+	for _, name := range o.attach {
+		switch strings.ToLower(name) {
+		case "stdin":
+			c.AttachStdin = true
+		case "stdout":
+			c.AttachStdout = true
+		case "stderr":
+			c.AttachStderr = true
+		default:
+			return fmt.Errorf("--attach %q: the streams are stdin, stdout and stderr", name)
+		}
+	}
+	return nil
+}
+
+func (o *Options) hostConfig() (*container.HostConfig, error) {
+	h := &container.HostConfig{
+		NetworkMode: container.NetworkMode(o.networkName()), AutoRemove: o.rm, Privileged: o.privileged,
+		ReadonlyRootfs: o.readOnly, PublishAllPorts: o.publishAll, ContainerIDFile: o.cidPath,
+		CapAdd: capabilities(o.capAdd), CapDrop: capabilities(o.capDrop), GroupAdd: o.groupAdd,
+		IpcMode: container.IpcMode(o.ipc), PidMode: container.PidMode(o.pid), UTSMode: container.UTSMode(o.uts),
+		UsernsMode: container.UsernsMode(o.userns), CgroupnsMode: container.CgroupnsMode(o.cgroupns),
+		Runtime: o.runtime, OomScoreAdj: o.oomScoreAdj, VolumeDriver: o.volumeDriver, VolumesFrom: o.volumesFrom,
+		Links: o.links, DNSSearch: o.dnsSearch, DNSOptions: o.dnsOptions,
+		LogConfig: container.LogConfig{Type: o.logDriver},
+	}
+	if o.flags.Changed("init") {
+		h.Init = &o.init
+	}
+	for _, step := range []func(*container.HostConfig) error{
+		o.resources, o.limits, o.restartPolicy, o.security, o.names, o.maps, o.fileSystems,
+	} {
+		if err := step(h); err != nil {
+			return nil, err
+		}
+	}
+	return h, nil
+}
+
+func (o *Options) networkName() string {
+	if o.network == "" {
+		return "default"
+	}
+	return o.network
+}
+
+func (o *Options) restartPolicy(h *container.HostConfig) error {
+	name, count, counted := strings.Cut(o.restart, ":")
+	if name == "" {
+		name = "no"
+	}
+	h.RestartPolicy.Name = container.RestartPolicyMode(name)
+	if counted {
+		n, err := positive(count)
+		if err != nil || name != "on-failure" {
+			return fmt.Errorf("--restart %q: a policy is no, on-failure[:N], always or unless-stopped", o.restart)
+		}
+		h.RestartPolicy.MaximumRetryCount = n
+	}
+	if o.rm && name != "no" {
+		return errors.New("--restart and --rm exclude each other: a container that is removed cannot be restarted")
+	}
+	return nil
+}
+
+// names fills what concerns addresses and names: /etc/hosts and the resolver.
+func (o *Options) names(h *container.HostConfig) error {
+	for _, s := range o.dns {
+		addr, err := netip.ParseAddr(s)
+		if err != nil {
+			return fmt.Errorf("--dns %q: not an IP address", s)
+		}
+		h.DNS = append(h.DNS, addr)
+	}
+	for _, s := range o.extraHosts {
+		name, addr, ok := strings.Cut(s, "=")
+		if !ok {
+			name, addr, ok = strings.Cut(s, ":")
+		}
+		if len(addr) > 2 && addr[0] == '[' && addr[len(addr)-1] == ']' {
+			addr = addr[1 : len(addr)-1]
+		}
+		_, err := netip.ParseAddr(addr)
+		if !ok || name == "" || strings.Contains(name, ":") || err != nil && addr != "host-gateway" {
+			return fmt.Errorf("--add-host %q: a line is name:address", s)
+		}
+		h.ExtraHosts = append(h.ExtraHosts, name+":"+addr)
+	}
+	return nil
+}
+
+// maps fills the options that are lists of key=value.
+func (o *Options) maps(h *container.HostConfig) (err error) {
+	if h.Annotations, err = keyValues("--annotation", o.annotations); err != nil {
+		return err
+	}
+	if h.Sysctls, err = keyValues("--sysctl", o.sysctls); err != nil {
+		return err
+	}
+	if h.StorageOpt, err = keyValues("--storage-opt", o.storageOpts); err != nil {
+		return err
+	}
+	h.LogConfig.Config, err = keyValues("--log-opt", o.logOpts)
+	return err
+}
+
+func keyValues(option string, list []string) (map[string]string, error) {
+	m := make(map[string]string, len(list))
+	for _, s := range list {
+		k, v, ok := strings.Cut(s, "=")
+		if !ok || k == "" {
+			return nil, fmt.Errorf("%s %q: key=value is needed", option, s)
+		}
+		m[k] = v
+	}
+	return m, nil
+}
+
+func (o *Options) fileSystems(h *container.HostConfig) (err error) {
+	for _, s := range o.tmpfs {
+		target, options, _ := strings.Cut(s, ":")
+		if h.Tmpfs == nil {
+			h.Tmpfs = make(map[string]string)
+		}
+		h.Tmpfs[target] = options
+	}
+	if o.shmSize != "" {
+		if h.ShmSize, err = units.RAMInBytes(o.shmSize); err != nil {
+			return fmt.Errorf("--shm-size %q: %w", o.shmSize, err)
+		}
+	}
+	for _, s := range o.mounts {
+		m, err := parseMount(s)
+		if err != nil {
+			return fmt.Errorf("--mount %q: %w", s, err)
+		}
+		h.Mounts = append(h.Mounts, m)
+	}
+	for _, s := range o.devices {
+		d, err := parseDevice(s)
+		if err != nil {
+			return err
+		}
+		h.Devices = append(h.Devices, d)
+	}
+	h.DeviceCgroupRules = o.deviceRules
+	return nil
+}
+
+func (o *Options) endpoints() (map[string]*network.EndpointSettings, error) {
+	if len(o.aliases) == 0 && o.ip == "" && o.ip6 == "" && o.mac == "" {
+		return nil, nil
+	}
+	e := &network.EndpointSettings{Aliases: o.aliases}
+	var ipam network.EndpointIPAMConfig
+	var err error
+	if o.ip != "" {
+		if ipam.IPv4Address, err = netip.ParseAddr(o.ip); err != nil || !ipam.IPv4Address.Is4() {
+			return nil, fmt.Errorf("--ip %q: not an IPv4 address", o.ip)
+		}
+		e.IPAMConfig = &ipam
+	}
+	if o.ip6 != "" {
+		if ipam.IPv6Address, err = netip.ParseAddr(o.ip6); err != nil || !ipam.IPv6Address.Is6() {
+			return nil, fmt.Errorf("--ip6 %q: not an IPv6 address", o.ip6)
+		}
+		e.IPAMConfig = &ipam
+	}
+	if o.mac != "" {
+		mac, err := net.ParseMAC(o.mac)
+		if err != nil {
+			return nil, fmt.Errorf("--mac-address %q: not a hardware address", o.mac)
+		}
+		e.MacAddress = network.HardwareAddr(mac)
+	}
+	return map[string]*network.EndpointSettings{o.networkName(): e}, nil
+}

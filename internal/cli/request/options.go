@@ -1,0 +1,140 @@
+package request
+
+import (
+	"github.com/spf13/pflag"
+)
+
+// Options holds the values of the options that describe a container. Bind fills it, Build reads it.
+type Options struct {
+	flags *pflag.FlagSet
+
+	stdin, tty, rm, init, privileged, readOnly, publishAll, oomKillDisable       bool
+	name, user, workdir, entrypoint, hostname, domainname, platform              string
+	network, ip, ip6, mac, ipc, pid, uts, userns, cgroupns, runtime, logDriver   string
+	stopSignal, restart, volumeDriver, cgroupParent, cpuset, cpusetMems, cidPath string
+	memory, memorySwap, memoryReservation, shmSize, cpus                         string
+	cpuShares, cpuQuota, cpuPeriod, pidsLimit, swappiness                        int64
+	oomScoreAdj, stopTimeout                                                     int
+	blkioWeight                                                                  uint16
+
+	attach, env, envFiles, labels, labelFiles, annotations, volumes, volumesFrom, mounts, tmpfs  []string
+	publish, expose, aliases, links, extraHosts, dns, dnsSearch, dnsOptions, sysctls             []string
+	capAdd, capDrop, groupAdd, securityOpts, storageOpts, logOpts, ulimits, devices, deviceRules []string
+}
+
+// Bind declares the options on fs.
+func Bind(fs *pflag.FlagSet) *Options {
+	o := &Options{flags: fs}
+	fs.SetNormalizeFunc(spelling)
+	o.bindProgram(fs)
+	o.bindFiles(fs)
+	o.bindNetwork(fs)
+	o.bindResources(fs)
+	o.bindSecurity(fs)
+	return o
+}
+
+func (o *Options) bindProgram(fs *pflag.FlagSet) {
+	fs.BoolVarP(&o.stdin, "interactive", "i", false, "Keep standard input open")
+	fs.BoolVarP(&o.tty, "tty", "t", false, "Give the program a terminal")
+	fs.BoolVar(&o.rm, "rm", false, "Remove the container when it ends")
+	fs.BoolVar(&o.init, "init", false, "Run a small init as process 1")
+	fs.StringVar(&o.name, "name", "", "Name of the container")
+	fs.StringArrayVarP(&o.attach, "attach", "a", nil, "Attach to stdin, stdout or stderr only")
+	fs.StringArrayVarP(&o.env, "env", "e", nil, "Set an environment variable (NAME=value; NAME takes the caller's value)")
+	fs.StringArrayVar(&o.envFiles, "env-file", nil, "Read environment variables from a file")
+	fs.StringVarP(&o.user, "user", "u", "", "User, and group, to run as (name|uid[:group|gid])")
+	fs.StringVarP(&o.workdir, "workdir", "w", "", "Working directory inside the container")
+	fs.StringVar(&o.entrypoint, "entrypoint", "", "Replace the image's entrypoint")
+	fs.StringArrayVarP(&o.labels, "label", "l", nil, "Set a label (key=value)")
+	fs.StringArrayVar(&o.labelFiles, "label-file", nil, "Read labels from a file")
+	fs.StringArrayVar(&o.annotations, "annotation", nil, "Set an annotation (key=value)")
+	fs.StringVar(&o.stopSignal, "stop-signal", "", "Signal that stops the program")
+	fs.IntVar(&o.stopTimeout, "stop-timeout", 0, "Seconds between the stop signal and SIGKILL")
+	fs.StringVar(&o.restart, "restart", "no", "Restart policy (no|on-failure[:N]|always|unless-stopped)")
+	fs.StringVar(&o.platform, "platform", "", "Platform of the image (os/arch[/variant])")
+	fs.StringVar(&o.cidPath, "cidfile", "", "Write the container's id to a new file")
+	fs.StringVar(&o.logDriver, "log-driver", "", "Where output is kept")
+	fs.StringArrayVar(&o.logOpts, "log-opt", nil, "Option of the log driver (key=value)")
+	fs.StringVar(&o.runtime, "runtime", "", "OCI runtime to use")
+}
+
+func (o *Options) bindFiles(fs *pflag.FlagSet) {
+	fs.StringArrayVarP(&o.volumes, "volume", "v", nil, "Mount a volume or a host path ([source:]target[:options])")
+	fs.StringArrayVar(&o.mounts, "mount", nil, "Mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])")
+	fs.StringArrayVar(&o.tmpfs, "tmpfs", nil, "Mount an empty file system in memory (target[:options])")
+	fs.StringArrayVar(&o.volumesFrom, "volumes-from", nil, "Mount the volumes of another container")
+	fs.StringVar(&o.volumeDriver, "volume-driver", "", "Driver of new volumes")
+	fs.StringArrayVar(&o.storageOpts, "storage-opt", nil, "Storage option (size=5G)")
+	fs.BoolVar(&o.readOnly, "read-only", false, "Mount the root file system read-only")
+	fs.StringVar(&o.shmSize, "shm-size", "", "Size of /dev/shm (64m)")
+	fs.StringArrayVar(&o.devices, "device", nil, "Give a host device (host[:container[:rwm]])")
+	fs.StringArrayVar(&o.deviceRules, "device-cgroup-rule", nil, "Allow access to devices (c 1:3 rwm)")
+}
+
+func (o *Options) bindNetwork(fs *pflag.FlagSet) {
+	fs.StringVar(&o.network, "network", "", "Network to connect to (bridge|none|NAME)")
+	fs.StringArrayVar(&o.aliases, "network-alias", nil, "Another name of the container on its network")
+	fs.StringVar(&o.ip, "ip", "", "IPv4 address on its network")
+	fs.StringVar(&o.ip6, "ip6", "", "IPv6 address on its network")
+	fs.StringVar(&o.mac, "mac-address", "", "Hardware address")
+	fs.StringArrayVarP(&o.publish, "publish", "p", nil, "Publish a port ([[address:]port:]container-port[/udp])")
+	fs.BoolVarP(&o.publishAll, "publish-all", "P", false, "Publish every exposed port on a free one")
+	fs.StringArrayVar(&o.expose, "expose", nil, "Expose a port or a range without publishing it")
+	fs.StringArrayVar(&o.links, "link", nil, "Link to another container (name[:alias])")
+	fs.StringVarP(&o.hostname, "hostname", "h", "", "Host name inside the container")
+	fs.StringVar(&o.domainname, "domainname", "", "NIS domain name inside the container")
+	fs.StringArrayVar(&o.extraHosts, "add-host", nil, "Add a line to /etc/hosts (name:address)")
+	fs.StringArrayVar(&o.dns, "dns", nil, "Address of a name server")
+	fs.StringArrayVar(&o.dnsSearch, "dns-search", nil, "Search domain")
+	fs.StringArrayVar(&o.dnsOptions, "dns-option", nil, "Resolver option")
+}
+
+func (o *Options) bindResources(fs *pflag.FlagSet) {
+	fs.StringVarP(&o.memory, "memory", "m", "", "Memory limit (bytes, or with b, k, m, g)")
+	fs.StringVar(&o.memorySwap, "memory-swap", "", "Limit of memory and swap together; -1 is as much swap as there is")
+	fs.StringVar(&o.memoryReservation, "memory-reservation", "", "Memory that is kept under pressure")
+	fs.Int64Var(&o.swappiness, "memory-swappiness", -1, "How readily memory is swapped (0 to 100)")
+	fs.BoolVar(&o.oomKillDisable, "oom-kill-disable", false, "Do not kill at the memory limit")
+	fs.IntVar(&o.oomScoreAdj, "oom-score-adj", 0, "Preference of the host's out-of-memory killer (-1000 to 1000)")
+	fs.StringVar(&o.cpus, "cpus", "", "Number of CPUs (1.5)")
+	fs.Int64VarP(&o.cpuShares, "cpu-shares", "c", 0, "Share of CPU time relative to other containers")
+	fs.Int64Var(&o.cpuPeriod, "cpu-period", 0, "Length of a CPU period in microseconds")
+	fs.Int64Var(&o.cpuQuota, "cpu-quota", 0, "CPU time per period in microseconds")
+	fs.StringVar(&o.cpuset, "cpuset-cpus", "", "CPUs to run on (0-2,4)")
+	fs.StringVar(&o.cpusetMems, "cpuset-mems", "", "Memory nodes to use (0,1)")
+	fs.Int64Var(&o.pidsLimit, "pids-limit", 0, "Largest number of processes and threads")
+	fs.StringArrayVar(&o.ulimits, "ulimit", nil, "Resource limit (nofile=1024[:2048])")
+	fs.Uint16Var(&o.blkioWeight, "blkio-weight", 0, "Share of disk time (10 to 1000)")
+	fs.StringVar(&o.cgroupParent, "cgroup-parent", "", "Parent cgroup")
+}
+
+func (o *Options) bindSecurity(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&o.capAdd, "cap-add", nil, "Add a capability")
+	fs.StringArrayVar(&o.capDrop, "cap-drop", nil, "Drop a capability (ALL drops every one)")
+	fs.StringArrayVar(&o.securityOpts, "security-opt", nil, "Security option (no-new-privileges, seccomp=FILE, …)")
+	fs.StringArrayVar(&o.groupAdd, "group-add", nil, "Add a supplementary group")
+	fs.StringArrayVar(&o.sysctls, "sysctl", nil, "Set a namespaced kernel setting (name=value)")
+	fs.BoolVar(&o.privileged, "privileged", false, "Ask for all privileges (needs the administrator's policy)")
+	fs.StringVar(&o.userns, "userns", "", "User namespace")
+	fs.StringVar(&o.ipc, "ipc", "", "IPC namespace")
+	fs.StringVar(&o.pid, "pid", "", "PID namespace")
+	fs.StringVar(&o.uts, "uts", "", "UTS namespace")
+	fs.StringVar(&o.cgroupns, "cgroupns", "", "Cgroup namespace (private|host)")
+}
+
+// spelling maps second spellings of options to their names: --cpuset is the survey's, --net and --dns-opt are Docker's.
+func spelling(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	switch name {
+	case "cpuset":
+		name = "cpuset-cpus"
+	case "net":
+		name = "network"
+	case "dns-opt":
+		name = "dns-option"
+	}
+	return pflag.NormalizedName(name)
+}
+
+// AttachedTo reports whether the command line named streams to attach to.
+func (o *Options) AttachedTo() bool { return len(o.attach) > 0 }

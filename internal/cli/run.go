@@ -1,0 +1,241 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/spf13/cobra"
+
+	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/console"
+	"github.com/brig-engine/brig/internal/cli/request"
+)
+
+// creation holds what run and create have in common.
+type creation struct {
+	*request.Options
+	pull  string
+	quiet bool
+}
+
+func (f *creation) bind(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.SetInterspersed(false)
+	fs.Bool("help", false, "Print this help")
+	f.Options = request.Bind(fs)
+	fs.StringVar(&f.pull, "pull", "missing", "When to pull the image (always|missing|never)")
+	fs.BoolVarP(&f.quiet, "quiet", "q", false, "Do not print the progress of a pull")
+}
+
+func (f *creation) build(args []string) (*request.Create, error) {
+	if f.pull != "always" && f.pull != "missing" && f.pull != "never" {
+		return nil, fmt.Errorf("--pull %q: always, missing or never", f.pull)
+	}
+	return f.Build(args)
+}
+
+func newCreate(a *App) *cobra.Command {
+	var f creation
+	cmd := &cobra.Command{
+		Use: "create [OPTIONS] IMAGE [COMMAND] [ARG...]", Short: "Make a container without starting it",
+		Args: words(1, -1), ValidArgsFunction: a.completeImages,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := f.build(args)
+			if err != nil {
+				return &exitError{engineFailed, withHint(cmd, err)}
+			}
+			id, err := a.create(cmd.Context(), c, &f)
+			if err != nil {
+				return withCode(engineFailed, err)
+			}
+			fmt.Fprintln(a.Out, id)
+			return nil
+		},
+	}
+	f.bind(cmd)
+	return cmd
+}
+
+func newRun(a *App) *cobra.Command {
+	var f creation
+	var detach, sigProxy bool
+	var keys string
+	cmd := &cobra.Command{
+		Use: "run [OPTIONS] IMAGE [COMMAND] [ARG...]", Short: "Make a container and run a program in it",
+		Args: words(1, -1), ValidArgsFunction: a.completeImages,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := f.build(args)
+			if err != nil {
+				return &exitError{engineFailed, withHint(cmd, err)}
+			}
+			if detach {
+				return withCode(engineFailed, a.runDetached(cmd.Context(), c, &f))
+			}
+			s := &session{app: a, config: c.Body.Config, proxy: sigProxy}
+			if s.keys, err = console.ParseKeys(keys); err != nil {
+				return &exitError{engineFailed, fmt.Errorf("--detach-keys %q: %w", keys, err)}
+			}
+			return withCode(engineFailed, a.runAttached(cmd.Context(), c, &f, s))
+		},
+	}
+	f.bind(cmd)
+	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "Run in the background and print the container's id")
+	cmd.Flags().BoolVar(&sigProxy, "sig-proxy", true, "Pass signals on to the program")
+	bindDetachKeys(cmd, &keys)
+	return cmd
+}
+
+func (a *App) runDetached(ctx context.Context, c *request.Create, f *creation) error {
+	config := c.Body.Config
+	if f.AttachedTo() {
+		return errors.New("--attach and --detach exclude each other")
+	}
+	config.AttachStdin, config.AttachStdout, config.AttachStderr, config.StdinOnce = false, false, false, false
+	id, err := a.create(ctx, c, f)
+	if err != nil {
+		return err
+	}
+	if err := a.startContainer(ctx, id); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.Out, id)
+	return nil
+}
+
+// runAttached makes, attaches, waits and starts, in this order: output and the exit status of a program that ends at
+// once must not be missed. The wait goes over a second connection while the first becomes the stream.
+func (a *App) runAttached(ctx context.Context, c *request.Create, f *creation, s *session) error {
+	if err := s.checkTerminal(); err != nil {
+		return err
+	}
+	if rows, cols, ok := console.Of(a.Out).Size(); ok && s.config.Tty {
+		c.Body.HostConfig.ConsoleSize = [2]uint{rows, cols}
+	}
+	id, err := a.create(ctx, c, f)
+	if err != nil {
+		return err
+	}
+	condition := container.WaitConditionNextExit
+	if c.Body.HostConfig.AutoRemove {
+		condition = container.WaitConditionRemoved
+	}
+	return s.run(ctx, id, condition, func() error { return a.startContainer(ctx, id) })
+}
+
+// create makes the container, and pulls its image if that is asked for or needed.
+func (a *App) create(ctx context.Context, c *request.Create, f *creation) (id string, err error) {
+	engine, err := a.engine()
+	if err != nil {
+		return "", err
+	}
+	cid, err := openCIDFile(c.CIDFile)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = cid.finish(id, err) }()
+	image := c.Body.Config.Image
+	if f.pull == "always" {
+		if err := a.pullForRun(ctx, image, c.Platform, f.quiet); err != nil {
+			return "", err
+		}
+	}
+	query := url.Values{}
+	setQuery(query, "name", c.Name)
+	setQuery(query, "platform", c.Platform)
+	req := api.Request{Method: "POST", Path: "/containers/create", Query: query, JSON: c.Body}
+	var made container.CreateResponse
+	err = engine.CallRequest(ctx, req, &made)
+	if f.pull == "missing" && api.IsStatus(err, 404) && strings.Contains(strings.ToLower(err.Error()), "image") {
+		a.say("image %s is not here; pulling it", image)
+		if err := a.pullForRun(ctx, image, c.Platform, f.quiet); err != nil {
+			return "", err
+		}
+		err = engine.CallRequest(ctx, req, &made)
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, w := range made.Warnings {
+		a.say("warning: %s", w)
+	}
+	return made.ID, nil
+}
+
+func setQuery(q url.Values, key, value string) {
+	if value != "" {
+		q.Set(key, value)
+	}
+}
+
+func setFlag(q url.Values, key string, on bool) {
+	if on {
+		q.Set(key, "1")
+	}
+}
+
+func (a *App) startContainer(ctx context.Context, id string) error {
+	engine, err := a.engine()
+	if err != nil {
+		return err
+	}
+	if err := engine.Call(ctx, "POST", "/containers/"+url.PathEscape(id)+"/start", nil, nil); err != nil {
+		return &exitError{startCode(err), err}
+	}
+	return nil
+}
+
+// startCode is 127 when the program was not found, 126 when it could not be executed, 125 for everything else. The
+// engine says which in words, as Docker's does, and those are looked at here as Docker's command line does.
+func startCode(err error) int {
+	text := strings.ToLower(err.Error())
+	has := func(parts ...string) bool {
+		for _, p := range parts {
+			if strings.Contains(text, p) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("executable file not found", "no such file or directory"):
+		return 127
+	case has("permission denied", "is a directory", "exec format error", "not executable"):
+		return 126
+	}
+	return engineFailed
+}
+
+// cidFile receives the id of a new container. It must be new itself, so that two containers never share one.
+type cidFile struct{ f *os.File }
+
+func openCIDFile(path string) (*cidFile, error) {
+	if path == "" {
+		return &cidFile{}, nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		return nil, fmt.Errorf("--cidfile %s: the file exists. Next: remove it if its container is gone", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--cidfile: %w", err)
+	}
+	return &cidFile{f}, nil
+}
+
+func (c *cidFile) finish(id string, err error) error {
+	if c.f == nil {
+		return err
+	}
+	if err != nil {
+		c.f.Close()
+		os.Remove(c.f.Name())
+		return err
+	}
+	_, err = c.f.WriteString(id)
+	return errors.Join(err, c.f.Close())
+}

@@ -1,0 +1,204 @@
+package cli
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestRunAttachesAndWaitsBeforeTheProgramStarts(t *testing.T) {
+	f := newFake(t)
+	f.program(func(s io.ReadWriter) int {
+		io.WriteString(s, frame(1, "out\n")+frame(2, "err\n"))
+		return 0
+	})
+	r := f.brig("", "run", "--rm", "alpine", "true")
+	if r.code != 0 || r.out != "out\n" || r.err != "err\n" {
+		t.Fatalf("got %+v", r)
+	}
+	lines := f.lines()
+	if len(lines) != 4 || lines[0] != "POST /containers/create" ||
+		lines[3] != "POST /containers/0123456789abcdef/start" ||
+		!slices.Contains(lines[1:3], "POST /containers/0123456789abcdef/attach?stderr=1&stdout=1&stream=1") ||
+		!slices.Contains(lines[1:3], "POST /containers/0123456789abcdef/wait?condition=removed") {
+		t.Errorf("requests: %q", lines)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		program int
+		create  string // refusal
+		start   string // refusal
+		args    []string
+		code    int
+		err     string
+	}{
+		{name: "the program's own", program: 42, code: 42},
+		{name: "success", code: 0},
+		{name: "refused by policy", create: "rule floor-3: --privileged is not allowed", code: 125,
+			err: "brig: rule floor-3: --privileged is not allowed\n"},
+		{name: "program not found", start: `exec: "nope": executable file not found in $PATH`, code: 127,
+			err: "brig: exec: \"nope\": executable file not found in $PATH\n"},
+		{name: "program not executable", start: `exec: "/etc": permission denied`, code: 126,
+			err: "brig: exec: \"/etc\": permission denied\n"},
+		{name: "engine failed", start: "mount proc on /proc: operation not permitted", code: 125,
+			err: "brig: mount proc on /proc: operation not permitted\n"},
+		{name: "unknown option", args: []string{"run", "--foo", "alpine"}, code: 125,
+			err: "brig: unknown flag: --foo\nSee 'brig run --help'.\n"},
+		{name: "no image", args: []string{"run"}, code: 125,
+			err: "brig: \"brig run\" needs at least 1 argument\nUsage: brig run [OPTIONS] IMAGE [COMMAND] [ARG...]\n" +
+				"See 'brig run --help'.\n"},
+		{name: "bad value", args: []string{"run", "-m", "lots", "alpine"}, code: 125,
+			err: "brig: --memory \"lots\": a size is needed, like 128m: invalid size: 'lots'\nSee 'brig run --help'.\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFake(t)
+			f.program(func(io.ReadWriter) int { return c.program })
+			if c.create != "" {
+				f.json("POST /containers/create", 403, `{"message":`+quote(c.create)+`}`)
+			}
+			if c.start != "" {
+				f.json("POST /containers/0123456789abcdef/start", 400, `{"message":`+quote(c.start)+`}`)
+			}
+			args := c.args
+			if args == nil {
+				args = []string{"run", "alpine", "x"}
+			}
+			r := f.brig("", args...)
+			if r.code != c.code || r.err != c.err {
+				t.Errorf("got status %d, error %q; want %d, %q", r.code, r.err, c.code, c.err)
+			}
+		})
+	}
+}
+
+func quote(s string) string {
+	return `"` + strings.ReplaceAll(strings.ReplaceAll(s, `\`, `\\`), `"`, `\"`) + `"`
+}
+
+func TestRunPullsAMissingImageOnce(t *testing.T) {
+	f := newFake(t)
+	f.program(func(io.ReadWriter) int { return 0 })
+	pulled := false
+	create := f.answers["POST /containers/create"]
+	f.on("POST /containers/create", func(w http.ResponseWriter, r *http.Request) {
+		if !pulled {
+			w.WriteHeader(404)
+			io.WriteString(w, `{"message":"no such image: alpine:latest"}`)
+			return
+		}
+		create(w, r)
+	})
+	f.on("POST /images/create", func(w http.ResponseWriter, _ *http.Request) {
+		pulled = true
+		io.WriteString(w, `{"status":"Pulling from library/alpine","id":"latest"}`+"\n")
+	})
+	r := f.brig("", "run", "alpine")
+	if r.code != 0 || r.err != "brig: image alpine is not here; pulling it\nlatest: Pulling from library/alpine\n" {
+		t.Errorf("got %+v", r)
+	}
+	if got := f.last("POST /images/create"); got.Line != "POST /images/create?fromImage=alpine&tag=latest" {
+		t.Errorf("pulled with %s", got.Line)
+	}
+	pulled = false
+	if r := f.brig("", "run", "--pull=never", "alpine"); r.code != 125 || pulled {
+		t.Errorf("--pull=never: %+v, pulled %v", r, pulled)
+	}
+}
+
+func TestAPullThatFailsHalfwayIsAFailure(t *testing.T) {
+	f := newFake(t)
+	f.json("POST /images/create", 200, `{"status":"Pulling"}{"errorDetail":{"message":"digest does not match"}}`)
+	if r := f.brig("", "pull", "alpine"); r.code != 1 || r.err != "brig: digest does not match\n" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestInputIsHalfClosed(t *testing.T) {
+	f := newFake(t)
+	f.program(func(s io.ReadWriter) int {
+		in, err := io.ReadAll(s) // returns only when the input's end arrived
+		if err != nil {
+			t.Error(err)
+		}
+		io.WriteString(s, frame(1, strings.ToUpper(string(in))))
+		return 0
+	})
+	if r := f.brig("abc", "run", "-i", "alpine", "cat"); r.code != 0 || r.out != "ABC" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestDetachedRunPrintsTheID(t *testing.T) {
+	f := newFake(t)
+	f.program(nil)
+	r := f.brig("", "run", "-d", "-i", "alpine")
+	if r.code != 0 || r.out != "0123456789abcdef\n" || len(f.lines()) != 2 {
+		t.Errorf("got %+v after %q", r, f.lines())
+	}
+	body := f.last("POST /containers/create").Body
+	if !strings.Contains(body, `"AttachStdin":false,"AttachStdout":false,"AttachStderr":false`) {
+		t.Errorf("body %s", body)
+	}
+}
+
+func TestCIDFileIsNeverShared(t *testing.T) {
+	f := newFake(t)
+	f.program(nil)
+	path := filepath.Join(t.TempDir(), "cid")
+	if r := f.brig("", "run", "-d", "--cidfile", path, "alpine"); r.code != 0 {
+		t.Fatalf("got %+v", r)
+	}
+	if id, _ := os.ReadFile(path); string(id) != "0123456789abcdef" {
+		t.Errorf("cidfile holds %q", id)
+	}
+	r := f.brig("", "create", "--cidfile", path, "alpine")
+	if r.code != 125 || !strings.Contains(r.err, "the file exists") {
+		t.Errorf("second use: %+v", r)
+	}
+	f.json("POST /containers/create", 409, `{"message":"the name is taken"}`)
+	other := path + "2"
+	f.brig("", "create", "--cidfile", other, "alpine")
+	if _, err := os.Stat(other); !os.IsNotExist(err) {
+		t.Errorf("a refused container left %s behind", other)
+	}
+}
+
+func TestALostEngineIsNotSuccess(t *testing.T) {
+	f := newFake(t)
+	f.program(func(io.ReadWriter) int { return 0 })
+	f.on("POST /containers/0123456789abcdef/wait", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(200)
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	if r := f.brig("", "run", "alpine"); r.code != 125 || !strings.Contains(r.err, "lost the engine") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestExec(t *testing.T) {
+	f := newFake(t)
+	f.json("POST /containers/web/exec", 201, `{"Id":"e1"}`)
+	f.on("POST /exec/e1/start", func(w http.ResponseWriter, r *http.Request) {
+		s, done := f.hijack(w)
+		defer done()
+		io.WriteString(s, frame(2, "oops\n"))
+	})
+	f.json("GET /exec/e1/json", 200, `{"ID":"e1","Running":false,"ExitCode":7}`)
+	r := f.brig("", "exec", "-e", "A=b", "-w", "/tmp", "-u", "5", "web", "sh", "-c", "exit 7")
+	if r.code != 7 || r.err != "oops\n" {
+		t.Errorf("got %+v", r)
+	}
+	golden(t, "exec.json", f.last("POST /containers/web/exec").Body+"\n")
+	f.json("POST /exec/e1/start", 400, `{"message":"exec: \"x\": executable file not found in $PATH"}`)
+	if r := f.brig("", "exec", "web", "x"); r.code != 127 {
+		t.Errorf("missing program: %+v", r)
+	}
+}

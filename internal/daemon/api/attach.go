@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/policy"
+)
+
+func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
+	c, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	keys, err := policy.ParseDetachKeys(r.FormValue("detachKeys"))
+	if err != nil {
+		return fmt.Errorf("--detach-keys: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	o := container.AttachOptions{
+		Logs: boolParam(r, "logs"), Stream: boolParam(r, "stream"), DetachKeys: keys,
+		Stdin: boolParam(r, "stdin"), Stdout: boolParam(r, "stdout"), Stderr: boolParam(r, "stderr"),
+	}
+	tty := c.View().Config.Tty
+	conn, err := hijack(w, r, !tty)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := s.Engine.Attach(context.WithoutCancel(r.Context()), c, o, conn); err != nil {
+		slog.Info("attach", "id", c.ID()[:12], "error", err)
+	}
+	return nil
+}
+
+func (s *Server) containerLogs(w http.ResponseWriter, r *http.Request) error {
+	q, o, err := logQuery(r.URL.Query(), time.Now())
+	if err != nil {
+		return err
+	}
+	c, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	if c.Log().Driver() == log.DriverNone {
+		return fmt.Errorf("%w: %w", log.ErrNoLog, errdefs.ErrNotImplemented)
+	}
+	v := c.View()
+	mux := !v.Config.Tty
+	w.Header().Set("Content-Type", contentType(r, mux))
+	w.WriteHeader(http.StatusOK)
+	flush := http.NewResponseController(w)
+	if err := flush.Flush(); err != nil {
+		return nil
+	}
+	err = c.Log().Read(r.Context(), q, func(rec log.Record) error {
+		if err := container.WriteFrame(w, mux, rec.Stream, o.line(rec)); err != nil {
+			return err
+		}
+		if q.Follow {
+			return flush.Flush()
+		}
+		return nil
+	})
+	if err != nil && r.Context().Err() == nil {
+		slog.Info("logs", "id", c.ID()[:12], "error", err)
+	}
+	return nil
+}
+
+type logFormat struct{ timestamps bool }
+
+func (o logFormat) line(rec log.Record) []byte {
+	if !o.timestamps {
+		return rec.Text
+	}
+	b := append(rec.Time.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000000000Z07:00"), ' ')
+	return append(b, rec.Text...)
+}
+
+// logQuery reads the parameters of a logs request.
+func logQuery(v url.Values, now time.Time) (q log.Query, o logFormat, err error) {
+	on := func(name string) bool {
+		s := strings.ToLower(v.Get(name))
+		return s != "" && s != "0" && s != "false" && s != "no" && s != "none"
+	}
+	q = log.Query{Stdout: on("stdout"), Stderr: on("stderr"), Follow: on("follow")}
+	// details asks for attributes that options of the log driver add; json-file has none of these options here, so
+	// there is nothing to show, as in Docker.
+	o.timestamps = on("timestamps")
+	if !q.Stdout && !q.Stderr {
+		return q, o, fmt.Errorf("you must choose at least one stream: %w", errdefs.ErrInvalidArgument)
+	}
+	if q.Tail, err = parseTail(v.Get("tail")); err != nil {
+		return q, o, err
+	}
+	if q.Since, err = parseTime(v.Get("since"), now); err != nil {
+		return q, o, err
+	}
+	q.Until, err = parseTime(v.Get("until"), now)
+	return q, o, err
+}
+
+func parseTail(s string) (int, error) {
+	if s == "" || s == "all" {
+		return -1, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, fmt.Errorf("tail=%.32q: must be a number or all: %w", s, errdefs.ErrInvalidArgument)
+	}
+	if n < 0 {
+		return -1, nil
+	}
+	return n, nil
+}
+
+// parseTime reads seconds since the epoch with an optional fraction, RFC 3339, or a duration before now.
+func parseTime(s string, now time.Time) (time.Time, error) {
+	if s == "" || s == "0" {
+		return time.Time{}, nil
+	}
+	sec, frac, _ := strings.Cut(s, ".")
+	if n, err := strconv.ParseInt(sec, 10, 64); err == nil && len(frac) <= 9 && !strings.HasPrefix(frac, "-") {
+		ns, err := strconv.ParseInt((frac + "000000000")[:9], 10, 64)
+		if err == nil && n > -math.MaxInt32 && n < 1<<40 {
+			return time.Unix(n, ns), nil
+		}
+	}
+	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		return t, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d), nil
+	}
+	return time.Time{}, fmt.Errorf("time %.64q: must be seconds since 1970, RFC 3339, or a duration: %w", s, errdefs.ErrInvalidArgument)
+}
+
+// writeLine writes one JSON value of a stream and sends it.
+func writeLine(w http.ResponseWriter, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		slog.Error("encode a reply", "error", err)
+		return
+	}
+	if _, err := w.Write(append(b, '\n')); err == nil {
+		_ = http.NewResponseController(w).Flush() // a client that went away is no error of ours
+	}
+}

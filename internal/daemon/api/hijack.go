@@ -1,0 +1,98 @@
+package api
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/moby/moby/api/types"
+	"golang.org/x/sys/unix"
+)
+
+// stream is a hijacked connection.
+type stream struct {
+	net.Conn
+	in *bufio.Reader // may hold bytes that came with the request
+}
+
+func (s *stream) Read(p []byte) (int, error) { return s.in.Read(p) }
+
+// Gone tells, after the end of the input, whether the client has closed the whole connection: it cannot read either.
+func (s *stream) Gone() bool {
+	u, ok := s.Conn.(*net.UnixConn)
+	if !ok {
+		return true
+	}
+	rc, err := u.SyscallConn()
+	if err != nil {
+		return true
+	}
+	gone := false
+	err = rc.Control(func(fd uintptr) {
+		fds := []unix.PollFd{{Fd: int32(fd)}}
+		_, perr := unix.Poll(fds, 0)
+		gone = perr == nil && fds[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
+	})
+	return gone || err != nil
+}
+
+// hijack takes the connection over and answers as the client asked: 101 to an upgrade, 200 to the older way.
+func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool) (*stream, error) {
+	h, ok := w.(http.Hijacker)
+	if !ok {
+		return nil, errors.New("the connection cannot be taken over")
+	}
+	conn, rw, err := h.Hijack()
+	if err != nil {
+		return nil, fmt.Errorf("take over the connection: %w", err)
+	}
+	kind := contentType(r, multiplexed)
+	if r.Header.Get("Upgrade") != "" {
+		_, err = fmt.Fprintf(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n", kind)
+	} else {
+		_, err = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n", kind)
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(conn, "Api-Version: %s\r\n\r\n", MaxVersion)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &stream{Conn: conn, in: rw.Reader}, nil
+}
+
+// contentType says how a stream is framed; before API 1.42 it always said raw.
+func contentType(r *http.Request, multiplexed bool) string {
+	if multiplexed && Version(r) >= 42 {
+		return types.MediaTypeMultiplexedStream
+	}
+	return types.MediaTypeRawStream
+}
+
+// callerFD gives a duplicate of the caller's connection, or -1 where it is no unix socket. The receiver closes it.
+func callerFD(r *http.Request) (int, error) {
+	u, ok := r.Context().Value(keyConn).(*net.UnixConn)
+	if !ok {
+		return -1, nil
+	}
+	rc, err := u.SyscallConn()
+	if err != nil {
+		return -1, fmt.Errorf("the caller's connection: %w", err)
+	}
+	fd := -1
+	var derr error
+	err = rc.Control(func(old uintptr) { fd, derr = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, derr); err != nil {
+		return -1, fmt.Errorf("the caller's connection: %w", err)
+	}
+	return fd, nil
+}
+
+func closeFD(fd int) {
+	if fd >= 0 {
+		unix.Close(fd)
+	}
+}

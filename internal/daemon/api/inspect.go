@@ -1,0 +1,163 @@
+package api
+
+import (
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	apicontainer "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/api/types/storage"
+
+	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/daemon/log"
+	brignet "github.com/brig-engine/brig/internal/daemon/network"
+)
+
+// noTime is what Docker shows for what has not happened.
+const noTime = "0001-01-01T00:00:00Z"
+
+// driver names what a container's root is made of.
+const driver = "erofs"
+
+func (s *Server) containerInspect(w http.ResponseWriter, r *http.Request) error {
+	if boolParam(r, "size") {
+		return refuse("the size of containers")(w, r)
+	}
+	c, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	v := c.View()
+	WriteJSON(w, http.StatusOK, s.inspect(&v, Version(r)))
+	return nil
+}
+
+// settings is NetworkSettings with the fields of the default network that versions before 1.52 repeat at the top.
+type settings struct {
+	apicontainer.NetworkSettings
+	*oldSettings
+}
+
+type oldSettings struct {
+	Bridge                 string
+	HairpinMode            bool
+	LinkLocalIPv6Address   string
+	LinkLocalIPv6PrefixLen int
+	SecondaryIPAddresses   []string
+	SecondaryIPv6Addresses []string
+	EndpointID             string
+	Gateway                netip.Addr
+	GlobalIPv6Address      string
+	GlobalIPv6PrefixLen    int
+	IPAddress              netip.Addr
+	IPPrefixLen            int
+	IPv6Gateway            string
+	MacAddress             network.HardwareAddr
+}
+
+type inspectReply struct {
+	apicontainer.InspectResponse
+	NetworkSettings settings
+}
+
+func (s *Server) inspect(v *container.View, version int) inspectReply {
+	cfg, host := v.Config, v.Host
+	args := v.Spec.Process.Args
+	i := inspectReply{InspectResponse: apicontainer.InspectResponse{
+		ID: v.ID, Created: stamp(v.Created), Name: "/" + v.Name, Image: v.ImageID, Driver: driver, Platform: "linux",
+		Path: args[0], Args: append([]string{}, args[1:]...), State: state(v), ExecIDs: v.Execs,
+		HostConfig: &host, Config: &cfg, Mounts: s.mounts(v),
+		GraphDriver: &storage.DriverData{Name: driver, Data: map[string]string{}},
+	}}
+	if v.Log.Driver == log.DriverJSON {
+		i.LogPath = s.Root + "/daemon/logs/" + v.ID + "/log.json"
+	}
+	i.NetworkSettings = s.networkSettings(v, version)
+	return i
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return noTime
+	}
+	return t.UTC().Format(time.RFC3339Nano)
+}
+
+func state(v *container.View) *apicontainer.State {
+	return &apicontainer.State{
+		Status: apicontainer.ContainerState(v.State), Running: v.State == container.Running, Pid: v.Run.PID,
+		OOMKilled: v.Exit.OOMKilled, ExitCode: v.Exit.Code, Error: v.Error,
+		StartedAt: stamp(v.Started), FinishedAt: stamp(v.Finished),
+	}
+}
+
+func (s *Server) mounts(v *container.View) []apicontainer.MountPoint {
+	out := make([]apicontainer.MountPoint, len(v.Mounts))
+	copy(out, v.Mounts)
+	for i := range out {
+		if out[i].Name != "" {
+			out[i].Source = s.mountpoint(out[i].Name)
+		}
+	}
+	return out
+}
+
+func (s *Server) networkSettings(v *container.View, version int) settings {
+	out := settings{NetworkSettings: apicontainer.NetworkSettings{
+		Ports: ports(v), Networks: map[string]*network.EndpointSettings{},
+	}}
+	e := s.endpoint(v)
+	out.Networks[string(v.Host.NetworkMode)] = e
+	if v.State == container.Running {
+		out.SandboxID = v.ID
+	}
+	if version < 52 {
+		old := &oldSettings{}
+		if v.Host.NetworkMode.IsBridge() {
+			old.EndpointID, old.Gateway, old.IPAddress = e.EndpointID, e.Gateway, e.IPAddress
+			old.IPPrefixLen, old.MacAddress = e.IPPrefixLen, e.MacAddress
+		}
+		out.oldSettings = old
+	}
+	return out
+}
+
+// endpoint is the one endpoint of a container; its addresses are there while it runs.
+func (s *Server) endpoint(v *container.View) *network.EndpointSettings {
+	e := &network.EndpointSettings{NetworkID: brignet.ID(s.Hello.Instance, string(v.Host.NetworkMode))}
+	if v.State != container.Running {
+		return e
+	}
+	e.EndpointID = brignet.EndpointID(v.ID)
+	// What does not parse was not given: the container has no address.
+	e.IPAddress, _ = netip.ParseAddr(v.Run.Address)
+	e.Gateway, _ = netip.ParseAddr(v.Run.Gateway)
+	_ = e.MacAddress.UnmarshalText([]byte(v.Run.MAC))
+	e.IPPrefixLen = v.Run.PrefixLen
+	return e
+}
+
+// ports are the bound ports, and those that are exposed without being published.
+func ports(v *container.View) network.PortMap {
+	m := network.PortMap{}
+	if v.State != container.Running {
+		return m
+	}
+	for p := range v.Config.ExposedPorts {
+		m[p] = nil
+	}
+	for _, b := range v.Run.Ports {
+		p, ok := network.PortFrom(b.ContainerPort, network.IPProtocol(b.Proto))
+		if !ok {
+			continue
+		}
+		ip, err := netip.ParseAddr(b.HostIP)
+		if err != nil {
+			continue
+		}
+		m[p] = append(m[p], network.PortBinding{HostIP: ip, HostPort: strconv.Itoa(int(b.HostPort))})
+	}
+	return m
+}

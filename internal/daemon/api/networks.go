@@ -1,0 +1,92 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	apinetwork "github.com/moby/moby/api/types/network"
+
+	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/daemon/network"
+)
+
+func (s *Server) networkRoutes(mux *http.ServeMux) {
+	mux.Handle("GET /networks", handler(s.networkList))
+	mux.Handle("GET /networks/{id}", handler(s.networkInspect))
+	mux.Handle("POST /networks/create", refuse("networks of one's own: there are bridge and none"))
+	mux.Handle("POST /networks/prune", handler(networkPrune))
+	mux.Handle("DELETE /networks/{id}", handler(s.networkRemove))
+	mux.Handle("POST /networks/{id}/connect", refuse("a second network for a container"))
+	mux.Handle("POST /networks/{id}/disconnect", refuse("taking a container off its network"))
+}
+
+func (s *Server) networkList(w http.ResponseWriter, r *http.Request) error {
+	f, err := parseFilters(r, "name", "id", "driver", "scope", "type", "label", "label!", "dangling")
+	if err != nil {
+		return err
+	}
+	dangling, asked, err := f.on("dangling")
+	if err != nil {
+		return err
+	}
+	used := map[string]bool{}
+	for _, v := range s.Engine.List() {
+		used[string(v.Host.NetworkMode)] = true
+	}
+	out := []apinetwork.Summary{}
+	for _, n := range s.Network.List() {
+		if f.any("name", func(q string) bool { return strings.Contains(n.Name, q) }) &&
+			f.any("id", func(q string) bool { return strings.HasPrefix(n.ID, q) }) && f.exact("driver", n.Driver) &&
+			f.exact("scope", "local") && f.exact("type", "builtin") && f.labels(n.Labels) &&
+			(!asked || dangling == !used[n.Name]) {
+			out = append(out, n)
+		}
+	}
+	WriteJSON(w, http.StatusOK, out)
+	return nil
+}
+
+func (s *Server) findNetwork(r *http.Request) (apinetwork.Inspect, error) {
+	var members []network.Member
+	for _, v := range s.Engine.List() {
+		addr, err := netip.ParseAddr(v.Run.Address)
+		if v.State == container.Running && err == nil {
+			members = append(members, network.Member{ID: v.ID, Name: v.Name, Addr: addr, MAC: v.Run.MAC})
+		}
+	}
+	ref := r.PathValue("id")
+	n, ok := s.Network.Inspect(ref, members)
+	if !ok {
+		return n, fmt.Errorf("network %.128s not found: %w", ref, errdefs.ErrNotFound)
+	}
+	return n, nil
+}
+
+func (s *Server) networkInspect(w http.ResponseWriter, r *http.Request) error {
+	n, err := s.findNetwork(r)
+	if err != nil {
+		return err
+	}
+	WriteJSON(w, http.StatusOK, n)
+	return nil
+}
+
+func (s *Server) networkRemove(_ http.ResponseWriter, r *http.Request) error {
+	n, err := s.findNetwork(r)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s is a pre-defined network and cannot be removed: %w", n.Name, errdefs.ErrPermissionDenied)
+}
+
+// networkPrune: the two networks that there are belong to the engine.
+func networkPrune(w http.ResponseWriter, r *http.Request) error {
+	if _, err := parseFilters(r, "label", "label!", "until"); err != nil {
+		return err
+	}
+	WriteJSON(w, http.StatusOK, apinetwork.PruneReport{NetworksDeleted: []string{}})
+	return nil
+}

@@ -1,0 +1,139 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/daemon/event"
+	"github.com/brig-engine/brig/internal/daemon/network"
+	"github.com/brig-engine/brig/internal/daemon/volume"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// The versions of the API that are spoken.
+const (
+	MinVersion = "1.40"
+	MaxVersion = "1.56"
+)
+
+// Server answers the API.
+type Server struct {
+	Engine  *container.Engine
+	Volumes *volume.Store
+	Bus     *event.Bus
+	Hello   wire.HelloReply
+	Network network.Facts
+	// Images answers /images/, /distribution/ and /auth; paths come without the version prefix.
+	Images http.Handler
+	// ImageCount tells how many images there are.
+	ImageCount func() int
+	// Root is the directory that info shows.
+	Root string
+}
+
+type contextKey int
+
+const (
+	keyVersion contextKey = iota
+	keyConn
+)
+
+// ConnContext is for http.Server: it keeps the connection, so that the warden can ask the kernel who is at its end.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, keyConn, c)
+}
+
+// Version is the API version of a request, as a number: 50 for 1.50.
+func Version(r *http.Request) int {
+	v, ok := r.Context().Value(keyVersion).(int)
+	if !ok {
+		v, _ = minor(MaxVersion)
+	}
+	return v
+}
+
+// Handler gives the whole API.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	s.systemRoutes(mux)
+	s.containerRoutes(mux)
+	s.execRoutes(mux)
+	s.volumeRoutes(mux)
+	s.networkRoutes(mux)
+	if s.Images != nil {
+		for _, p := range []string{"/images/", "/distribution/", "POST /auth"} {
+			mux.Handle(p, s.Images)
+		}
+	}
+	mux.HandleFunc("/", refuseRest)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Api-Version", MaxVersion)
+		h.Set("Docker-Experimental", "false")
+		h.Set("Ostype", runtime.GOOS)
+		h.Set("Server", "Brig/"+wire.Version+" ("+runtime.GOOS+")")
+		r, err := stripVersion(r)
+		if err != nil {
+			WriteError(w, err)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// stripVersion takes /v1.NN off the path.
+func stripVersion(r *http.Request) (*http.Request, error) {
+	rest, ok := strings.CutPrefix(r.URL.Path, "/v")
+	if !ok {
+		return r, nil
+	}
+	version, path, _ := strings.Cut(rest, "/")
+	v, ok := minor(version)
+	if !ok {
+		return r, nil // /volumes, /version
+	}
+	low, _ := minor(MinVersion)
+	high, _ := minor(MaxVersion)
+	switch {
+	case v < low:
+		return nil, fmt.Errorf("client version %s is too old. Minimum supported API version is %s, please upgrade your client to a newer version: %w",
+			version, MinVersion, errdefs.ErrInvalidArgument)
+	case v > high:
+		return nil, fmt.Errorf("client version %s is too new. Maximum supported API version is %s: %w",
+			version, MaxVersion, errdefs.ErrInvalidArgument)
+	}
+	r = r.WithContext(context.WithValue(r.Context(), keyVersion, v))
+	u := *r.URL
+	u.Path, u.RawPath = "/"+path, ""
+	r.URL = &u
+	return r, nil
+}
+
+// minor reads 1.NN.
+func minor(v string) (int, bool) {
+	s, ok := strings.CutPrefix(v, "1.")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n >= 0 && len(s) <= 4
+}
+
+// NewHTTPServer gives a server with bounds on what a client can hold open before it has sent its request.
+func NewHTTPServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ConnContext:       ConnContext,
+		ReadHeaderTimeout: 30 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+	}
+}

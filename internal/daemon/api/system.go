@@ -1,0 +1,225 @@
+package api
+
+import (
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+	"github.com/moby/moby/api/types/registry"
+	"github.com/moby/moby/api/types/system"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+func (s *Server) systemRoutes(mux *http.ServeMux) {
+	mux.Handle("GET /_ping", handler(ping))
+	mux.Handle("HEAD /_ping", handler(ping))
+	mux.Handle("GET /version", handler(s.version))
+	mux.Handle("GET /info", handler(s.info))
+	mux.Handle("GET /events", handler(s.events))
+	mux.Handle("GET /system/df", refuse("disk usage reports"))
+}
+
+func ping(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache, no-store, must-revalidate")
+	h.Set("Pragma", "no-cache")
+	h.Set("Builder-Version", "1")
+	h.Set("Swarm", "inactive")
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	if r.Method == http.MethodHead {
+		h.Set("Content-Length", "0")
+		return nil
+	}
+	_, _ = w.Write([]byte("OK")) // a client that went away is no error of ours
+	return nil
+}
+
+func platform() string { return runtime.GOOS + "/" + runtime.GOARCH }
+
+// hostPlatform tells whether a client's platform is this host's: linux/amd64, or amd64, or linux.
+func hostPlatform(p string) bool {
+	p = strings.ToLower(p)
+	return p == platform() || p == runtime.GOARCH || p == runtime.GOOS
+}
+
+func kernel() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
+func (s *Server) version(w http.ResponseWriter, _ *http.Request) error {
+	details := map[string]string{"ApiVersion": MaxVersion, "MinAPIVersion": MinVersion, "Os": runtime.GOOS,
+		"Arch": runtime.GOARCH, "GoVersion": runtime.Version(), "KernelVersion": kernel(), "Experimental": "false"}
+	WriteJSON(w, http.StatusOK, system.VersionResponse{
+		Platform: system.PlatformInfo{Name: "Brig"}, Version: wire.Version, APIVersion: MaxVersion, MinAPIVersion: MinVersion,
+		Os: runtime.GOOS, Arch: runtime.GOARCH, GoVersion: runtime.Version(), KernelVersion: kernel(),
+		Components: []system.ComponentVersion{{Name: "Engine", Version: wire.Version, Details: details}},
+	})
+	return nil
+}
+
+func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
+	host, err := os.Hostname()
+	if err != nil {
+		host = ""
+	}
+	has := func(feature string) bool {
+		for _, m := range s.Hello.Missing {
+			if m == feature {
+				return false
+			}
+		}
+		return true
+	}
+	i := system.Info{
+		ID: s.Hello.Instance, Name: host, ServerVersion: wire.Version, Driver: driver, DriverStatus: [][2]string{},
+		Plugins: system.PluginsInfo{Volume: []string{"local"}, Network: []string{"bridge", "null"},
+			Log: []string{"json-file", "none"}},
+		MemoryLimit: has("memory"), SwapLimit: has("swap"), CPUCfsPeriod: has("cpu"), CPUCfsQuota: has("cpu"),
+		CPUShares: has("cpu"), CPUSet: has("cpuset"), PidsLimit: has("pids"), IPv4Forwarding: s.Hello.NetworkError == "",
+		NGoroutines: runtime.NumGoroutine(), SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: "json-file",
+		CgroupDriver: "cgroupfs", CgroupVersion: cgroupVersion(s.Hello.CgroupVersion), NEventsListener: s.Bus.Count(),
+		KernelVersion: kernel(), OSType: runtime.GOOS, Architecture: machine(), NCPU: s.Hello.CPUs, MemTotal: s.Hello.MemoryTotal,
+		DockerRootDir: s.Root, DefaultRuntime: "brig", Runtimes: map[string]system.RuntimeWithStatus{"brig": {}},
+		LiveRestoreEnabled: true, SecurityOptions: []string{"name=seccomp,profile=builtin", "name=userns",
+			"name=no-new-privileges", "name=cgroupns"},
+		RegistryConfig:     &registry.ServiceConfig{},
+		IndexServerAddress: "https://index.docker.io/v1/", Labels: []string{}, CDISpecDirs: []string{},
+	}
+	if s.ImageCount != nil {
+		i.Images = s.ImageCount()
+	}
+	for _, m := range s.Hello.Missing {
+		i.Warnings = append(i.Warnings, "WARNING: this host lacks "+m)
+	}
+	if e := s.Hello.NetworkError; e != "" {
+		i.Warnings = append(i.Warnings, "WARNING: no network bridge: "+e)
+	}
+	for _, v := range s.Engine.List() {
+		i.Containers++
+		if v.State == container.Running {
+			i.ContainersRunning++
+		} else {
+			i.ContainersStopped++
+		}
+	}
+	WriteJSON(w, http.StatusOK, i)
+	return nil
+}
+
+func cgroupVersion(v string) string {
+	if v == "hybrid" {
+		return "1"
+	}
+	return v
+}
+
+func machine() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return runtime.GOARCH
+	}
+	return unix.ByteSliceToString(u.Machine[:])
+}
+
+// oldMessage is an event with the fields that versions before 1.52 have too.
+type oldMessage struct {
+	Status string `json:"status,omitempty"`
+	ID     string `json:"id,omitempty"`
+	From   string `json:"from,omitempty"`
+	events.Message
+}
+
+func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
+	f, err := parseFilters(r, "type", "event", "container", "image", "volume", "network", "label", "scope", "daemon",
+		"plugin", "service", "node", "secret", "config")
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	since, err := parseTime(r.FormValue("since"), now)
+	if err != nil {
+		return err
+	}
+	until, err := parseTime(r.FormValue("until"), now)
+	if err != nil {
+		return err
+	}
+	past, l := s.Bus.Listen()
+	defer l.Close()
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusOK)
+	if err := http.NewResponseController(w).Flush(); err != nil {
+		return nil
+	}
+	send := func(m events.Message) {
+		if !matchEvent(f, &m) || !until.IsZero() && m.TimeNano > until.UnixNano() {
+			return
+		}
+		if Version(r) >= 52 {
+			writeLine(w, m)
+			return
+		}
+		old := oldMessage{Message: m}
+		if m.Type == events.ContainerEventType || m.Type == events.ImageEventType {
+			old.Status, old.ID, old.From = string(m.Action), m.Actor.ID, m.Actor.Attributes["image"]
+		}
+		writeLine(w, old)
+	}
+	if !since.IsZero() {
+		for _, m := range past {
+			if m.TimeNano >= since.UnixNano() {
+				send(m)
+			}
+		}
+	}
+	var end <-chan time.Time
+	if !until.IsZero() {
+		t := time.NewTimer(time.Until(until))
+		defer t.Stop()
+		end = t.C
+	}
+	for {
+		select {
+		case m, ok := <-l.C:
+			if !ok {
+				return nil
+			}
+			send(m)
+		case <-end:
+			return nil
+		case <-r.Context().Done():
+			return nil
+		}
+	}
+}
+
+func matchEvent(f filters, m *events.Message) bool {
+	actor := func(kind events.Type) func(string) bool {
+		return func(q string) bool {
+			return m.Type == kind && (m.Actor.ID == q || m.Actor.Attributes["name"] == q ||
+				len(q) >= 4 && strings.HasPrefix(m.Actor.ID, q))
+		}
+	}
+	action, _, _ := strings.Cut(string(m.Action), ":")
+	image := func(q string) bool {
+		return actor(events.ImageEventType)(q) || m.Actor.Attributes["image"] == q
+	}
+	return f.exact("type", string(m.Type)) && f.exact("scope", m.Scope) &&
+		f.any("event", func(q string) bool { return q == action || q == string(m.Action) }) &&
+		f.any("container", actor(events.ContainerEventType)) && f.any("volume", actor(events.VolumeEventType)) &&
+		f.any("network", actor(events.NetworkEventType)) && f.any("image", image) &&
+		f.any("daemon", actor(events.DaemonEventType)) && f.any("plugin", actor(events.PluginEventType)) &&
+		f.any("service", actor(events.ServiceEventType)) && f.any("node", actor(events.NodeEventType)) &&
+		f.any("secret", actor(events.SecretEventType)) && f.any("config", actor(events.ConfigEventType)) &&
+		f.labels(m.Actor.Attributes)
+}

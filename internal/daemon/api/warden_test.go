@@ -1,0 +1,408 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// fakeWarden runs processes of the host where the real one runs containers; everything that brigd sees of it is the same:
+// named pipes that survive brigd, pidfds, terminals, exit statuses that are asked for.
+type fakeWarden struct {
+	dir string
+	t   testing.TB
+
+	mu      sync.Mutex
+	procs   map[string]*fakeProc // by id, or id.exec
+	gone    map[string]bool      // ids that have a directory but do not run
+	volumes map[string]bool
+	calls   map[wire.Op]int
+	specs   map[string]wire.Spec
+	callers int // starts that came with a connection
+}
+
+type fakeProc struct {
+	process *os.Process
+	pidfd   int
+	started wire.Started
+	fifo    string
+	stdin   int // the writer that the keeper would hold
+	master  int
+	readers []int
+	ended   chan struct{}
+	state   *os.ProcessState
+}
+
+func newFakeWarden(t testing.TB) *fakeWarden {
+	f := &fakeWarden{dir: t.TempDir(), t: t, procs: map[string]*fakeProc{}, gone: map[string]bool{}, volumes: map[string]bool{},
+		calls: map[wire.Op]int{}, specs: map[string]wire.Spec{}}
+	t.Cleanup(f.killAll)
+	return f
+}
+
+func (f *fakeWarden) killAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.procs {
+		_ = p.process.Kill() // it may have ended
+		<-p.ended
+	}
+}
+
+// connect gives brigd's end of a connection and serves the other.
+func (f *fakeWarden) connect() int {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	conn, err := wire.FileConn(pair[0], "brigd")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { conn.Close() })
+	go func() {
+		_ = wire.Serve(conn, f.handle) // it ends with the connection
+		conn.Close()
+	}()
+	return pair[1]
+}
+
+func (f *fakeWarden) count(op wire.Op) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[op]
+}
+
+func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
+	f.mu.Lock()
+	f.calls[r.Op]++
+	f.mu.Unlock()
+	switch r.Op {
+	case wire.OpHello:
+		return wire.Reply{Body: wire.HelloReply{Instance: "brig", Subnet: "172.30.0.0/16", Gateway: "172.30.0.1", MemoryTotal: 8 << 30,
+			CPUs: 2, CgroupVersion: "2", NofileHard: 20000}}, nil
+	case wire.OpContainerStart:
+		return f.start(r)
+	case wire.OpExecStart:
+		return f.execStart(r)
+	case wire.OpVolumeCreate, wire.OpVolumeRemove, wire.OpVolumeList:
+		return f.volume(r)
+	case wire.OpContainerList:
+		return f.list()
+	case wire.OpFilterPut:
+		return wire.Reply{Body: wire.FilterReply{Digest: "sha256:" + strings.Repeat("0", 64)}}, nil
+	case wire.OpExecFinish, wire.OpExecSignal, wire.OpExecStdin:
+		var ref wire.ExecRef
+		if err := r.Decode(&ref); err != nil {
+			return wire.Reply{}, err
+		}
+		return f.simple(r.Op, ref.ID+"."+ref.Exec, 0)
+	case wire.OpContainerSignal:
+		var s wire.ContainerSignal
+		if err := r.Decode(&s); err != nil {
+			return wire.Reply{}, err
+		}
+		return f.simple(r.Op, s.ID, s.Signal)
+	}
+	var ref wire.ContainerRef
+	if err := r.Decode(&ref); err != nil {
+		return wire.Reply{}, err
+	}
+	return f.simple(r.Op, ref.ID, 0)
+}
+
+func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, error) {
+	f.mu.Lock()
+	p := f.procs[id]
+	f.mu.Unlock()
+	if op == wire.OpContainerRemove {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if p != nil {
+			return wire.Reply{}, fmt.Errorf("container %s is running: %w", id, errdefs.ErrConflict)
+		}
+		delete(f.gone, id)
+		return wire.Reply{}, nil
+	}
+	if p == nil {
+		return wire.Reply{}, fmt.Errorf("nothing is called %s: %w", id, errdefs.ErrNotFound)
+	}
+	switch op {
+	case wire.OpContainerSignal:
+		return wire.Reply{}, p.process.Signal(syscall.Signal(signal))
+	case wire.OpContainerCloseStdin, wire.OpExecStdin:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if p.stdin >= 0 {
+			unix.Close(p.stdin)
+			p.stdin = -1
+		}
+		return wire.Reply{}, nil
+	case wire.OpContainerAttach:
+		return p.handOver()
+	case wire.OpContainerFinish, wire.OpExecFinish:
+		return f.finish(id, p)
+	}
+	return wire.Reply{}, fmt.Errorf("%s: %w", op, errdefs.ErrNotImplemented)
+}
+
+func (f *fakeWarden) finish(id string, p *fakeProc) (wire.Reply, error) {
+	<-p.ended
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.procs[id] == p {
+		delete(f.procs, id)
+		f.gone[id] = true
+		unix.Close(p.pidfd)
+		wire.CloseAll(append(p.readers, p.stdin, p.master))
+	}
+	ws := p.state.Sys().(syscall.WaitStatus)
+	exit := wire.Exit{Code: ws.ExitStatus(), At: time.Now().UnixNano()}
+	if ws.Signaled() {
+		exit.Code, exit.Signal = 128+int(ws.Signal()), int(ws.Signal())
+	}
+	return wire.Reply{Body: exit}, nil
+}
+
+func (f *fakeWarden) list() (wire.Reply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var l wire.ContainerList
+	for id := range f.procs {
+		if len(id) == 64 {
+			l.Containers = append(l.Containers, wire.ContainerState{ID: id, Running: true})
+		}
+	}
+	for id := range f.gone {
+		if f.procs[id] == nil && len(id) == 64 {
+			l.Containers = append(l.Containers, wire.ContainerState{ID: id})
+		}
+	}
+	return wire.Reply{Body: l}, nil
+}
+
+func (f *fakeWarden) volume(r *wire.Request) (wire.Reply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r.Op == wire.OpVolumeList {
+		var l wire.VolumeList
+		for n := range f.volumes {
+			l.Names = append(l.Names, n)
+		}
+		return wire.Reply{Body: l}, nil
+	}
+	var ref wire.VolumeRef
+	if err := r.Decode(&ref); err != nil {
+		return wire.Reply{}, err
+	}
+	if r.Op == wire.OpVolumeCreate {
+		f.volumes[ref.Name] = true
+	} else {
+		delete(f.volumes, ref.Name)
+	}
+	return wire.Reply{}, nil
+}
+
+func (f *fakeWarden) start(r *wire.Request) (wire.Reply, error) {
+	var q wire.ContainerStart
+	if err := r.Decode(&q); err != nil {
+		return wire.Reply{}, err
+	}
+	if q.Caller {
+		fd, err := r.Take(0)
+		if err != nil {
+			return wire.Reply{}, err
+		}
+		defer unix.Close(fd)
+		if _, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED); err != nil {
+			return wire.Reply{}, fmt.Errorf("the caller: %w", err)
+		}
+	}
+	f.mu.Lock()
+	f.specs[q.ID] = q.Spec
+	if q.Caller {
+		f.callers++
+	}
+	f.mu.Unlock()
+	p, err := f.run(q.ID, &q.Spec.Process)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return p.handOver()
+}
+
+func (f *fakeWarden) execStart(r *wire.Request) (wire.Reply, error) {
+	var q wire.ExecStart
+	if err := r.Decode(&q); err != nil {
+		return wire.Reply{}, err
+	}
+	p, err := f.run(q.ID+"."+q.Exec, &q.Process)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return p.handOver()
+}
+
+// run starts a process of the host.
+func (f *fakeWarden) run(id string, s *wire.Process) (*fakeProc, error) {
+	exe, err := lookPath(s.Args[0])
+	if err != nil {
+		return nil, err
+	}
+	p := &fakeProc{pidfd: -1, stdin: -1, master: -1, fifo: filepath.Join(f.dir, id), ended: make(chan struct{})}
+	attr := &os.ProcAttr{Env: s.Env, Dir: "/", Sys: &syscall.SysProcAttr{Setsid: true, PidFD: &p.pidfd}}
+	if s.Terminal {
+		err = p.terminal(attr, s)
+	} else {
+		err = p.pipes(attr, s.Stdin)
+	}
+	defer func() {
+		for _, x := range attr.Files {
+			x.Close()
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	if p.process, err = os.StartProcess(exe, s.Args, attr); err != nil {
+		return nil, err
+	}
+	p.started = wire.Started{PID: p.process.Pid, StartedAt: time.Now().UnixNano(), Terminal: s.Terminal, Stdin: s.Stdin,
+		Address: "172.30.0.2", PrefixLen: 16, Gateway: "172.30.0.1", MAC: "02:42:ac:1e:00:02"}
+	f.mu.Lock()
+	f.procs[id] = p
+	delete(f.gone, id)
+	f.mu.Unlock()
+	go func() {
+		p.state, _ = p.process.Wait()
+		close(p.ended)
+	}()
+	return p, nil
+}
+
+func (p *fakeProc) pipes(attr *os.ProcAttr, stdin bool) error {
+	if err := errors.Join(os.RemoveAll(p.fifo), os.MkdirAll(p.fifo, 0o700)); err != nil {
+		return err
+	}
+	for _, n := range []string{"in", "out", "err"} {
+		if err := unix.Mkfifo(filepath.Join(p.fifo, n), 0o600); err != nil {
+			return err
+		}
+		path, flags := filepath.Join(p.fifo, n), os.O_RDWR
+		if n == "in" {
+			if !stdin {
+				path = "/dev/null"
+			} else {
+				hold, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
+				if err != nil {
+					return err
+				}
+				// A reader of its own, so that the writers are exactly those who hold the write side.
+				flags = os.O_RDONLY
+				defer unix.Close(hold)
+			}
+		}
+		x, err := os.OpenFile(path, flags, 0)
+		if err != nil {
+			return err
+		}
+		attr.Files = append(attr.Files, x)
+		if n != "in" {
+			// What was printed has to wait for a reader even when the process has ended.
+			r, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+			if err != nil {
+				return err
+			}
+			p.readers = append(p.readers, r)
+		}
+		if n == "in" && stdin {
+			if p.stdin, err = unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *fakeProc) terminal(attr *os.ProcAttr, s *wire.Process) error {
+	m, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return err
+	}
+	p.master = m
+	if err := unix.IoctlSetPointerInt(m, unix.TIOCSPTLCK, 0); err != nil {
+		return err
+	}
+	n, err := unix.IoctlGetInt(m, unix.TIOCGPTN)
+	if err != nil {
+		return err
+	}
+	slave, err := unix.Open(fmt.Sprintf("/dev/pts/%d", n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if s.Rows != 0 {
+		if err := unix.IoctlSetWinsize(m, unix.TIOCSWINSZ, &unix.Winsize{Row: s.Rows, Col: s.Cols}); err != nil {
+			return err
+		}
+	}
+	tty := os.NewFile(uintptr(slave), "tty")
+	attr.Files = []*os.File{tty, tty, tty}
+	attr.Sys.Setctty = true
+	return nil
+}
+
+// handOver gives descriptors as the real warden does, at a start and again to a later brigd.
+func (p *fakeProc) handOver() (wire.Reply, error) {
+	dup := func(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) }
+	fd, err := dup(p.pidfd)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	fds := []int{fd}
+	if p.started.Terminal {
+		fd, err := dup(p.master)
+		return wire.Reply{Body: p.started, FDs: append(fds, fd)}, err
+	}
+	open := func(name string, flags int) {
+		fd, oerr := unix.Open(filepath.Join(p.fifo, name), flags|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		fds, err = append(fds, fd), errors.Join(err, oerr)
+	}
+	if p.started.Stdin {
+		open("in", unix.O_WRONLY)
+	}
+	open("out", unix.O_RDONLY)
+	open("err", unix.O_RDONLY)
+	return wire.Reply{Body: p.started, FDs: fds}, err
+}
+
+func lookPath(name string) (string, error) {
+	missing := &wire.Error{Class: "invalid_argument", Code: 127, Text: fmt.Sprintf("exec: %q: executable file not found in $PATH", name)}
+	dirs := []string{"/usr/local/bin", "/usr/bin", "/bin"}
+	if strings.Contains(name, "/") {
+		dirs = []string{""}
+	}
+	for _, d := range dirs {
+		p := filepath.Join(d, name)
+		st, err := os.Stat(p)
+		if err != nil {
+			continue
+		}
+		if st.IsDir() || st.Mode()&0o111 == 0 {
+			return "", &wire.Error{Class: "permission_denied", Code: 126, Text: fmt.Sprintf("exec: %q: permission denied", name)}
+		}
+		return p, nil
+	}
+	return "", missing
+}

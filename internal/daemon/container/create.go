@@ -1,0 +1,161 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/events"
+
+	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/policy"
+	"github.com/brig-engine/brig/internal/daemon/volume"
+)
+
+// Create makes a container from a request, or refuses it as a whole.
+func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (id string, warnings []string, err error) {
+	img, err := e.cfg.Images.Lookup(req.Config.Image)
+	if err != nil {
+		return "", nil, err
+	}
+	id = newID()
+	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host})
+	if err != nil {
+		return "", nil, err
+	}
+	if eff.Profile != "" {
+		eff.Spec.Process.Filter, err = e.cfg.Filter(ctx, eff.Profile, eff.Spec.Process.Capabilities.Bounding)
+		if err != nil {
+			return "", nil, fmt.Errorf("--security-opt seccomp: %w", err)
+		}
+	}
+	c := e.newContainer(Record{
+		ID: id, State: Created, Created: time.Now().UTC(), ImageID: img.ID,
+		Config: eff.Config, Host: eff.HostConf, Spec: eff.Spec, Caller: eff.NeedsCaller, Log: eff.Log,
+		Profile: eff.Profile,
+		Volumes: eff.Volumes, Mounts: eff.Mounts,
+	})
+	if err := e.reserve(c, name); err != nil {
+		return "", nil, err
+	}
+	if err := c.acquire(ctx); err != nil {
+		e.unreserve(c)
+		c.letGo(ctx, true)
+		return "", nil, err
+	}
+	c.unsynced = !c.rec.Host.AutoRemove
+	if err := c.write(false); err != nil {
+		e.unreserve(c)
+		c.letGo(ctx, true)
+		return "", nil, err
+	}
+	e.mu.Lock()
+	e.byID[id] = c
+	e.mu.Unlock()
+	if c.unsynced {
+		c.syncLater()
+	}
+	c.publish(events.ActionCreate)
+	return id, eff.Warnings, nil
+}
+
+func (e *Engine) newContainer(r Record) *Container {
+	return &Container{e: e, id: r.ID, rec: r, log: log.New(e.logDir(r.ID), r.Log), run: newSession(r.Spec.Process.Terminal),
+		removed: make(chan struct{}), lastExit: r.Exit}
+}
+
+// reserve gives c its name; "" takes a free one.
+func (e *Engine) reserve(c *Container, name string) error {
+	name = strings.TrimPrefix(name, "/")
+	if name != "" {
+		if err := checkName(name); err != nil {
+			return err
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for try := 0; name == ""; try++ {
+		if n := newName(try); e.names[n] == "" {
+			name = n
+		}
+	}
+	if other := e.names[name]; other != "" {
+		return nameTaken(name, other)
+	}
+	e.names[name] = c.id
+	c.rec.Name = name
+	return nil
+}
+
+func nameTaken(name, id string) error {
+	return fmt.Errorf("Conflict. The container name %q is already in use by container %q. "+ //nolint:staticcheck
+		"Remove or rename that container to use the name again: %w", "/"+name, id, errdefs.ErrConflict)
+}
+
+func (e *Engine) unreserve(c *Container) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.names[c.rec.Name] == c.id {
+		delete(e.names, c.rec.Name)
+	}
+}
+
+// acquire holds the image and the volumes; missing volumes are made.
+func (c *Container) acquire(ctx context.Context) error {
+	if err := c.e.cfg.Images.Hold(c.rec.ImageID, c.id); err != nil {
+		return err
+	}
+	for _, v := range c.rec.Volumes {
+		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Anonymous: v.Anonymous}, c.id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too.
+func (c *Container) letGo(ctx context.Context, anonymous bool) {
+	c.e.cfg.Images.Release(c.rec.ImageID, c.id)
+	for _, v := range c.rec.Volumes {
+		c.e.cfg.Volumes.Release(v.Name, c.id)
+		if !anonymous || !v.Anonymous {
+			continue
+		}
+		err := c.e.cfg.Volumes.Remove(ctx, v.Name)
+		if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
+			c.warn(err)
+		}
+	}
+}
+
+// Rename changes the name.
+func (e *Engine) Rename(c *Container, name string) error {
+	name = strings.TrimPrefix(name, "/")
+	if err := checkName(name); err != nil {
+		return err
+	}
+	c.life.Lock()
+	defer c.life.Unlock()
+	if c.state() == Removing {
+		return errRemoving(c)
+	}
+	e.mu.Lock()
+	if other := e.names[name]; other != "" {
+		e.mu.Unlock()
+		return nameTaken(name, other)
+	}
+	c.mu.Lock()
+	old := c.rec.Name
+	delete(e.names, old)
+	e.names[name], c.rec.Name = c.id, name
+	c.mu.Unlock()
+	e.mu.Unlock()
+	if err := c.write(true); err != nil {
+		return err
+	}
+	c.publish(events.ActionRename, "oldName", "/"+old)
+	return nil
+}

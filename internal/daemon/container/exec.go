@@ -1,0 +1,239 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/events"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/daemon/policy"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// maxExecs is how many execs of one container are remembered; the oldest that is not running makes room.
+const maxExecs = 256
+
+// Exec is one process that is, was or will be executed in a container.
+type Exec struct {
+	id      string
+	c       *Container
+	process wire.Process
+	request container.ExecCreateRequest
+	run     *session
+
+	mu    sync.Mutex
+	phase phase
+	code  int
+}
+
+type phase int
+
+const (
+	execNew phase = iota
+	execRunning
+	execEnded
+)
+
+// ExecView is an exec as it is at one moment.
+type ExecView struct {
+	ID, ContainerID string
+	Request         container.ExecCreateRequest
+	Running         bool
+	ExitCode        *int // nil until it has ended
+	PID             int
+}
+
+// CreateExec prepares a process in a running container.
+func (e *Engine) CreateExec(c *Container, req *container.ExecCreateRequest) (string, error) {
+	v := c.View()
+	if v.State != Running {
+		return "", fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+	}
+	img, err := e.cfg.Images.Lookup(v.ImageID)
+	if err != nil {
+		return "", fmt.Errorf("the image of container %s: %w", c.id[:12], err)
+	}
+	p, err := policy.MakeExec(policy.ExecInput{Request: req, Spec: &v.Spec, Config: &v.Config, Image: img})
+	if err != nil {
+		return "", err
+	}
+	x := &Exec{id: newID(), c: c, process: *p, request: *req, run: newSession(p.Terminal)}
+	if err := e.remember(c, x); err != nil {
+		return "", err
+	}
+	c.publish(events.ActionExecCreate+": "+events.Action(strings.Join(req.Cmd, " ")), "execID", x.id)
+	return x.id, nil
+}
+
+func (e *Engine) remember(c *Container, x *Exec) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rec.State != Running {
+		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+	}
+	if len(c.execs) >= maxExecs {
+		oldest := -1
+		for i, o := range c.execs {
+			if !o.running() {
+				oldest = i
+				break
+			}
+		}
+		if oldest < 0 {
+			return fmt.Errorf("%d processes are being executed in container %s: %w", maxExecs, c.id[:12], errdefs.ErrResourceExhausted)
+		}
+		delete(e.execs, c.execs[oldest].id)
+		c.execs = append(c.execs[:oldest:oldest], c.execs[oldest+1:]...)
+	}
+	c.execs = append(c.execs, x)
+	e.execs[x.id] = x
+	return nil
+}
+
+// FindExec gives an exec by its id.
+func (e *Engine) FindExec(id string) (*Exec, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if x := e.execs[id]; x != nil {
+		return x, nil
+	}
+	return nil, fmt.Errorf("No such exec instance: %.256s: %w", id, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+}
+
+func (x *Exec) running() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.phase == execRunning
+}
+
+// View gives the exec as it is now.
+func (x *Exec) View() ExecView {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	v := ExecView{ID: x.id, ContainerID: x.c.id, Request: x.request, Running: x.phase == execRunning}
+	if x.phase == execEnded {
+		code := x.code
+		v.ExitCode = &code
+	}
+	v.PID = x.run.info().PID
+	return v
+}
+
+// Terminal tells whether the process has a terminal.
+func (x *Exec) Terminal() bool { return x.process.Terminal }
+
+// Start executes the process. With conn set it returns when the process has ended or the client has gone; the error of
+// a start that failed is then written to the client. begun is called before anything is written to conn.
+func (x *Exec) Start(ctx context.Context, size *[2]uint, begun func() (Conn, error)) error {
+	x.mu.Lock()
+	if x.phase != execNew {
+		x.mu.Unlock()
+		return fmt.Errorf("exec %s has already run: %w", x.id[:12], errdefs.ErrConflict)
+	}
+	x.phase = execRunning
+	x.mu.Unlock()
+	if size != nil {
+		x.process.Rows, x.process.Cols = uint16(min(size[0], 0xffff)), uint16(min(size[1], 0xffff))
+	}
+	if begun == nil {
+		return x.begin(ctx)
+	}
+	conn, err := begun()
+	if err != nil {
+		x.over(wire.Exit{Code: 126}, err)
+		return err
+	}
+	r := &x.request
+	client := x.run.hub.subscribe(r.AttachStdout, r.AttachStderr)
+	defer client.close()
+	if err := x.begin(ctx); err != nil {
+		return WriteFrame(conn, !x.process.Terminal, 2, []byte(StartText(ExitCode(err), err.Error())+"\r\n"))
+	}
+	keys, err := policy.ParseDetachKeys(r.DetachKeys)
+	if err != nil {
+		return err
+	}
+	detached, err := x.run.serve(client, conn, AttachOptions{Stdin: r.AttachStdin, DetachKeys: keys}, true)
+	if detached {
+		x.c.publish(events.ActionExecDetach, "execID", x.id)
+	}
+	return err
+}
+
+func (x *Exec) begin(ctx context.Context) error {
+	ctx = context.WithoutCancel(ctx)
+	c := x.c
+	var st wire.Started
+	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStart, wire.ExecStart{ID: c.id, Exec: x.id, Process: x.process}, &st)
+	var s streams
+	if err == nil {
+		s, err = sortFDs(&st, fds)
+	}
+	if err == nil {
+		err = x.run.adopt(st, s.files, func(stream byte, f *os.File) *pump {
+			return &pump{stream: stream, f: f, hub: x.run.hub, warn: c.warn}
+		})
+	}
+	if err != nil {
+		x.over(wire.Exit{Code: ExitCode(err)}, err)
+		return err
+	}
+	x.run.setClose(func() {
+		ref := wire.ExecRef{ID: c.id, Exec: x.id}
+		if _, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStdin, ref, nil); err != nil && !errdefs.IsNotFound(err) {
+			c.warn(fmt.Errorf("close standard input: %w", err))
+		}
+	})
+	c.publish(events.ActionExecStart+": "+events.Action(strings.Join(x.process.Args, " ")), "execID", x.id)
+	return c.e.watch.add(s.pidfd, x.ended)
+}
+
+func (x *Exec) ended() {
+	exit := x.c.e.askExit(wire.OpExecFinish, wire.ExecRef{ID: x.c.id, Exec: x.id}, x.c.warn)
+	if exit.Unknown {
+		exit.Code = 128 + int(unix.SIGKILL) // it went down with its container
+	}
+	x.run.drain()
+	x.over(exit, nil)
+	x.c.publish(events.ActionExecDie, "execID", x.id, "exitCode", strconv.Itoa(exit.Code))
+}
+
+// over notes the end before anybody who waits for it is woken.
+func (x *Exec) over(exit wire.Exit, failed error) {
+	x.mu.Lock()
+	x.phase, x.code = execEnded, exit.Code
+	x.mu.Unlock()
+	x.run.end(exit, failed)
+}
+
+// Resize sets the size of the terminal.
+func (x *Exec) Resize(rows, cols uint16) error {
+	if !x.running() {
+		return fmt.Errorf("exec %s is not running: %w", x.id[:12], errdefs.ErrConflict)
+	}
+	return x.run.resize(rows, cols)
+}
+
+// Resize sets the size of the container's terminal.
+func (c *Container) Resize(rows, cols uint16) error {
+	c.mu.Lock()
+	run, state := c.run, c.rec.State
+	c.mu.Unlock()
+	if state != Running {
+		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+	}
+	if err := run.resize(rows, cols); err != nil {
+		return err
+	}
+	c.publish(events.ActionResize, "height", strconv.Itoa(int(rows)), "width", strconv.Itoa(int(cols)))
+	return nil
+}

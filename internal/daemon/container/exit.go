@@ -1,0 +1,124 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/moby/moby/api/types/events"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// ended is called once, by the watcher, when process 1 has ended.
+func (c *Container) ended() {
+	c.mu.Lock()
+	run, stop := c.run, c.stopProxy
+	c.stopProxy = nil
+	c.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	drained := make(chan struct{})
+	go func() { run.drain(); close(drained) }()
+	exit := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
+	<-drained
+	c.life.Lock()
+	defer c.life.Unlock()
+	c.finished(run, exit)
+}
+
+// askExit asks the warden how a process ended. When the warden does not know, the exit is 255 and Unknown.
+func (e *Engine) askExit(op wire.Op, ref any, warn func(error)) wire.Exit {
+	var exit wire.Exit
+	if _, err := e.cfg.Warden.Call(context.Background(), op, ref, &exit); err != nil {
+		warn(fmt.Errorf("how it ended is not known: %w", err))
+		exit = wire.Exit{Code: 255, Unknown: true}
+	}
+	if exit.At == 0 {
+		exit.At = time.Now().UnixNano()
+	}
+	return exit
+}
+
+// finished notes the end of a run and removes a --rm container. Called with life held.
+func (c *Container) finished(run *session, exit wire.Exit) {
+	c.log.End()
+	c.mu.Lock()
+	c.rec.State, c.rec.Exit, c.rec.Finished = Exited, exit, time.Unix(0, exit.At).UTC()
+	if exit.Unknown && c.rec.Error == "" {
+		c.rec.Error = "nobody saw this container end"
+	}
+	c.lastExit = exit
+	c.run = newSession(c.rec.Spec.Process.Terminal)
+	lasted := c.rec.Finished.Sub(c.rec.Started)
+	remove := c.rec.Host.AutoRemove
+	c.mu.Unlock()
+	if !remove {
+		if err := c.write(false); err != nil {
+			c.warn(err)
+		}
+	}
+	if exit.OOMKilled {
+		c.publish(events.ActionOOM)
+	}
+	c.publish(events.ActionDie, "exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
+	if remove {
+		c.forget(true)
+	}
+	run.end(exit, nil)
+}
+
+// Condition is what Wait waits for.
+type Condition string
+
+// The conditions of the API.
+const (
+	NotRunning Condition = "not-running"
+	NextExit   Condition = "next-exit"
+	Removed    Condition = "removed"
+)
+
+// Waiter waits for one condition, which was registered when it was made.
+type Waiter struct {
+	c    *Container
+	run  *session
+	gone bool
+	now  *wire.Exit
+}
+
+// Wait registers a wait, so that nothing that happens after its return is missed.
+func (c *Container) Wait(cond Condition) *Waiter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := &Waiter{c: c, run: c.run, gone: cond == Removed}
+	if (cond == NotRunning || cond == "") && c.rec.State != Running {
+		exit := c.lastExit
+		w.now = &exit
+	}
+	return w
+}
+
+// Done waits. failed is why a start failed, if it did.
+func (w *Waiter) Done(ctx context.Context) (exit wire.Exit, failed, err error) {
+	if w.now != nil {
+		return *w.now, nil, nil
+	}
+	if w.gone {
+		select {
+		case <-w.c.removed:
+			w.c.mu.Lock()
+			defer w.c.mu.Unlock()
+			return w.c.lastExit, nil, nil
+		case <-ctx.Done():
+			return exit, nil, ctx.Err()
+		}
+	}
+	select {
+	case <-w.run.ended:
+		return w.run.exit, w.run.failed, nil
+	case <-ctx.Done():
+		return exit, nil, ctx.Err()
+	}
+}

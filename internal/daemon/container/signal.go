@@ -1,0 +1,121 @@
+package container
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/events"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/daemon/policy"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// defaultStop is how many seconds a stop waits before it kills.
+const defaultStop = 10
+
+// Kill sends a signal to process 1; SIGKILL goes to all processes.
+func (e *Engine) Kill(ctx context.Context, c *Container, signal int) error {
+	if c.state() != Running {
+		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+	}
+	if err := c.signal(ctx, signal); err != nil {
+		return err
+	}
+	c.publish(events.ActionKill, "signal", strconv.Itoa(signal))
+	return nil
+}
+
+func (c *Container) signal(ctx context.Context, signal int) error {
+	req := wire.ContainerSignal{ID: c.id, Signal: signal, All: signal == int(unix.SIGKILL)}
+	if _, err := c.e.cfg.Warden.Call(context.WithoutCancel(ctx), wire.OpContainerSignal, req, nil); err != nil {
+		return fmt.Errorf("signal container %s: %w", c.id[:12], err)
+	}
+	return nil
+}
+
+// kill is for a container that cannot be used; a failure is only noted.
+func (c *Container) kill(ctx context.Context) {
+	if err := c.signal(ctx, int(unix.SIGKILL)); err != nil && !errdefs.IsNotFound(err) {
+		c.warn(err)
+	}
+}
+
+// StopOptions say how to stop; the zero value asks the container's own signal and time.
+type StopOptions struct {
+	Signal  string
+	Timeout *int // seconds; negative: wait for ever
+}
+
+// Stop asks the container to end, and kills it when it does not in time.
+func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
+	c.mu.Lock()
+	run, state := c.run, c.rec.State
+	name, seconds := c.rec.Config.StopSignal, defaultStop
+	if t := c.rec.Config.StopTimeout; t != nil {
+		seconds = *t
+	}
+	c.mu.Unlock()
+	if state != Running {
+		return ErrNotModified
+	}
+	if o.Signal != "" {
+		name = o.Signal
+	}
+	if o.Timeout != nil {
+		seconds = *o.Timeout
+	}
+	signal, err := policy.ParseSignal(name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	// The caller may go away; a stop that was begun is finished all the same.
+	ctx = context.WithoutCancel(ctx)
+	if err := c.signal(ctx, signal); err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) &&
+		!errdefs.IsFailedPrecondition(err) {
+		return err
+	}
+	c.publish(events.ActionKill, "signal", strconv.Itoa(signal))
+	if !ends(run, seconds) {
+		if err := c.signal(ctx, int(unix.SIGKILL)); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+		c.publish(events.ActionKill, "signal", strconv.Itoa(int(unix.SIGKILL)))
+		if !ends(run, defaultStop) {
+			return fmt.Errorf("container %s did not end %d seconds after SIGKILL: %w", c.id[:12], defaultStop, errdefs.ErrUnavailable)
+		}
+	}
+	c.publish(events.ActionStop)
+	return nil
+}
+
+// ends waits for the end of a run.
+func ends(run *session, seconds int) bool {
+	if seconds < 0 {
+		<-run.ended
+		return true
+	}
+	t := time.NewTimer(time.Duration(seconds) * time.Second)
+	defer t.Stop()
+	select {
+	case <-run.ended:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// Restart stops and starts.
+func (e *Engine) Restart(ctx context.Context, c *Container, o StopOptions, caller int) error {
+	if err := e.Stop(ctx, c, o); err != nil && err != ErrNotModified {
+		return err
+	}
+	if err := e.Start(ctx, c, caller); err != nil && err != ErrNotModified {
+		return err
+	}
+	c.publish(events.ActionRestart)
+	return nil
+}

@@ -1,0 +1,194 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/events"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// ErrNotModified is returned where a container is already what was asked for.
+var ErrNotModified = errors.New("nothing to do")
+
+func errRemoving(c *Container) error {
+	return fmt.Errorf("container %s is being removed: %w", c.id[:12], errdefs.ErrConflict)
+}
+
+// Start starts c. caller is a descriptor of the caller's connection, or -1; it stays open.
+func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
+	c.life.Lock()
+	defer c.life.Unlock()
+	switch c.state() {
+	case Running:
+		return ErrNotModified
+	case Removing:
+		return errRemoving(c)
+	}
+	select {
+	case e.starts <- struct{}{}:
+		defer func() { <-e.starts }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := c.start(context.WithoutCancel(ctx), caller)
+	if err != nil {
+		c.startFailed(err)
+	}
+	return err
+}
+
+// start is called with life held. The record is made durable while the warden works.
+func (c *Container) start(ctx context.Context, caller int) error {
+	if c.rec.Profile != "" {
+		if _, err := c.e.cfg.Filter(ctx, c.rec.Profile, c.rec.Spec.Process.Capabilities.Bounding); err != nil {
+			return fmt.Errorf("--security-opt seccomp: %w", err)
+		}
+	}
+	before := c.begin()
+	written := make(chan error, 1)
+	if c.rec.Host.AutoRemove {
+		written <- nil // its record is there since it was created; that it runs, the warden knows
+	} else {
+		go func() { written <- c.write(true) }()
+	}
+	req := wire.ContainerStart{ID: c.id, Spec: c.rec.Spec}
+	var pass []int
+	if c.rec.Caller && caller >= 0 {
+		req.Caller, pass = true, []int{caller}
+	}
+	var st wire.Started
+	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerStart, req, &st, pass...)
+	werr := <-written
+	if err != nil {
+		c.rollBack(before)
+		return err
+	}
+	if err := c.takeOver(&st, fds); err != nil {
+		c.kill(ctx)
+		return err
+	}
+	if werr != nil {
+		c.warn(fmt.Errorf("the record could not be written; after a loss of power this container is not known: %w", werr))
+	}
+	for _, w := range st.Warnings {
+		c.warn(errors.New(w))
+	}
+	c.publish(events.ActionStart)
+	return nil
+}
+
+// begin sets the state that the record of a running container has, and returns the record as it was.
+func (c *Container) begin() Record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.rec
+	c.rec.State, c.rec.Started, c.rec.Finished = Running, time.Now().UTC(), time.Time{}
+	c.rec.Exit, c.rec.Error = wire.Exit{}, ""
+	return before
+}
+
+func (c *Container) rollBack(before Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec.State, c.rec.Started, c.rec.Finished = before.State, before.Started, before.Finished
+	c.rec.Exit, c.rec.Error = before.Exit, before.Error
+}
+
+// takeOver makes what the warden sent the container's run: streams, terminal, end.
+func (c *Container) takeOver(st *wire.Started, fds []int) error {
+	s, err := sortFDs(st, fds)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	run := c.run
+	c.rec.Started = time.Unix(0, st.StartedAt).UTC()
+	c.mu.Unlock()
+	c.log.Begin()
+	if err := run.adopt(*st, s.files, c.newPump); err != nil {
+		wire.CloseAll(append(s.listeners, s.pidfd))
+		return err
+	}
+	run.setClose(func() {
+		_, err := c.e.cfg.Warden.Call(context.Background(), wire.OpContainerCloseStdin, wire.ContainerRef{ID: c.id}, nil)
+		if err != nil && !errdefs.IsNotFound(err) {
+			c.warn(fmt.Errorf("close standard input: %w", err))
+		}
+	})
+	if len(s.listeners) > 0 {
+		c.proxy(*st, s.listeners)
+	}
+	return c.e.watch.add(s.pidfd, c.ended)
+}
+
+func (c *Container) proxy(st wire.Started, listeners []int) {
+	if c.e.cfg.Proxy == nil {
+		wire.CloseAll(listeners)
+		return
+	}
+	stop := c.e.cfg.Proxy(st, listeners)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopProxy = stop
+}
+
+// newPump makes the pump of one stream. A terminal has one stream; it cannot be spooled.
+func (c *Container) newPump(stream byte, f *os.File) *pump {
+	p := &pump{stream: stream, f: f, hub: c.run.hub, log: c.log, warn: c.warn}
+	if !c.rec.Spec.Process.Terminal && c.rec.Log.Driver != "none" {
+		p.spool = c.e.spoolPath(c.id, stream)
+	}
+	return p
+}
+
+// startFailed notes why, wakes those who wait for this run, and removes a --rm container. Called with life held.
+func (c *Container) startFailed(err error) {
+	code := ExitCode(err)
+	c.mu.Lock()
+	run := c.run
+	c.run = newSession(c.rec.Spec.Process.Terminal)
+	c.rec.Error, c.rec.Exit = err.Error(), wire.Exit{Code: code, At: time.Now().UnixNano()}
+	c.lastExit = c.rec.Exit
+	remove := c.rec.Host.AutoRemove
+	c.mu.Unlock()
+	run.end(wire.Exit{Code: code}, err)
+	if werr := c.write(false); werr != nil {
+		c.warn(werr)
+	}
+	if remove {
+		c.forget(true)
+	}
+}
+
+// ExitCode is what a command line exits with when a start failed: 127 (not found), 126 (found, cannot be executed), 125.
+func ExitCode(err error) int {
+	var w *wire.Error
+	if errors.As(err, &w) && w.Code != 0 {
+		return w.Code
+	}
+	return 125
+}
+
+// StartText words a failed start so that Docker's clients see 126 and 127 in it: they look for these words.
+func StartText(code int, text string) string {
+	words := map[int][]string{
+		127: {"executable file not found", "no such file or directory"},
+		126: {"permission denied", "is a directory"},
+	}[code]
+	for _, w := range words {
+		if strings.Contains(text, w) {
+			return text
+		}
+	}
+	if len(words) > 0 {
+		return text + ": " + words[0]
+	}
+	return text
+}

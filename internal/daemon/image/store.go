@@ -1,0 +1,336 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/events"
+
+	"github.com/brig-engine/brig/internal/daemon/event"
+	"github.com/brig-engine/brig/internal/daemon/record"
+	"github.com/brig-engine/brig/internal/daemon/registry"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// format is the version of data files, tables and indexes that this build's workers make.
+const format = 1
+
+// Warden is the part of wire.Client that this package needs.
+type Warden interface {
+	Call(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error)
+	Give(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error)
+}
+
+// Config is what a Store works with.
+type Config struct {
+	Warden Warden
+	Bus    *event.Bus
+	// StateDir is brigd's own and survives the machine; records are in its directories images and names.
+	StateDir string
+	Registry registry.Options
+}
+
+// Store holds all images. Images that it hands out are never changed.
+type Store struct {
+	cfg    Config
+	images *record.Store
+	names  *record.Store
+	jobs   chan struct{} // admits as many layer workers at once as there are processors
+
+	change sync.Mutex   // one change of records at a time
+	gate   sync.RWMutex // read: seal and pin; write: remove
+
+	mu      sync.Mutex
+	byID    map[string]*Image
+	byName  map[string]nameRecord
+	holds   map[string]map[string]struct{} // image → containers
+	objects map[key]int64                  // what the warden has: size in bytes
+	pins    map[key]int                    // needed by operations under way
+	refs    map[key]int                    // needed by images
+	made    map[string]Layer               // by the digest of the blob; valid while its objects are there
+	flights map[string]*flight
+	waiting *embedded
+}
+
+// key names an object or an index in the warden's store.
+type key struct {
+	digest string
+	index  bool
+}
+
+// nameRecord says what one name means. A name moves from one image to another by the replacement of one record.
+type nameRecord struct {
+	Name  string    `json:"name"` // full reference, with a tag or a digest
+	Image string    `json:"image"`
+	At    time.Time `json:"at"`
+	// Source is the digest of the archive that the engine brought along, for its own image only.
+	Source string `json:"source,omitempty"`
+}
+
+// Open reads the records and holds them against the warden's store. A record whose objects are gone is dropped.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	s := &Store{cfg: cfg, jobs: make(chan struct{}, runtime.NumCPU()),
+		byID: map[string]*Image{}, byName: map[string]nameRecord{}, holds: map[string]map[string]struct{}{},
+		objects: map[key]int64{}, pins: map[key]int{}, refs: map[key]int{}, made: map[string]Layer{}, flights: map[string]*flight{}}
+	var err error
+	if s.images, err = record.Open(filepath.Join(cfg.StateDir, "images")); err != nil {
+		return nil, err
+	}
+	if s.names, err = record.Open(filepath.Join(cfg.StateDir, "names")); err != nil {
+		return nil, err
+	}
+	var list wire.ObjectList
+	if _, err := cfg.Warden.Call(ctx, wire.OpObjectList, struct{}{}, &list); err != nil {
+		return nil, fmt.Errorf("list the store: %w", err)
+	}
+	for _, o := range list.Objects {
+		s.objects[key{o.Digest, false}] = o.Size
+	}
+	for _, x := range list.Indexes {
+		s.objects[key{x.Digest, true}] = 0
+	}
+	if err := s.images.Load(s.loadImage); err != nil {
+		return nil, err
+	}
+	if err := s.names.Load(s.loadName); err != nil {
+		return nil, err
+	}
+	for _, img := range s.byID {
+		s.rename(img.ID)
+	}
+	return s, nil
+}
+
+// loadImage takes one record in, or drops it: an image that is not whole must not be found by anybody.
+func (s *Store) loadImage(id string, b []byte) error {
+	var img Image
+	err := json.Unmarshal(b, &img)
+	switch {
+	case err != nil:
+	case "sha256:"+id != img.ID:
+		err = fmt.Errorf("it names %.80q", img.ID)
+	case img.Format != format:
+		err = fmt.Errorf("it was made by another version (format %d, not %d)", img.Format, format)
+	default:
+		for k := range img.keys() {
+			if _, there := s.objects[k]; !there {
+				err = fmt.Errorf("the store lacks %s", k.digest)
+			}
+		}
+	}
+	if err != nil {
+		slog.Warn("an image is dropped; pull or load it again", "id", id, "reason", err)
+		return s.images.Remove(id)
+	}
+	img.Names, img.Digests = nil, nil
+	s.add(&img)
+	return nil
+}
+
+func (s *Store) loadName(id string, b []byte) error {
+	var n nameRecord
+	if err := json.Unmarshal(b, &n); err != nil || nameID(n.Name) != id || s.byID[n.Image] == nil {
+		slog.Warn("the name of an image that is gone is dropped", "name", n.Name)
+		return s.names.Remove(id)
+	}
+	s.byName[n.Name] = n
+	return nil
+}
+
+func nameID(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:])
+}
+
+// keys are all objects that an image needs.
+func (img *Image) keys() map[key]struct{} {
+	set := map[key]struct{}{{img.ID, false}: {}, {img.Manifest, false}: {}, {img.Index, true}: {}}
+	for _, l := range img.Layers {
+		for _, k := range l.keys() {
+			set[k] = struct{}{}
+		}
+	}
+	return set
+}
+
+func (l Layer) keys() []key { return []key{{l.Blob, false}, {l.Data, false}, {l.TOC, false}} }
+
+// add makes an image known. The caller holds mu, or is alone.
+func (s *Store) add(img *Image) {
+	s.byID[img.ID] = img
+	for k := range img.keys() {
+		s.refs[k]++
+	}
+	for _, l := range img.Layers {
+		s.made[l.Blob] = l
+	}
+}
+
+// rename gives an image the names that mean it. The caller holds mu, or is alone.
+func (s *Store) rename(id string) {
+	old := s.byID[id]
+	if old == nil {
+		return
+	}
+	img := *old
+	img.Names, img.Digests, img.Tagged = nil, nil, time.Time{}
+	for name, n := range s.byName {
+		if n.Image != id {
+			continue
+		}
+		if isDigest(name) {
+			img.Digests = append(img.Digests, name)
+		} else {
+			img.Names = append(img.Names, name)
+		}
+		if n.At.After(img.Tagged) {
+			img.Tagged = n.At
+		}
+	}
+	slices.Sort(img.Names)
+	slices.Sort(img.Digests)
+	s.byID[id] = &img
+}
+
+// commit makes the image durable and gives it names; from then on it can be found.
+func (s *Store) commit(img *Image, source string, names ...string) error {
+	s.change.Lock()
+	defer s.change.Unlock()
+	s.mu.Lock()
+	known := s.byID[img.ID] != nil
+	s.mu.Unlock()
+	if !known {
+		rec := *img
+		rec.Names, rec.Digests, rec.Tagged = nil, nil, time.Time{}
+		if err := s.images.Write(hexOf(img.ID), rec, true); err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.add(&rec)
+		s.mu.Unlock()
+	}
+	for _, name := range names {
+		n := nameRecord{Name: name, Image: img.ID, At: time.Now().UTC(), Source: source}
+		if err := s.names.Write(nameID(name), n, true); err != nil {
+			return fmt.Errorf("name %s: %w", name, err)
+		}
+		s.mu.Lock()
+		old := s.byName[name].Image
+		s.byName[name] = n
+		s.rename(old)
+		s.rename(img.ID)
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+func hexOf(digest string) string { return digest[len("sha256:"):] }
+
+// Hold keeps an image while a container is there.
+func (s *Store) Hold(id, container string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID[id] == nil {
+		return fmt.Errorf("No such image: %.80s: %w", id, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+	}
+	if s.holds[id] == nil {
+		s.holds[id] = map[string]struct{}{}
+	}
+	s.holds[id][container] = struct{}{}
+	return nil
+}
+
+// Release is the opposite of Hold.
+func (s *Store) Release(id, container string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if delete(s.holds[id], container); len(s.holds[id]) == 0 {
+		delete(s.holds, id)
+	}
+}
+
+// Count tells how many images there are.
+func (s *Store) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.byID)
+}
+
+// Sweep removes objects that no image needs: what a crash has left behind. It may run while images are taken in.
+func (s *Store) Sweep(ctx context.Context) error {
+	s.mu.Lock()
+	all := make([]key, 0, len(s.objects))
+	for k := range s.objects {
+		all = append(all, k)
+	}
+	s.mu.Unlock()
+	_, err := s.collect(ctx, all)
+	return err
+}
+
+// collect removes those of keys that neither an image nor an operation needs, and tells the bytes that were freed.
+func (s *Store) collect(ctx context.Context, keys []key) (freed int64, err error) {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	s.mu.Lock()
+	var indexes, objects []key
+	sizes := map[key]int64{}
+	for _, k := range keys {
+		size, there := s.objects[k]
+		if !there || s.refs[k] > 0 || s.pins[k] > 0 {
+			continue
+		}
+		delete(s.objects, k)
+		sizes[k] = size
+		if k.index {
+			indexes = append(indexes, k)
+		} else {
+			objects = append(objects, k)
+		}
+	}
+	s.mu.Unlock()
+	for _, k := range append(indexes, objects...) { // an object stays while an index needs it
+		op := wire.OpObjectRemove
+		if k.index {
+			op = wire.OpIndexRemove
+		}
+		if _, e := s.cfg.Warden.Call(ctx, op, wire.ObjectRef{Digest: k.digest}, nil); e != nil {
+			err = errors.Join(err, fmt.Errorf("remove %s: %w", k.digest, e))
+			s.mu.Lock()
+			s.objects[k] = sizes[k]
+			s.mu.Unlock()
+			continue
+		}
+		freed += sizes[k]
+	}
+	return freed, err
+}
+
+// publish sends an event of an image.
+func (s *Store) publish(a events.Action, id, name string) {
+	if s.cfg.Bus == nil {
+		return
+	}
+	at := map[string]string{"name": name}
+	s.mu.Lock()
+	if img := s.byID[id]; img != nil {
+		for k, v := range img.Config.Config.Labels {
+			if k != "name" {
+				at[k] = v
+			}
+		}
+	}
+	s.mu.Unlock()
+	s.cfg.Bus.Publish(events.ImageEventType, a, id, at)
+}

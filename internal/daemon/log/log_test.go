@@ -1,0 +1,212 @@
+package log
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/moby/moby/api/types/container"
+)
+
+func newLog(t testing.TB, size int64, files int) *Log {
+	return New(filepath.Join(t.TempDir(), "log"), Options{Driver: DriverJSON, MaxSize: size, MaxFiles: files})
+}
+
+func text(t testing.TB, l *Log, q Query) string {
+	t.Helper()
+	var b strings.Builder
+	if err := l.Read(context.Background(), q, func(r Record) error { b.Write(r.Text); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func both(tail int) Query { return Query{Stdout: true, Stderr: true, Tail: tail} }
+
+func TestWhatWasWrittenIsReadBack(t *testing.T) {
+	l := newLog(t, 1<<20, 3)
+	at := time.Unix(100, 5)
+	for i, p := range []string{"one\ntwo\n", "\x00\x1f\"\\\t\u2028é\n", "bad \xff byte\n", "end"} {
+		if err := l.Append(byte(1+i%2), at.Add(time.Duration(i)*time.Second), []byte(p)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := "one\ntwo\n\x00\x1f\"\\\t\u2028é\nbad \ufffd byte\nend"
+	if got := text(t, l, both(-1)); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	for tail, want := range map[int]string{0: "", 1: "end", 2: "bad \ufffd byte\nend", 99: want} {
+		if got := text(t, l, both(tail)); got != want {
+			t.Errorf("tail %d: %q", tail, got)
+		}
+	}
+	if got := text(t, l, Query{Stdout: true, Tail: -1}); got != "one\ntwo\nbad \ufffd byte\n" {
+		t.Errorf("stdout: %q", got)
+	}
+	q := both(-1)
+	q.Since, q.Until = at.Add(time.Second), at.Add(2*time.Second)
+	if got := text(t, l, q); got != "\x00\x1f\"\\\t\u2028é\nbad \ufffd byte\n" {
+		t.Errorf("since and until: %q", got)
+	}
+}
+
+func TestTheDiskSpaceOfALogIsBounded(t *testing.T) {
+	l := newLog(t, 64<<10, 3)
+	line := []byte(strings.Repeat("x", 1000) + "\n")
+	for range 1000 {
+		if err := l.Append(Stdout, time.Now(), line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	total, names := int64(0), 0
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		st, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		total, names = total+st.Size(), names+1
+	}
+	if names != 3 || total > 3*64<<10 {
+		t.Errorf("%d files of %d bytes together", names, total)
+	}
+	if err := l.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, l, both(-1)); got != "" {
+		t.Errorf("after Remove: %q", got)
+	}
+}
+
+func TestFollowersSeeEachLineOnceOverRotations(t *testing.T) {
+	l := newLog(t, 64<<10, 10)
+	l.Begin()
+	got := make(chan string, 2)
+	for range 2 {
+		go func() {
+			q := both(-1)
+			q.Follow = true
+			got <- text(t, l, q)
+		}()
+	}
+	var want strings.Builder
+	for i := range 3000 {
+		line := fmt.Sprintf("line %d %s\n", i, strings.Repeat("y", 50))
+		want.WriteString(line)
+		if err := l.Append(Stdout, time.Now(), []byte(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.End()
+	for range 2 {
+		if g := <-got; g != want.String() {
+			t.Errorf("a follower read %d bytes, want %d", len(g), want.Len())
+		}
+	}
+}
+
+func TestAFollowerEndsWithItsContext(t *testing.T) {
+	l := newLog(t, 64<<10, 1)
+	l.Begin()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		q := both(-1)
+		q.Follow = true
+		done <- l.Read(ctx, q, func(Record) error { return nil })
+	}()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestATornRecordIsSkipped(t *testing.T) {
+	l := newLog(t, 1<<20, 1)
+	if err := l.Append(Stdout, time.Now(), []byte("a\n")); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(filepath.Join(l.dir, fileName), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("{\"log\":\"torn\n"); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	if err := l.Append(Stdout, time.Now(), []byte("b\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got := text(t, l, both(-1)); got != "a\nb\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, c := range []struct {
+		in   container.LogConfig
+		want Options
+		errs int
+	}{
+		{container.LogConfig{}, Options{DriverJSON, defaultSize, defaultFiles}, 0},
+		{container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "5"}}, Options{DriverJSON, 1 << 20, 5}, 0},
+		{container.LogConfig{Type: "none"}, Options{Driver: DriverNone}, 0},
+		{container.LogConfig{Type: "none", Config: map[string]string{"max-size": "1m"}}, Options{}, 1},
+		{container.LogConfig{Type: "syslog"}, Options{}, 1},
+		{container.LogConfig{Config: map[string]string{"max-size": "1", "max-file": "0", "compress": "true"}}, Options{}, 3},
+	} {
+		o, errs := Parse(c.in)
+		if len(errs) != c.errs || c.errs == 0 && o != c.want {
+			t.Errorf("%+v: %+v, %v", c.in, o, errs)
+		}
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	for _, s := range []string{"", "a\n", "\xff\xfe", "\"\\\x00\x7f", "\u2028"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		var j struct{ Log, Stream, Time string }
+		b := appendRecord(nil, Stderr, time.Unix(1, 0), line)
+		if bytes.IndexByte(b, '\n') != len(b)-1 {
+			t.Fatalf("a record of more than one line: %q", b)
+		}
+		if err := json.Unmarshal(b, &j); err != nil {
+			t.Fatalf("%q: %v", b, err)
+		}
+		if want := strings.ToValidUTF8(string(line), "\ufffd"); utf8.Valid(line) && j.Log != want {
+			t.Fatalf("%q became %q", line, j.Log)
+		}
+	})
+}
+
+func FuzzReadFile(f *testing.F) {
+	f.Add([]byte("{\"log\":\"a\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:00Z\"}\n{}\n[]\nx"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		l := newLog(t, 1<<20, 2)
+		if err := os.Mkdir(l.dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(l.dir, fileName), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, tail := range []int{-1, 1} {
+			n := 0
+			err := l.Read(context.Background(), both(tail), func(Record) error { n++; return nil })
+			if err == nil && tail == 1 && n > 1 {
+				t.Fatalf("%d records for a tail of 1", n)
+			}
+		}
+	})
+}

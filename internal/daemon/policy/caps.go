@@ -1,0 +1,107 @@
+package policy
+
+import (
+	"strings"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// capNames are the capabilities by number, capabilities(7).
+func capNames() []string {
+	return []string{
+		"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
+		"LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
+		"SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
+		"SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
+		"MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+		"CHECKPOINT_RESTORE",
+	}
+}
+
+// defaultCaps are Docker's fourteen without NET_RAW (spoofing, A7), MKNOD (device nodes) and AUDIT_WRITE (forged audit
+// records). ping needs none of them: ping_group_range is open inside.
+func defaultCaps() uint64 {
+	return mask("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
+		"NET_BIND_SERVICE", "SYS_CHROOT", "KILL")
+}
+
+// beyondFloor may be added by nobody until the administrator's policy can say otherwise: each reaches the host's kernel
+// or its hardware, or undoes what confines a container.
+func beyondFloor() uint64 {
+	return mask("SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "SYS_BOOT", "SYS_TIME", "SYS_PACCT", "MAC_OVERRIDE", "MAC_ADMIN",
+		"BPF", "PERFMON", "SYSLOG", "DAC_READ_SEARCH", "CHECKPOINT_RESTORE", "LINUX_IMMUTABLE", "WAKE_ALARM",
+		"BLOCK_SUSPEND", "AUDIT_CONTROL", "AUDIT_READ")
+}
+
+func mask(names ...string) (m uint64) {
+	for _, n := range names {
+		bit, ok := capBit(n)
+		if ok {
+			m |= bit
+		}
+	}
+	return m
+}
+
+// capBit finds a capability by name, with or without CAP_, in any case.
+func capBit(name string) (uint64, bool) {
+	name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
+	for i, n := range capNames() {
+		if n == name {
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}
+
+// capabilities computes the set: the default, or everything below the floor with --cap-add ALL, or nothing with
+// --cap-drop ALL; then single additions, then single removals, so that a removal always wins over ALL.
+func (c *collector) capabilities(add, drop []string) uint64 {
+	set := defaultCaps()
+	var more, less uint64
+	for _, n := range drop {
+		if isAll(n) {
+			set = 0
+			continue
+		}
+		bit, ok := capBit(n)
+		if !ok {
+			c.invalid("--cap-drop", n, "there is no capability of this name")
+		}
+		less |= bit
+	}
+	for _, n := range add {
+		if isAll(n) {
+			c.forbid("--cap-add", "ALL", "it contains capabilities that reach the host's kernel", "name the ones you need")
+			continue
+		}
+		bit, ok := capBit(n)
+		switch {
+		case !ok:
+			c.invalid("--cap-add", n, "there is no capability of this name")
+		case bit&beyondFloor() != 0:
+			c.forbid("--cap-add", n, "the rule cap-floor forbids it: it reaches the host's kernel",
+				"only the administrator's policy file could allow it, and this version does not read one yet")
+		}
+		more |= bit
+	}
+	if both := more & less; both != 0 {
+		for i, n := range capNames() {
+			if both>>i&1 != 0 {
+				c.invalid("--cap-add", n, "the same capability is in --cap-drop")
+			}
+		}
+	}
+	return (set | more) &^ less
+}
+
+func isAll(n string) bool { return strings.EqualFold(n, "ALL") }
+
+// capsFor gives the five sets of a process: a user that is not root gets the bounding set alone, as execve would.
+func capsFor(set uint64, uid uint32) wire.Capabilities {
+	c := wire.Capabilities{Bounding: set}
+	if uid == 0 {
+		c.Effective, c.Permitted = set, set
+	}
+	return c
+}

@@ -1,0 +1,313 @@
+package policy
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+
+	"github.com/brig-engine/brig/internal/daemon/volume"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// VolumeUse is a volume that a container uses; it is made when it is missing.
+type VolumeUse struct {
+	Name      string            `json:"name"`
+	Anonymous bool              `json:"anonymous,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+}
+
+// mounts collects what every spelling of a mount comes to: Binds, Mounts, Tmpfs and Volumes of the request, then the
+// volumes of the image where the request put nothing.
+type mounts struct {
+	*collector
+	spec    []wire.Mount
+	shown   []container.MountPoint
+	volumes []VolumeUse
+	driver  string // HostConfig.VolumeDriver
+}
+
+func (c *collector) mounts(r *Request, image map[string]struct{}) *mounts {
+	m := &mounts{collector: c, driver: r.Host.VolumeDriver}
+	if m.driver != "" && m.driver != "local" {
+		c.missing(true, "--volume-driver", m.driver)
+	}
+	for _, b := range r.Host.Binds {
+		m.bindSpec(b)
+	}
+	for i := range r.Host.Mounts {
+		m.mount(&r.Host.Mounts[i])
+	}
+	for _, target := range sortedKeys(r.Host.Tmpfs) {
+		m.tmpfs(target, r.Host.Tmpfs[target])
+	}
+	for _, target := range sortedKeys(r.Config.Volumes) {
+		m.anonymous("-v", target)
+	}
+	for _, target := range sortedKeys(image) {
+		if t, ok := cleanTarget(target); ok && !m.taken(t) {
+			m.anonymous("VOLUME of the image", target)
+		}
+	}
+	slices.SortStableFunc(m.spec, func(a, b wire.Mount) int {
+		return strings.Count(a.Target, "/") - strings.Count(b.Target, "/")
+	})
+	return m
+}
+
+// bindSpec reads SOURCE:TARGET[:OPTIONS]: a source with a slash at its beginning is a host path, else a volume.
+func (m *mounts) bindSpec(s string) {
+	parts := strings.Split(s, ":")
+	if len(parts) < 2 || len(parts) > 3 || parts[0] == "" {
+		m.invalid("-v", s, "must be SOURCE:TARGET or SOURCE:TARGET:OPTIONS")
+		return
+	}
+	w := wire.Mount{Source: parts[0], Target: parts[1], Writable: true, Exec: true, Recursive: true}
+	opts := ""
+	if len(parts) == 3 {
+		opts = parts[2]
+	}
+	fill := true
+	for o := range strings.SplitSeq(opts, ",") {
+		switch o {
+		case "", "rw", "rprivate":
+		case "ro":
+			w.Writable = false
+		case "nocopy":
+			fill = false
+		case "z", "Z":
+			// They ask for an SELinux label, which Brig does not set; access does not depend on it.
+			m.warn("-v %s: the option %s has no effect: Brig sets no SELinux labels", clip(s), o)
+		default:
+			m.missing(true, "-v", s+" (option "+clip(o)+")")
+			return
+		}
+	}
+	if strings.HasPrefix(w.Source, "/") {
+		if !fill {
+			m.invalid("-v", s, "nocopy is for volumes")
+		}
+		m.bind("-v", w, opts)
+		return
+	}
+	w.Recursive = false
+	w.Fill = fill
+	m.volume("-v", w, VolumeUse{Name: w.Source}, opts)
+}
+
+func (m *mounts) mount(x *mount.Mount) {
+	desc := "type=" + string(x.Type) + ",target=" + x.Target
+	m.missing(x.ImageOptions != nil, "--mount", desc+" (image options)")
+	m.missing(x.ClusterOptions != nil, "--mount", desc+" (cluster options)")
+	switch x.Consistency {
+	case "", mount.ConsistencyDefault, mount.ConsistencyFull, mount.ConsistencyCached, mount.ConsistencyDelegated:
+		// All of them are fulfilled by full consistency.
+	default:
+		m.invalid("--mount", desc, "consistency %s does not exist", clip(string(x.Consistency)))
+	}
+	for _, o := range []struct {
+		set bool
+		of  mount.Type
+	}{
+		{x.BindOptions != nil, mount.TypeBind}, {x.VolumeOptions != nil, mount.TypeVolume},
+		{x.TmpfsOptions != nil, mount.TypeTmpfs},
+	} {
+		if o.set && o.of != x.Type {
+			m.invalid("--mount", desc, "options of a %s mount", o.of)
+			return
+		}
+	}
+	w := wire.Mount{Source: x.Source, Target: x.Target, Writable: !x.ReadOnly}
+	switch x.Type {
+	case mount.TypeBind:
+		m.mountBind(desc, w, x.BindOptions)
+	case mount.TypeVolume:
+		m.mountVolume(desc, w, x.VolumeOptions)
+	case mount.TypeTmpfs:
+		m.mountTmpfs(desc, w, x.TmpfsOptions)
+	default:
+		m.missing(true, "--mount", desc)
+	}
+}
+
+func (m *mounts) mountBind(desc string, w wire.Mount, o *mount.BindOptions) {
+	w.Exec, w.Recursive = true, true
+	if o != nil {
+		w.Recursive = !o.NonRecursive
+		if p := o.Propagation; p != "" && p != mount.PropagationRPrivate && p != mount.PropagationPrivate {
+			m.forbid("--mount", desc+",bind-propagation="+clip(string(p)), "mounts would travel between host and container",
+				"rprivate is what every bind mount has")
+		}
+		m.missing(o.CreateMountpoint, "--mount", desc+",bind-create-src")
+		m.missing(o.ReadOnlyNonRecursive, "--mount", desc+",bind-recursive=writable")
+		m.missing(o.ReadOnlyForceRecursive, "--mount", desc+",bind-recursive=readonly")
+	}
+	m.bind("--mount", w, "")
+}
+
+func (m *mounts) mountVolume(desc string, w wire.Mount, o *mount.VolumeOptions) {
+	use := VolumeUse{Name: w.Source}
+	w.Exec, w.Fill = true, true
+	if o != nil {
+		w.Fill = !o.NoCopy
+		use.Labels = o.Labels
+		m.missing(o.Subpath != "", "--mount", desc+",volume-subpath="+clip(o.Subpath))
+		if d := o.DriverConfig; d != nil {
+			m.missing(d.Name != "" && d.Name != "local", "--mount", desc+",volume-driver="+clip(d.Name))
+			m.missing(len(d.Options) > 0, "--mount", desc+",volume-opt")
+		}
+	}
+	if use.Name == "" {
+		use.Name, use.Anonymous = newVolumeName(), true
+	}
+	w.Source = use.Name
+	m.volume("--mount", w, use, "")
+}
+
+func (m *mounts) mountTmpfs(desc string, w wire.Mount, o *mount.TmpfsOptions) {
+	if w.Source != "" {
+		m.invalid("--mount", desc, "a tmpfs has no source")
+	}
+	w.Source, w.Mode = "", 0o1777
+	if o != nil {
+		w.Size = o.SizeBytes
+		if o.Mode != 0 {
+			w.Mode = uint32(o.Mode)
+		}
+		for _, kv := range o.Options {
+			if !m.tmpfsOption(&w, strings.Join(kv, "=")) {
+				m.missing(true, "--mount", desc+",tmpfs-option "+clip(strings.Join(kv, "=")))
+			}
+		}
+	}
+	m.addTmpfs("--mount", w)
+}
+
+// tmpfs reads one entry of --tmpfs TARGET[:OPTIONS].
+func (m *mounts) tmpfs(target, opts string) {
+	w := wire.Mount{Target: target, Writable: true, Mode: 0o1777}
+	for o := range strings.SplitSeq(opts, ",") {
+		if !m.tmpfsOption(&w, o) {
+			m.missing(true, "--tmpfs", target+":"+clip(o))
+		}
+	}
+	m.addTmpfs("--tmpfs", w)
+}
+
+// tmpfsOption applies one option; false means that Brig does not have it.
+func (m *mounts) tmpfsOption(w *wire.Mount, o string) bool {
+	name, value, _ := strings.Cut(o, "=")
+	var err error
+	switch name {
+	case "", "noexec", "nosuid", "nodev", "rw":
+	case "exec":
+		w.Exec = true
+	case "ro":
+		w.Writable = false
+	case "size":
+		w.Size, err = units.RAMInBytes(value)
+		if err == nil && w.Size <= 0 {
+			err = strconv.ErrRange
+		}
+	case "mode":
+		var mode uint64
+		mode, err = strconv.ParseUint(value, 8, 12)
+		w.Mode = uint32(mode)
+	default:
+		return false
+	}
+	if err != nil {
+		m.invalid("--tmpfs", w.Target+":"+clip(o), "%v", err)
+	}
+	return true
+}
+
+func (m *mounts) addTmpfs(option string, w wire.Mount) {
+	w.Kind = wire.MountTmpfs
+	if w.Size < 0 || w.Mode&^0o1777 != 0 {
+		m.invalid(option, w.Target, "size and mode must be a number of bytes and permission bits")
+	}
+	m.add(option, w, container.MountPoint{Type: mount.TypeTmpfs})
+}
+
+func (m *mounts) bind(option string, w wire.Mount, mode string) {
+	w.Kind = wire.MountBind
+	if !path.IsAbs(w.Source) || strings.Contains(w.Source, "\x00") || slices.Contains(strings.Split(w.Source, "/"), "..") {
+		m.invalid(option, w.Source, "a host path is absolute and has no .. in it")
+		return
+	}
+	w.Source = path.Clean(w.Source)
+	m.add(option, w, container.MountPoint{Type: mount.TypeBind, Source: w.Source, Mode: mode,
+		Propagation: mount.PropagationRPrivate})
+}
+
+func (m *mounts) volume(option string, w wire.Mount, use VolumeUse, mode string) {
+	w.Kind = wire.MountVolume
+	if err := volume.CheckName(use.Name); err != nil {
+		m.invalid(option, use.Name, "%s", strings.TrimSuffix(err.Error(), ": "+errdefs.ErrInvalidArgument.Error()))
+		return
+	}
+	m.volumes = append(m.volumes, use)
+	m.add(option, w, container.MountPoint{Type: mount.TypeVolume, Name: use.Name, Driver: "local", Mode: mode})
+}
+
+func (m *mounts) anonymous(option, target string) {
+	name := newVolumeName()
+	m.volume(option, wire.Mount{Source: name, Target: target, Writable: true, Exec: true, Fill: true},
+		VolumeUse{Name: name, Anonymous: true}, "")
+}
+
+// newVolumeName gives a random name of 64 hex digits.
+func newVolumeName() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func (m *mounts) add(option string, w wire.Mount, p container.MountPoint) {
+	target, ok := cleanTarget(w.Target)
+	switch {
+	case !ok:
+		m.invalid(option, w.Target, "the target is an absolute path inside the container, not / and without ..")
+		return
+	case reserved(target):
+		m.forbid(option, target, "the engine's own file systems are there", "choose another target")
+		return
+	case m.taken(target):
+		m.invalid(option, target, "two mounts have this target")
+		return
+	}
+	w.Target = target
+	p.Destination, p.RW = target, w.Writable
+	m.spec = append(m.spec, w)
+	m.shown = append(m.shown, p)
+}
+
+func (m *mounts) taken(target string) bool {
+	return slices.ContainsFunc(m.spec, func(w wire.Mount) bool { return w.Target == target })
+}
+
+func cleanTarget(t string) (string, bool) {
+	if !path.IsAbs(t) || strings.Contains(t, "\x00") || slices.Contains(strings.Split(t, "/"), "..") {
+		return "", false
+	}
+	t = path.Clean(t)
+	return t, t != "/"
+}
+
+// reserved paths would lay something over /proc, /sys or the devices, where masks and device rules act.
+func reserved(t string) bool {
+	for _, p := range []string{"/proc", "/sys"} {
+		if t == p || strings.HasPrefix(t, p+"/") {
+			return true
+		}
+	}
+	return t == "/dev" || t == "/dev/pts" || t == "/dev/mqueue" || t == "/dev/null" || strings.HasPrefix(t, "/dev/pts/")
+}

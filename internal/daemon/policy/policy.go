@@ -1,0 +1,285 @@
+package policy
+
+import (
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/moby/moby/api/types/container"
+
+	"github.com/brig-engine/brig/internal/daemon/image"
+	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Host is what decisions need to know about the machine.
+type Host struct {
+	MemoryTotal int64 // bytes
+	CPUs        int
+	PidMax      int64  // 0: unknown
+	NofileHard  uint64 // 0: unknown
+	// NetworkError says why the machine cannot have the network called bridge; "" when it can.
+	NetworkError string
+	// Files gives the contents of hosts, resolv.conf and hostname.
+	Files func(FileRequest) ([]wire.File, error)
+}
+
+// FileRequest is what the engine's files inside a container depend on.
+type FileRequest struct {
+	Hostname, Domainname string
+	Network              bool
+	DNS                  []netip.Addr
+	DNSSearch            []string
+	DNSOptions           []string
+	ExtraHosts           []string
+}
+
+// Input is one request with all that decides about it.
+type Input struct {
+	ID      string // 64 hex digits
+	Request *Request
+	Image   *image.Image
+	Host    Host
+}
+
+// Effective is what a request comes to.
+type Effective struct {
+	Spec wire.Spec
+	// Profile is a seccomp profile in Docker's JSON that has to be compiled; Spec.Process.Filter then gets its digest.
+	Profile string
+	// NeedsCaller says that the warden will ask who the caller is: a host path or a relaxation is in Spec.
+	NeedsCaller bool
+	// Config and Host are the request as inspect shows it, with the image's part and the defaults.
+	Config   container.Config
+	HostConf container.HostConfig
+	Log      log.Options
+	Volumes  []VolumeUse
+	Mounts   []container.MountPoint
+	Warnings []string
+}
+
+// Make decides about one request. The error holds all Refusals.
+func Make(in Input) (*Effective, error) {
+	c := &collector{}
+	r := in.Request
+	img := &in.Image.Config.Config
+	e := &Effective{Config: c.merge(&r.Config, img), HostConf: r.Host}
+	c.unsupported(r)
+	c.annotations(r.Host.Annotations)
+	var errs []error
+	if e.Log, errs = log.Parse(r.Host.LogConfig); len(errs) > 0 {
+		for _, err := range errs {
+			option, reason, _ := strings.Cut(err.Error(), ": ")
+			c.invalid(option, "", "%s", reason)
+		}
+	}
+	m := c.mounts(r, img.Volumes)
+	e.Volumes, e.Mounts = m.volumes, m.shown
+	e.Spec = c.spec(in, e)
+	e.Spec.Mounts = m.spec
+	e.NeedsCaller = needsCaller(&e.Spec)
+	if err := c.err(); err != nil {
+		return nil, err
+	}
+	e.Warnings = c.warnings
+	fillShown(e)
+	return e, nil
+}
+
+func (c *collector) spec(in Input, e *Effective) wire.Spec {
+	r, h := in.Request, &in.Request.Host
+	s := wire.Spec{
+		Hostname:     c.hostname("--hostname", e.Config.Hostname),
+		Domainname:   c.hostname("--domainname", e.Config.Domainname),
+		Image:        in.Image.Index,
+		WritableRoot: !h.ReadonlyRootfs,
+		Volatile:     h.AutoRemove,
+		Network:      c.network(r, in.Image.Config.Config.ExposedPorts, in.Host),
+		Resources:    c.resources(h, in.Host),
+		Init:         h.Init != nil && *h.Init,
+		ShmSize:      h.ShmSize,
+	}
+	if s.Hostname == "" {
+		s.Hostname = in.ID[:12]
+		e.Config.Hostname = s.Hostname
+	}
+	if s.ShmSize < 0 {
+		c.invalid("--shm-size", strconv.FormatInt(s.ShmSize, 10), "must be a number of bytes")
+	}
+	if s.ShmSize == 0 {
+		s.ShmSize = defaultShm
+	}
+	s.Sysctl = c.sysctls(h.Sysctls, s.Network.Mode != wire.NetworkNone)
+	s.MaskedPaths, s.ReadonlyPaths = c.paths(h, in.Host.CPUs)
+	s.Process = c.process(in, e, s.Hostname)
+	c.dnsValues(h)
+	if in.Host.Files != nil && len(c.refusals) == 0 {
+		s.Files = c.files(in, s)
+	}
+	return s
+}
+
+// paths accepts a request's own lists only when they hold at least the defaults.
+func (c *collector) paths(h *container.HostConfig, cpus int) (masked, readonly []string) {
+	masked, readonly = maskedPaths(cpus), readonlyPaths()
+	for _, l := range []struct {
+		name  string
+		asked []string
+		have  *[]string
+	}{{"MaskedPaths", h.MaskedPaths, &masked}, {"ReadonlyPaths", h.ReadonlyPaths, &readonly}} {
+		if l.asked == nil {
+			continue
+		}
+		missing := without(*l.have, l.asked)
+		if len(missing) > 0 {
+			c.forbid(l.name, strings.Join(l.asked, ","), "it leaves out "+missing[0], "add to the default list, take nothing away")
+			continue
+		}
+		for _, p := range l.asked {
+			if !path.IsAbs(p) || path.Clean(p) != p || !strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/sys/") {
+				c.invalid(l.name, p, "must be a clean path below /proc or /sys")
+			}
+		}
+		*l.have = l.asked
+	}
+	return masked, readonly
+}
+
+// without gives the entries of all that are not in some.
+func without(all, some []string) []string {
+	have := make(map[string]bool, len(some))
+	for _, s := range some {
+		have[s] = true
+	}
+	var out []string
+	for _, a := range all {
+		if !have[a] {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func (c *collector) process(in Input, e *Effective, hostname string) wire.Process {
+	cfg, h := &e.Config, &in.Request.Host
+	u, err := resolveUser(cfg.User, in.Image)
+	if err != nil {
+		c.invalid("-u", cfg.User, "%v", err)
+	}
+	c.addGroups(&u.User, h.GroupAdd, in.Image)
+	if h.Umask != nil {
+		u.Umask = h.Umask
+		if *h.Umask > 0o777 {
+			c.invalid("--umask", strconv.FormatUint(uint64(*h.Umask), 8), "must be at most 777")
+		}
+	}
+	sec := c.securityOpts(h.SecurityOpt)
+	e.Profile = sec.profile
+	set := c.capabilities(h.CapAdd, h.CapDrop)
+	ptrace, _ := capBit("SYS_PTRACE")
+	p := wire.Process{
+		Args:               append(append([]string{}, cfg.Entrypoint...), cfg.Cmd...),
+		Env:                processEnv(cfg.Env, hostname, u.home, cfg.Tty),
+		Cwd:                c.cwd(cfg.WorkingDir),
+		User:               u.User,
+		Capabilities:       capsFor(set, u.UID),
+		AllowNewPrivileges: sec.allowNewPrivileges,
+		Rlimits:            c.rlimits(h.Ulimits, in.Host),
+		OOMScoreAdj:        h.OomScoreAdj,
+		NoLandlock:         set&ptrace != 0,
+		Terminal:           cfg.Tty,
+		Stdin:              cfg.OpenStdin,
+	}
+	if sec.unconfined {
+		p.Filter = "unconfined"
+	}
+	p.Rows, p.Cols = c.consoleSize(h.ConsoleSize)
+	c.args(&p, in)
+	if a := h.OomScoreAdj; a < 0 || a > 1000 {
+		c.forbid("--oom-score-adj", strconv.Itoa(a), "below 0 the host's own processes would be killed first", "use 0 to 1000")
+	}
+	if _, err := ParseSignal(cfg.StopSignal); cfg.StopSignal != "" && err != nil {
+		c.invalid("--stop-signal", cfg.StopSignal, "%v", err)
+	}
+	if t := cfg.StopTimeout; t != nil && *t < -1 {
+		c.invalid("--stop-timeout", strconv.Itoa(*t), "must be a number of seconds, or -1 for no end")
+	}
+	return p
+}
+
+func (c *collector) args(p *wire.Process, in Input) {
+	if len(p.Args) == 0 || p.Args[0] == "" {
+		c.invalid("COMMAND", "", "no command specified: neither the request nor the image %s names one", clip(in.Request.Config.Image))
+	}
+	for _, a := range p.Args {
+		if strings.Contains(a, "\x00") {
+			c.invalid("COMMAND", a, "an argument cannot contain a NUL byte")
+		}
+	}
+}
+
+func (c *collector) cwd(dir string) string {
+	switch {
+	case dir == "":
+		return "/"
+	case !path.IsAbs(dir) || strings.Contains(dir, "\x00"):
+		c.invalid("-w", dir, "must be an absolute path")
+	}
+	return path.Clean(dir)
+}
+
+// consoleSize is [rows, columns].
+func (c *collector) consoleSize(s [2]uint) (rows, cols uint16) {
+	if s[0] > 0xffff || s[1] > 0xffff {
+		c.invalid("ConsoleSize", "", "rows and columns are at most 65535")
+	}
+	return uint16(s[0]), uint16(s[1])
+}
+
+func (c *collector) files(in Input, s wire.Spec) []wire.File {
+	h := &in.Request.Host
+	q := FileRequest{Hostname: s.Hostname, Domainname: s.Domainname, Network: s.Network.Mode != wire.NetworkNone,
+		DNS: h.DNS, DNSSearch: h.DNSSearch, DNSOptions: h.DNSOptions, ExtraHosts: h.ExtraHosts}
+	f, err := in.Host.Files(q)
+	if err != nil {
+		c.invalid("--dns, --dns-search, --dns-option, --add-host", "", "%v", err)
+	}
+	return f
+}
+
+// needsCaller tells whether the warden has to know who asks: a path of the host, one of its privileged ports, or less
+// confinement than the default.
+func needsCaller(s *wire.Spec) bool {
+	for _, p := range s.Network.Ports {
+		if p.HostPort != 0 && p.HostPort < 1024 {
+			return true
+		}
+	}
+	for _, m := range s.Mounts {
+		if m.Kind == wire.MountBind {
+			return true
+		}
+	}
+	p := &s.Process
+	return p.AllowNewPrivileges || p.Filter != "" || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
+		len(s.Sysctl) > 0 || len(s.Resources.Devices) > 0
+}
+
+// fillShown puts the defaults that were given into what inspect shows.
+func fillShown(e *Effective) {
+	h, s := &e.HostConf, &e.Spec
+	h.LogConfig = container.LogConfig{Type: e.Log.Driver, Config: h.LogConfig.Config}
+	if h.NetworkMode == "" || h.NetworkMode == "default" {
+		h.NetworkMode = "bridge"
+	}
+	if h.RestartPolicy.Name == "" {
+		h.RestartPolicy.Name = container.RestartPolicyDisabled
+	}
+	h.IpcMode, h.CgroupnsMode = container.IPCModePrivate, container.CgroupnsModePrivate
+	h.ShmSize, h.Runtime = s.ShmSize, "brig"
+	h.Memory, h.CPUShares = s.Resources.Memory, int64(s.Resources.CPUShares)
+	pids := s.Resources.Pids
+	h.PidsLimit = &pids
+	h.MaskedPaths, h.ReadonlyPaths = s.MaskedPaths, s.ReadonlyPaths
+}

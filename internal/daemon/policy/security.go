@@ -1,0 +1,105 @@
+package policy
+
+import (
+	"strconv"
+	"strings"
+)
+
+// maskedPaths hides what leaks from the whole machine. /proc/interrupts, the thermal and the power-cap files are side
+// channels between containers (GHSA-6fw5-f8r9-fgfm, GHSA-jq35-85cj-fj4p).
+func maskedPaths(cpus int) []string {
+	paths := []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+		"/sys/devices/virtual/powercap", "/sys/firmware",
+	}
+	for i := range cpus {
+		paths = append(paths, "/sys/devices/system/cpu/cpu"+strconv.Itoa(i)+"/thermal_throttle")
+	}
+	return paths
+}
+
+func readonlyPaths() []string {
+	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+}
+
+// security is what the options of --security-opt come to.
+type security struct {
+	allowNewPrivileges bool
+	unconfined         bool
+	// profile is a seccomp profile in Docker's JSON; "" is the default.
+	profile string
+}
+
+// securityOpts reads NAME=VALUE and the old NAME:VALUE.
+func (c *collector) securityOpts(opts []string) (s security) {
+	for _, o := range opts {
+		name, value, ok := strings.Cut(o, "=")
+		if !ok {
+			name, value, ok = strings.Cut(o, ":")
+		}
+		switch {
+		case name == "no-new-privileges":
+			s.allowNewPrivileges = c.newPrivileges(o, value, ok)
+		case name == "seccomp" && value == "unconfined":
+			s.unconfined = true
+		case name == "seccomp" && (value == "builtin" || value == "default"):
+		case name == "seccomp" && strings.HasPrefix(strings.TrimSpace(value), "{"):
+			s.profile = value
+		case name == "seccomp":
+			c.invalid("--security-opt", o, "a profile is the JSON itself, builtin or unconfined")
+		case name == "apparmor" && value == "unconfined", name == "label" && value == "disable":
+			// Brig loads no AppArmor profile and sets no SELinux label, so there is nothing to switch off.
+		case name == "apparmor", name == "label":
+			c.missing(true, "--security-opt", o)
+		case name == "systempaths":
+			c.forbid("--security-opt", o, "the masked paths show and change the whole machine", "leave it out")
+		default:
+			c.missing(true, "--security-opt", o)
+		}
+	}
+	return s
+}
+
+func (c *collector) newPrivileges(o, value string, hasValue bool) (allow bool) {
+	switch {
+	case !hasValue, value == "true":
+		return false
+	case value == "false":
+		return true
+	}
+	c.invalid("--security-opt", o, "the value is true or false")
+	return false
+}
+
+// sysctls passes names that belong to a namespace of the container.
+func (c *collector) sysctls(in map[string]string, hasNetwork bool) map[string]string {
+	var out map[string]string
+	for _, name := range sortedKeys(in) {
+		v := in[name]
+		switch {
+		case strings.ContainsAny(name, "/ \n\x00") || strings.Contains(name, "..") || strings.ContainsAny(v, "\n\x00"):
+			// CVE-2022-0811: a second sysctl in the value of a first.
+			c.invalid("--sysctl", name, "a name has dots only, a value is one line")
+		case !namespaced(name):
+			c.forbid("--sysctl", name, "it changes the whole machine, not the container's namespaces", "set it on the host")
+		case strings.HasPrefix(name, "net.") && !hasNetwork:
+			c.invalid("--sysctl", name, "the container has no network of its own to change")
+		default:
+			if out == nil {
+				out = map[string]string{}
+			}
+			out[name] = v
+		}
+	}
+	return out
+}
+
+func namespaced(name string) bool {
+	switch name {
+	case "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
+		"kernel.shmmni", "kernel.shm_rmid_forced":
+		return true
+	}
+	return strings.HasPrefix(name, "fs.mqueue.") || strings.HasPrefix(name, "net.")
+}

@@ -1,0 +1,119 @@
+// Package record keeps the engine's state on disk: one directory per object with one JSON record.
+//
+// Zone: brigd.
+// Input: values of the packages of internal/daemon; at start, files that an earlier brigd wrote (its directory is 0700).
+// Output: DIR/ID/record.json, replaced as a whole: temporary file, fsync, rename, fsync of the directory.
+// Spec: rename(2), fsync(2).
+// Answers: traps 39 (the caller says which write has to be durable; all others cost no fsync).
+package record
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	fileName = "record.json"
+	tmpName  = "record.tmp"
+)
+
+// Store is one directory of records. Calls for different objects may run at once; the owner of an object serializes its
+// own.
+type Store struct{ dir string }
+
+// Open makes the directory when it is missing.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	return &Store{dir}, nil
+}
+
+// Write replaces the record of id. With durable set it survives a loss of power once Write has returned.
+func (s *Store) Write(id string, v any, durable bool) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("record of %s: %w", id, err)
+	}
+	dir := filepath.Join(s.dir, id)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("record of %s: %w", id, err)
+	}
+	tmp := filepath.Join(dir, tmpName)
+	if err := writeFile(tmp, b, durable); err != nil {
+		return fmt.Errorf("record of %s: %w", id, err)
+	}
+	if err := os.Rename(tmp, filepath.Join(dir, fileName)); err != nil {
+		return fmt.Errorf("record of %s: %w", id, err)
+	}
+	if !durable {
+		return nil
+	}
+	// The object's directory may be new: its own name has to reach the disk too.
+	return errors.Join(syncDir(dir), syncDir(s.dir))
+}
+
+// Remove forgets id. What is left of its directory after a crash is removed by the next Load.
+func (s *Store) Remove(id string) error {
+	dir := filepath.Join(s.dir, id)
+	if err := os.Remove(filepath.Join(dir, fileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget %s: %w", id, err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("forget %s: %w", id, err)
+	}
+	return nil
+}
+
+// Load gives every record to each. Temporary files and directories without a record are what a crash left behind, and
+// removed. An error of each ends the walk.
+func (s *Store) Load(each func(id string, b []byte) error) error {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("records: %w", err)
+	}
+	for _, e := range entries {
+		dir := filepath.Join(s.dir, e.Name())
+		b, err := os.ReadFile(filepath.Join(dir, fileName))
+		if errors.Is(err, fs.ErrNotExist) {
+			if err := os.RemoveAll(dir); err != nil {
+				return fmt.Errorf("sweep %s: %w", dir, err)
+			}
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("record of %s: %w", e.Name(), err)
+		}
+		if err := os.Remove(filepath.Join(dir, tmpName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("record of %s: %w", e.Name(), err)
+		}
+		if err := each(e.Name(), b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeFile(path string, b []byte, durable bool) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil && durable {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,57 @@
+package drill
+
+import (
+	"context"
+	"io"
+)
+
+// Engine is a container engine under test: internal/drill/engineapi speaks to a real one, internal/drill/control is the
+// one without defences.
+type Engine interface {
+	// Name is the heading of the engine's column.
+	Name() string
+	// Load hands over an image archive. A refusal is an error whose text is the engine's.
+	Load(ctx context.Context, archive io.Reader) error
+	// Unload removes an image by name; one that is not there is no error.
+	Unload(ctx context.Context, image string) error
+	// HasImage says whether a container could be made from the name.
+	HasImage(ctx context.Context, image string) (bool, error)
+	// Start makes and starts a container with the engine's default options.
+	Start(ctx context.Context, spec Spec) (Box, error)
+	// Network is a path to the network namespace that the engine calls the host's ("/proc/123/ns/net"); "" is the
+	// drill's own.
+	Network(ctx context.Context) (string, error)
+	// Sockets are the paths of the engine's own control sockets on the host.
+	Sockets() []string
+}
+
+// Spec is what a container of the drill may differ in. Everything else is default.
+type Spec struct {
+	Image   string
+	Args    []string
+	Env     []string // NAME=value
+	Memory  int64    // limit in bytes; 0: the engine's default
+	Publish int      // TCP port to be reachable from the host's loopback; 0: none
+}
+
+// Box is a started container.
+type Box interface {
+	// Wait returns the exit status.
+	Wait(ctx context.Context) (int, error)
+	// Output is what the program has written to standard output, at most 64 KiB.
+	Output(ctx context.Context) ([]byte, error)
+	// Exec runs a program in the container and returns its standard output.
+	Exec(ctx context.Context, args ...string) ([]byte, error)
+	// Info tells what the host knows of the running container.
+	Info(ctx context.Context) (Info, error)
+	// Remove stops and removes the container.
+	Remove(ctx context.Context) error
+}
+
+// Info is what the host knows of a running container. What the engine does not say is zero.
+type Info struct {
+	PID       int    // on the host
+	IP        string // IPv4 in the container
+	Gateway   string
+	Published string // address:port on the host that leads to Spec.Publish
+}

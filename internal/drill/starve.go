@@ -1,0 +1,141 @@
+package drill
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/brig-engine/brig/internal/drill/netns"
+)
+
+// A hog starves its neighbour when the neighbour's slow requests (the 99th percentile) take more than three times
+// as long as undisturbed. Below starvedFloor nobody is starved: a few turns of the scheduler more or less are no harm,
+// and a ratio of microseconds would measure the machine's other work.
+const (
+	starvedRatio = 3
+	starvedFloor = 50 * time.Millisecond
+	askDeadline  = 3 * time.Second
+	calmRequests = 150
+	pace         = 4 * time.Millisecond // one request in this time
+)
+
+// ask sends one request to the neighbour, through its published port if it has one, and returns how long the answer
+// took.
+func (r *run) ask(text string) (time.Duration, error) {
+	target, network := r.near.Published, r.network
+	if target == "" {
+		target = net.JoinHostPort(r.near.IP, strconv.Itoa(servePort))
+	}
+	begin := time.Now()
+	err := netns.Do(network, func() error {
+		c, err := net.DialTimeout("tcp", target, askDeadline)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		c.SetDeadline(begin.Add(askDeadline))
+		if _, err := fmt.Fprintf(c, "GET /%s HTTP/1.0\r\n\r\n", text); err != nil {
+			return err
+		}
+		line, err := bufio.NewReader(c).ReadString('\n')
+		if err == nil && !strings.HasPrefix(line, "HTTP/1.0 200") {
+			err = fmt.Errorf("the neighbour answered %.40q", line)
+		}
+		return err
+	})
+	return time.Since(begin), err
+}
+
+// latency asks until enough says so and returns the 99th percentile; a failed request counts as askDeadline.
+func (r *run) latency(enough func(n int) bool) (p99 time.Duration, n int, failed []error) {
+	var times []time.Duration
+	for !enough(n) {
+		took, err := r.ask("")
+		if err != nil {
+			took = askDeadline
+			if failed = append(failed, err); len(failed) > 3 {
+				break
+			}
+		}
+		// While one request waits, others would have come: a long wait counts once for each of them, or the worst
+		// starvation would be a single sample among hundreds.
+		for n++; took > 0; took -= pace {
+			times = append(times, took)
+		}
+		time.Sleep(pace / 2)
+	}
+	if len(times) == 0 {
+		return 0, 0, failed
+	}
+	slices.Sort(times)
+	return times[len(times)*99/100], n, failed
+}
+
+// hog runs a probe beside the measured neighbour. What it says of itself and what it did to the neighbour both count.
+// A neighbour found starved is measured once more before it is believed: something else may have been busy.
+func (r *run) hog(spec Spec) Verdict {
+	v, starved := r.hogOnce(spec)
+	if starved {
+		v, _ = r.hogOnce(spec)
+	}
+	return v
+}
+
+func (r *run) hogOnce(spec Spec) (v Verdict, starved bool) {
+	calm, _, failed := r.latency(func(n int) bool { return n >= calmRequests })
+	if len(failed) > 0 {
+		return couldNot("the neighbour does not answer even undisturbed: %v", failed[0]), false
+	}
+	ctx, cancel := context.WithCancel(r.ctx)
+	defer cancel()
+	result := make(chan Verdict, 1)
+	go func() {
+		q := *r
+		q.ctx = ctx
+		result <- q.attack(spec)
+	}()
+	ended := false
+	busy, n, failed := r.latency(func(int) bool {
+		select {
+		case v = <-result:
+			ended = true
+		default:
+		}
+		return ended
+	})
+	if !ended {
+		v = <-result
+	}
+	measured := fmt.Sprintf("neighbour's p99 %s → %s", milli(calm), milli(busy))
+	switch {
+	case len(failed) > 0 || busy > max(starvedRatio*calm, starvedFloor):
+		if len(failed) > 0 {
+			measured += fmt.Sprintf(", %d of %d requests failed (%v)", len(failed), n, failed[0])
+		}
+		return Verdict{Verdict: Exposed, Detail: measured}, true
+	case v.Verdict == lookOutside:
+		return Verdict{Verdict: Blocked, Layer: "cpu cgroup", Detail: v.Detail + ": " + measured}, false
+	case v.Verdict == Blocked || v.Verdict == Exposed:
+		v.Detail += "; " + measured
+	}
+	return v, false
+}
+
+func milli(d time.Duration) string {
+	return strconv.FormatFloat(float64(d.Microseconds())/1000, 'f', 1, 64) + " ms"
+}
+
+func tryCPU(r *run) Verdict { return r.hog(Spec{Args: probeArgs("cpu-hog", "1500")}) }
+
+func tryForkBomb(r *run) Verdict {
+	forks := r.options.Forks
+	if forks == 0 {
+		forks = 4000
+	}
+	return r.hog(Spec{Args: probeArgs("fork-bomb", strconv.Itoa(forks))})
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What an agent can be asked for.
+const (
+	opTime   = "time"   // one command line, from fork to reaped, after a moment of idleness
+	opMany   = "many"   // command lines by a number of workers, for a time or up to a count
+	opDaemon = "daemon" // start and keep; output goes to a file
+	opMemory = "memory" // of the processes in this room
+)
+
+// quiet is how long a room does nothing before a command line is timed: people do not start containers back to back,
+// and some costs (grace periods, caches) show only then.
+const quiet = 40 * time.Millisecond
+
+// commandLimit ends a command line that hangs.
+const commandLimit = 3 * time.Minute
+
+// job is one request to an agent.
+type job struct {
+	Op      string
+	Command []string // "{id}" in it becomes Prefix and a number that counts from 1 within the job
+	Prefix  string
+	Workers int
+	Count   int           // many: stop after so many
+	Lasts   time.Duration // many: stop starting after so long
+	Log     string        // daemon: file for its output
+}
+
+// answer is what the agent says to a job. Took and Count are 0 where they have no meaning.
+type answer struct {
+	Error  string `json:",omitempty"`
+	Output string `json:",omitempty"`
+	Took   time.Duration
+	Count  int
+	Memory memory
+}
+
+// agentMain serves jobs from descriptor 3, one at a time, until its other end closes.
+func agentMain() int {
+	file := os.NewFile(3, "bench")
+	unix.CloseOnExec(3)
+	in, out := json.NewDecoder(file), json.NewEncoder(file)
+	for {
+		var j job
+		if err := in.Decode(&j); err != nil {
+			return 0
+		}
+		a, err := j.serve()
+		if err != nil {
+			a.Error = err.Error()
+		}
+		if err := out.Encode(a); err != nil {
+			return 0
+		}
+	}
+}
+
+func (j *job) serve() (a answer, err error) {
+	switch j.Op {
+	case opTime:
+		time.Sleep(quiet)
+		a.Took, a.Output, err = timed(j.command(1))
+	case opMany:
+		return j.many()
+	case opDaemon:
+		err = j.daemon()
+	case opMemory:
+		a.Memory, err = measureMemory()
+	default:
+		err = fmt.Errorf("no such job: %q", j.Op)
+	}
+	return a, err
+}
+
+// command is the command line of the nth start.
+func (j *job) command(n int) []string {
+	words := make([]string, len(j.Command))
+	for i, w := range j.Command {
+		words[i] = strings.ReplaceAll(w, "{id}", j.Prefix+strconv.Itoa(n))
+	}
+	return words
+}
+
+// many runs command lines with several workers. Took is the time from the first start to the last end, so what was
+// running when the time was up counts with its time.
+func (j *job) many() (answer, error) {
+	var next, done atomic.Int64
+	var group sync.WaitGroup
+	failed := make(chan error, j.Workers)
+	start := time.Now()
+	for range j.Workers {
+		group.Go(func() {
+			for {
+				n := int(next.Add(1))
+				if j.Count > 0 && n > j.Count || j.Lasts > 0 && time.Since(start) >= j.Lasts {
+					return
+				}
+				if _, _, err := timed(j.command(n)); err != nil {
+					failed <- err
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	a := answer{Took: time.Since(start), Count: int(done.Load())}
+	select {
+	case err := <-failed:
+		return a, err
+	default:
+		return a, nil
+	}
+}
+
+// timed runs one command line. Its output goes to a memory file and not to a pipe: a detached container that inherits a
+// pipe would keep the reader waiting for its end.
+func timed(words []string) (time.Duration, string, error) {
+	fd, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
+	if err != nil {
+		return 0, "", fmt.Errorf("file for the output: %w", err)
+	}
+	output := os.NewFile(uintptr(fd), "output")
+	defer output.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), commandLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
+	cmd.Stdout, cmd.Stderr = output, output
+	start := time.Now()
+	err = cmd.Run()
+	took := time.Since(start)
+	text := readEnd(output)
+	if ctx.Err() != nil {
+		err = fmt.Errorf("no end after %s", commandLimit)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", strings.Join(words, " "), err, text)
+	}
+	return took, text, err
+}
+
+// readEnd returns the last 2,000 bytes of a file: errors stand at the end.
+func readEnd(f *os.File) string {
+	const most = 2000
+	if size, err := f.Seek(0, io.SeekEnd); err != nil || size > most {
+		f.Seek(-most, io.SeekEnd)
+	} else {
+		f.Seek(0, io.SeekStart)
+	}
+	b, _ := io.ReadAll(io.LimitReader(f, most))
+	return strings.TrimSpace(string(b))
+}
+
+// daemon starts a program that stays. It ends with the room.
+func (j *job) daemon() error {
+	log, err := os.Create(j.Log)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(j.Command[0], j.Command[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go cmd.Wait()
+	return nil
+}
+
+// errNotYet is what a daemon's readiness ends with when it never came.
+var errNotYet = errors.New("not ready")

@@ -1,0 +1,19 @@
+// Command bench measures Brig beside the engines that are installed, in one interleaved run, and prints tables.
+//
+//	bench [-bin DIR] [-write FILE] [-only NAME,NAME] [-rounds N] [-lasts DURATION] [-idle N] [-large MB] [-dir DIR]
+//	bench -install     fetch the peers first: Debian's packages, unpacked and not installed, and newer ones built from
+//	                   the Go module proxy, all below the user's cache directory
+//
+// How it measures:
+//
+//   - Every engine lives in a room: a process of this program that is process 1 of its own PID, mount and network
+//     namespaces, with its own /run, /var/lib and /dev/shm and a directory on disk. Nothing of an engine outlives its
+//     room, and the host's network and engines are not touched. A peer that is missing is a line that says so.
+//   - A time is that of a command line, from fork to reaped, taken inside the room; 40 ms of idleness come before each.
+//     Engines take turns within a round (A, B, C, A, B, C, …), so that drift of the machine meets all of them.
+//   - Rates are complete starts per second of a number of workers that each start the next container when theirs ended.
+//   - Memory is what the engine's own processes (everything in the room but the programs of the containers) and the
+//     whole machine have more with idle containers than without, divided by their number.
+//   - All engines run the same root: a static busybox and nothing else. runc and crun get a bundle with Docker's seccomp
+//     profile and capabilities, an empty network namespace and a read-only root, and no image, network or log to care for.
+package main
