@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,14 +15,59 @@ import (
 	"unicode/utf8"
 )
 
-// The image is loaded into every engine and started many times: it stays small, and "true" starts fast.
-func TestProgramIsStaticAndSmall(t *testing.T) {
+func build(t *testing.T) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "brig-probe")
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return path
+}
+
+// The image has no shell and no other program: its commands are this one under their names.
+func TestCommandsByTheirNames(t *testing.T) {
+	program := build(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "text"), []byte("content\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args   []string
+		out    string
+		status int
+	}{
+		{[]string{"true"}, "", 0},
+		{[]string{"/bin/false"}, "", 1},
+		{[]string{"echo", "a", "b"}, "a b\n", 0},
+		{[]string{"cat", "text"}, "content\n", 0},
+		{[]string{"cat"}, "from standard input", 0},
+		{[]string{"cat", "missing"}, "", 1},
+		{[]string{"ls", "."}, "text\n", 0},
+		{[]string{"env"}, "NAME=value\n", 0},
+		{[]string{"sleep", "0.01"}, "", 0},
+		{[]string{"sleep", "-1"}, "", 2},
+		{[]string{"brig-probe", "echo", "x"}, "x\n", 0},
+		{[]string{"brig-probe", "no-such-probe"}, "", 2},
+		{[]string{"brig-probe"}, "", 2},
+	} {
+		cmd := exec.Cmd{Path: program, Args: c.args, Dir: dir, Env: []string{"NAME=value"},
+			Stdin: strings.NewReader("from standard input")}
+		out, err := cmd.Output()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		if status := cmd.ProcessState.ExitCode(); string(out) != c.out || status != c.status {
+			t.Errorf("%v: %q, exit status %d", c.args, out, status)
+		}
+	}
+}
+
+// The image is loaded into every engine and started many times: it stays small.
+func TestProgramIsSmall(t *testing.T) {
+	path := build(t)
 	info, err := os.Stat(path)
 	if err != nil {
 		t.Fatal(err)

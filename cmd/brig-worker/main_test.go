@@ -137,7 +137,8 @@ func digest(b []byte) string {
 func twoLayers(t *testing.T) [][]byte {
 	var out [][]byte
 	for n, files := range []map[string]string{
-		{"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nbin:x:2:2:::\n", "etc/group": "root:x:0:\nwheel:x:10:root,bin\n", "gone": "x"},
+		{"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nbin:x:2:2:::\n", "etc/group": "root:x:0:\nwheel:x:10:root,bin\n",
+			"gone": "x"},
 		{".wh.gone": "", "new": strings.Repeat("new ", 100_000)},
 	} {
 		var b bytes.Buffer
@@ -221,11 +222,13 @@ func TestJobsFromEndToEnd(t *testing.T) {
 func TestErrorsKeepTheirClass(t *testing.T) {
 	s := &store{t: t, files: map[string]*os.File{}}
 	s.create("in").WriteString("\xfd7zXZ\x00 and so on")
-	_, err := s.run(&wire.Job{Kind: wire.JobLayer, Layer: &wire.JobLayerParams{}}, s.open("in"), s.create("d"), s.create("t"))
+	_, err := s.run(&wire.Job{Kind: wire.JobLayer, Layer: &wire.JobLayerParams{}}, s.open("in"), s.create("d"),
+		s.create("t"))
 	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "xz") {
 		t.Errorf("xz: %v", err)
 	}
-	_, err = s.run(&wire.Job{Kind: wire.JobMerge, Merge: &wire.JobMergeParams{Layers: []wire.JobMergeLayer{{DataSize: 4096}}}},
+	_, err = s.run(&wire.Job{Kind: wire.JobMerge,
+		Merge: &wire.JobMergeParams{Layers: []wire.JobMergeLayer{{DataSize: 4096}}}},
 		s.create("i"))
 	if !errdefs.IsNotFound(err) {
 		t.Errorf("a refused file: %v", err)
@@ -248,7 +251,8 @@ func TestWorkerEndsWithItsDaemon(t *testing.T) {
 	conn, cmd := start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
-	_, err = wire.RunJob(ctx, conn, &wire.Job{Kind: wire.JobLoad, Load: &wire.JobLoadParams{}}, []int{int(r.Fd())}, s.host())
+	_, err = wire.RunJob(ctx, conn, &wire.Job{Kind: wire.JobLoad, Load: &wire.JobLoadParams{}}, []int{int(r.Fd())},
+		s.host())
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("cancelled job: %v", err)
 	}
@@ -262,12 +266,12 @@ func TestWorkerEndsWithItsDaemon(t *testing.T) {
 }
 
 // TestWorkerOpensNothing reads the source: nothing a worker runs may name a path, start a program or open a socket. The
-// sandbox refuses it as well; this finds it before that does. The exception is fill, which copies between two directories
-// that it was given, in a sandbox of its own.
+// sandbox refuses it as well; this finds it before that does. The exception is fill, which copies between two
+// directories that it was given, in a sandbox of its own.
 func TestWorkerOpensNothing(t *testing.T) {
 	banned := []string{"os.Open(", "os.Create(", "os.ReadFile(", "os.WriteFile(", "os.OpenFile(", "os.Mkdir", "os.Remove",
 		"exec.Command", "net.Dial", "net.Listen(", "net.ListenPacket(", "net.ListenUDP(", "net.ListenTCP(", "unix.Open",
-		 "syscall.Open", "http.", "os.Getenv", "ioutil."}
+		"syscall.Open", "http.", "os.Getenv", "ioutil."}
 	for _, root := range []string{"../../internal/worker", "."} {
 		err := filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
 			if d.IsDir() && d.Name() == "fill" {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -182,6 +183,28 @@ func TestALostEngineIsNotSuccess(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+// TestOutputThatCannotBeWritten: the program would block for ever, and the command with it.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	f := newFake(t)
+	release := make(chan struct{})
+	f.program(func(s io.ReadWriter) int {
+		io.WriteString(s, frame(1, "x"))
+		<-release
+		return 0
+	})
+	defer close(release)
+	a := testApp(f.host)
+	var errs strings.Builder
+	a.Out, a.Err = full{}, &errs
+	if code := a.Run(t.Context(), []string{"run", "alpine"}); code != 125 || !strings.Contains(errs.String(), "disk full") {
+		t.Errorf("status %d: %s", code, errs.String())
+	}
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, errors.New("disk full") }
 
 func TestExec(t *testing.T) {
 	f := newFake(t)

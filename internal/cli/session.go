@@ -78,10 +78,13 @@ func (s *session) run(ctx context.Context, id string, until container.WaitCondit
 		s.app.say("detached; the container goes on. Next: brig attach %s", short(id))
 		return nil
 	}
-	// The exit status tells more about a broken stream than the stream does, if there is one.
-	code, waitErr := w.exit()
-	if waitErr != nil {
-		return errors.Join(err, waitErr)
+	if err != nil {
+		// Nobody reads what the program writes any more; waiting for its end could take for ever.
+		return fmt.Errorf("output of container %s: %w", short(id), err)
+	}
+	code, err := w.exit()
+	if err != nil {
+		return err
 	}
 	if code != 0 {
 		return &exitError{code: code}
@@ -144,7 +147,6 @@ func (s *session) followSize(ctx context.Context, engine *api.Client, path strin
 		// A program that has just ended has no size; nothing else can go wrong that the person could act on.
 		_ = engine.Call(ctx, "POST", path+"/resize", q, nil)
 	}
-	tell()
 	return console.WatchSize(tell, func() {})
 }
 

@@ -71,14 +71,13 @@ func TestTerminalIsRawAndSized(t *testing.T) {
 	f.on("POST /containers/0123456789abcdef/resize", func(_ http.ResponseWriter, r *http.Request) {
 		sizes <- r.URL.Query().Get("h") + "x" + r.URL.Query().Get("w")
 	})
-	resized := make(chan struct{})
+	told := make(chan struct{}, 2)
 	f.program(func(s io.ReadWriter) int {
 		key := make([]byte, 1)
 		// In raw mode ctrl-c is a byte like any other, and no line feed is needed to send it.
 		if _, err := io.ReadFull(s, key); err != nil || key[0] != 3 {
 			t.Errorf("the program read %v, %v", key, err)
 		}
-		close(resized)
 		for _, want := range []string{"24x80", "50x132"} {
 			select {
 			case got := <-sizes:
@@ -88,13 +87,14 @@ func TestTerminalIsRawAndSized(t *testing.T) {
 			case <-time.After(5 * time.Second):
 				t.Errorf("size %s did not arrive", want)
 			}
+			told <- struct{}{}
 		}
 		return 5
 	})
 	r := terminalSession(t, f, []string{"run", "-it", "alpine"}, func(keyboard *os.File) {
 		awaitRaw(t, keyboard) // before, ctrl-c would be eaten by the line discipline
 		keyboard.Write([]byte{3})
-		<-resized
+		<-told
 		pty.Setsize(keyboard, &pty.Winsize{Rows: 50, Cols: 132})
 		syscall.Kill(os.Getpid(), syscall.SIGWINCH)
 	})

@@ -166,55 +166,69 @@ func (w *Warden) startService(in plan.ServiceInput, exe *os.File, prepare func(p
 	return fd, err
 }
 
-// startWorker gives birth to a worker with one descriptor, its socket, in a control group of its own.
+// startWorker gives birth to a worker with one descriptor, its socket, in a control group of its own and as an id of the
+// host that has nothing.
 func (w *Warden) startWorker(socket int) (*worker, error) {
-	n := w.workers.Add(1)
-	host := uint32(workerID + n%workerIDs)
-	ids := []idmap.Extent{{Inside: insideID, Outside: host, Size: 1}}
+	ids := []idmap.Extent{{Inside: insideID, Outside: uint32(workerID + w.workers.Add(1)%workerIDs), Size: 1}}
 	user, net, err := idmap.NewPairMapped(ids, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer wire.CloseAll([]int{user, net})
-	group, err := w.parent.Create(fmt.Sprintf("worker-%d", n), w.workerBounds())
-	if err != nil {
-		return nil, err
-	}
-	attach, err := group.Attach()
-	if err == nil {
-		defer attach.Close()
-		fds := map[string]int{"userns": user, "netns": net, "fd0": socket}
-		for i, fd := range attach.Tasks {
-			fds[fmt.Sprintf("tasks%d", i)] = fd
-		}
-		var fd int
-		if fd, err = w.birthOfWorker(fds, len(attach.Tasks), max(attach.Dir, 0)); err == nil {
-			return &worker{fd, group}, nil
-		}
-	}
-	w.removeGroup(group)
-	return nil, fmt.Errorf("start a worker: %w", err)
-}
-
-func (w *Warden) birthOfWorker(fds map[string]int, tasks, cgroup int) (int, error) {
-	in := plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 1, Tasks: tasks, UID: insideID, GID: insideID, Worker: true, Host: w.host}
+	in := plan.ServiceInput{UID: insideID, GID: insideID, Host: w.host}
 	in.Filters = []plan.Filter{{Name: "worker's", Code: w.workerFilter}}
-	in.Landlock = w.abi > 0
-	if in.Landlock {
+	fds := map[string]int{"userns": user, "netns": net, "fd0": socket}
+	if in.Landlock = w.abi > 0; in.Landlock {
 		set, err := landlock.Create(w.abi, landlock.Everything(w.abi))
 		if err != nil {
-			return -1, err
+			return nil, err
 		}
 		defer unix.Close(set)
 		fds["landlock"] = set
 	}
-	p, err := plan.Service(in)
+	return w.birthOfWorker(in, fds)
+}
+
+// startFiller gives birth to a worker that is root of a sandbox's user namespace, with the capabilities that copying
+// owners and modes takes there. It sees no file system but the two directories that its job brings.
+func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
+	filter := seccomp.Filler(arch)
+	code, err := seccomp.Compile(&filter)
 	if err != nil {
-		return -1, err
+		return nil, err
 	}
+	in := plan.ServiceInput{Host: w.host, Capabilities: mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID)}
+	in.Filters = []plan.Filter{{Name: "filler's", Code: code}}
+	return w.birthOfWorker(in, map[string]int{"userns": box.user, "netns": box.net, "fd0": socket})
+}
+
+// birthOfWorker carries out the plan of a worker in a control group of its own.
+func (w *Warden) birthOfWorker(in plan.ServiceInput, fds map[string]int) (*worker, error) {
+	group, err := w.parent.Create(fmt.Sprintf("worker-%d", w.workers.Add(1)), w.workerBounds())
+	if err != nil {
+		return nil, err
+	}
+	attach, err := group.Attach()
+	if err != nil {
+		w.removeGroup(group)
+		return nil, err
+	}
+	defer attach.Close()
+	for i, fd := range attach.Tasks {
+		fds[fmt.Sprintf("tasks%d", i)] = fd
+	}
+	in.Args, in.FDs, in.Worker, in.Tasks = []string{"brig-worker"}, 1, true, len(attach.Tasks)
 	fds["exe"], fds["stdin"], fds["stdout"], fds["stderr"] = int(w.programs.worker.Fd()), w.null, 2, 2
-	_, fd, err := plan.Start(p, plan.Options{FDs: fds, Cgroup: cgroup, AtGate: workerLimits})
-	return fd, err
+	p, err := plan.Service(in)
+	fd := -1
+	if err == nil {
+		_, fd, err = plan.Start(p, plan.Options{FDs: fds, Cgroup: max(attach.Dir, 0), AtGate: workerLimits})
+	}
+	if err != nil {
+		w.removeGroup(group)
+		return nil, fmt.Errorf("start a worker: %w", err)
+	}
+	return &worker{fd, group}, nil
 }
 
 // workerBounds: a worker that a stranger's bytes have conquered can waste this much, and no more.

@@ -233,6 +233,8 @@ func busyboxLayer(t *testing.T) []byte {
 	for _, d := range []string{"bin/", "etc/", "tmp/", "data/"} {
 		add(tar.Header{Name: d, Typeflag: tar.TypeDir, Mode: 0o755}, nil)
 	}
+	add(tar.Header{Name: "srv/", Typeflag: tar.TypeDir, Mode: 0o757, Uid: 33, Gid: 33}, nil)
+	add(tar.Header{Name: "srv/hello", Typeflag: tar.TypeReg, Mode: 0o646, Uid: 33, Gid: 33}, []byte("image\n"))
 	add(tar.Header{Name: "bin/busybox", Typeflag: tar.TypeReg, Mode: 0o755}, bin)
 	for _, n := range []string{"sh", "true", "false", "cat", "sleep", "id", "echo", "ls", "touch", "head", "dd", "tty", "stat", "grep", "kill", "ps"} {
 		add(tar.Header{Name: "bin/" + n, Typeflag: tar.TypeLink, Linkname: "bin/busybox", Mode: 0o755}, nil)
@@ -364,6 +366,17 @@ func TestContainerLives(t *testing.T) {
 		}
 		s.Process.Args = []string{"sh", "-c", "cat /v/f; stat -c %u /v/f"}
 		if out, _ := r.run(newID(), s).wait(); out != "x\n0" {
+			t.Errorf("second: %q", out)
+		}
+	})
+	t.Run("a new volume is filled from the image", func(t *testing.T) {
+		r.call(wire.OpVolumeCreate, wire.VolumeRef{Name: "filled"}, nil)
+		s := spec(image, "sh", "-c", "ls /srv; stat -c '%u %a' /srv /srv/hello; echo more >> /srv/hello; cat /srv/hello")
+		s.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "filled", Target: "/srv", Writable: true, Fill: true}}
+		if out, _ := r.run(newID(), s).wait(); out != "hello\n33 757\n33 646\nimage\nmore" {
+			t.Errorf("first: %q", out)
+		}
+		if out, _ := r.run(newID(), s).wait(); !strings.HasSuffix(out, "image\nmore\nmore") {
 			t.Errorf("second: %q", out)
 		}
 	})

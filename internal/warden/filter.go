@@ -22,15 +22,15 @@ const maxFilters = 256
 // floor under the relaxations that a capability brings along.
 type filters struct {
 	mu       sync.Mutex
-	compiled map[string][]unix.SockFilter
+	compiled map[string]plan.Filter
 	floors   map[seccomp.Relax][]unix.SockFilter
 }
 
 func newFilters() (*filters, error) {
-	f := &filters{compiled: map[string][]unix.SockFilter{}, floors: map[seccomp.Relax][]unix.SockFilter{}}
+	f := &filters{compiled: map[string]plan.Filter{}, floors: map[seccomp.Relax][]unix.SockFilter{}}
 	d := seccomp.Default(arch)
 	code, err := seccomp.Compile(&d)
-	f.compiled[""] = code
+	f.compiled[""] = plan.Filter{Name: "the default", Code: code}
 	return f, err
 }
 
@@ -56,7 +56,7 @@ func (w *Warden) filterPut(q wire.Filter) (any, error) {
 			}
 		}
 	}
-	f.compiled[digest] = code
+	f.compiled[digest] = plan.Filter{Name: "the profile's", Code: code, Flags: seccomp.Flags(&q)}
 	return wire.FilterReply{Digest: digest}, nil
 }
 
@@ -78,9 +78,9 @@ func (f *filters) programs(p *wire.Process) ([]plan.Filter, error) {
 	if p.Filter == unconfined {
 		return list, nil
 	}
-	code, ok := f.compiled[p.Filter]
+	filter, ok := f.compiled[p.Filter]
 	if !ok {
 		return nil, fmt.Errorf("filter %s is not known: %w", p.Filter, errdefs.ErrNotFound)
 	}
-	return append(list, plan.Filter{Name: "the profile's", Code: code}), nil
+	return append(list, filter), nil
 }

@@ -83,6 +83,9 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 			r.add("sysctl %s is not namespaced: only kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.* are", k)
 		}
 	}
+	if s.Init {
+		r.add("an init program is not built yet (--init)")
+	}
 	checkHostname(&r, s)
 	checkNetwork(&r, &s.Network, by)
 	return r.err()

@@ -193,7 +193,7 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 		return -1, err
 	}
 	if m.Fill {
-		if err := b.fill(m, dir); err != nil {
+		if err := b.fill(m, fd); err != nil {
 			unix.Close(fd)
 			return -1, err
 		}

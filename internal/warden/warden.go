@@ -75,7 +75,9 @@ type Warden struct {
 
 // Run is the life of the warden. It returns nil when it was told to stop and everything is down.
 func Run(cfg Config) error {
-	clone.Reserve() // children's descriptors need low numbers; later there are none left
+	if err := clone.Reserve(); err != nil { // children's descriptors need low numbers; later there are none left
+		return err
+	}
 	if err := harden(); err != nil {
 		return err
 	}

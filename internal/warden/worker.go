@@ -85,6 +85,14 @@ func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 		}
 		job.Check.Devices = append(job.Check.Devices, st.Size())
 	}
+	if err := w.runJob(job, w.startWorker, int(index.Fd())); err != nil {
+		return fmt.Errorf("the file-system index was refused: %w", err)
+	}
+	return nil
+}
+
+// runJob starts a worker for a job of the warden's own and waits for its end.
+func (w *Warden) runJob(job *wire.Job, start func(socket int) (*worker, error), fds ...int) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("socket pair: %w", err)
@@ -94,7 +102,7 @@ func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 		unix.Close(pair[1])
 		return err
 	}
-	k, err := w.startWorker(pair[1])
+	k, err := start(pair[1])
 	unix.Close(pair[1])
 	if err != nil {
 		conn.Close()
@@ -102,13 +110,10 @@ func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	_, err = wire.RunJob(ctx, conn, job, []int{int(index.Fd())}, wire.JobHost{})
+	_, err = wire.RunJob(ctx, conn, job, fds, wire.JobHost{})
 	if err != nil {
 		pidfd.Signal(k.pidfd, unix.SIGKILL)
 	}
 	w.reapWorker(k)
-	if err != nil {
-		return fmt.Errorf("the file-system index was refused: %w", err)
-	}
-	return nil
+	return err
 }

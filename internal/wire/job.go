@@ -142,8 +142,8 @@ type JobSaveImage struct {
 	Layers       []JobSaveLayer `json:"layers"`
 }
 
-// JobSaveLayer is one layer, lowest first. Blob, BlobSize count where the image has a Manifest; DiffID, Size and DataSize
-// where it has none.
+// JobSaveLayer is one layer, lowest first. Blob, BlobSize count where the image has a Manifest; DiffID, Size and
+// DataSize where it has none.
 type JobSaveLayer struct {
 	Blob     string `json:"blob,omitempty"` // digest
 	BlobSize int64  `json:"blobSize,omitempty"`
@@ -155,15 +155,16 @@ type JobSaveLayer struct {
 // JobFillParams are the parameters of JobFill: none.
 type JobFillParams struct{}
 
-// JobDNSParams are the parameters of JobDNS. fds: Listen UDP sockets, then Streams TCP listeners, then one connected UDP
-// socket for each upstream server. Asks: "stream/I", a connected TCP socket to upstream I.
+// JobDNSParams are the parameters of JobDNS. fds: Listen UDP sockets, then Streams TCP listeners, then one connected
+// UDP socket for each upstream server. Asks: "stream/I", a connected TCP socket to upstream I.
 type JobDNSParams struct {
 	Listen    int `json:"listen"`
 	Streams   int `json:"streams"`
 	Upstreams int `json:"upstreams"`
 }
 
-// JobResult is the last packet of a job that succeeded. Exactly the field of its kind is set; JobDNS and JobFill have none.
+// JobResult is the last packet of a job that succeeded. Exactly the field of its kind is set; JobDNS and JobFill have
+// none.
 type JobResult struct {
 	Layer  *JobLayerResult  `json:"layer,omitempty"`
 	Merge  *JobMergeResult  `json:"merge,omitempty"`

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -184,5 +183,3 @@ func (j *job) daemon() error {
 	return nil
 }
 
-// errNotYet is what a daemon's readiness ends with when it never came.
-var errNotYet = errors.New("not ready")

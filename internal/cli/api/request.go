@@ -47,7 +47,7 @@ func (c *Client) Do(ctx context.Context, req Request) (*Response, error) {
 	if err != nil {
 		stop()
 		k.Close()
-		return nil, contextError(ctx, fmt.Errorf("%s %s: %w", req.Method, req.Path, err))
+		return nil, contextError(ctx, err)
 	}
 	body := &body{framing: h.framing(req.Method, k.r), client: c, conn: k, stop: stop, keep: h.keepAlive()}
 	if h.status >= 400 {
@@ -70,10 +70,17 @@ func exchange(k *conn, req Request, upgrade string) (*head, error) {
 	}
 	for {
 		h, err := readHead(k.r)
-		if err != nil {
-			return nil, errors.Join(writeErr, errIf(writeErr == nil, err))
-		}
-		if h.status >= 200 || h.status == 101 && upgrade != "" {
+		switch {
+		case err != nil && writeErr != nil:
+			return nil, fmt.Errorf("%s %s: %w", req.Method, req.Path, writeErr)
+		case errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("%s %s: the engine closed the connection without an answer", req.Method, req.Path)
+		case err != nil:
+			return nil, fmt.Errorf("%s %s: %w", req.Method, req.Path, err)
+		case h.status >= 200 || h.status == 101 && upgrade != "":
+			if writeErr != nil {
+				h.fields["connection"] = "close" // half a request was sent
+			}
 			return h, nil
 		}
 	}
@@ -81,16 +88,6 @@ func exchange(k *conn, req Request, upgrade string) (*head, error) {
 
 // sourceError is a failure to read what was to be sent, as opposed to sending it.
 type sourceError struct{ error }
-
-func errIf(cond bool, err error) error {
-	if !cond {
-		return nil
-	}
-	if errors.Is(err, io.EOF) {
-		return errors.New("the engine closed the connection without an answer")
-	}
-	return err
-}
 
 func send(k *conn, req Request, upgrade string) error {
 	w := bufio.NewWriterSize(k, 4<<10)

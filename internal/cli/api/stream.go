@@ -24,7 +24,7 @@ func (c *Client) Upgrade(ctx context.Context, req Request) (*Stream, error) {
 	h, err := exchange(k, req, "tcp")
 	if err != nil {
 		k.Close()
-		return nil, contextError(ctx, fmt.Errorf("%s %s: %w", req.Method, req.Path, err))
+		return nil, contextError(ctx, err)
 	}
 	if h.status >= 400 {
 		defer k.Close()

@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// WatchSize calls changed from time to time: Windows has no signal for a new size. stop ends the watch.
+// WatchSize calls changed once and from time to time: Windows has no signal for a new size. stop ends the watch.
 func WatchSize(changed, continued func()) (stop func()) {
 	done := make(chan struct{})
 	tick := time.NewTicker(250 * time.Millisecond)
 	go func() {
 		defer tick.Stop()
+		changed()
 		for {
 			select {
 			case <-tick.C:

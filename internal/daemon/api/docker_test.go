@@ -2,12 +2,18 @@ package api
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const dockerPath = "/usr/local/bin/docker"
@@ -141,4 +147,100 @@ func TestDockerClientKeepsAContainer(t *testing.T) {
 	if code == 0 || !strings.Contains(errOut, "No such object") {
 		t.Errorf("inspect after rm: %q %d", errOut, code)
 	}
+}
+
+func TestOlderVersionsOfTheAPI(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	for _, v := range []string{"1.40", "1.41", "1.44", "1.50"} {
+		t.Run(v, func(t *testing.T) {
+			t.Setenv("DOCKER_API_VERSION", v)
+			check(t, s, "", "x\n", 0, "run", "--rm", "test", "echo", "x")
+			check(t, s, "in", "in", 3, "run", "--rm", "-i", "test", "sh", "-c", "cat; exit 3")
+			check(t, s, "", v+"\n", 0, "version", "-f", "{{.Client.APIVersion}}")
+		})
+	}
+}
+
+func TestDockerClientInATerminal(t *testing.T) {
+	if _, err := os.Stat(dockerPath); err != nil {
+		t.Skip("missing: docker client")
+	}
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	master, tty := openPTY(t)
+	p, err := os.StartProcess(dockerPath, []string{"docker", "run", "-it", "--name", "term", "test", "sh", "-c",
+		"stty -echo; stty size; trap 'echo int' INT; while read l; do echo got $l; done; echo bye; exit 5"},
+		&os.ProcAttr{Env: []string{"PATH=/usr/bin:/bin", "TERM=xterm", "HOME=" + t.TempDir(), "DOCKER_HOST=unix://" + s}, Files: []*os.File{tty, tty, tty},
+			Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tty.Close()
+	timer := time.AfterFunc(20*time.Second, func() { _ = p.Kill() })
+	defer timer.Stop()
+	seen := &transcript{}
+	go seen.read(master)
+	say := func(s, answer string) {
+		t.Helper()
+		if _, err := io.WriteString(master, s); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the terminal shows "+answer, func() bool { return strings.Contains(seen.String(), answer) })
+	}
+	say("", "31 77\r\n") // the client's own size arrives before or after the start
+	say("hello\n", "got hello\r\n")
+	say("\x03", "int\r\n")
+	say("\x10\x11", "") // the client looks for the keys itself, and leaves
+	if st, err := p.Wait(); err != nil || st.ExitCode() != 0 {
+		t.Errorf("the detached client: %v, %v", st, err)
+	}
+	check(t, s, "", "running\n", 0, "inspect", "-f", "{{.State.Status}}", "term")
+	check(t, s, "", "term\n", 0, "rm", "-f", "term")
+}
+
+// transcript collects what a terminal shows.
+type transcript struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (x *transcript) read(f *os.File) {
+	buf := make([]byte, 4096)
+	for {
+		n, err := f.Read(buf)
+		x.mu.Lock()
+		x.b.Write(buf[:n])
+		x.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (x *transcript) String() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.b.String()
+}
+
+// openPTY gives a terminal of 31 rows and 77 columns.
+func openPTY(t *testing.T) (master, tty *os.File) {
+	t.Helper()
+	m, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(m, unix.TIOCGPTN)
+	err = errors.Join(err, unix.IoctlSetPointerInt(m, unix.TIOCSPTLCK, 0),
+		unix.IoctlSetWinsize(m, unix.TIOCSWINSZ, &unix.Winsize{Row: 31, Col: 77}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	master = os.NewFile(uintptr(m), "ptmx")
+	t.Cleanup(func() { master.Close() })
+	return master, tty
 }

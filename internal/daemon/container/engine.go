@@ -108,7 +108,7 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	return e, nil
 }
 
-// Close waits for deletions under way and stops to watch. Containers go on.
+// Close waits for deletions and writes under way and stops to watch. Containers go on.
 func (e *Engine) Close() {
 	e.background.Wait()
 	e.watch.close()
@@ -242,7 +242,9 @@ func (e *Engine) spoolPath(id string, stream byte) string {
 
 // syncLater makes a new record durable unless a start does it first.
 func (c *Container) syncLater() {
+	c.e.background.Add(1)
 	time.AfterFunc(100*time.Millisecond, func() {
+		defer c.e.background.Done()
 		c.mu.Lock()
 		need := c.unsynced && c.rec.State != Removing
 		c.mu.Unlock()

@@ -198,7 +198,10 @@ func (x *Exec) begin(ctx context.Context) error {
 }
 
 func (x *Exec) ended() {
-	exit := x.c.e.askExit(wire.OpExecFinish, wire.ExecRef{ID: x.c.id, Exec: x.id}, x.c.warn)
+	exit, known := x.c.e.askExit(wire.OpExecFinish, wire.ExecRef{ID: x.c.id, Exec: x.id}, x.c.warn)
+	if !known {
+		return
+	}
 	if exit.Unknown {
 		exit.Code = 128 + int(unix.SIGKILL) // it went down with its container
 	}

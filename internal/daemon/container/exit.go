@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/brig-engine/brig/internal/wire"
@@ -22,24 +23,31 @@ func (c *Container) ended() {
 	}
 	drained := make(chan struct{})
 	go func() { run.drain(); close(drained) }()
-	exit := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
+	exit, known := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
 	<-drained
+	if !known {
+		return
+	}
 	c.life.Lock()
 	defer c.life.Unlock()
 	c.finished(run, exit)
 }
 
-// askExit asks the warden how a process ended. When the warden does not know, the exit is 255 and Unknown.
-func (e *Engine) askExit(op wire.Op, ref any, warn func(error)) wire.Exit {
-	var exit wire.Exit
-	if _, err := e.cfg.Warden.Call(context.Background(), op, ref, &exit); err != nil {
+// askExit asks the warden how a process ended. When the warden does not know, the exit is 255 and Unknown. known is
+// false when there is no warden: this brigd ends too, nothing is to be noted, and the next one asks again.
+func (e *Engine) askExit(op wire.Op, ref any, warn func(error)) (exit wire.Exit, known bool) {
+	_, err := e.cfg.Warden.Call(context.Background(), op, ref, &exit)
+	if errdefs.IsUnavailable(err) {
+		return exit, false
+	}
+	if err != nil {
 		warn(fmt.Errorf("how it ended is not known: %w", err))
 		exit = wire.Exit{Code: 255, Unknown: true}
 	}
 	if exit.At == 0 {
 		exit.At = time.Now().UnixNano()
 	}
-	return exit
+	return exit, true
 }
 
 // finished notes the end of a run and removes a --rm container. Called with life held.

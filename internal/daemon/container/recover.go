@@ -119,7 +119,10 @@ func (c *Container) recover(s wire.ContainerState) {
 		return
 	}
 	c.recoverSpools()
-	exit := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
+	exit, known := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
+	if !known {
+		return
+	}
 	c.life.Lock()
 	defer c.life.Unlock()
 	c.finished(c.run, exit)

@@ -42,7 +42,8 @@ func ParseHostEntry(s string, gateway netip.Addr) (HostEntry, error) {
 	return e, nil
 }
 
-// hostName admits what can stand in a line of /etc/hosts and means one name: letters, digits, "-", "_", ".", at most 253.
+// hostName admits what can stand in a line of /etc/hosts and means one name: letters, digits, "-", "_", ".", at most
+// 253.
 func hostName(s string) bool {
 	if s == "" || len(s) > 253 {
 		return false

@@ -87,8 +87,8 @@ func hexID(kind, a, b string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// bridge carries the options that Docker's clients read. It has no bridge behind it and says so: driver "routed" would be
-// the truth, but Compose and others look for "bridge".
+// bridge carries the options that Docker's clients read. It has no bridge behind it and says so: driver "routed" would
+// be the truth, but Compose and others look for "bridge".
 func (f Facts) bridge() network.Network {
 	n := network.Network{
 		Name: Bridge, ID: ID(f.Instance, Bridge), Created: f.Created, Scope: "local", Driver: "bridge", EnableIPv4: true,

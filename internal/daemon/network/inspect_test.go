@@ -34,8 +34,8 @@ func TestInspectLooksLikeDockers(t *testing.T) {
 func TestNetworksAreFoundByNameAndId(t *testing.T) {
 	f := Facts{Instance: "brig"}
 	id := ID("brig", Bridge)
-	for ref, want := range map[string]bool{"bridge": true, "none": true, id: true, id[:12]: true, "": false, "bridg": false,
-		id + "0": false} {
+	for ref, want := range map[string]bool{"bridge": true, "none": true, id: true, id[:12]: true, "": false,
+		"bridg": false, id + "0": false} {
 		if _, ok := f.Inspect(ref, nil); ok != want {
 			t.Errorf("%q: found %v", ref, ok)
 		}

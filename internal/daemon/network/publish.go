@@ -18,9 +18,9 @@ const (
 	dialTimeout = 5 * time.Second
 )
 
-// Splice serves the clients that reach a reserved socket of the host itself: those of loopback, of IPv6, the host's own
-// programs; and everybody where the host's firewall drops what is forwarded. All others are translated by the kernel and
-// never come here.
+// Splice serves the clients that reach a reserved socket of the host itself: those of loopback, of IPv6, the host's
+// own programs; and everybody where the host's firewall drops what is forwarded. All others are translated by the
+// kernel and never come here.
 type Splice struct {
 	stop context.CancelFunc
 	end  io.Closer

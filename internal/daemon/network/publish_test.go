@@ -160,7 +160,8 @@ func TestRelayKeepsClientsApart(t *testing.T) {
 		}
 	}()
 	target := server.LocalAddr().(*net.UDPAddr).AddrPort()
-	for _, tc := range []struct{ at, to string }{{"127.0.0.1:0", "127.0.0.1"}, {"[::1]:0", "::1"}, {"0.0.0.0:0", "127.0.0.7"}} {
+	for _, tc := range []struct{ at, to string }{{"127.0.0.1:0", "127.0.0.1"}, {"[::1]:0", "::1"},
+		{"0.0.0.0:0", "127.0.0.7"}} {
 		f, addr := udpSocket(t, tc.at)
 		s, err := NewSplice(f, "udp", target)
 		must(t, err)

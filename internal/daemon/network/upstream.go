@@ -15,8 +15,8 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// socketsPerServer is the number of UDP sockets per server: an answer is bound to one of several random ports as well as
-// to a random number. They do not matter for a stub on loopback, to which nobody can forge.
+// socketsPerServer is the number of UDP sockets per server: an answer is bound to one of several random ports as well
+// as to a random number. They do not matter for a stub on loopback, to which nobody can forge.
 const socketsPerServer = 8
 
 const dnsPort = 53
@@ -54,8 +54,8 @@ type upstream struct {
 	last    *os.File // of the answer before, which has been sent by the time of the next question
 }
 
-// datagram opens the connected sockets, server by server. Servers without a route (IPv6 on a host that has none) are left
-// out; without any server that is left it fails.
+// datagram opens the connected sockets, server by server. Servers without a route (IPv6 on a host that has none) are
+// left out; without any server that is left it fails.
 func (u *upstream) datagram() ([]*os.File, error) {
 	var out []*os.File
 	var usable []netip.AddrPort

@@ -151,9 +151,9 @@ func (h *Host) change(m Member, do func(*nftables.Conn, *nftables.Set, []nftable
 // Present tells whether the table is still there: other programs may flush it.
 func (h *Host) Present() (bool, error) { return h.present() }
 
-// Blockers names the chains of other programs that drop what is forwarded unless a rule says otherwise: ufw's, firewalld's
-// or Docker's. An accept of ours does not overrule them, and whether one of their rules lets us through is not known.
-// Chains of the old iptables interface cannot be seen.
+// Blockers names the chains of other programs that drop what is forwarded unless a rule says otherwise: ufw's,
+// firewalld's or Docker's. An accept of ours does not overrule them, and whether one of their rules lets us through is
+// not known. Chains of the old iptables interface cannot be seen.
 func (h *Host) Blockers() (names []string, err error) {
 	err = h.use(func(c *nftables.Conn) error {
 		chains, err := c.ListChains()

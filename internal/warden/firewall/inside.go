@@ -109,8 +109,8 @@ func (i *Inside) pass() base {
 	return b
 }
 
-// never gives the destinations that no container reaches, wherever the host's routes would lead: this network, loopback,
-// link-local (169.254.169.254 is the cloud's metadata service), multicast, reserved and broadcast.
+// never gives the destinations that no container reaches, wherever the host's routes would lead: this network,
+// loopback, link-local (169.254.169.254 is the cloud's metadata service), multicast, reserved and broadcast.
 func never() []netip.Prefix {
 	return []netip.Prefix{
 		netip.PrefixFrom(netip.AddrFrom4([4]byte{0}), 8),
@@ -133,8 +133,8 @@ func (i *Inside) outward() base {
 	return b
 }
 
-// overFlows matches a new connection of a container that has as many as it may: the kernel's table of connections is one
-// for the whole machine, and whoever fills it takes the network from everybody (A2).
+// overFlows matches a new connection of a container that has as many as it may: the kernel's table of connections is
+// one for the whole machine, and whoever fills it takes the network from everybody (A2).
 func (i *Inside) overFlows() []expr.Any {
 	const over = 1 // NFT_CONNLIMIT_F_INV: match above the count, not below
 	return []expr.Any{

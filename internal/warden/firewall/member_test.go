@@ -10,7 +10,8 @@ import (
 )
 
 func port(hostIP string, hostPort, containerPort uint16) Port {
-	return Port{Proto: unix.IPPROTO_TCP, HostIP: netip.MustParseAddr(hostIP), HostPort: hostPort, ContainerPort: containerPort}
+	return Port{Proto: unix.IPPROTO_TCP, HostIP: netip.MustParseAddr(hostIP), HostPort: hostPort,
+		ContainerPort: containerPort}
 }
 
 func has(elements []nftables.SetElement, key, val []byte) bool {

@@ -137,8 +137,9 @@ func outwardProgram(p Plan) []bpf.Insn {
 	return program(parts...)
 }
 
-// answerLike lets pass what can be an answer to a connection that the host opened: TCP but for a bare SYN, UDP to a port
-// that programs are given when they ask for none, ICMP errors; and later fragments, which are nothing without the first.
+// answerLike lets pass what can be an answer to a connection that the host opened: TCP but for a bare SYN, UDP to a
+// port that programs are given when they ask for none, ICMP errors; and later fragments, which are nothing without the
+// first.
 func answerLike() []bpf.Insn {
 	const scratch, lowestEphemeral, syn, synAck = -40, 32768, 0x02, 0x12
 	load := func(off, size int32) []bpf.Insn { // off beyond the IPv4 header, whose length is in R7

@@ -19,8 +19,9 @@ type table struct {
 	netns int // descriptor of the namespace, owned by the caller; 0 is the warden's own
 	t     *nftables.Table
 
-	mu   sync.Mutex
-	conn *nftables.Conn
+	mu     sync.Mutex
+	conn   *nftables.Conn
+	closed bool // netns may be another file's number by now
 }
 
 // commit runs fill and sends what it queued as one transaction.
@@ -38,6 +39,9 @@ func (t *table) commit(fill func(*nftables.Conn) error) error {
 func (t *table) use(do func(*nftables.Conn) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.closed {
+		return fmt.Errorf("nftables table %s: the network was closed", t.t.Name)
+	}
 	if t.conn == nil {
 		c, err := dial(t.netns)
 		if err != nil {
@@ -96,6 +100,7 @@ func (t *table) reset(c *nftables.Conn) {
 func (t *table) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.closed = true
 	if t.conn != nil {
 		t.conn.CloseLasting()
 		t.conn = nil

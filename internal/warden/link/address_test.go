@@ -40,7 +40,8 @@ func TestAddressesAreNotReusedSoon(t *testing.T) {
 
 func TestReservedAddressesAreNeverContainers(t *testing.T) {
 	p := newPool(netip.MustParsePrefix("10.1.2.0/24"))
-	for _, s := range []string{"10.1.2.0", "10.1.2.1", "10.1.2.252", "10.1.2.253", "10.1.2.254", "10.1.2.255", "10.1.3.2"} {
+	for _, s := range []string{"10.1.2.0", "10.1.2.1", "10.1.2.252", "10.1.2.253", "10.1.2.254", "10.1.2.255",
+		"10.1.3.2"} {
 		if p.claim(netip.MustParseAddr(s)) == nil {
 			t.Errorf("%s was claimed", s)
 		}

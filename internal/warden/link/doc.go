@@ -12,6 +12,6 @@
 // Input: descriptors of namespaces, ports that the floor has passed; the host's own interfaces and routes.
 // Output: kernel state, and values that the caller may keep: State, Endpoint, Socket.
 // Spec: rtnetlink(7), veth(4), Documentation/networking/ip-sysctl.
-// Answers: A6 (neighbours, router advertisements: CVE-2020-13401; the host's loopback: CVE-2020-8558), A7 (ARP, MAC, BPDU,
-// flooding: there is no segment that would carry them).
+// Answers: A6 (neighbours, router advertisements: CVE-2020-13401; the host's loopback: CVE-2020-8558), A7 (ARP, MAC,
+// BPDU, flooding: there is no segment that would carry them).
 package link

@@ -13,8 +13,8 @@ import (
 	"github.com/brig-engine/brig/internal/warden/firewall"
 )
 
-// Endpoint is one container's way into the network. It is made for a pool, becomes live with Activate, and dies with its
-// namespace; all that is known about it can be kept as JSON and handed to Adopt later.
+// Endpoint is one container's way into the network. It is made for a pool, becomes live with Activate, and dies with
+// its namespace; all that is known about it can be kept as JSON and handed to Adopt later.
 type Endpoint struct {
 	Addr      netip.Addr `json:"addr"`
 	PrefixLen int        `json:"prefixLen"`
@@ -27,8 +27,8 @@ type Endpoint struct {
 // inContainer is the name of the container's side.
 const inContainer = "eth0"
 
-// NewEndpoint gives the network namespace netns an endpoint: eth0 with an address, routes and settings, and loopback up.
-// Nothing passes before Activate.
+// NewEndpoint gives the network namespace netns an endpoint: eth0 with an address, routes and settings, and loopback
+// up. Nothing passes before Activate.
 func (r *Router) NewEndpoint(netns int) (*Endpoint, error) {
 	in, err := prepare(netns)
 	if err != nil {
@@ -74,8 +74,9 @@ func raiseLoopback(in *netlink.Handle) error {
 }
 
 // prepare sets what interfaces inherit and opens a handle in the namespace. Loopback keeps ::1; eth0 gets no IPv6
-// address as long as the network has none. Ports below 1024 and ping sockets need no capability in a namespace that has
-// no neighbours to fool. The range of groups is that of the kernel's own ids, since we write as the first user namespace.
+// address as long as the network has none. Ports below 1024 and ping sockets need no capability in a namespace that
+// has no neighbours to fool. The range of groups is that of the kernel's own ids, since we write as the first user
+// namespace.
 func prepare(netns int) (h *netlink.Handle, err error) {
 	err = inside(netns, func() error {
 		if err := setSysctls(true, sysctl{"ipv6/conf/default/disable_ipv6", "1"}); err != nil {
@@ -131,8 +132,8 @@ func (r *Router) attach(e *Endpoint, netns int) error {
 	return nil
 }
 
-// furnish sets up the container's side so that it looks as programs expect (traps.md 28): an address of the network with
-// its prefix, the gateway inside it; but everything, neighbours too, goes by way of the gateway.
+// furnish sets up the container's side so that it looks as programs expect (traps.md 28): an address of the network
+// with its prefix, the gateway inside it; but everything, neighbours too, goes by way of the gateway.
 func (r *Router) furnish(in *netlink.Handle, e *Endpoint) error {
 	if err := raiseLoopback(in); err != nil {
 		return err
@@ -258,8 +259,8 @@ func (r *Router) Adopt(e *Endpoint, ports []Port, live bool) error {
 	return nil
 }
 
-// forgetFlows drops tracked UDP flows to the ports of m: a sender that does not pause would otherwise reach the container
-// that had the port before, or nobody, for as long as it goes on.
+// forgetFlows drops tracked UDP flows to the ports of m: a sender that does not pause would otherwise reach the
+// container that had the port before, or nobody, for as long as it goes on.
 func (r *Router) forgetFlows(m firewall.Member) error {
 	ports := map[uint16]bool{}
 	for _, p := range m.Ports {

@@ -51,7 +51,9 @@ func (r *Router) openForwarding() error {
 		return err
 	}
 	for _, name := range names {
-		ours := slices.ContainsFunc(rules, func(x netlink.Rule) bool { return x.Priority == stopPriority && x.IifName == name })
+		ours := slices.ContainsFunc(rules, func(x netlink.Rule) bool {
+			return x.Priority == stopPriority && x.IifName == name
+		})
 		on, err := r.forwarding(name)
 		if err != nil {
 			return err
@@ -210,10 +212,15 @@ func (r *Router) setForwarding(name, value string) error {
 	})
 }
 
-// Refresh follows changes of the host: new addresses and interfaces, a firewall that came or went, and what other programs
-// have taken away (the pair, the table), which is made again. It is called when the kernel tells of a change (Watch) and
-// may be called at any time.
+// Refresh follows changes of the host: new addresses and interfaces, a firewall that came or went, and what other
+// programs have taken away (the pair, the table), which is made again. It is called when the kernel tells of a change
+// (Watch) and may be called at any time.
 func (r *Router) Refresh() error {
+	r.whole.Lock()
+	defer r.whole.Unlock()
+	if r.host == nil {
+		return nil // closed
+	}
 	h, _, err := r.ends()
 	if err != nil || h.Attrs().Flags&net.FlagUp == 0 {
 		if err := r.build(true); err != nil {
@@ -256,9 +263,9 @@ func (r *Router) Warnings() []string {
 	defer r.mu.Unlock()
 	var out []string
 	for _, b := range r.blockers {
-		out = append(out, fmt.Sprintf("The host's firewall (nftables chain %q) drops forwarded packets unless one of its rules "+
-			"lets them through: containers may reach nothing outside. With ufw: ufw route allow in on %s. Published ports "+
-			"follow the host's rules for its own services, and containers see %s as the sender.", b, r.plan.HostLink,
+		out = append(out, fmt.Sprintf("The host's firewall (nftables chain %q) drops forwarded packets unless one of its "+
+			"rules lets them through: containers may reach nothing outside. With ufw: ufw route allow in on %s. Published "+
+			"ports follow the host's rules for its own services, and containers see %s as the sender.", b, r.plan.HostLink,
 			r.plan.Host))
 	}
 	return out

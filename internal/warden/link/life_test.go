@@ -3,7 +3,6 @@ package link
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net"
 	"net/netip"
 	"os/exec"
@@ -169,8 +168,8 @@ func TestWatchFollowsNewAddressesOfTheHost(t *testing.T) {
 	w.refusedAtOnce("new address, known", c.ns, "tcp", "10.99.0.77:22")
 }
 
-// With a firewall like ufw, whose forward policy is to drop, "ufw allow 8080" writes an input rule: published ports must
-// follow it, so every client is served by the reserved socket.
+// With a firewall like ufw, whose forward policy is to drop, "ufw allow 8080" writes an input rule: published ports
+// must follow it, so every client is served by the reserved socket.
 func TestHostsFirewallIsToldAndNotOverruled(t *testing.T) {
 	w := newNetwork(t)
 	w.serve(w.outside, outsideIP+":80")
@@ -363,25 +362,4 @@ func TestTwoHundredEndpoints(t *testing.T) {
 	must(t, w.r.Sync())
 	w.reaches("the last one", boxes[199].ns, "tcp", outsideIP+":80", hostIP)
 	w.refused("a released one", boxes[0].ns, "tcp", outsideIP+":80")
-}
-
-func TestDroppedNamespaceLeavesNoInterface(t *testing.T) {
-	w := newNetwork(t)
-	ns, err := newNetns()
-	must(t, err)
-	e, err := w.r.NewEndpoint(ns)
-	must(t, err)
-	must(t, w.r.Release(e))
-	unix.Close(ns)
-	h, err := dial(w.r.NetnsFD(), unix.NETLINK_ROUTE)
-	must(t, err)
-	defer h.Close()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := h.LinkByName(e.Name); errors.As(err, &netlink.LinkNotFoundError{}) {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%s is still there", e.Name)
-		}
-	}
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inside runs fn on a thread that is in the network namespace ns; 0 is the process's own. A thread that cannot come back
-// stays locked and ends with its goroutine, so no other goroutine ever runs in a foreign namespace.
+// inside runs fn on a thread that is in the network namespace ns; 0 is the process's own. A thread that cannot come
+// back stays locked and ends with its goroutine, so no other goroutine ever runs in a foreign namespace.
 func inside(ns int, fn func() error) error {
 	if ns == 0 {
 		return fn()
@@ -85,8 +85,8 @@ func setSysctls(optional bool, list ...sysctl) error {
 	return nil
 }
 
-// waitUp waits until the kernel has noticed that the pair's other end is up: before, it drops what is sent, and the first
-// connection of a container would be late by a second. From 6.8 asking is enough; older kernels take their time.
+// waitUp waits until the kernel has noticed that the pair's other end is up: before, it drops what is sent, and the
+// first connection of a container would be late by a second. From 6.8 asking is enough; older kernels take their time.
 func waitUp(h *netlink.Handle, index int) error {
 	const patience, pause = 2 * time.Second, 200 * time.Microsecond
 	for end := time.Now().Add(patience); ; time.Sleep(pause) {

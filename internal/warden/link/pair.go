@@ -88,23 +88,23 @@ func (r *Router) alias() string { return "Brig's way to its containers, engine "
 
 // pair makes the two interfaces if they are not there, down, with all settings that must precede the first packet.
 func (r *Router) pair() error {
+	up, err := r.router.LinkByName(firewall.Uplink)
+	if err == nil {
+		r.setMTU(up.Attrs().MTU)
+		return inside(r.cfg.HostNetns, r.hostSysctls)
+	}
 	mtu, err := r.uplinkMTU()
 	if err != nil {
 		return err
 	}
-	r.mtu = mtu
-	up, err := r.router.LinkByName(firewall.Uplink)
-	if err == nil {
-		r.mtu = up.Attrs().MTU
-		return inside(r.cfg.HostNetns, r.hostSysctls)
-	}
+	r.setMTU(mtu)
 	if err := r.clear(); err != nil {
 		return err
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.HardwareAddr = r.plan.HostLink, mtu, hostMAC()
+	attrs.Name, attrs.MTU, attrs.HardwareAddr = r.plan.HostLink, r.mtu, hostMAC()
 	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerHardwareAddr, veth.PeerMTU = firewall.Uplink, routerMAC(), uint32(mtu)
+	veth.PeerName, veth.PeerHardwareAddr, veth.PeerMTU = firewall.Uplink, routerMAC(), uint32(r.mtu)
 	veth.PeerNamespace = netlink.NsFd(r.ns)
 	if err := r.host.LinkAdd(veth); err != nil {
 		return fmt.Errorf("make interface %s: %w", r.plan.HostLink, err)
@@ -132,6 +132,13 @@ func (r *Router) clear() error {
 		return fmt.Errorf("remove the old %s: %w", r.plan.HostLink, err)
 	}
 	return nil
+}
+
+// setMTU fixes the MTU once: endpoints are made while a pair that was taken away is made again.
+func (r *Router) setMTU(mtu int) {
+	if r.mtu == 0 {
+		r.mtu = mtu
+	}
 }
 
 // uplinkMTU is the smallest MTU of the interfaces that have a default route.

@@ -29,7 +29,8 @@ type Config struct {
 	State *State
 }
 
-// State is what has to be remembered to find, or to undo, what a router changed on the host. The kernel remembers the rest.
+// State is what has to be remembered to find, or to undo, what a router changed on the host. The kernel remembers the
+// rest.
 type State struct {
 	Instance string       `json:"instance"`
 	Subnet   netip.Prefix `json:"subnet"`
@@ -51,6 +52,8 @@ type Router struct {
 	gate   *firewall.Gate
 	pool   *pool
 	names  atomic.Uint64
+
+	whole sync.Mutex // held while the router as a whole is healed or taken down
 
 	mu      sync.Mutex
 	members map[netip.Addr]firewall.Member // active endpoints
@@ -110,9 +113,9 @@ func OpenRouter(cfg Config, existing int) (_ *Router, err error) {
 	return r, nil
 }
 
-// flowLimit is what one container may take of the machine's table of connections: a sixteenth, in bounds. TCP connections
-// that were closed do not count, although they stay there for two minutes: a full table evicts them first. The kernel
-// walks the counted ones in a list now and then, which forbids a much larger limit.
+// flowLimit is what one container may take of the machine's table of connections: a sixteenth, in bounds. TCP
+// connections that were closed do not count, although they stay there for two minutes: a full table evicts them first.
+// The kernel walks the counted ones in a list now and then, which forbids a much larger limit.
 func (r *Router) flowLimit() uint32 {
 	const least, most = 1024, 16384
 	limit := uint64(0)
@@ -194,10 +197,16 @@ func (r *Router) list() []firewall.Member {
 }
 
 // Detach closes the router's descriptors and leaves the network as it is, for a warden that ends before its containers.
-func (r *Router) Detach() { r.drop() }
+func (r *Router) Detach() {
+	r.whole.Lock()
+	defer r.whole.Unlock()
+	r.drop()
+}
 
 // Close takes the network down and undoes every change on the host. Endpoints that are still there lose their pair.
 func (r *Router) Close() error {
+	r.whole.Lock()
+	defer r.whole.Unlock()
 	if r.host == nil {
 		return nil
 	}

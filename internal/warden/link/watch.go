@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watch calls Refresh when an address of the host or a forwarding switch has changed, and now and then in any case, since
-// a flush of nftables is not told. It returns when ctx ends; trouble hears of everything that failed.
+// Watch calls Refresh when an address of the host or a forwarding switch has changed, and now and then in any case,
+// since a flush of nftables is not told. It returns when ctx ends; trouble hears of everything that failed.
 func (r *Router) Watch(ctx context.Context, trouble func(error)) error {
 	const settle, every = 100 * time.Millisecond, 30 * time.Second
 	var s *nl.NetlinkSocket

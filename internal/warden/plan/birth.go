@@ -21,8 +21,9 @@ const maxMounts = 64
 
 // Filter is a seccomp program in the order of loading.
 type Filter struct {
-	Name string
-	Code []unix.SockFilter
+	Name  string
+	Code  []unix.SockFilter
+	Flags uintptr // for seccomp(2), beside SPEC_ALLOW
 }
 
 // Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>,

@@ -163,11 +163,18 @@ func (b *builder) landlock() {
 		"filter had a hole.", "landlock_restrict_self", res("<landlock>"), num(0))
 }
 
+func loadFlags(f Filter) string {
+	if f.Flags&unix.SECCOMP_FILTER_FLAG_LOG != 0 {
+		return "SPEC_ALLOW|LOG"
+	}
+	return "SPEC_ALLOW"
+}
+
 // seccomp loads filters. SPEC_ALLOW: without it kernels before 5.16 slow down every process with a filter (T16).
 func (b *builder) seccomp(filters []Filter) {
 	for _, f := range filters {
 		b.do("load the "+f.Name+" filter", "System calls that no ordinary program needs do not reach the kernel; filters "+
 			"stack, each can only take away.", "seccomp", flags("SET_MODE_FILTER", unix.SECCOMP_SET_MODE_FILTER),
-			flags("SPEC_ALLOW", unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), filter(f.Name, f.Code))
+			flags(loadFlags(f), f.Flags|unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), filter(f.Name, f.Code))
 	}
 }

@@ -21,6 +21,8 @@ type ServiceInput struct {
 	UID, GID uint32
 	// Worker: namespaces of its own, and a root that is empty. Otherwise the process stays in the engine's namespaces.
 	Worker bool
+	// Capabilities that the process keeps, in its user namespace: a mask; none but for what fills a volume.
+	Capabilities uint64
 	Host
 }
 
@@ -50,13 +52,16 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.session()
 	b.stdio(false)
 	for c := 0; c <= in.LastCap; c++ {
+		if in.Capabilities&(1<<c) != 0 {
+			continue
+		}
 		b.do("drop a capability from the bounding set", "The process and all that it could execute have "+
 			"no capability.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
 	}
 	if !in.Worker {
 		b.become(in.UID, in.GID, "An id that owns nothing but this process's own files.")
 	}
-	b.capset(0, 0, 0, "No capability.")
+	b.capset(in.Capabilities, in.Capabilities, 0, "What is left: nothing, except for what fills a volume.")
 	b.do("become unreadable", "A change of ids can make a process readable again (T13).", "prctl",
 		flags("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), num(0))
 	b.descriptors(in.FDs, in.Landlock)

@@ -58,6 +58,16 @@ func Worker(arch wire.FilterArch) wire.Filter {
 	return t.allowList()
 }
 
+// Filler is the filter of the worker that fills a new volume from an image: that of a worker, and files below the two
+// directories that it was given (its root is empty).
+func Filler(arch wire.FilterArch) wire.Filter {
+	t := table{arch: arch}
+	t.runtime()
+	t.allow(descriptors)
+	t.allow("openat newfstatat getdents64 readlinkat mkdirat symlinkat fchown fchownat fchmod utimensat")
+	return t.allowList()
+}
+
 // Daemon is the filter of brigd: a network server with records on disk and no privilege (A4). Which files and which
 // addresses is Landlock's and the user's affair; here it is which parts of the kernel.
 func Daemon(arch wire.FilterArch) wire.Filter {

@@ -161,7 +161,8 @@ func TestLoadReadsBothFormats(t *testing.T) {
 		Layers: []string{digest([]byte(small)), digest([]byte(large))}, Manifest: digest([]byte(manifest)),
 		MediaTypes: []string{ociLayer, ociLayer}}}
 	d := digest([]byte(large))
-	wantDocker := []wire.LoadedImage{{Names: []string{"a:1", "b:2"}, Config: digest([]byte(config)), Layers: []string{d, d, d}}}
+	wantDocker := []wire.LoadedImage{{Names: []string{"a:1", "b:2"}, Config: digest([]byte(config)), Layers: []string{d,
+		d, d}}}
 	for name, c := range map[string]struct {
 		files []file
 		want  []wire.LoadedImage
@@ -189,23 +190,27 @@ func TestLoadReadsBothFormats(t *testing.T) {
 
 // TestLoadJoinsBothTables: an archive with index.json and manifest.json has each image once.
 func TestLoadJoinsBothTables(t *testing.T) {
-	list := marshal([]m{{"Config": at(config), "RepoTags": []string{"a:1", "example.com/a:1"}, "Layers": []string{at(small), at(large)}},
+	list := marshal([]m{{"Config": at(config), "RepoTags": []string{"a:1", "example.com/a:1"},
+		"Layers": []string{at(small), at(large)}},
 		{"Config": at(config), "RepoTags": []string{"other:1"}, "Layers": []string{at(small)}}})
 	l, err := load(t, tarOf(t, append(oci(), file{"manifest.json", list})...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(l.Images) != 2 || strings.Join(l.Images[0].Names, " ") != "example.com/a:1 a:1" || l.Images[1].Names[0] != "other:1" {
+	if len(l.Images) != 2 || strings.Join(l.Images[0].Names, " ") != "example.com/a:1 a:1" ||
+		l.Images[1].Names[0] != "other:1" {
 		t.Errorf("%+v", l.Images)
 	}
 }
 
-// TestLoadWalksIndexes: nested indexes are followed, other platforms that are not there and attestations are passed over.
+// TestLoadWalksIndexes: nested indexes are followed, other platforms that are not there and attestations are passed
+// over.
 func TestLoadWalksIndexes(t *testing.T) {
 	missing := desc(ociManifest, "another platform's manifest")
 	attest := desc(ociManifest, manifest)
 	attest["annotations"] = m{"vnd.docker.reference.type": "attestation-manifest"}
-	inner := marshal(m{"schemaVersion": 2, "mediaType": ociIndex, "manifests": []m{desc(ociManifest, manifest), missing, attest}})
+	inner := marshal(m{"schemaVersion": 2, "mediaType": ociIndex, "manifests": []m{desc(ociManifest, manifest), missing,
+		attest}})
 	outer := marshal(m{"schemaVersion": 2, "manifests": []m{named(desc(ociIndex, inner), "n:1")}})
 	files := append(oci(), file{at(inner), inner})
 	files[1].body = outer
@@ -255,25 +260,27 @@ func hostile(t testing.TB) map[string]struct {
 	nested := []string{indexOf(desc(ociManifest, manifest))}
 	files := oci()
 	for range 6 {
-		inner := marshal(m{"schemaVersion": 2, "mediaType": ociIndex, "manifests": []m{desc(kindOf(nested), nested[len(nested)-1])}})
+		inner := marshal(m{"schemaVersion": 2, "mediaType": ociIndex, "manifests": []m{desc(kindOf(nested),
+			nested[len(nested)-1])}})
 		files = append(files, file{at(inner), inner})
 		nested = append(nested, inner)
 	}
 	files = append(files, file{at(nested[0]), nested[0]})
 	return map[string]c{
-		"nothing":              {nil, "no image"},
-		"a root file system":   {tarOf(t, file{"etc/passwd", "root"}), "import"},
-		"no tar":               {bytes.Repeat([]byte("text"), 1000), "not a tar"},
-		"xz":                   {[]byte("\xfd7zXZ\x00......"), "xz"},
-		"cut off":              {sound[:len(sound)/2], "cut off"},
-		"cut off in a header":  {sound[:100], "cut off"},
-		"dotdot":               {tarOf(t, file{"../index.json", index}), "leaves the root"},
-		"link out":             {tarOf(t, file{"a/layer.tar", "-> ../../x"}), "leaves the root"},
-		"device":               {tarWith(t, tar.Header{Name: "d", Typeflag: tar.TypeChar}), "no place"},
-		"duplicate":            {tarOf(t, file{"index.json", index}, file{"index.json", index + " "}), "twice"},
-		"duplicate as link":    {tarOf(t, file{"index.json", index}, file{"index.json", "-> x"}), "twice"},
-		"blob changed":         {tarOf(t, change(oci(), at(small), "other bytes")...), "changed or damaged"},
-		"config changed":       {tarOf(t, change(docker(), digest([]byte(config))[7:]+".json", "{}")...), "changed or damaged"},
+		"nothing":             {nil, "no image"},
+		"a root file system":  {tarOf(t, file{"etc/passwd", "root"}), "import"},
+		"no tar":              {bytes.Repeat([]byte("text"), 1000), "not a tar"},
+		"xz":                  {[]byte("\xfd7zXZ\x00......"), "xz"},
+		"cut off":             {sound[:len(sound)/2], "cut off"},
+		"cut off in a header": {sound[:100], "cut off"},
+		"dotdot":              {tarOf(t, file{"../index.json", index}), "leaves the root"},
+		"link out":            {tarOf(t, file{"a/layer.tar", "-> ../../x"}), "leaves the root"},
+		"device":              {tarWith(t, tar.Header{Name: "d", Typeflag: tar.TypeChar}), "no place"},
+		"duplicate":           {tarOf(t, file{"index.json", index}, file{"index.json", index + " "}), "twice"},
+		"duplicate as link":   {tarOf(t, file{"index.json", index}, file{"index.json", "-> x"}), "twice"},
+		"blob changed":        {tarOf(t, change(oci(), at(small), "other bytes")...), "changed or damaged"},
+		"config changed": {tarOf(t, change(docker(), digest([]byte(config))[7:]+".json", "{}")...),
+			"changed or damaged"},
 		"layer missing":        {tarOf(t, noLayers...), "lacks the blob"},
 		"Docker layer missing": {tarOf(t, change(docker(), "x/layer.tar", "")...), "lacks"},
 		"links in a circle":    {tarOf(t, change(docker(), "z/layer.tar", "-> ../y/layer.tar")...), "lacks"},
@@ -282,11 +289,13 @@ func hostile(t testing.TB) map[string]struct {
 		"JSON of another type": {tarOf(t, change(oci(), "index.json", "[]")...), "index.json"},
 		"deep JSON":            {tarOf(t, change(oci(), "index.json", strings.Repeat("[", 100_000))...), "index.json"},
 		"index with layers":    {tarOf(t, change(oci(), "index.json", both)...), "both"},
-		"manifest and index":   {tarOf(t, append(change(oci(), "index.json", indexOf(desc(ociManifest, both))), file{at(both), both})...), "both"},
-		"listed as index":      {tarOf(t, change(oci(), "index.json", indexOf(desc(ociIndex, manifest)))...), "not the"},
-		"listed without type":  {tarOf(t, change(oci(), "index.json", indexOf(desc("", manifest)))...), "not the"},
-		"schema 1":             {tarOf(t, append(change(oci(), "index.json", indexOf(desc(ociManifest, v1))), file{at(v1), v1})...), "schema version"},
-		"size that lies":       {tarOf(t, change(oci(), "index.json", indexOf(lying))...), "not 5"},
+		"manifest and index": {tarOf(t, append(change(oci(), "index.json", indexOf(desc(ociManifest, both))),
+			file{at(both), both})...), "both"},
+		"listed as index":     {tarOf(t, change(oci(), "index.json", indexOf(desc(ociIndex, manifest)))...), "not the"},
+		"listed without type": {tarOf(t, change(oci(), "index.json", indexOf(desc("", manifest)))...), "not the"},
+		"schema 1": {tarOf(t, append(change(oci(), "index.json", indexOf(desc(ociManifest, v1))), file{at(v1),
+			v1})...), "schema version"},
+		"size that lies": {tarOf(t, change(oci(), "index.json", indexOf(lying))...), "not 5"},
 		"digest of another kind": {tarOf(t, change(oci(), "index.json",
 			indexOf(m{"mediaType": ociManifest, "digest": "md5:1", "size": 1}))...), "digest"},
 		"digest as a path": {tarOf(t, change(oci(), "index.json",
@@ -294,11 +303,13 @@ func hostile(t testing.TB) map[string]struct {
 		"foreign layer": {tarOf(t, append(change(oci(), "index.json", indexOf(desc(ociManifest, foreign))),
 			file{at(foreign), foreign})...), "lacks the blob"},
 		"only other platforms": {tarOf(t, change(oci(), "index.json", indexOf(desc(ociManifest, "x")))...), "no image"},
-		"deep indexes":         {tarOf(t, change(files, "index.json", indexOf(desc(ociIndex, nested[len(nested)-1])))...), "levels of indexes"},
-		"many entries":         {bytes.Repeat(tarOf(t, file{"a/", ""})[:512], 50_001), "entries"},
-		"long name":            {tarOf(t, change(oci(), "index.json", indexOf(named(desc(ociManifest, manifest), strings.Repeat("n", 600))))...), "name of an image"},
-		"sparse":               {sparse, "sparse file has no place"},
-		"too large":            {bomb(t), "bytes in the uncompressed archive"},
+		"deep indexes": {tarOf(t, change(files, "index.json", indexOf(desc(ociIndex, nested[len(nested)-1])))...),
+			"levels of indexes"},
+		"many entries": {bytes.Repeat(tarOf(t, file{"a/", ""})[:512], 50_001), "entries"},
+		"long name": {tarOf(t, change(oci(), "index.json", indexOf(named(desc(ociManifest, manifest),
+			strings.Repeat("n", 600))))...), "name of an image"},
+		"sparse":    {sparse, "sparse file has no place"},
+		"too large": {bomb(t), "bytes in the uncompressed archive"},
 	}
 }
 
@@ -380,7 +391,8 @@ func TestExportNoticesChangedData(t *testing.T) {
 	table, _ := os.ReadFile(l.toc)
 	data, _ := os.ReadFile(l.data)
 	export := func(data []byte, size int64) error {
-		_, err := archive.Export(io.Discard, bytes.NewReader(table), bytes.NewReader(data), wire.JobExportParams{DataSize: size},
+		_, err := archive.Export(io.Discard, bytes.NewReader(table), bytes.NewReader(data),
+			wire.JobExportParams{DataSize: size},
 			limits, nil)
 		return err
 	}
@@ -401,7 +413,8 @@ func TestExportNoticesChangedData(t *testing.T) {
 
 // saved runs Save over an image of two layers, regenerated from tables of contents or with its own manifest.
 func saved(t testing.TB, withManifest bool) ([]byte, error) {
-	image := wire.JobSaveImage{Names: []string{"docker.io/library/a:1", "example.com:5000/b:2"}, Architecture: "amd64", OS: "linux",
+	image := wire.JobSaveImage{Names: []string{"docker.io/library/a:1", "example.com:5000/b:2"}, Architecture: "amd64",
+		OS:     "linux",
 		Config: digest([]byte(config)), ConfigSize: int64(len(config))}
 	dir := t.TempDir()
 	files := map[string]string{}
@@ -412,7 +425,8 @@ func saved(t testing.TB, withManifest bool) ([]byte, error) {
 		}
 	}
 	put("config/"+image.Config, config)
-	for _, tar := range [][]byte{tarOf(t, file{"a", "one"}), tarOf(t, file{"b", strings.Repeat("two", 9999)}), tarOf(t, file{"a", "one"})} {
+	for _, tar := range [][]byte{tarOf(t, file{"a", "one"}), tarOf(t, file{"b", strings.Repeat("two", 9999)}), tarOf(t,
+		file{"a", "one"})} {
 		l := makeLayer(t, tar)
 		files["toc/"+l.r.DiffID], files["data/"+l.r.DiffID] = l.toc, l.data
 		image.Layers = append(image.Layers, wire.JobSaveLayer{DiffID: l.r.DiffID, Size: l.r.Size, DataSize: l.r.DataSize})
@@ -426,12 +440,13 @@ func saved(t testing.TB, withManifest bool) ([]byte, error) {
 		}
 	}
 	var out bytes.Buffer
-	r, err := archive.Save(&out, wire.JobSaveParams{Images: []wire.JobSaveImage{image}}, limits, func(name string) (*os.File, error) {
-		if files[name] == "" {
-			return nil, fmt.Errorf("no %s: %w", name, errdefs.ErrNotFound)
-		}
-		return os.Open(files[name])
-	}, nil)
+	r, err := archive.Save(&out, wire.JobSaveParams{Images: []wire.JobSaveImage{image}}, limits,
+		func(name string) (*os.File, error) {
+			if files[name] == "" {
+				return nil, fmt.Errorf("no %s: %w", name, errdefs.ErrNotFound)
+			}
+			return os.Open(files[name])
+		}, nil)
 	if err == nil && r.Size != int64(out.Len()) {
 		t.Errorf("the result says %d bytes of %d", r.Size, out.Len())
 	}

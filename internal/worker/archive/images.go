@@ -187,7 +187,8 @@ func (l *loader) blob(d descriptor) (*member, error) {
 }
 
 // manifest adds the image of one OCI or Docker manifest.
-func (l *loader) manifest(out []wire.LoadedImage, m *member, doc *document, names []string) ([]wire.LoadedImage, error) {
+func (l *loader) manifest(out []wire.LoadedImage, m *member, doc *document, names []string) ([]wire.LoadedImage,
+	error) {
 	image := wire.LoadedImage{Manifest: m.digest, Names: names}
 	for _, d := range append([]descriptor{*doc.Config}, doc.Layers...) {
 		b, err := l.blob(d)

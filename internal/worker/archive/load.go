@@ -47,7 +47,8 @@ type loader struct {
 	tick    func()
 }
 
-// Load reads an archive and hands its blobs out into files: file(n, size) gives the file for blob n, and Load closes it.
+// Load reads an archive and hands its blobs out into files: file(n, size) gives the file for blob n, and Load closes
+// it.
 func Load(r io.Reader, p wire.JobLoadParams, limits wire.JobLimits, file func(n int, size int64) (*os.File, error),
 	progress func(done, total int64)) (*wire.JobLoadResult, error) {
 	in := &counter{r: r}
@@ -164,7 +165,8 @@ func (l *loader) entry(tr *tar.Reader, h *tar.Header) error {
 	return nil
 }
 
-// linkTarget gives the member that a link means. A symbolic link is relative to where it stands, a hard link to the root.
+// linkTarget gives the member that a link means. A symbolic link is relative to where it stands, a hard link to the
+// root.
 func linkTarget(name string, h *tar.Header) (string, error) {
 	target := h.Linkname
 	if h.Typeflag == tar.TypeSymlink && !strings.HasPrefix(target, "/") {

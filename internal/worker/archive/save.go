@@ -246,7 +246,10 @@ func (s *saver) layer(b blob) error {
 		return err
 	}
 	defer data.Close()
-	r, err := Export(s.w, table, data, wire.JobExportParams{DataSize: b.dataSize}, s.limits, func(int64, int64) { s.tick() })
+	r, err := Export(s.w, table, data, wire.JobExportParams{DataSize: b.dataSize}, s.limits, func(int64,
+		int64) {
+		s.tick()
+	})
 	if err == nil && (r.DiffID != b.digest || r.Size != b.size) {
 		err = toc.Invalid("the table of contents is of %s (%d bytes)", r.DiffID, r.Size)
 	}

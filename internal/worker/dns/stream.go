@@ -70,8 +70,8 @@ func (f *forwarder) serveStream(ctx context.Context, c net.Conn) {
 	}
 }
 
-// askStream asks over the connection up, or over a new one to the first resolver that has one. It returns the connection
-// that can be used again, or nil.
+// askStream asks over the connection up, or over a new one to the first resolver that has one. It returns the
+// connection that can be used again, or nil.
 func (f *forwarder) askStream(up net.Conn, query, q []byte) ([]byte, net.Conn) {
 	if up != nil {
 		if a, err := exchange(up, query, q); err == nil {

@@ -123,7 +123,8 @@ func lines(text string, min int, f func(fields []string)) (cut bool) {
 	return false
 }
 
-// parsePasswd reads passwd(5). Lines that are not well-formed do not count, and the first line of a name wins, as in libc.
+// parsePasswd reads passwd(5). Lines that are not well-formed do not count, and the first line of a name wins, as in
+// libc.
 func parsePasswd(text string) (users []wire.ImageUser, cut bool) {
 	seen := map[string]bool{}
 	cut = lines(text, 6, func(f []string) {
@@ -164,8 +165,8 @@ func parseGroup(text string) (groups []wire.ImageGroup, cut bool) {
 	return groups, cut
 }
 
-// id reads a decimal id. The all-ones id means "unchanged" to the kernel and is nobody's (CVE-2026-46680's class: a number
-// that does not fit must not become root).
+// id reads a decimal id. The all-ones id means "unchanged" to the kernel and is nobody's (CVE-2026-46680's class: a
+// number that does not fit must not become root).
 func id(s string) (uint32, bool) {
 	if s == "" || strings.Trim(s, "0123456789") != "" {
 		return 0, false

@@ -114,23 +114,26 @@ func TestCheckFindsEachDamage(t *testing.T) {
 		damage func(b []byte)
 		want   string
 	}{
-		"magic":                   {super(erofs.SuperMagic, 1), "magic"},
-		"feature":                 {super(erofs.SuperIncompat, 0x1c), "features"},
-		"compressed feature":      {super(erofs.SuperIncompat, 0xd), "features"},
-		"compatible feature":      {super(erofs.SuperCompat, 7), "features"},
-		"block size":              {func(b []byte) { b[erofs.SuperOffset+erofs.SuperBlockBits] = 9 }, "block size"},
-		"blocks":                  {super(erofs.SuperBlocks, 1<<20), "blocks"},
-		"metadata address":        {super(erofs.SuperMetaBlock, 1<<20), "out of place"},
-		"shared attributes":       {super(erofs.SuperXattrBlock, 1), "not used"},
-		"inode count":             {super(erofs.SuperInodes, 5), "inodes"},
-		"inode count, one more":   {func(b []byte) { b[erofs.SuperOffset+erofs.SuperInodes]++ }, "inodes"},
-		"device count":            {func(b []byte) { b[erofs.SuperOffset+erofs.SuperDevices] = 1 }, "devices"},
-		"device table":            {func(b []byte) { b[erofs.SuperOffset+erofs.SuperDeviceSlot] = 0xff }, "out of place"},
-		"device size":             {func(b []byte) { b[1152+64]++ }, "device 1"},
-		"device mapped":           {func(b []byte) { b[1152+68]++ }, "reserved"},
-		"packed inode":            {func(b []byte) { b[erofs.SuperOffset+96] = 1 }, "reserved"},
-		"root":                    {func(b []byte) { b[erofs.SuperOffset+erofs.SuperRootNid]++ }, ""},
-		"root is a file":          {func(b []byte) { le.PutUint16(b[erofs.SuperOffset+erofs.SuperRootNid:], uint16(nid("a"))) }, "not a directory"},
+		"magic":                 {super(erofs.SuperMagic, 1), "magic"},
+		"feature":               {super(erofs.SuperIncompat, 0x1c), "features"},
+		"compressed feature":    {super(erofs.SuperIncompat, 0xd), "features"},
+		"compatible feature":    {super(erofs.SuperCompat, 7), "features"},
+		"block size":            {func(b []byte) { b[erofs.SuperOffset+erofs.SuperBlockBits] = 9 }, "block size"},
+		"blocks":                {super(erofs.SuperBlocks, 1<<20), "blocks"},
+		"metadata address":      {super(erofs.SuperMetaBlock, 1<<20), "out of place"},
+		"shared attributes":     {super(erofs.SuperXattrBlock, 1), "not used"},
+		"inode count":           {super(erofs.SuperInodes, 5), "inodes"},
+		"inode count, one more": {func(b []byte) { b[erofs.SuperOffset+erofs.SuperInodes]++ }, "inodes"},
+		"device count":          {func(b []byte) { b[erofs.SuperOffset+erofs.SuperDevices] = 1 }, "devices"},
+		"device table":          {func(b []byte) { b[erofs.SuperOffset+erofs.SuperDeviceSlot] = 0xff }, "out of place"},
+		"device size":           {func(b []byte) { b[1152+64]++ }, "device 1"},
+		"device mapped":         {func(b []byte) { b[1152+68]++ }, "reserved"},
+		"packed inode":          {func(b []byte) { b[erofs.SuperOffset+96] = 1 }, "reserved"},
+		"root":                  {func(b []byte) { b[erofs.SuperOffset+erofs.SuperRootNid]++ }, ""},
+		"root is a file": {func(b []byte) {
+			le.PutUint16(b[erofs.SuperOffset+erofs.SuperRootNid:],
+				uint16(nid("a")))
+		}, "not a directory"},
 		"compact inode":           {half("a", 0, erofs.LayoutChunk), "compact"},
 		"layout":                  {half("a", 0, erofs.FormatExtended|1<<1), "layout"},
 		"format bits":             {half("a", 0, erofs.FormatExtended|erofs.LayoutChunk|0x20), "layout"},
@@ -164,22 +167,23 @@ func TestCheckFindsEachDamage(t *testing.T) {
 		"empty directory":         {inode("e", erofs.InodeLength, 0), "directory"},
 		"huge directory":          {inode("e", erofs.InodeLength, 1<<30), ""},
 		"cycle":                   {dirent("d", "sub", func(d []byte) { le.PutUint64(d, nid("d")) }), "second name"},
-		"directory of itself":     {dirent("d", "sub", func(d []byte) { copy(d, direntOf(sound, n["d"], ".")[:8]) }), "second name"},
-		"two parents":             {dirent("/", "e", func(d []byte) { le.PutUint64(d, nid("d")) }), "second name"},
-		"wrong dot":               {dirent("d", ".", func(d []byte) { le.PutUint64(d, nid("e")) }), ". leads"},
-		"wrong dotdot":            {dirent("sub", "..", func(d []byte) { le.PutUint64(d, nid("e")) }), ".. leads"},
-		"type in directory":       {dirent("/", "a", func(d []byte) { d[10] = erofs.TypeDir }), "mode"},
-		"reserved in directory":   {dirent("/", "a", func(d []byte) { d[11] = 1 }), "not legal"},
-		"inode out of range":      {dirent("/", "a", func(d []byte) { le.PutUint64(d, 1<<40) }), "range"},
-		"inode 0":                 {dirent("/", "a", func(d []byte) { le.PutUint64(d, 0) }), "range"},
-		"inode inside another":    {dirent("/", "a", func(d []byte) { d[0]++ }), ""},
-		"name offset":             {dirent("/", "a", func(d []byte) { d[8]++ }), ""},
-		"name offset backwards":   {dirent("/", "b", func(d []byte) { d[8]-- }), "a name is at"},
-		"first offset":            {func(b []byte) { b[n["/"]+erofs.InodeSize+8]++ }, "first name"},
-		"names out of order":      {func(b []byte) { rename(b, n["/"], "e", 'A') }, "out of order"},
-		"same name twice":         {func(b []byte) { rename(b, n["/"], "b", 'a') }, "out of order"},
-		"name with a slash":       {func(b []byte) { rename(b, n["/"], "e", '/') }, ""},
-		"name of NUL":             {func(b []byte) { rename(b, n["/"], "e", 0) }, "not legal"},
+		"directory of itself": {dirent("d", "sub", func(d []byte) { copy(d, direntOf(sound, n["d"], ".")[:8]) }),
+			"second name"},
+		"two parents":           {dirent("/", "e", func(d []byte) { le.PutUint64(d, nid("d")) }), "second name"},
+		"wrong dot":             {dirent("d", ".", func(d []byte) { le.PutUint64(d, nid("e")) }), ". leads"},
+		"wrong dotdot":          {dirent("sub", "..", func(d []byte) { le.PutUint64(d, nid("e")) }), ".. leads"},
+		"type in directory":     {dirent("/", "a", func(d []byte) { d[10] = erofs.TypeDir }), "mode"},
+		"reserved in directory": {dirent("/", "a", func(d []byte) { d[11] = 1 }), "not legal"},
+		"inode out of range":    {dirent("/", "a", func(d []byte) { le.PutUint64(d, 1<<40) }), "range"},
+		"inode 0":               {dirent("/", "a", func(d []byte) { le.PutUint64(d, 0) }), "range"},
+		"inode inside another":  {dirent("/", "a", func(d []byte) { d[0]++ }), ""},
+		"name offset":           {dirent("/", "a", func(d []byte) { d[8]++ }), ""},
+		"name offset backwards": {dirent("/", "b", func(d []byte) { d[8]-- }), "a name is at"},
+		"first offset":          {func(b []byte) { b[n["/"]+erofs.InodeSize+8]++ }, "first name"},
+		"names out of order":    {func(b []byte) { rename(b, n["/"], "e", 'A') }, "out of order"},
+		"same name twice":       {func(b []byte) { rename(b, n["/"], "b", 'a') }, "out of order"},
+		"name with a slash":     {func(b []byte) { rename(b, n["/"], "e", '/') }, ""},
+		"name of NUL":           {func(b []byte) { rename(b, n["/"], "e", 0) }, "not legal"},
 	} {
 		b := append([]byte(nil), sound...)
 		c.damage(b)
@@ -219,8 +223,8 @@ func rename(b []byte, dir int, name string, to byte) {
 	b[dir+erofs.InodeSize:][:size][binary.LittleEndian.Uint16(d[8:])] = to
 }
 
-// FuzzCheck: an index that passed has, to a reader that we did not write, no extent outside its devices, no cycle and no
-// type but the four.
+// FuzzCheck: an index that passed has, to a reader that we did not write, no extent outside its devices, no cycle and
+// no type but the four.
 func FuzzCheck(f *testing.F) {
 	sound, sizes := victim(f)
 	f.Add(uint16(0), []byte{})

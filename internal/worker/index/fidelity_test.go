@@ -122,7 +122,8 @@ func tarOf(t *testing.T, root string, flags ...string) []byte {
 	return out
 }
 
-// TestMountEqualsExtraction holds the mounted index against what GNU tar extracts from the same archive, in each dialect.
+// TestMountEqualsExtraction holds the mounted index against what GNU tar extracts from the same archive, in each
+// dialect.
 func TestMountEqualsExtraction(t *testing.T) {
 	if _, err := exec.LookPath("tar"); err != nil {
 		t.Skip("missing: GNU tar")

@@ -170,7 +170,8 @@ func (p *plan) put(i *inode) {
 	p.inodes = append(p.inodes, i)
 }
 
-// putTail decides whether the tail of the data stands beside the inode, where it must not cross a block, or gets a block.
+// putTail decides whether the tail of the data stands beside the inode, where it must not cross a block, or gets a
+// block.
 func (p *plan) putTail(pl *place, at, head int64) int64 {
 	for _, try := range []int64{at, roundUp(at, erofs.BlockSize)} {
 		if (try+head)%erofs.BlockSize+int64(pl.tail) <= erofs.BlockSize && pl.tail < erofs.BlockSize {

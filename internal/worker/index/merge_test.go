@@ -76,8 +76,9 @@ var merging = map[string]struct {
 	want   []string // without the root
 	err    string
 }{
-	"last entry of a name wins":        {layers{{"a", "a -> x", "a !p", "a"}}, []string{`"a" f644`}, ""},
-	"a later layer wins":               {layers{{"a", "d/", "d/x"}, {"a -> d", "d/"}}, []string{`"a" -> "d"`, `"d" d701`, `"d/x" f644 0`}, ""},
+	"last entry of a name wins": {layers{{"a", "a -> x", "a !p", "a"}}, []string{`"a" f644`}, ""},
+	"a later layer wins": {layers{{"a", "d/", "d/x"}, {"a -> d", "d/"}}, []string{`"a" -> "d"`, `"d" d701`,
+		`"d/x" f644 0`}, ""},
 	"a file over a directory":          {layers{{"d/", "d/x", "d/e/", "d/e/y"}, {"d"}}, []string{`"d" f644 1`}, ""},
 	"a directory over a file":          {layers{{"d"}, {"d/", "d/x"}}, []string{`"d" d701`, `"d/x" f644 1`}, ""},
 	"missing parents":                  {layers{{"a/b/c"}}, []string{`"a" d755`, `"a/b" d755`, `"a/b/c" f644 0`}, ""},
@@ -86,32 +87,43 @@ var merging = map[string]struct {
 	"whiteout of what is not there":    {layers{{"b"}, {".wh.a", "x/.wh.y", "b/.wh.c"}}, []string{`"b" f644 0`}, ""},
 	"whiteout hides lower layers only": {layers{{"a"}, {"a", ".wh.a"}}, []string{`"a" f644 1`}, ""},
 	"whiteout, then again":             {layers{{"a"}, {".wh.a"}, {"a"}}, []string{`"a" f644 2`}, ""},
-	"whiteout and a new directory":     {layers{{"d/", "d/old"}, {"d/", "d/new", ".wh.d"}}, []string{`"d" d701`, `"d/new" f644 1`}, ""},
-	"whiteout in the lowest layer":     {layers{{".wh.a", "b"}}, []string{`"b" f644 0`}, ""},
-	"whiteout of a whiteout":           {layers{{"a"}, {".wh..wh.a"}}, []string{`"a" f644 0`}, ""},
-	"whiteout through a link":          {layers{{"d/", "d/x", "l -> d"}, {"l/.wh.x"}}, []string{`"d" d700`, `"d/x" f644 0`, `"l" -> "d"`}, ""},
-	"opaque":                           {layers{{"d/", "d/old", "d/e/", "d/e/y"}, {"d/", "d/.wh..wh..opq", "d/new"}}, []string{`"d" d701`, `"d/new" f644 1`}, ""},
-	"opaque after its siblings":        {layers{{"d/", "d/old"}, {"d/new", "d/.wh..wh..opq"}}, []string{`"d" d700`, `"d/new" f644 1`}, ""},
-	"opaque without its directory":     {layers{{"a"}, {"d/.wh..wh..opq"}}, []string{`"a" f644 0`}, ""},
-	"opaque root":                      {layers{{"a", "d/"}, {".wh..wh..opq", "b"}}, []string{`"b" f644 1`}, ""},
-	"bookkeeping of AUFS":              {layers{{".wh..wh.plnk/", ".wh..wh.plnk/1.2", ".wh..wh.aufs", "a"}}, []string{`"a" f644 0`}, ""},
-	"hard links":                       {layers{{"a", "b = a", "d/c = ./b"}}, []string{`"a" f644 0 3`, `"b" f644 0 3 same="a"`, `"d" d755`, `"d/c" f644 0 3 same="a"`}, ""},
-	"hard link across layers":          {layers{{"a"}, {"b = a"}}, []string{`"a" f644 0 2`, `"b" f644 0 2 same="a"`}, ""},
-	"hard link outlives its target":    {layers{{"a", "b = a"}, {".wh.a"}}, []string{`"b" f644 0 1`}, ""},
-	"hard link to what is replaced":    {layers{{"a", "b = a"}, {"a"}}, []string{`"a" f644 1`, `"b" f644 0`}, ""},
-	"hard link in place of a whiteout": {layers{{"a", "b"}, {".wh.b", "b = a"}}, []string{`"a" f644 0 2`, `"b" f644 0 2 same="a"`}, ""},
-	"hard link to a link":              {layers{{"s -> x", "b = s"}}, []string{`"b" -> "x" 2`, `"s" -> "x" 2 same="b"`}, ""},
-	"hard link to itself":              {layers{{"a", "a = a"}}, []string{`"a" f644 0 1`}, ""},
-	"hard link to a FIFO":              {layers{{"p !p", "q = p"}}, []string{`"p" p644 2`, `"q" p644 2 same="p"`}, ""},
-	"hard link to a device node":       {layers{{"c !c", "d = c", "e"}}, []string{`"e" f644 0`}, ""},
-	"device nodes are left out":        {layers{{"dev/", "dev/null !c", "dev/f"}}, []string{`"dev" d700`, `"dev/f" f644 0`}, ""},
-	"a device node hides":              {layers{{"a", "b"}, {"a !c"}}, []string{`"b" f644 0`}, ""},
-	"file below a link":                {layers{{"etc/", "etc/passwd", "l -> etc", "l/passwd"}}, []string{`"etc" d700`, `"etc/passwd" f644 0`, `"l" d755`, `"l/passwd" f644 0`}, ""},
-	"file below a link out":            {layers{{"l -> /", "l/etc/cron.d/x"}}, []string{`"l" d755`, `"l/etc" d755`, `"l/etc/cron.d" d755`, `"l/etc/cron.d/x" f644 0`}, ""},
-	"file below a lower link":          {layers{{"l -> ../../.."}, {"l/x"}}, []string{`"l" d755`, `"l/x" f644 1`}, ""},
-	"file below a file":                {layers{{"a"}, {"a/b"}}, []string{`"a" d755`, `"a/b" f644 1`}, ""},
-	"no layers":                        {layers{}, nil, ""},
-	"an empty layer":                   {layers{{}, {"a"}, {}}, []string{`"a" f644 1`}, ""},
+	"whiteout and a new directory": {layers{{"d/", "d/old"}, {"d/", "d/new", ".wh.d"}}, []string{`"d" d701`,
+		`"d/new" f644 1`}, ""},
+	"whiteout in the lowest layer": {layers{{".wh.a", "b"}}, []string{`"b" f644 0`}, ""},
+	"whiteout of a whiteout":       {layers{{"a"}, {".wh..wh.a"}}, []string{`"a" f644 0`}, ""},
+	"whiteout through a link": {layers{{"d/", "d/x", "l -> d"}, {"l/.wh.x"}}, []string{`"d" d700`,
+		`"d/x" f644 0`, `"l" -> "d"`}, ""},
+	"opaque": {layers{{"d/", "d/old", "d/e/", "d/e/y"}, {"d/", "d/.wh..wh..opq", "d/new"}},
+		[]string{`"d" d701`, `"d/new" f644 1`}, ""},
+	"opaque after its siblings": {layers{{"d/", "d/old"}, {"d/new", "d/.wh..wh..opq"}}, []string{`"d" d700`,
+		`"d/new" f644 1`}, ""},
+	"opaque without its directory": {layers{{"a"}, {"d/.wh..wh..opq"}}, []string{`"a" f644 0`}, ""},
+	"opaque root":                  {layers{{"a", "d/"}, {".wh..wh..opq", "b"}}, []string{`"b" f644 1`}, ""},
+	"bookkeeping of AUFS": {layers{{".wh..wh.plnk/", ".wh..wh.plnk/1.2", ".wh..wh.aufs", "a"}},
+		[]string{`"a" f644 0`}, ""},
+	"hard links": {layers{{"a", "b = a", "d/c = ./b"}}, []string{`"a" f644 0 3`,
+		`"b" f644 0 3 same="a"`, `"d" d755`, `"d/c" f644 0 3 same="a"`}, ""},
+	"hard link across layers":       {layers{{"a"}, {"b = a"}}, []string{`"a" f644 0 2`, `"b" f644 0 2 same="a"`}, ""},
+	"hard link outlives its target": {layers{{"a", "b = a"}, {".wh.a"}}, []string{`"b" f644 0 1`}, ""},
+	"hard link to what is replaced": {layers{{"a", "b = a"}, {"a"}}, []string{`"a" f644 1`, `"b" f644 0`}, ""},
+	"hard link in place of a whiteout": {layers{{"a", "b"}, {".wh.b", "b = a"}}, []string{`"a" f644 0 2`,
+		`"b" f644 0 2 same="a"`}, ""},
+	"hard link to a link": {layers{{"s -> x", "b = s"}}, []string{`"b" -> "x" 2`, `"s" -> "x" 2 same="b"`},
+		""},
+	"hard link to itself":        {layers{{"a", "a = a"}}, []string{`"a" f644 0 1`}, ""},
+	"hard link to a FIFO":        {layers{{"p !p", "q = p"}}, []string{`"p" p644 2`, `"q" p644 2 same="p"`}, ""},
+	"hard link to a device node": {layers{{"c !c", "d = c", "e"}}, []string{`"e" f644 0`}, ""},
+	"device nodes are left out": {layers{{"dev/", "dev/null !c", "dev/f"}}, []string{`"dev" d700`,
+		`"dev/f" f644 0`}, ""},
+	"a device node hides": {layers{{"a", "b"}, {"a !c"}}, []string{`"b" f644 0`}, ""},
+	"file below a link": {layers{{"etc/", "etc/passwd", "l -> etc", "l/passwd"}}, []string{`"etc" d700`,
+		`"etc/passwd" f644 0`, `"l" d755`, `"l/passwd" f644 0`}, ""},
+	"file below a link out": {layers{{"l -> /", "l/etc/cron.d/x"}}, []string{`"l" d755`, `"l/etc" d755`,
+		`"l/etc/cron.d" d755`, `"l/etc/cron.d/x" f644 0`}, ""},
+	"file below a lower link": {layers{{"l -> ../../.."}, {"l/x"}}, []string{`"l" d755`, `"l/x" f644 1`}, ""},
+	"file below a file":       {layers{{"a"}, {"a/b"}}, []string{`"a" d755`, `"a/b" f644 1`}, ""},
+	"no layers":               {layers{}, nil, ""},
+	"an empty layer":          {layers{{}, {"a"}, {}}, []string{`"a" f644 1`}, ""},
 
 	"hard link to nothing":      {layers{{"b = a"}}, nil, "not there"},
 	"hard link to a whiteout":   {layers{{"a"}, {".wh.a", "b = a"}}, nil, "not there"},
@@ -205,11 +217,13 @@ func TestSameInputSameBytes(t *testing.T) {
 
 // TestForgedAttributesAreLeftOut: nothing that overlayfs or a security module acts on comes from an image.
 func TestForgedAttributesAreLeftOut(t *testing.T) {
-	acl := "\x02\x00\x00\x00\x01\x00\x06\x00\xff\xff\xff\xff\x04\x00\x04\x00\xff\xff\xff\xff\x20\x00\x04\x00\xff\xff\xff\xff"
+	acl := "\x02\x00\x00\x00\x01\x00\x06\x00\xff\xff\xff\xff\x04\x00\x04\x00\xff\xff\xff\xff" +
+		"\x20\x00\x04\x00\xff\xff\xff\xff"
 	h := tar.Header{Name: "f", Typeflag: tar.TypeReg, Mode: 0o644, Format: tar.FormatPAX, PAXRecords: map[string]string{}}
 	for name, value := range map[string]string{"user.good": "1", "trusted.good": "2", "user.overlay.opaque": "y",
 		"user.overlay.overlay.opaque": "y", "trusted.overlay.redirect": "/x", "trusted.overlay.whiteout": "y",
-		"security.capability": "\x01\x00\x00\x02", "security.selinux": "x", "security.ima": "x", "system.posix_acl_access": acl,
+		"security.capability": "\x01\x00\x00\x02", "security.selinux": "x", "security.ima": "x",
+		"system.posix_acl_access":  acl,
 		"system.posix_acl_default": acl, "system.nfs4_acl": "x", "user.": "x", "trusted.": "x", "odd": "x"} {
 		h.PAXRecords["SCHILY.xattr."+name] = value
 	}
@@ -257,7 +271,8 @@ func TestLargeDirectory(t *testing.T) {
 
 // TestGolden shows a small image as the kernel shows it.
 func TestGolden(t *testing.T) {
-	b, err := build(t, tarLines(t, 0, "bin/", "bin/sh", "bin/ls = bin/sh", "etc/", "etc/passwd", "dev/", "dev/null !c", "tmp/x"),
+	b, err := build(t, tarLines(t, 0, "bin/", "bin/sh", "bin/ls = bin/sh", "etc/", "etc/passwd", "dev/", "dev/null !c",
+		"tmp/x"),
 		tarLines(t, 1, "etc/.wh.passwd", "etc/hosts -> ../tmp/x", "run !p"))
 	if err != nil {
 		t.Fatal(err)

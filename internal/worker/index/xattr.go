@@ -14,8 +14,8 @@ const (
 	aclDefault = "system.posix_acl_default"
 )
 
-// prefixOf gives the number that stands for the start of an attribute's name, and the rest. ok is false for names that no
-// index may hold.
+// prefixOf gives the number that stands for the start of an attribute's name, and the rest. ok is false for names
+// that no index may hold.
 func prefixOf(name string) (prefix byte, rest string, ok bool) {
 	switch {
 	case name == aclAccess:

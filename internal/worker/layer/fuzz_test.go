@@ -14,8 +14,8 @@ import (
 
 var small = wire.JobLimits{MaxBytes: 4 << 20, MaxEntries: 1000, MaxHeaderBytes: 4 << 20}.WithDefaults()
 
-// FuzzLayer: whatever is accepted comes back byte for byte, and means what it means to Go's archive/tar, which registries,
-// scanners and signers use: a reader that disagrees with them is how an image hides something.
+// FuzzLayer: whatever is accepted comes back byte for byte, and means what it means to Go's archive/tar, which
+// registries, scanners and signers use: a reader that disagrees with them is how an image hides something.
 func FuzzLayer(f *testing.F) {
 	for _, b := range compressed(f, simple(f)) {
 		f.Add(b)
@@ -26,8 +26,10 @@ func FuzzLayer(f *testing.F) {
 		}
 	}
 	f.Add(join(gnuSparse(10_000, 600, 512, 100, 8192, 500), bytes.Repeat([]byte("s"), 1024), end))
-	f.Add(join(pax("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=9000", "GNU.sparse.name=n", "size=517"),
-		raw("GNUSparseFile.0/n", '0', noSize, nil), []byte("1\n4096\n5\n"), make([]byte, 503), []byte("hello"), make([]byte, 507), end))
+	f.Add(join(pax("GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.realsize=9000", "GNU.sparse.name=n",
+		"size=517"),
+		raw("GNUSparseFile.0/n", '0', noSize, nil), []byte("1\n4096\n5\n"), make([]byte, 503), []byte("hello"), make([]byte,
+			507), end))
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		blob = mend(blob)
 		m, err := make_(blob, small)

@@ -150,8 +150,8 @@ func numeric(field []byte) (int64, bool) {
 	return int64(v), true
 }
 
-// records parses the body of an extended header. The two keys of the oldest sparse format repeat; they are gathered into
-// the one key of the next format, in order.
+// records parses the body of an extended header. The two keys of the oldest sparse format repeat; they are gathered
+// into the one key of the next format, in order.
 func records(body string) (map[string]string, error) {
 	out := map[string]string{}
 	var sparse []string

@@ -14,9 +14,9 @@ import (
 // maxExtended bounds one extended header or long name in bytes, as other readers do.
 const maxExtended = 1 << 20
 
-// Build reads the blob, writes the data file and the table of contents, and describes them. progress may be nil; it gets
-// the bytes of the blob that were read. Errors name the entry; their class is ErrInvalidArgument for what is malformed
-// and ErrResourceExhausted for what is over a limit.
+// Build reads the blob, writes the data file and the table of contents, and describes them. progress may be nil; it
+// gets the bytes of the blob that were read. Errors name the entry; their class is ErrInvalidArgument for what is
+// malformed and ErrResourceExhausted for what is over a limit.
 func Build(blob io.Reader, data DataFile, table io.Writer, p wire.JobLayerParams, limits wire.JobLimits,
 	progress func(done, total int64)) (*wire.JobLayerResult, error) {
 	compressed := &counter{r: blob}

@@ -10,8 +10,8 @@ import (
 // maxFragments bounds the map of one sparse file.
 const maxFragments = 1 << 18
 
-// sparseRecords finds out whether the records describe a sparse file, and takes name and size from them. inBody says that
-// the map stands at the start of the body.
+// sparseRecords finds out whether the records describe a sparse file, and takes name and size from them. inBody says
+// that the map stands at the start of the body.
 func (h *header) sparseRecords(rec map[string]string) (inBody bool, err error) {
 	major, minor, list := rec["GNU.sparse.major"], rec["GNU.sparse.minor"], rec["GNU.sparse.map"]
 	switch {

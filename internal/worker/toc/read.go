@@ -13,8 +13,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Piece is one record that stands for bytes of the tar: Raw, or Length bytes of the data file from Offset, or Length zeros.
-// Raw is valid until the next call.
+// Piece is one record that stands for bytes of the tar: Raw, or Length bytes of the data file from Offset, or Length
+// zeros. Raw is valid until the next call.
 type Piece struct {
 	Raw            []byte
 	Data           bool

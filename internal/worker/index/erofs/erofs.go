@@ -1,7 +1,8 @@
-// Package erofs holds the constants of the EROFS disk format that the writer and the checker of an index share. It has no
-// code, so that one mistake cannot be in both.
+// Package erofs holds the constants of the EROFS disk format that the writer and the checker of an index share. It
+// has no code, so that one mistake cannot be in both.
 //
-// Spec: the kernel's Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h, as of Linux 5.16; nothing newer is used.
+// Spec: the kernel's Documentation/filesystems/erofs.rst and fs/erofs/erofs_fs.h, as of Linux 5.16; nothing newer is
+// used.
 //
 // An index is laid out so:
 //

@@ -1,0 +1,195 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// stable replaces what differs from run to run: ids, names that were made up, times and process ids.
+func stable(t *testing.T, body string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Indent(&out, []byte(body), "", " "); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	s := out.String()
+	for _, r := range [][2]string{
+		{`"[0-9a-f]{12}"`, `"SHORT"`}, {`HOSTNAME=[0-9a-f]{12}`, `HOSTNAME=SHORT`}, {`"Pid": [1-9][0-9]*`, `"Pid": 1`},
+		{`"20\d\d-\d\d-\d\dT[0-9:.]+Z"`, `"TIME"`}, {`"Created": \d+`, `"Created": 1`}, {`Up [^"]+`, `Up SOME TIME`},
+		{`\) [^"]+ ago`, `) SOME TIME ago`},
+	} {
+		s = regexp.MustCompile(r[0]).ReplaceAllString(s, r[1])
+	}
+	ids := map[string]string{}
+	s = regexp.MustCompile(`[0-9a-f]{64}`).ReplaceAllStringFunc(s, func(id string) string {
+		if ids[id] == "" {
+			ids[id] = "ID" + string(rune('A'+len(ids)))
+		}
+		return ids[id]
+	})
+	return []byte(s + "\n")
+}
+
+func TestRepliesHaveTheseShapes(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	body := `{"Image":"test","Cmd":["sleep","100 "],"Labels":{"a":"b"},"User":"app","HostConfig":{"Binds":["data:/data"],"Memory":67108864}}`
+	must(t, s, 201, "POST", "/containers/create?name=one", body)
+	must(t, s, 201, "POST", "/containers/create?name=two", `{"Image":"test","Cmd":["sh","-c","exit 3"],"HostConfig":{"NetworkMode":"none"}}`)
+	must(t, s, 204, "POST", "/containers/one/start", "")
+	must(t, s, 204, "POST", "/containers/two/start", "")
+	must(t, s, 200, "POST", "/containers/two/wait", "")
+	for name, path := range map[string]string{
+		"ps.json":            "/v1.50/containers/json?all=1",
+		"inspect-1.50.json":  "/v1.50/containers/one/json",
+		"inspect-1.56.json":  "/v1.56/containers/one/json",
+		"inspect-ended.json": "/v1.56/containers/two/json",
+		"volume.json":        "/v1.50/volumes/data",
+	} {
+		got := stable(t, must(t, s, 200, "GET", path, ""))
+		file := filepath.Join("testdata", name)
+		if *update {
+			if err := os.MkdirAll("testdata", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s differs (run with -update to accept):\n%s", file, got)
+		}
+	}
+}
+
+func TestContainersAreListedByFilters(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	must(t, s, 201, "POST", "/containers/create?name=one", `{"Image":"test","Cmd":["sleep","9"],"Labels":{"a":"b"},"ExposedPorts":{"80/tcp":{}}}`)
+	must(t, s, 201, "POST", "/containers/create?name=two", `{"Image":"test","Volumes":{"/v":{}},"HostConfig":{"NetworkMode":"none","Annotations":{"k":"v"}}}`)
+	must(t, s, 409, "POST", "/containers/create?name=two", `{"Image":"test"}`)
+	must(t, s, 204, "POST", "/containers/one/start", "")
+	must(t, s, 304, "POST", "/containers/one/start", "")
+	must(t, s, 304, "POST", "/containers/two/stop", "")
+	for filter, want := range map[string]string{
+		`{}`: "one,two", `{"name":["one"]}`: "one", `{"label":["a=b"]}`: "one", `{"label":["a=c"]}`: "", `{"label!":["a"]}`: "two",
+		`{"status":["created"]}`: "two", `{"status":{"running":true}}`: "one", `{"network":["none"]}`: "two", `{"ancestor":["test"]}`: "one,two",
+		`{"ancestor":["other"]}`: "", `{"volume":["/v"]}`: "two", `{"since":["one"]}`: "two", `{"before":["two"]}`: "one", `{"expose":["80"]}`: "one",
+		`{"expose":["81-90/tcp"]}`: "", `{"annotation":["k=v"]}`: "two", `{"health":["none"]}`: "one,two", `{"exited":["0"]}`: "", `{"is-task":["true"]}`: "",
+	} {
+		var list []struct{ Names []string }
+		if err := json.Unmarshal([]byte(must(t, s, 200, "GET", "/v1.56/containers/json?all=1&filters="+url.QueryEscape(filter), "")), &list); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range list {
+			got = append([]string{strings.TrimPrefix(c.Names[0], "/")}, got...)
+		}
+		if strings.Join(got, ",") != want {
+			t.Errorf("filters %s: %v, want %s", filter, got, want)
+		}
+	}
+	for _, bad := range []string{`{"nonsense":["x"]}`, `{"status":["x"]}`, `{"exited":["x"]}`, `{"publish":["x"]}`, `[`} {
+		must(t, s, 400, "GET", "/containers/json?filters="+url.QueryEscape(bad), "")
+	}
+	must(t, s, 404, "GET", "/containers/json?filters="+url.QueryEscape(`{"since":["x"]}`), "")
+}
+
+func TestEventsAreKeptAndFiltered(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	since := time.Now().Add(-time.Second).Unix()
+	id := create(t, s, "exit 3", `,"Labels":{"k":"v"}`)
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+	must(t, s, 200, "POST", "/containers/"+id+"/wait", "")
+	must(t, s, 204, "DELETE", "/containers/"+id, "")
+	path := "/events?since=" + time.Unix(since, 0).UTC().Format(time.RFC3339) + "&until=" + time.Now().Add(time.Second).UTC().Format(time.RFC3339) +
+		"&filters=" + url.QueryEscape(`{"type":["container"],"label":["k=v"]}`)
+	var got []string
+	for line := range strings.Lines(must(t, s, 200, "GET", "/v1.50"+path, "")) {
+		var e struct {
+			Status string
+			Action string
+			Actor  struct{ Attributes map[string]string }
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Status != e.Action {
+			t.Errorf("status %q of %q", e.Status, e.Action)
+		}
+		got = append(got, e.Action+e.Actor.Attributes["exitCode"])
+	}
+	if strings.Join(got, " ") != "create start die3 destroy" {
+		t.Errorf("events: %v", got)
+	}
+	if strings.Contains(must(t, s, 200, "GET", "/v1.56"+path, ""), `"status"`) {
+		t.Error("version 1.52 and later have no field status")
+	}
+}
+
+func FuzzQuery(f *testing.F) {
+	for _, q := range []string{"stdout=1&tail=5&since=1.5&until=2026-01-01T00:00:00Z", "stderr=1&since=10m", "filters={\"a\":{\"b\":true}}&h=1&w=2",
+		"t=-1&filters=[]", "since=-9999999999&stdout=1", "since=1.-5&stdout=1"} {
+		f.Add(q)
+	}
+	f.Fuzz(func(t *testing.T, q string) {
+		v, err := url.ParseQuery(q)
+		if err != nil {
+			return
+		}
+		now := time.Unix(1_000_000_000, 0)
+		lq, _, err := logQuery(v, now)
+		if err == nil && !lq.Stdout && !lq.Stderr {
+			t.Error("a query without a stream")
+		}
+		r := httptest.NewRequest("GET", "/?"+v.Encode(), nil)
+		if fl, err := parseFilters(r, "a"); err == nil {
+			fl.labels(map[string]string{"a": "b"})
+			for name := range fl {
+				if name != "a" {
+					t.Errorf("filter %q passed", name)
+				}
+			}
+		}
+		if rows, cols, err := sizeParams(r); err == nil && (r.FormValue("h") == "" || r.FormValue("w") == "") {
+			t.Errorf("%d×%d of nothing", rows, cols)
+		}
+		if _, err := stopOptions(r); err == nil {
+			boolParam(r, "force")
+		}
+	})
+}
+
+func FuzzPath(f *testing.F) {
+	f.Add("/v1.50/containers/json")
+	f.Add("/v1./x")
+	f.Add("/v1.999999999999/")
+	f.Fuzz(func(t *testing.T, path string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.URL.Path = path
+		got, err := stripVersion(r)
+		if err != nil {
+			return
+		}
+		if v := Version(got); v < 40 || v > 56 {
+			t.Errorf("%q is version %d", path, v)
+		}
+	})
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// sample is a number of measured times, in the order in which they were taken.
+type sample []time.Duration
+
+// quantile is the smallest value that at least the share q (0 < q ≤ 1) of the sample does not exceed; 0 of an empty one.
+func (s sample) quantile(q float64) time.Duration {
+	if len(s) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	i := int(q * float64(len(sorted)))
+	if float64(i) == q*float64(len(sorted)) {
+		i--
+	}
+	return sorted[min(max(i, 0), len(sorted)-1)]
+}
+
+// median is the middle value, or the mean of the two in the middle.
+func (s sample) median() time.Duration {
+	if len(s) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+func (s sample) min() time.Duration {
+	if len(s) == 0 {
+		return 0
+	}
+	return slices.Min(s)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
