@@ -8,8 +8,8 @@ import (
 	"github.com/brig-engine/brig/internal/cli"
 )
 
-// version is set by the linker (-X main.version=…), to the same value as that of the engine's programs. It is not theirs
-// because their packages are for Linux only.
+// version is set by the linker (-X main.version=…), to the same value as that of the engine's programs. It is not
+// theirs because their packages are for Linux only.
 var version = "0.1.0-dev"
 
 func main() {

@@ -12,7 +12,8 @@ import (
 
 // existing lays down a container that was made before, beside what program lays down.
 func (f *fakeEngine) existing(running, openStdin bool) {
-	const text = `{"Id":"0123456789abcdef","State":{"Running":%v},"Config":{"OpenStdin":%v},"HostConfig":{"AutoRemove":true}}`
+	const text = `{"Id":"0123456789abcdef","State":{"Running":%v},"Config":{"OpenStdin":%v},
+		"HostConfig":{"AutoRemove":true}}`
 	f.json("GET /containers/web/json", 200, fmt.Sprintf(text, running, openStdin))
 }
 

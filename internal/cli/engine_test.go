@@ -104,7 +104,8 @@ func TestTheThirdRequestToEndIsObeyed(t *testing.T) {
 	}
 	io.Copy(io.Discard, out)
 	var exit *exec.ExitError
-	if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(errs.String(), "brig kill") {
+	err = cmd.Wait()
+	if !errors.As(err, &exit) || exit.ExitCode() != 130 || !strings.Contains(errs.String(), "brig kill") {
 		t.Errorf("%v: %s", err, errs.String())
 	}
 }

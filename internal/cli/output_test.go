@@ -134,14 +134,14 @@ func layReplies(f *fakeEngine) {
 		"443/tcp":null}}}`
 	f.json("GET /containers/web/json", 200, web)
 	f.json("GET /images/alpine/json", 200, `{"Id":"sha256:11","RepoTags":["alpine:3.20"]}`)
-	for _, path := range []string{"containers/nothing/json", "images/nothing/json", "networks/nothing", "volumes/nothing"} {
+	for _, path := range strings.Fields("containers/nothing/json images/nothing/json networks/nothing volumes/nothing") {
 		f.json("GET /"+path, 404, `{"message":"no such thing"}`)
 	}
 	f.json("GET /containers/web/top", 200, `{"Titles":["PID","CMD"],"Processes":[["1","nginx"],["7","worker"]]}`)
 	f.json("GET /version", 200, `{"Version":"1.2.4","ApiVersion":"1.50","MinAPIVersion":"1.24","Os":"linux",
 		"Arch":"amd64","KernelVersion":"6.18.0"}`)
-	f.json("GET /info", 200, `{"ServerVersion":"1.2.4","Containers":3,"ContainersRunning":1,"ContainersStopped":2,"Images":4,
-		"Driver":"erofs",
+	f.json("GET /info", 200, `{"ServerVersion":"1.2.4","Containers":3,"ContainersRunning":1,"ContainersStopped":2,
+		"Images":4,"Driver":"erofs",
 		"LoggingDriver":"json-file","CgroupVersion":"2","CgroupDriver":"cgroupfs","DefaultRuntime":"brig",
 		"KernelVersion":"6.18.0",
 		"SecurityOptions":["name=seccomp,profile=builtin","name=userns"],"OperatingSystem":"Debian","Architecture":"x86_64",

@@ -197,7 +197,8 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 	a := testApp(f.host)
 	var errs strings.Builder
 	a.Out, a.Err = full{}, &errs
-	if code := a.Run(t.Context(), []string{"run", "alpine"}); code != 125 || !strings.Contains(errs.String(), "disk full") {
+	code := a.Run(t.Context(), []string{"run", "alpine"})
+	if code != 125 || !strings.Contains(errs.String(), "disk full") {
 		t.Errorf("status %d: %s", code, errs.String())
 	}
 }

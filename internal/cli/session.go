@@ -150,8 +150,8 @@ func (s *session) followSize(ctx context.Context, engine *api.Client, path strin
 	return console.WatchSize(tell, func() {})
 }
 
-// forward passes signals on to the program once it runs; those that come earlier wait for that. The third request to end
-// is taken as meant for the command line itself, whatever the program and the engine are doing.
+// forward passes signals on to the program once it runs; those that come earlier wait for that. The third request to
+// end is taken as meant for the command line itself, whatever the program and the engine are doing.
 func (s *session) forward(ctx context.Context, engine *api.Client, id string, started <-chan struct{}) (stop func()) {
 	if !s.proxy {
 		return func() {}

@@ -206,6 +206,9 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 func (b *birth) bind(m *wire.Mount) (fd int, file bool, err error) {
 	by := b.caller
 	src, err := rootfs.OpenHostPath(m.Source, rootfs.Caller{UID: by.uid, GID: by.gid, Groups: by.groups})
+	if errors.Is(err, unix.ENOENT) {
+		return -1, false, fmt.Errorf("bind source %s does not exist on the host. Next: mkdir -p %s: %w", m.Source, m.Source, errdefs.ErrInvalidArgument)
+	}
 	if err != nil {
 		return -1, false, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.uid, err, errdefs.ErrInvalidArgument)
 	}

@@ -182,4 +182,3 @@ func (j *job) daemon() error {
 	go cmd.Wait()
 	return nil
 }
-

@@ -53,9 +53,9 @@ func engines(bin, cgroup string) []engine {
 		withClient(engine{
 			Name: "podman", Program: "podman", Needs: []string{"conmon"},
 		}, []string{"podman", "--cgroup-manager", "cgroupfs", "--events-backend", "file"}, "--cgroup-parent", "/"+cgroup),
-		runtime("runc", engine{Name: "runc"}),
-		runtime("runc", engine{Name: "runc newest", Newest: true}),
-		runtime("crun", engine{Name: "crun", Plain: true}),
+		ociRuntime("runc", engine{Name: "runc"}),
+		ociRuntime("runc", engine{Name: "runc newest", Newest: true}),
+		ociRuntime("crun", engine{Name: "crun", Plain: true}),
 		{Name: "no container", Program: "busybox", Bare: true, Once: []string{"{dir}/root/bin/busybox", "true"}},
 	}
 	return list
@@ -74,8 +74,8 @@ func withClient(e engine, client []string, more ...string) engine {
 	return e
 }
 
-// runtime fills in what an OCI runtime alone is asked for.
-func runtime(program string, e engine) engine {
+// ociRuntime fills in what an OCI runtime alone is asked for.
+func ociRuntime(program string, e engine) engine {
 	base := []string{program, "--root", "{dir}/state"}
 	say := func(words ...string) []string { return append(append([]string{}, base...), words...) }
 	e.Program, e.Bundle = program, true

@@ -76,7 +76,7 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, sweepCgroups(dir), os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, sweepCgroups(filepath.Base(dir)), os.RemoveAll(dir)) }()
 	s, err := newSession(dir, bin, peers, o)
 	if err != nil {
 		return err

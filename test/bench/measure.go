@@ -32,7 +32,9 @@ func (s *session) measureOnce(ctx context.Context) {
 	once := func(c *contender) []string { return c.Once }
 	s.rounds(ctx, s.o.rounds, once, func(c *contender) error {
 		took, err := c.run(c.Once, "", smallImage)
-		c.once = append(c.once, took)
+		if err == nil {
+			c.once = append(c.once, took)
+		}
 		return err
 	})
 }
@@ -92,7 +94,9 @@ func (s *session) measureRates(ctx context.Context) {
 		s.rounds(ctx, 1, started, func(c *contender) error {
 			a, err := c.room.do(job{Op: opMany, Command: fill(c.Once, c.dir, "", smallImage),
 				Prefix: fmt.Sprintf("w%d-", w), Workers: w, Lasts: s.o.lasts})
-			c.rates[w] = float64(a.Count) / a.Took.Seconds()
+			if err == nil {
+				c.rates[w] = float64(a.Count) / a.Took.Seconds()
+			}
 			return err
 		})
 	}

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// WatchSize calls changed once and whenever the terminal's size may have changed, also after the process was stopped and
-// continued by the shell; continued is called before, so that raw mode can be set again. stop ends the watch.
+// WatchSize calls changed once and whenever the terminal's size may have changed, also after the process was stopped
+// and continued by the shell; continued is called before, so that raw mode can be set again. stop ends the watch.
 func WatchSize(changed, continued func()) (stop func()) {
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, syscall.SIGWINCH, syscall.SIGCONT)

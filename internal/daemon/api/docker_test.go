@@ -170,7 +170,7 @@ func TestDockerClientInATerminal(t *testing.T) {
 	s := startDaemon(t, f, t.TempDir()).socket
 	master, tty := openPTY(t)
 	p, err := os.StartProcess(dockerPath, []string{"docker", "run", "-it", "--name", "term", "test", "sh", "-c",
-		"stty -echo; stty size; trap 'echo int' INT; while read l; do echo got $l; done; echo bye; exit 5"},
+		"stty -echo; stty size; trap 'echo int' INT; while :; do read l && echo got $l; done"},
 		&os.ProcAttr{Env: []string{"PATH=/usr/bin:/bin", "TERM=xterm", "HOME=" + t.TempDir(), "DOCKER_HOST=unix://" + s}, Files: []*os.File{tty, tty, tty},
 			Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true}})
 	if err != nil {

@@ -44,7 +44,7 @@ func stable(t *testing.T, body string) []byte {
 func TestRepliesHaveTheseShapes(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket
-	body := `{"Image":"test","Cmd":["sleep","100 "],"Labels":{"a":"b"},"User":"app","HostConfig":{"Binds":["data:/data"],"Memory":67108864}}`
+	body := `{"Image":"test","Cmd":["sleep","100"],"Labels":{"a":"b"},"User":"app","HostConfig":{"Binds":["data:/data"],"Memory":67108864}}`
 	must(t, s, 201, "POST", "/containers/create?name=one", body)
 	must(t, s, 201, "POST", "/containers/create?name=two", `{"Image":"test","Cmd":["sh","-c","exit 3"],"HostConfig":{"NetworkMode":"none"}}`)
 	must(t, s, 204, "POST", "/containers/one/start", "")

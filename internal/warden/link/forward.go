@@ -218,8 +218,8 @@ func (r *Router) setForwarding(name, value string) error {
 func (r *Router) Refresh() error {
 	r.whole.Lock()
 	defer r.whole.Unlock()
-	if r.host == nil {
-		return nil // closed
+	if r.closed {
+		return nil
 	}
 	h, _, err := r.ends()
 	if err != nil || h.Attrs().Flags&net.FlagUp == 0 {

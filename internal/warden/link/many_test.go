@@ -56,6 +56,9 @@ func TestClosedRouterRefusesAndDoesNotPanic(t *testing.T) {
 	if err := w.r.Release(c.ep); err == nil {
 		t.Error("the table of a closed network was changed")
 	}
+	if e, err := w.r.NewEndpoint(c.ns); err == nil {
+		t.Errorf("a closed network made the endpoint %v", e)
+	}
 	if err := w.r.Sync(); err == nil {
 		t.Error("the table of a closed network was written")
 	}

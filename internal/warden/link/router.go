@@ -53,7 +53,8 @@ type Router struct {
 	pool   *pool
 	names  atomic.Uint64
 
-	whole sync.Mutex // held while the router as a whole is healed or taken down
+	whole  sync.Mutex // held while the router as a whole is healed or taken down
+	closed bool
 
 	mu      sync.Mutex
 	members map[netip.Addr]firewall.Member // active endpoints
@@ -207,7 +208,7 @@ func (r *Router) Detach() {
 func (r *Router) Close() error {
 	r.whole.Lock()
 	defer r.whole.Unlock()
-	if r.host == nil {
+	if r.closed {
 		return nil
 	}
 	err := r.undo()
@@ -226,20 +227,22 @@ func (r *Router) undo() error {
 	return err
 }
 
-// drop closes all descriptors; a second call does nothing.
+// drop closes all descriptors; what is called afterwards fails.
 func (r *Router) drop() {
+	if r.closed {
+		return
+	}
+	r.closed = true
 	if r.inner != nil {
 		r.inner.Close()
 		r.outer.Close()
 	}
 	if r.gate != nil {
 		r.gate.Close()
-		r.gate = nil
 	}
-	for _, h := range []**netlink.Handle{&r.host, &r.router} {
-		if *h != nil {
-			(*h).Close()
-			*h = nil
+	for _, h := range []*netlink.Handle{r.host, r.router} {
+		if h != nil {
+			h.Close()
 		}
 	}
 	if r.ns >= 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -243,6 +244,49 @@ func TestForgedAttributesAreLeftOut(t *testing.T) {
 	got := xattrs(t, b.mount(t)+"/f", 0)
 	if want := fmt.Sprintf(" system.posix_acl_access=%q trusted.good=\"2\" user.good=\"1\"", acl); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// TestLargeAttributes: links and directories with attributes of all sizes, which move the data beside an inode about.
+func TestLargeAttributes(t *testing.T) {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	want := map[string]string{}
+	for i := range 120 {
+		size := i * 97 % 5000
+		if i%40 == 39 {
+			size = 60_000
+		}
+		value := strings.Repeat("v", size+1)
+		h := tar.Header{Name: fmt.Sprintf("d%d", i), Typeflag: tar.TypeDir, Mode: 0o755, Format: tar.FormatPAX,
+			PAXRecords: map[string]string{"SCHILY.xattr.trusted.big": value}}
+		if i%2 == 0 {
+			h.Name, h.Typeflag, h.Linkname = fmt.Sprintf("l%d", i), tar.TypeSymlink, strings.Repeat("t", i*31%4000+1)
+		}
+		want[h.Name] = value + h.Linkname
+		if err := w.WriteHeader(&h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Close()
+	b, err := build(t, buf.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := b.mount(t)
+	for name, s := range want {
+		value := make([]byte, 64<<10)
+		n, err := unix.Lgetxattr(root+"/"+name, "trusted.big", value)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		link, _ := os.Readlink(root + "/" + name)
+		if string(value[:n])+link != s {
+			t.Errorf("%s: the attribute or the link target differs", name)
+		}
+		if list, err := os.ReadDir(root + "/" + name); name[0] == 'd' && (err != nil || len(list) != 0) {
+			t.Errorf("%s: %v, %v", name, list, err)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ func (v *server) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if old := r.FormValue("filter"); old != "" && api.Version(r) < 41 {
+	if old := r.URL.Query().Get("filter"); old != "" && api.Version(r) < 41 {
 		raw = map[string][]string{"reference": {old}}
 	}
 	f, err := filter(raw, time.Now())
@@ -62,7 +62,7 @@ func (v *server) inspect(w http.ResponseWriter, r *http.Request, name string) er
 	if err != nil {
 		return err
 	}
-	if want := r.FormValue("platform"); want != "" {
+	if want := r.URL.Query().Get("platform"); want != "" {
 		if err := v.checkPlatform(img, name, want); err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func invalid(format string, args ...any) error {
 // without refuses parameters that would change the meaning of a request and are not built.
 func without(r *http.Request, names ...string) error {
 	for _, n := range names {
-		if r.FormValue(n) != "" {
+		if r.URL.Query().Get(n) != "" {
 			return fmt.Errorf("this version of Brig does not have the parameter %s (--%s) here: %w", n, n, errdefs.ErrNotImplemented)
 		}
 	}
@@ -97,7 +97,7 @@ func without(r *http.Request, names ...string) error {
 
 // on reads a switch the way Docker does.
 func on(r *http.Request, name string) bool {
-	switch strings.ToLower(strings.TrimSpace(r.FormValue(name))) {
+	switch strings.ToLower(strings.TrimSpace(r.URL.Query().Get(name))) {
 	case "", "0", "no", "false", "none":
 		return false
 	}

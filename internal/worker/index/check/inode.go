@@ -15,6 +15,7 @@ const (
 // inode is one inode as read; rest is where its body starts: a chunk table or the tail of its data.
 type inode struct {
 	nid    uint64
+	off    int64
 	mode   uint16
 	layout uint16
 	size   int64
@@ -37,7 +38,7 @@ func (c *checker) inode(nid uint64) (i *inode, data []byte, err error) {
 		return nil, nil, err
 	}
 	format := u16(b[erofs.InodeFormat:])
-	i = &inode{nid: nid, mode: u16(b[erofs.InodeMode:]), layout: format &^ erofs.FormatExtended,
+	i = &inode{nid: nid, off: off, mode: u16(b[erofs.InodeMode:]), layout: format &^ erofs.FormatExtended,
 		union: u32(b[erofs.InodeUnion:]), nlink: u32(b[erofs.InodeNlink:])}
 	size := u64(b[erofs.InodeLength:])
 	switch {
@@ -99,8 +100,8 @@ func (c *checker) data(i *inode) ([]byte, error) {
 	case erofs.LayoutPlain:
 		tail = 0
 	case erofs.LayoutInline:
-		if tail == 0 || i.rest%erofs.BlockSize+tail > erofs.BlockSize {
-			return nil, fmt.Errorf("the data beside the inode crosses a block")
+		if tail == 0 || i.off%erofs.BlockSize+i.rest-i.off+tail > erofs.BlockSize {
+			return nil, fmt.Errorf("the data beside the inode is not in its block")
 		}
 	default:
 		return nil, fmt.Errorf("layout %d", i.layout>>1)
