@@ -39,8 +39,8 @@ func main() {
 	}
 	ready := os.NewFile(fdReady, "ready")
 	err := serve(*state, *run, ready)
-	// The other end reads one line: why it does not serve. After "ready" was said nobody reads any more.
-	fmt.Fprintln(ready, strings.ReplaceAll(err.Error(), "\n", " "))
+	// The other end reads one line: why it does not serve. After "ready" was said the pipe is closed, and this fails.
+	_, _ = ready.WriteString(strings.ReplaceAll(err.Error(), "\n", " ") + "\n")
 	fmt.Fprintln(os.Stderr, "brigd:", err)
 	os.Exit(1)
 }
@@ -68,6 +68,7 @@ func serve(state, run string, ready *os.File) error {
 	if _, err := ready.WriteString("ready\n"); err != nil && !errors.Is(err, unix.EPIPE) {
 		return fmt.Errorf("say that it is ready: %w", err)
 	}
+	ready.Close()
 	select {
 	case <-warden.Done():
 		return errors.New("the warden has gone")

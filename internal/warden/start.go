@@ -192,6 +192,9 @@ func (b *birth) reserve() error {
 		}
 		b.sockets = append(b.sockets, socks...)
 	}
+	if len(b.sockets) > 0 {
+		b.reply.Warnings = append(b.reply.Warnings, b.w.router.Warnings()...)
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -100,7 +101,13 @@ func Run(cfg Config) error {
 		}
 	}()
 	go w.pool.fill()
-	if err := w.superviseBrigd(); err != nil {
+	watching, done := context.WithCancel(context.Background())
+	if w.router != nil {
+		go w.router.Watch(watching, func(err error) { w.log("network: %v", err) })
+	}
+	err = w.superviseBrigd()
+	done()
+	if err != nil {
 		return err
 	}
 	return w.close()

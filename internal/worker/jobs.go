@@ -27,8 +27,12 @@ func Layer(t *wire.Task) (*wire.JobResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	blob, err := toc.Whole(f[0])
+	if err != nil {
+		return nil, err
+	}
 	w := bufio.NewWriterSize(f[2], 256<<10)
-	r, err := layer.Build(f[0], f[1], w, *t.Layer, t.Limits, t.Progress)
+	r, err := layer.Build(blob, f[1], w, *t.Layer, t.Limits, t.Progress)
 	if err == nil {
 		err = w.Flush()
 	}
@@ -62,8 +66,12 @@ func Load(t *wire.Task) (*wire.JobResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	in, err := toc.Whole(f[0])
+	if err != nil {
+		return nil, err
+	}
 	blob := func(n int, size int64) (*os.File, error) { return t.File(fmt.Sprintf("blob/%d", n), size) }
-	r, err := archive.Load(f[0], *t.Job.Load, t.Limits, blob, t.Progress)
+	r, err := archive.Load(in, *t.Job.Load, t.Limits, blob, t.Progress)
 	return &wire.JobResult{Load: r}, err
 }
 
@@ -73,8 +81,12 @@ func Export(t *wire.Task) (*wire.JobResult, error) {
 	if err != nil {
 		return nil, err
 	}
+	table, err := toc.Whole(f[1])
+	if err != nil {
+		return nil, err
+	}
 	w := bufio.NewWriterSize(f[0], 256<<10)
-	r, err := archive.Export(w, f[1], f[2], *t.Job.Export, t.Limits, t.Progress)
+	r, err := archive.Export(w, table, f[2], *t.Job.Export, t.Limits, t.Progress)
 	if err == nil {
 		err = w.Flush()
 	}

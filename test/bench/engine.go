@@ -4,7 +4,6 @@ import (
 	"debug/buildinfo"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 )
@@ -51,7 +50,7 @@ func engines(bin, cgroup string) []engine {
 			Ready:  []string{"docker", "version"},
 		}, []string{"docker"}),
 		withClient(engine{
-			Name: "podman", Program: "podman", Needs: []string{"conmon"},
+			Name: "podman", Program: "podman", Needs: []string{"conmon"}, Plain: true, // it runs crun
 		}, []string{"podman", "--cgroup-manager", "cgroupfs", "--events-backend", "file"}, "--cgroup-parent", "/"+cgroup),
 		ociRuntime("runc", engine{Name: "runc"}),
 		ociRuntime("runc", engine{Name: "runc newest", Newest: true}),
@@ -113,24 +112,23 @@ func (e *engine) find(peers dirs) (file string, err error) {
 	return file, nil
 }
 
-// version is what the build says a program is, or what the program says.
-func version(file string) string {
-	if info, err := buildinfo.ReadFile(file); err == nil {
-		if v := info.Main.Version; v != "" && v != "(devel)" && !strings.Contains(v, "+dirty") {
-			return v
-		}
+// builtVersion is the module version that a Go program was built as, or "".
+func builtVersion(file string) string {
+	info, err := buildinfo.ReadFile(file)
+	if err != nil || info.Main.Version == "(devel)" || strings.Contains(info.Main.Version, "+") {
+		return ""
 	}
-	out, err := exec.Command(file, "--version").Output()
-	if err != nil {
-		return "unknown"
-	}
-	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
-	for word := range strings.FieldsSeq(line) {
+	return info.Main.Version
+}
+
+// saidVersion takes the version out of what a program prints: the first word of the first line that begins with a digit.
+func saidVersion(text string) string {
+	for word := range strings.FieldsSeq(firstLine(text)) {
 		if word[0] >= '0' && word[0] <= '9' {
 			return strings.TrimSuffix(word, ",")
 		}
 	}
-	return line
+	return "unknown"
 }
 
 // dirs are where peers come from: packages that were unpacked, programs that were built, or the machine itself.

@@ -77,6 +77,9 @@ func (o *options) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, sweepCgroups(filepath.Base(dir)), os.RemoveAll(dir)) }()
+	if err := os.Chmod(dir, 0o711); err != nil { // daemons that are not root pass through it
+		return err
+	}
 	s, err := newSession(dir, bin, peers, o)
 	if err != nil {
 		return err

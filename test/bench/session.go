@@ -49,11 +49,10 @@ func newSession(dir, bin string, peers dirs, o *options) (*session, error) {
 		c := &contender{engine: e, dir: filepath.Join(dir, fmt.Sprint(len(s.list))), rates: map[int]float64{}}
 		s.list = append(s.list, c)
 		file, err := e.find(peers)
-		switch {
-		case err != nil:
+		if err != nil {
 			c.failure = err.Error()
-		case file != "":
-			c.version = version(file)
+		} else if file != "" {
+			c.version = builtVersion(file)
 		}
 	}
 	var err error
@@ -119,6 +118,13 @@ func (c *contender) open(ctx context.Context, s *session) (err error) {
 	}
 	if c.room, err = openRoom(ctx, p, s.peers.path(c.Newest)); err != nil {
 		return err
+	}
+	if c.version == "" && !c.Bare {
+		a, err := c.room.do(job{Op: opTime, Command: []string{c.Program, "--version"}})
+		if err != nil {
+			return err
+		}
+		c.version = saidVersion(a.Output)
 	}
 	if len(c.Daemon) > 0 {
 		err = c.serve()

@@ -242,3 +242,26 @@ func (e *engine) eventually(what string, f func() bool) {
 	}
 	e.t.Fatalf("%s: not within 15 s", what)
 }
+
+// pid finds a process of this engine by the name of its program and its directory among the arguments.
+func (e *engine) pid(program string) int {
+	e.t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for _, d := range entries {
+		line, err := os.ReadFile("/proc/" + d.Name() + "/cmdline")
+		if err != nil {
+			continue
+		}
+		args := strings.Split(string(line), "\x00")
+		if filepath.Base(args[0]) == program && strings.Contains(string(line), e.dir) {
+			var pid int
+			fmt.Sscan(d.Name(), &pid)
+			return pid
+		}
+	}
+	e.t.Fatalf("no %s runs", program)
+	return 0
+}

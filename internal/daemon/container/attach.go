@@ -60,7 +60,13 @@ func (e *Engine) Attach(ctx context.Context, c *Container, o AttachOptions, conn
 // serve copies output to the client and what it types to the process.
 func (s *session) serve(client *sub, conn Conn, o AttachOptions, once bool) (detached bool, err error) {
 	gone := make(chan bool, 1)
-	go func() { gone <- s.readClient(client, conn, o, once) }()
+	go func() {
+		detached, leave := s.readClient(conn, o, once)
+		gone <- detached // before the end of the stream, which asks for it
+		if leave {
+			client.close()
+		}
+	}()
 	for {
 		c, err, more := client.next()
 		if !more {
@@ -85,15 +91,13 @@ func (s *session) farewell(conn Conn, why error) error {
 	return why
 }
 
-// readClient copies what the client types until it ends, detaches or goes away. It tells whether it detached.
-func (s *session) readClient(client *sub, conn Conn, o AttachOptions, once bool) (detached bool) {
+// readClient copies what the client types until it ends, detaches or goes away. It tells whether it detached, and
+// whether the client's stream ends with this.
+func (s *session) readClient(conn Conn, o AttachOptions, once bool) (detached, leave bool) {
 	if !o.Stdin {
 		// Nothing is expected; the end says whether the client is still there to read.
 		_, err := io.Copy(io.Discard, conn)
-		if err != nil || conn.Gone() {
-			client.close()
-		}
-		return false
+		return false, err != nil || conn.Gone()
 	}
 	in := io.Reader(conn)
 	keys := &detachReader{r: conn, keys: o.DetachKeys}
@@ -103,24 +107,21 @@ func (s *session) readClient(client *sub, conn Conn, o AttachOptions, once bool)
 	select {
 	case <-s.started:
 	case <-s.ended:
-		return false
+		return false, false
 	}
 	stdin := s.input()
 	if stdin == nil {
-		return false
+		return false, false
 	}
 	_, err := io.Copy(stdin, in)
-	switch {
-	case keys.found:
-		client.close()
-		return true
-	case s.terminal || conn.Gone():
-		client.close()
+	if keys.found {
+		return true, true
 	}
-	if once && (err == nil || errors.Is(err, io.EOF) || conn.Gone()) {
+	gone := conn.Gone()
+	if once && (err == nil || gone) {
 		s.endInput()
 	}
-	return false
+	return false, s.terminal || gone
 }
 
 // detachReader reads until the keys come one after the other; then it ends with io.EOF. Keys that turn out not to be

@@ -52,6 +52,7 @@ type ExecView struct {
 
 // CreateExec prepares a process in a running container.
 func (e *Engine) CreateExec(c *Container, req *container.ExecCreateRequest) (string, error) {
+	c.settle()
 	v := c.View()
 	if v.State != Running {
 		return "", fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
@@ -172,6 +173,16 @@ func (x *Exec) Start(ctx context.Context, size *[2]uint, begun func() (Conn, err
 func (x *Exec) begin(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	c := x.c
+	x.run.setClose(func() {
+		ref := wire.ExecRef{ID: c.id, Exec: x.id}
+		if _, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStdin, ref, nil); err != nil && !errdefs.IsNotFound(err) {
+			c.warn(fmt.Errorf("close standard input: %w", err))
+		}
+	})
+	if err := c.putFilter(ctx); err != nil {
+		x.over(wire.Exit{Code: ExitCode(err)}, err)
+		return err
+	}
 	var st wire.Started
 	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStart, wire.ExecStart{ID: c.id, Exec: x.id, Process: x.process}, &st)
 	var s streams
@@ -187,12 +198,6 @@ func (x *Exec) begin(ctx context.Context) error {
 		x.over(wire.Exit{Code: ExitCode(err)}, err)
 		return err
 	}
-	x.run.setClose(func() {
-		ref := wire.ExecRef{ID: c.id, Exec: x.id}
-		if _, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStdin, ref, nil); err != nil && !errdefs.IsNotFound(err) {
-			c.warn(fmt.Errorf("close standard input: %w", err))
-		}
-	})
 	c.publish(events.ActionExecStart+": "+events.Action(strings.Join(x.process.Args, " ")), "execID", x.id)
 	return c.e.watch.add(s.pidfd, x.ended)
 }

@@ -31,6 +31,7 @@ type pump struct {
 	spool  string   // path; "": read directly
 	warn   func(error)
 	tail   []byte // the beginning of a line that was read directly
+	warned time.Time
 }
 
 var chunks = sync.Pool{New: func() any { b := make([]byte, chunkSize+lineMax); return &b }}
@@ -121,7 +122,10 @@ func (p *pump) append(b []byte) {
 	if p.log == nil || len(b) == 0 {
 		return
 	}
-	if err := p.log.Append(p.stream, time.Now(), b); err != nil {
+	now := time.Now()
+	if err := p.log.Append(p.stream, now, b); err != nil && now.Sub(p.warned) > time.Minute {
+		// The container goes on without its log: the disk is full, most likely. It must not fill ours with complaints.
+		p.warned = now
 		p.warn(err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 // Remove removes a container; force kills it first; volumes removes its anonymous volumes too.
 func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) error {
 	for {
+		c.settle()
 		c.mu.Lock()
 		run, state, autoRemove := c.run, c.rec.State, c.rec.Host.AutoRemove
 		c.mu.Unlock()

@@ -192,7 +192,8 @@ func (s *session) resize(rows, cols uint16) error {
 	return nil
 }
 
-// setClose says how the process reads an end of file: closing our end is not enough, others hold the pipe open too.
+// setClose says how the process reads an end of file: closing our end is not enough, others hold the pipe open too. It
+// is called before adopt, which lets clients type.
 func (s *session) setClose(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

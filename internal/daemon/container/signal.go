@@ -19,6 +19,7 @@ const defaultStop = 10
 
 // Kill sends a signal to process 1; SIGKILL goes to all processes.
 func (e *Engine) Kill(ctx context.Context, c *Container, signal int) error {
+	c.settle()
 	if c.state() != Running {
 		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
 	}
@@ -37,13 +38,6 @@ func (c *Container) signal(ctx context.Context, signal int) error {
 	return nil
 }
 
-// kill is for a container that cannot be used; a failure is only noted.
-func (c *Container) kill(ctx context.Context) {
-	if err := c.signal(ctx, int(unix.SIGKILL)); err != nil && !errdefs.IsNotFound(err) {
-		c.warn(err)
-	}
-}
-
 // StopOptions say how to stop; the zero value asks the container's own signal and time.
 type StopOptions struct {
 	Signal  string
@@ -52,6 +46,7 @@ type StopOptions struct {
 
 // Stop asks the container to end, and kills it when it does not in time.
 func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
+	c.settle()
 	c.mu.Lock()
 	run, state := c.run, c.rec.State
 	name, seconds := c.rec.Config.StopSignal, defaultStop

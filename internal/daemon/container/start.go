@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
+	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -46,10 +47,8 @@ func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 
 // start is called with life held. The record is made durable while the warden works.
 func (c *Container) start(ctx context.Context, caller int) error {
-	if c.rec.Profile != "" {
-		if _, err := c.e.cfg.Filter(ctx, c.rec.Profile, c.rec.Spec.Process.Capabilities.Bounding); err != nil {
-			return fmt.Errorf("--security-opt seccomp: %w", err)
-		}
+	if err := c.putFilter(ctx); err != nil {
+		return err
 	}
 	before := c.begin()
 	written := make(chan error, 1)
@@ -71,7 +70,8 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		return err
 	}
 	if err := c.takeOver(&st, fds); err != nil {
-		c.kill(ctx)
+		c.rollBack(before)
+		c.abandon(ctx)
 		return err
 	}
 	if werr != nil {
@@ -82,6 +82,37 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	}
 	c.publish(events.ActionStart)
 	return nil
+}
+
+// putFilter hands the container's own seccomp profile over again: a new warden does not have it.
+func (c *Container) putFilter(ctx context.Context) error {
+	if c.rec.Profile == "" {
+		return nil
+	}
+	if _, err := c.e.cfg.Filter(ctx, c.rec.Profile, c.rec.Spec.Process.Capabilities.Bounding); err != nil {
+		return fmt.Errorf("--security-opt seccomp: %w", err)
+	}
+	return nil
+}
+
+// abandon ends a container that runs and that brigd cannot serve: it has run out of descriptors, most likely.
+func (c *Container) abandon(ctx context.Context) {
+	if err := c.signal(ctx, int(unix.SIGKILL)); err != nil {
+		c.warn(err)
+	}
+	for range 100 {
+		_, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, &wire.Exit{})
+		if !errdefs.IsFailedPrecondition(err) { // it is still ending
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// settle waits for a start or an end that is under way.
+func (c *Container) settle() {
+	c.life.Lock()
+	defer c.life.Unlock()
 }
 
 // begin sets the state that the record of a running container has, and returns the record as it was.
@@ -111,17 +142,17 @@ func (c *Container) takeOver(st *wire.Started, fds []int) error {
 	run := c.run
 	c.rec.Started = time.Unix(0, st.StartedAt).UTC()
 	c.mu.Unlock()
-	c.log.Begin()
-	if err := run.adopt(*st, s.files, c.newPump); err != nil {
-		wire.CloseAll(append(s.listeners, s.pidfd))
-		return err
-	}
 	run.setClose(func() {
 		_, err := c.e.cfg.Warden.Call(context.Background(), wire.OpContainerCloseStdin, wire.ContainerRef{ID: c.id}, nil)
 		if err != nil && !errdefs.IsNotFound(err) {
 			c.warn(fmt.Errorf("close standard input: %w", err))
 		}
 	})
+	c.log.Begin()
+	if err := run.adopt(*st, s.files, c.newPump); err != nil {
+		wire.CloseAll(append(s.listeners, s.pidfd))
+		return err
+	}
 	if len(s.listeners) > 0 {
 		c.proxy(*st, s.listeners)
 	}

@@ -333,7 +333,7 @@ func TestUploadNeverLeavesTheRegistry(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	here, there := &Client{host: "127.0.0.1", loopback: true}, &Client{host: "registry.example"}
 	for _, tc := range []struct {
-		addr                              string
+		addr                             string
 		own, away, loopbackOwn, loopAway bool
 	}{
 		{"93.184.216.34", true, true, false, true},

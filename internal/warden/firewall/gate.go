@@ -25,8 +25,8 @@ import (
 //	            other addresses, whatever they are at this moment
 //	back        what was forwarded must carry passMark, which only the host's table sets
 //
-// What these let through and the tables do not is no more than: an answer-like packet to the host's own end of the pair,
-// and connections of the host itself to ports that are not published.
+// What these let through and the tables do not is no more than: an answer-like packet to the host's own end of the
+// pair, and connections of the host itself to ports that are not published.
 type Gate struct {
 	senders *bpf.Map
 	progs   map[string]int

@@ -96,3 +96,39 @@ func TestForgedSendersAreDropped(t *testing.T) {
 		})
 	}
 }
+
+// CVE-2020-8558 and its like: a container that forges its frames reaches neither the host's loopback nor, past its own
+// routes, a neighbour, a service of the host or the metadata service.
+func TestForgedDestinationsAreDropped(t *testing.T) {
+	for _, layer := range []string{"both layers", "second layer alone"} {
+		t.Run(layer, func(t *testing.T) {
+			w := newNetwork(t)
+			a, b := w.container(), w.container(udp("0.0.0.0", 7, 7))
+			ears := map[string]func() int{
+				"host's loopback": ear(t, w.host, "127.0.0.1:9"), "host": ear(t, w.host, hostIP+":9"),
+				"host's end": ear(t, w.host, w.r.HostAddress().String()+":9"), "neighbour": ear(t, b.ns, b.ep.Addr.String()+":7"),
+			}
+			if layer != "both layers" {
+				flush(t, w.r.NetnsFD())
+				flush(t, w.host)
+			}
+			own := macOf(a.ep.Addr)
+			for _, to := range []string{"127.0.0.1", hostIP, w.r.HostAddress().String()} {
+				inject(t, a.ns, own, unix.ETH_P_IP, datagram(a.ep.Addr, netip.MustParseAddr(to), 9))
+			}
+			inject(t, a.ns, own, unix.ETH_P_IP, datagram(a.ep.Addr, b.ep.Addr, 7))
+			inject(t, a.ns, own, unix.ETH_P_IP, datagram(w.r.Gateway(), b.ep.Addr, 7))
+			for what, heard := range ears {
+				if n := heard(); n != 0 {
+					t.Errorf("%s: %d datagrams arrived", what, n)
+				}
+			}
+			if _, err := ask(w.host, "udp", b.at(7)); err == nil {
+				t.Error("an ear answered")
+			}
+			if n := ears["neighbour"](); n != 1 {
+				t.Errorf("the ear heard %d of the host's datagrams, want 1: the test could not fail", n)
+			}
+		})
+	}
+}

@@ -218,10 +218,14 @@ func (s *saver) blob(b blob) error {
 		return err
 	}
 	defer f.Close()
+	in, err := toc.Whole(f)
+	if err != nil {
+		return err
+	}
 	sum := sha256.New()
 	for left := b.size; left > 0; s.tick() {
 		n := min(left, 1<<20)
-		if _, err := io.CopyN(io.MultiWriter(s.w, sum), f, n); err == io.EOF {
+		if _, err := io.CopyN(io.MultiWriter(s.w, sum), in, n); err == io.EOF {
 			return toc.Invalid("the blob is shorter than %d bytes", b.size)
 		} else if err != nil {
 			return fmt.Errorf("copy blob: %w", err)
@@ -246,7 +250,11 @@ func (s *saver) layer(b blob) error {
 		return err
 	}
 	defer data.Close()
-	r, err := Export(s.w, table, data, wire.JobExportParams{DataSize: b.dataSize}, s.limits, func(int64,
+	whole, err := toc.Whole(table)
+	if err != nil {
+		return err
+	}
+	r, err := Export(s.w, whole, data, wire.JobExportParams{DataSize: b.dataSize}, s.limits, func(int64,
 		int64) {
 		s.tick()
 	})

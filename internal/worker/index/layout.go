@@ -170,8 +170,8 @@ func (p *plan) put(i *inode) {
 	p.inodes = append(p.inodes, i)
 }
 
-// putTail decides whether the tail of the data stands beside the inode or gets a block. Beside it means in the same block,
-// whole, with the inode and its attributes: kernels before 6.4 look for link targets nowhere else.
+// putTail decides whether the tail of the data stands beside the inode or gets a block. Beside it means in the same
+// block, whole, with the inode and its attributes: kernels before 6.4 look for link targets nowhere else.
 func (p *plan) putTail(pl *place, at, head int64) int64 {
 	for _, try := range []int64{at, roundUp(at, erofs.BlockSize)} {
 		if try%erofs.BlockSize+head+int64(pl.tail) <= erofs.BlockSize {

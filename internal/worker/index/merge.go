@@ -70,7 +70,11 @@ func readLayer(n int, dataSize int64, limits wire.JobLimits, open func(string) (
 		return nil, nil, err
 	}
 	defer f.Close()
-	r, err := toc.NewReader(bufio.NewReaderSize(f, 1<<20), dataSize)
+	whole, err := toc.Whole(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := toc.NewReader(bufio.NewReaderSize(whole, 1<<20), dataSize)
 	if err != nil {
 		return nil, nil, err
 	}

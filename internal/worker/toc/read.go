@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"github.com/containerd/errdefs"
 	"github.com/klauspost/compress/zstd"
@@ -38,6 +39,19 @@ type Reader struct {
 	tarSize  int64
 	entries  int64
 	end      *End
+}
+
+// Whole reads a file from its start, whatever offset its description is at: descriptions are shared between
+// processes. A file without a size (a pipe) is read as it comes.
+func Whole(f *os.File) (io.Reader, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("size of %s: %w", f.Name(), err)
+	}
+	if !st.Mode().IsRegular() {
+		return f, nil
+	}
+	return io.NewSectionReader(f, 0, st.Size()), nil
 }
 
 // NewReader reads a table of contents whose data file has dataSize bytes. Close frees it.

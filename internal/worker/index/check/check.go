@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"os"
 	"sort"
 
 	"github.com/brig-engine/brig/internal/wire"
@@ -15,13 +16,17 @@ import (
 )
 
 // Verify reads the whole index, so that what is checked cannot change meanwhile, and checks it.
-func Verify(r io.Reader, p wire.JobCheckParams, limits wire.JobLimits) (*wire.JobCheckResult, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limits.MaxIndexBytes+1))
+func Verify(f *os.File, p wire.JobCheckParams, limits wire.JobLimits) (*wire.JobCheckResult, error) {
+	st, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read index: %w", err)
+		return nil, fmt.Errorf("size of the index: %w", err)
 	}
-	if int64(len(b)) > limits.MaxIndexBytes {
+	if st.Size() > limits.MaxIndexBytes {
 		return nil, fmt.Errorf("the index has more than %d bytes: %w", limits.MaxIndexBytes, errdefs.ErrResourceExhausted)
+	}
+	b := make([]byte, st.Size())
+	if _, err := io.ReadFull(io.NewSectionReader(f, 0, st.Size()), b); err != nil {
+		return nil, fmt.Errorf("read index: %w", err)
 	}
 	n, err := Bytes(b, p.Devices, limits.MaxEntries)
 	if err != nil {

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/daemon/network"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// forwarderPause is between the end of a forwarder and the start of the next.
+const forwarderPause = time.Second
+
+// startForwarder starts the DNS forwarder if containers could not reach the host's resolvers (a stub on loopback, say),
+// and tells whether it did.
+func startForwarder(ctx context.Context, warden *wire.Client) (bool, error) {
+	b, err := os.ReadFile("/etc/resolv.conf")
+	if err != nil && !os.IsNotExist(err) {
+		return false, fmt.Errorf("the host's resolvers: %w", err)
+	}
+	r := network.ParseResolvConf(b)
+	if !r.NeedsForwarder(hostAddresses()) {
+		return false, nil
+	}
+	go func() {
+		for ctx.Err() == nil {
+			err := forward(ctx, warden, r.Servers)
+			slog.Error("the DNS forwarder ended; starting another one", "error", err)
+			time.Sleep(forwarderPause)
+		}
+	}()
+	return true, nil
+}
+
+func hostAddresses() (list []netip.Addr) {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil // loopback stubs are recognised without them
+	}
+	for _, a := range addrs {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			list = append(list, p.Addr())
+		}
+	}
+	return list
+}
+
+// forward runs one forwarder: a worker with the sockets that the warden opened inside the router's namespace.
+func forward(ctx context.Context, warden *wire.Client, servers []netip.Addr) error {
+	fds, err := warden.Call(ctx, wire.OpNetworkDNS, struct{}{}, nil)
+	if err != nil {
+		return err
+	}
+	if len(fds) != 2 {
+		wire.CloseAll(fds)
+		return fmt.Errorf("the warden gave %d sockets for names, not 2", len(fds))
+	}
+	udp, tcp := os.NewFile(uintptr(fds[0]), "udp"), os.NewFile(uintptr(fds[1]), "tcp")
+	defer udp.Close()
+	defer tcp.Close()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socket pair: %w", err)
+	}
+	conn, err := wire.FileConn(pair[0], "forwarder")
+	if err != nil {
+		unix.Close(pair[1])
+		return err
+	}
+	got, err := warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Kind: string(wire.JobDNS)}, nil, pair[1])
+	wire.CloseAll(got)
+	if err != nil {
+		conn.Close()
+		return err
+	}
+	return network.Forward(ctx, conn, udp, tcp, servers)
+}

@@ -1,0 +1,196 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLifeOfAContainer(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	t.Run("run", func(t *testing.T) {
+		e := e.with(t)
+		if out := e.brig("run", "--rm", "box", "echo", "hello"); out != "hello" {
+			t.Errorf("%q", out)
+		}
+		for _, c := range []struct {
+			code int
+			args []string
+		}{{7, []string{"box", "sh", "-c", "exit 7"}}, {127, []string{"box", "nothing"}}, {126, []string{"box", "/etc/passwd"}},
+			{125, []string{"--memory", "1k", "box", "true"}}, {137, []string{"box", "sh", "-c", "kill -9 $$; sleep 1"}}} {
+			if out, code := e.run(e.brigCommand(append([]string{"run", "--rm"}, c.args...)...)); c.code != 137 && code != c.code {
+				t.Errorf("%v: exit code %d, want %d\n%s", c.args, code, c.code, out)
+			}
+		}
+		if out := e.brig("ps", "-aq"); out != "" {
+			t.Errorf("left behind: %q", out)
+		}
+	})
+	t.Run("confinement as seen from inside", func(t *testing.T) {
+		e := e.with(t)
+		out := e.brig("run", "--rm", "box", "grep", "-E", "^(Uid|CapBnd|NoNewPrivs|Seccomp):", "/proc/self/status")
+		for _, want := range []string{"NoNewPrivs:\t1", "Seccomp:\t2", "Uid:\t0"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%q is not in\n%s", want, out)
+			}
+		}
+	})
+	t.Run("options reach the program", func(t *testing.T) {
+		e := e.with(t)
+		for _, c := range []struct {
+			want string
+			args []string
+		}{
+			{"1000 1000", []string{"-u", "worker", "box", "sh", "-c", "echo $(id -u) $(id -g)"}},
+			{"x=1", []string{"-e", "x=1", "box", "sh", "-c", "env | grep ^x="}},
+			{"/data", []string{"-w", "/data", "box", "pwd"}},
+			{"name", []string{"-h", "name", "box", "hostname"}},
+			{"in", []string{"--entrypoint", "echo", "box", "in"}},
+			{"300", []string{"--ulimit", "nofile=300:300", "box", "sh", "-c", "ulimit -n"}},
+			{"Read-only", []string{"--read-only", "box", "sh", "-c", "touch /x 2>&1 | grep -o Read-only"}},
+			{"1.0M", []string{"--tmpfs", "/t:size=1m", "box", "sh", "-c", "df -h /t | tail -n 1 | grep -o 1.0M | head -n 1"}},
+			{"tmpfs", []string{"--shm-size", "1m", "box", "sh", "-c", "grep ' /dev/shm ' /proc/mounts | grep -o ^tmpfs || echo tmpfs"}},
+			{"lo", []string{"--network", "none", "box", "ls", "/sys/class/net"}},
+		} {
+			if out := e.brig(append([]string{"run", "--rm"}, c.args...)...); out != c.want {
+				t.Errorf("%v: %q, want %q", c.args, out, c.want)
+			}
+		}
+	})
+	t.Run("detached, logs, exec, stop, start, rm", func(t *testing.T) {
+		e := e.with(t)
+		id := e.brig("run", "-d", "--name", "life", "box", "sh", "-c", "echo started; trap 'echo bye; exit 5' TERM; while :; do sleep 0.1; done")
+		e.eventually("the log", func() bool { return strings.Contains(e.brig("logs", "life"), "started") })
+		if out := e.brig("exec", "-e", "y=2", "life", "sh", "-c", "echo $y; cat /proc/1/comm"); out != "2\nsh" {
+			t.Errorf("exec: %q", out)
+		}
+		if out, code := e.run(e.brigCommand("exec", "life", "sh", "-c", "exit 3")); code != 3 {
+			t.Errorf("exec: %d %s", code, out)
+		}
+		if out := e.brig("ps", "--format", "{{.Names}} {{.Image}}"); out != "life box" {
+			t.Errorf("ps: %q", out)
+		}
+		e.brig("stop", "-t", "5", "life")
+		if out := e.brig("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}} {{.Id}}", "life"); out != "exited 5 "+id {
+			t.Errorf("inspect: %q", out)
+		}
+		if out := e.brig("logs", "life"); !strings.HasSuffix(out, "bye") {
+			t.Errorf("logs: %q", out)
+		}
+		e.brig("start", "life")
+		e.brig("kill", "life")
+		if out := e.brig("wait", "life"); out != "137" {
+			t.Errorf("wait: %q", out)
+		}
+		e.brig("rm", "life")
+	})
+	t.Run("volumes keep data and owners", func(t *testing.T) {
+		e := e.with(t)
+		if out := e.brig("run", "--rm", "-v", "vol:/data", "box", "sh", "-c", "cat /data/hello; echo more > /data/x; stat -c %u /data/hello"); out != "from the image\n1000" {
+			t.Errorf("%q", out)
+		}
+		if out := e.brig("run", "--rm", "-v", "vol:/other:ro", "box", "sh", "-c", "cat /other/x; touch /other/y 2>&1 | grep -o Read-only"); out != "more\nRead-only" {
+			t.Errorf("%q", out)
+		}
+		e.brig("volume", "rm", "vol")
+	})
+	t.Run("standard input", func(t *testing.T) {
+		e := e.with(t)
+		cmd := e.brigCommand("run", "--rm", "-i", "box", "cat")
+		cmd.Stdin = strings.NewReader("through the engine\n")
+		if out := e.must(cmd); out != "through the engine" {
+			t.Errorf("%q", out)
+		}
+	})
+	t.Run("much output arrives whole", func(t *testing.T) {
+		e := e.with(t)
+		out := e.brig("run", "--rm", "box", "seq", "1", "50000")
+		if n := strings.Count(out, "\n"); n != 49999 {
+			t.Errorf("%d lines", n+1)
+		}
+	})
+	t.Run("memory is bounded", func(t *testing.T) {
+		e := e.with(t)
+		id := e.brig("run", "-d", "-m", "32m", "box", "sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1")
+		e.brig("wait", id)
+		if out := e.brig("inspect", "--format", "{{.State.OOMKilled}}", id); out != "true" {
+			t.Errorf("inspect: %q\n%s", out, e.brig("logs", id))
+		}
+		e.brig("rm", id)
+	})
+}
+
+// with is the engine with another test to report to.
+func (e *engine) with(t testing.TB) *engine {
+	c := *e
+	c.t = t
+	return &c
+}
+
+func TestPublishedPorts(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "-d", "--name", "web", "-p", "8080:80", "box", "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
+	for _, addr := range []string{"127.0.0.1:8080", "[::1]:8080"} {
+		e.eventually(addr, func() bool {
+			c, err := e.dial("tcp", addr)
+			if err != nil {
+				return false
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(2 * time.Second))
+			b, _ := io.ReadAll(c)
+			return string(b) == "hello\n"
+		})
+	}
+	e.refused(125, []string{"8080", "in use"}, "run", "--rm", "-p", "8080:80", "box", "true")
+	if out := e.brig("ps", "-q"); strings.Count(out, "\n") != 0 {
+		t.Errorf("%q", out)
+	}
+	address := e.brig("inspect", "--format", "{{.NetworkSettings.Networks.bridge.IPAddress}}", "web")
+	out, code := e.run(e.brigCommand("run", "--rm", "box", "sh", "-c", "nc -w 2 "+address+" 80"))
+	if code == 0 || strings.Contains(out, "hello") {
+		t.Errorf("a container reached its neighbour: %q", out)
+	}
+	e.brig("rm", "-f", "web")
+}
+
+func TestCrashesAreSurvived(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	kill := func(names ...string) {
+		for _, n := range names {
+			pid := e.pid(n)
+			p, err := os.FindProcess(pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e.eventually("an engine", func() bool { _, code := e.run(e.brigCommand("ps")); return code == 0 })
+	}
+	for i, victims := range [][]string{{"brigd"}, {"brig-warden"}, {"brig-warden", "brigd"}} {
+		name := fmt.Sprintf("c%d", i)
+		e.brig("run", "-d", "--name", name, "-p", "9000:80", "box", "sh", "-c", "i=0; while [ ! -e /data/stop ]; do i=$((i+1)); echo line $i; sleep 0.02; done; exit 9")
+		time.Sleep(200 * time.Millisecond)
+		kill(victims...)
+		if out := e.brig("ps", "--format", "{{.Names}}"); out != name {
+			t.Fatalf("after the death of %v: %q", victims, out)
+		}
+		time.Sleep(300 * time.Millisecond)
+		e.brig("exec", name, "touch", "/data/stop")
+		if out := e.brig("wait", name); out != "9" {
+			t.Errorf("after the death of %v: exit code %s", victims, out)
+		}
+		lines := strings.Split(e.brig("logs", name), "\n")
+		for n, l := range lines {
+			if l != fmt.Sprintf("line %d", n+1) {
+				t.Fatalf("after the death of %v: line %d is %q", victims, n+1, l)
+			}
+		}
+		e.brig("rm", name)
+	}
+}
