@@ -8,10 +8,8 @@ import (
 	"os"
 	"runtime"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/policy/seccompjson"
@@ -96,7 +94,8 @@ func filterMaker(warden *wire.Client) func(context.Context, string, uint64) (str
 		if err != nil {
 			return "", err
 		}
-		f, err := p.Filter(seccompjson.Host{Arch: wire.FilterArch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: bounding})
+		f, err := p.Filter(seccompjson.Host{Arch: wire.FilterArch(runtime.GOARCH), Kernel: kernelVersion(),
+			Bounding: bounding})
 		if err != nil {
 			return "", err
 		}
@@ -147,12 +146,3 @@ func proxy(st wire.Started, listeners []int) (stop func()) {
 		}
 	}
 }
-
-// noImages is an engine that has no image: every reference is unknown.
-type noImages struct{}
-
-func (noImages) Lookup(ref string) (*image.Image, error) {
-	return nil, fmt.Errorf("No such image: %.256s: %w", ref, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
-}
-func (noImages) Hold(string, string) error { return nil }
-func (noImages) Release(string, string)    {}

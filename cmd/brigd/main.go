@@ -19,6 +19,8 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/api"
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/event"
+	"github.com/brig-engine/brig/internal/daemon/image"
+	imageserve "github.com/brig-engine/brig/internal/daemon/image/serve"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -91,13 +93,23 @@ func open(ctx context.Context, warden *wire.Client, state, run string) (*api.Ser
 	if err != nil {
 		return nil, err
 	}
+	images, err := openImages(ctx, image.Config{Warden: warden, Bus: bus, StateDir: state})
+	if err != nil {
+		return nil, err
+	}
+	if hello.Gateway != "" {
+		if hello.DNSForwarder, err = startForwarder(ctx, warden); err != nil {
+			return nil, err
+		}
+	}
 	host, facts := hostOf(&hello, state)
 	engine, err := container.NewEngine(ctx, container.Config{
-		Warden: warden, Images: noImages{}, Volumes: volumes, Bus: bus, Host: host,
+		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host,
 		Filter: filterMaker(warden), Proxy: proxy, StateDir: state, RunDir: run,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Network: facts, Root: filepath.Dir(state)}, nil
+	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Network: facts,
+		Images: imageserve.Handler(images), ImageCount: images.Count, Root: filepath.Dir(state)}, nil
 }

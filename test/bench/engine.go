@@ -33,7 +33,11 @@ const sleep = "1000000"
 // engines lists what is compared, in the order of the tables. cgroup is a control group of ours that peers build below.
 func engines(bin, cgroup string) []engine {
 	brig := filepath.Join(bin, "brig")
-	list := []engine{
+	podman := withClient(engine{
+		Name: "podman", Program: "podman", Needs: []string{"conmon"}, Plain: true, // it runs crun
+	}, []string{"podman", "--cgroup-manager", "cgroupfs", "--events-backend", "file"}, "--cgroup-parent", "/"+cgroup)
+	podman.Remove = append(podman.Remove, "--time", "0") // it is polite first, for ten seconds
+	return []engine{
 		withClient(engine{
 			Name: "brig", Program: brig,
 			Open: []string{brig, "engine", "start", "--root", "{dir}/brig", "--run", "{dir}/run", "--socket", "{dir}/run/s"},
@@ -49,15 +53,12 @@ func engines(bin, cgroup string) []engine {
 			Daemon: []string{"dockerd", "--cgroup-parent", "/" + cgroup, "--exec-opt", "native.cgroupdriver=cgroupfs"},
 			Ready:  []string{"docker", "version"},
 		}, []string{"docker"}),
-		withClient(engine{
-			Name: "podman", Program: "podman", Needs: []string{"conmon"}, Plain: true, // it runs crun
-		}, []string{"podman", "--cgroup-manager", "cgroupfs", "--events-backend", "file"}, "--cgroup-parent", "/"+cgroup),
+		podman,
 		ociRuntime("runc", engine{Name: "runc"}),
 		ociRuntime("runc", engine{Name: "runc newest", Newest: true}),
 		ociRuntime("crun", engine{Name: "crun", Plain: true}),
 		{Name: "no container", Program: "busybox", Bare: true, Once: []string{"{dir}/root/bin/busybox", "true"}},
 	}
-	return list
 }
 
 // withClient fills in what Docker, Podman and Brig are asked for with the same words. more goes into each start.

@@ -125,10 +125,10 @@ func (s *session) measureIdle(ctx context.Context) {
 			return fmt.Errorf("%d idle containers were started, %d programs are there", s.o.idle, got)
 		}
 		n := float64(s.o.idle)
-		c.processes = with.Processes
-		c.perIdle = float64(with.PSS-before.PSS) / n
-		c.private = float64(with.Private-before.Private) / n
-		c.machine = float64(before.Available-with.Available) / n
+		c.idle = &idleCost{
+			pss: float64(with.PSS-before.PSS) / n, private: float64(with.Private-before.Private) / n,
+			machine: float64(before.Available-with.Available) / n, processes: with.Processes,
+		}
 		return c.many(c.Remove, s.o.idle)
 	})
 }

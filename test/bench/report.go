@@ -1,14 +1,218 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
 
-type report struct{ s *session }
+// report is everything that is printed.
+type report struct {
+	command string // that made it
+	machine machine
+	idle    int // containers when memory was read
+	large   int // MB
+	list    []*contender
+	fsync   sample // of 4 KiB on the disk of the engines
+	gunzip  sample // of the large image's layer, result dropped
+}
 
-func (s *session) report() *report { return &report{s} }
-func (r *report) markdown() string {
-	out := ""
-	for _, c := range r.s.list {
-		out += fmt.Sprintln(c.Name, c.version, c.failure, "once", c.once.median(), c.once.min(), c.once.quantile(.9), "detach", c.detach.median(), "exec", c.exec.median(), c.rates, c.perIdle, c.private, c.machine, c.processes, "load", c.load.median())
+func (s *session) report() *report {
+	return &report{
+		command: "go run ./test/bench " + strings.Join(os.Args[1:], " "), machine: thisMachine(),
+		idle: s.o.idle, large: s.o.large, list: s.list, fsync: s.fsync, gunzip: s.gunzip,
 	}
-	return out
+}
+
+// table is one table of Markdown; a row is its cells.
+type table struct {
+	head  []string
+	rows  [][]string
+	words int // columns at the left that hold words; the others hold figures
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// String pads the columns, so that the text can be read as it is.
+func (t *table) String() string {
+	width := make([]int, len(t.head))
+	for _, row := range append([][]string{t.head}, t.rows...) {
+		for i, cell := range row {
+			width[i] = max(width[i], len([]rune(cell)), 3)
+		}
+	}
+	var b strings.Builder
+	line := func(row []string) {
+		for i, cell := range row {
+			pad := strings.Repeat(" ", width[i]-len([]rune(cell)))
+			if i < t.words {
+				fmt.Fprintf(&b, "| %s%s ", cell, pad)
+			} else {
+				fmt.Fprintf(&b, "| %s%s ", pad, cell)
+			}
+		}
+		b.WriteString("|\n")
+	}
+	line(t.head)
+	for i, w := range width {
+		rule := strings.Repeat("-", w+1)
+		if i < t.words {
+			b.WriteString("|" + rule + "-")
+		} else {
+			b.WriteString("|" + rule + ":")
+		}
+	}
+	b.WriteString("|\n")
+	for _, row := range t.rows {
+		line(row)
+	}
+	return b.String()
+}
+
+// markdown is the whole report.
+func (r *report) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# What it costs\n\nMade by `%s`.\nMachine: %s.\n", r.command, r.machine)
+	b.WriteString("The engines took turns in one run; test/bench/doc.go says what is measured and how. " +
+		"A ratio is an engine's\nmedian divided by Brig's.\n")
+	section := func(head string, t fmt.Stringer) { fmt.Fprintf(&b, "\n## %s\n\n%s", head, t) }
+	section("Engines", r.engines())
+	section("Command line to exit: `run --rm IMAGE true`", r.onceTable())
+	section("Detached start, and `exec C true`", r.detachTable())
+	section("Starts per second, by starts at a time", r.ratesTable())
+	if r.idle > 0 {
+		section(fmt.Sprintf("Memory per idle container, at %d", r.idle), r.memoryTable())
+	}
+	if r.large > 0 {
+		section(fmt.Sprintf("A local archive of %d MB and %d files, to the end of the first run", r.large, largeFiles),
+			r.loadTable())
+	}
+	section("Goals", r.goalTable())
+	b.WriteString("\nNot measured here: 2,000 and more running containers, a restart of brigd with 1,000, and the speed of " +
+		"system\ncalls, files and network inside a container.\n")
+	return b.String()
+}
+
+func (r *report) engines() *table {
+	t := &table{words: 3, head: []string{"engine", "version", "remarks"}}
+	for _, c := range r.list {
+		version := c.version
+		if version == "" {
+			version = "—"
+		}
+		t.add(c.Name, version, cell(c.failure))
+	}
+	return t
+}
+
+// cell makes a text of any origin fit for a table.
+func cell(s string) string {
+	const most = 160
+	s = strings.ReplaceAll(firstLine(s), "|", "/")
+	if runes := []rune(s); len(runes) > most {
+		s = string(runes[:most]) + "…"
+	}
+	return s
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}
+
+func (r *report) onceTable() *table {
+	t := &table{words: 1, head: []string{"engine", "median", "min", "p90", "ratio"}}
+	brig := r.named("brig").once.median()
+	for _, c := range r.list {
+		t.add(c.Name, ms(c.once.median()), ms(c.once.min()), ms(c.once.quantile(0.9)), times(c.once.median(), brig))
+	}
+	return t
+}
+
+func (r *report) detachTable() *table {
+	t := &table{words: 1, head: []string{"engine", "`run -d` median", "p90", "ratio", "`exec` median", "p90", "ratio"}}
+	brig := r.named("brig")
+	for _, c := range r.list {
+		if c.Bare {
+			continue
+		}
+		t.add(c.Name, ms(c.detach.median()), ms(c.detach.quantile(0.9)), times(c.detach.median(), brig.detach.median()),
+			ms(c.exec.median()), ms(c.exec.quantile(0.9)), times(c.exec.median(), brig.exec.median()))
+	}
+	return t
+}
+
+func (r *report) ratesTable() *table {
+	t := &table{words: 1, head: []string{"engine"}}
+	for _, w := range workers {
+		t.head = append(t.head, fmt.Sprint(w))
+	}
+	for _, c := range r.list {
+		if c.Bare {
+			continue
+		}
+		row := []string{c.Name}
+		for _, w := range workers {
+			row = append(row, figure(c.rates[w], "%.1f"))
+		}
+		t.add(row...)
+	}
+	return t
+}
+
+func (r *report) memoryTable() *table {
+	t := &table{words: 1, head: []string{"engine", "its processes, PSS", "private", "whole machine", "processes"}}
+	for _, c := range r.list {
+		if c.Bare {
+			continue
+		}
+		if c.idle == nil {
+			t.add(c.Name, "—", "—", "—", "—")
+			continue
+		}
+		t.add(c.Name, kb(c.idle.pss), kb(c.idle.private), kb(c.idle.machine), fmt.Sprint(c.idle.processes))
+	}
+	return t
+}
+
+func (r *report) loadTable() *table {
+	t := &table{words: 1, head: []string{"engine", "median", "min", "ratio", "of decompressing"}}
+	brig, gunzip := r.named("brig").load.median(), r.gunzip.median()
+	for _, c := range r.list {
+		if len(c.Load) > 0 {
+			t.add(c.Name, ms(c.load.median()), ms(c.load.min()), times(c.load.median(), brig), times(c.load.median(), gunzip))
+		}
+	}
+	t.add("gzip in Go, to nowhere", ms(gunzip), ms(r.gunzip.min()), times(gunzip, brig), "")
+	return t
+}
+
+// named finds an engine; one that did not take part has no measurements.
+func (r *report) named(name string) *contender {
+	for _, c := range r.list {
+		if c.Name == name {
+			return c
+		}
+	}
+	return &contender{}
+}
+
+// ms, kb, times and figure write a measurement, or a dash where there is none.
+func ms(d time.Duration) string { return figure(d.Seconds()*1000, "%.1f ms") }
+
+func kb(v float64) string { return fmt.Sprintf("%.0f KB", v) }
+
+func times(d, of time.Duration) string {
+	if of == 0 {
+		return "—"
+	}
+	return figure(d.Seconds()/of.Seconds(), "%.1f")
+}
+
+func figure(v float64, format string) string {
+	if v == 0 {
+		return "—"
+	}
+	return fmt.Sprintf(format, v)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -25,14 +26,19 @@ type contender struct {
 	version string
 	dir     string
 	room    *room
-	failure string
+	failure string // why it takes part no longer
 
 	once, detach, exec sample
 	rates              map[int]float64 // starts per second by workers
-	perIdle, machine   float64         // KB per idle container: the engine's own PSS, all of the machine
-	private            float64         // KB per idle container: the engine's own, not shared
-	processes          int             // of the engine, with idle containers
+	idle               *idleCost       // nil: not measured
 	load               sample          // large image: load to the end of the first run
+}
+
+// idleCost is in KB per idle container, and what one costs who supervises it.
+type idleCost struct {
+	pss, private float64 // the engine's processes
+	machine      float64 // everything: programs and kernel too
+	processes    int     // of the engine, in all
 }
 
 const (
@@ -167,7 +173,7 @@ func (c *contender) run(words []string, archive, image string) (time.Duration, e
 func (c *contender) drop(err error) {
 	if err != nil {
 		note("%s drops out: %v", c.Name, err)
-		c.failure = firstLine(err.Error())
+		c.failure = strings.ReplaceAll(firstLine(err.Error()), c.dir, "DIR")
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -37,9 +36,4 @@ func (s sample) min() time.Duration {
 		return 0
 	}
 	return slices.Min(s)
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }

@@ -144,7 +144,8 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(s); err == nil {
 		return now.Add(-d), nil
 	}
-	return time.Time{}, fmt.Errorf("time %.64q: must be seconds since 1970, RFC 3339, or a duration: %w", s, errdefs.ErrInvalidArgument)
+	return time.Time{}, fmt.Errorf("time %.64q: must be seconds since 1970, RFC 3339, or a duration: %w", s,
+		errdefs.ErrInvalidArgument)
 }
 
 // writeLine writes one JSON value of a stream and sends it.

@@ -75,7 +75,8 @@ func check(t *testing.T, socket, stdin, wantOut string, wantCode int, args ...st
 	t.Helper()
 	out, errOut, code := docker(t, socket, stdin, args...)
 	if out != wantOut || code != wantCode {
-		t.Errorf("docker %s\n got  %q, exit %d\n want %q, exit %d\n stderr: %s", strings.Join(args, " "), out, code, wantOut, wantCode, errOut)
+		t.Errorf("docker %s\n got  %q, exit %d\n want %q, exit %d\n stderr: %s", strings.Join(args, " "), out, code,
+			wantOut, wantCode, errOut)
 	}
 }
 
@@ -119,7 +120,8 @@ func TestDockerClientKeepsAContainer(t *testing.T) {
 		return out == "out\n" && errOut == "err\n"
 	})
 	check(t, s, "", "keeper\n", 0, "ps", "--format", "{{.Names}}", "--filter", "label=a=b")
-	check(t, s, "", "172.30.0.2 running\n", 0, "inspect", "-f", "{{.NetworkSettings.IPAddress}} {{.State.Status}}", "keeper")
+	check(t, s, "", "172.30.0.2 running\n", 0, "inspect", "-f", "{{.NetworkSettings.IPAddress}} {{.State.Status}}",
+		"keeper")
 	check(t, s, "", "x\n", 0, "exec", "keeper", "echo", "x")
 	check(t, s, "in", "in", 4, "exec", "-i", "keeper", "sh", "-c", "cat; exit 4")
 	_, _, code = docker(t, s, "", "exec", "keeper", "no-such-program")
@@ -127,7 +129,11 @@ func TestDockerClientKeepsAContainer(t *testing.T) {
 		t.Errorf("exec of a missing program: exit %d, want 127", code)
 	}
 	check(t, s, "", "", 0, "exec", "-d", "keeper", "touch", filepath.Join(dir, "touched"))
-	eventually(t, "the detached exec has run", func() bool { _, err := os.Stat(filepath.Join(dir, "touched")); return err == nil })
+	eventually(t, "the detached exec has run", func() bool {
+		_, err := os.Stat(filepath.Join(dir,
+			"touched"))
+		return err == nil
+	})
 	_, errOut, code = docker(t, s, "", "rm", "keeper")
 	if code == 0 || !strings.Contains(errOut, "container is running") {
 		t.Errorf("rm of a running container: %q %d", errOut, code)
@@ -171,8 +177,9 @@ func TestDockerClientInATerminal(t *testing.T) {
 	master, tty := openPTY(t)
 	p, err := os.StartProcess(dockerPath, []string{"docker", "run", "-it", "--name", "term", "test", "sh", "-c",
 		"stty -echo; stty size; trap 'echo int' INT; while :; do read l && echo got $l; done"},
-		&os.ProcAttr{Env: []string{"PATH=/usr/bin:/bin", "TERM=xterm", "HOME=" + t.TempDir(), "DOCKER_HOST=unix://" + s}, Files: []*os.File{tty, tty, tty},
-			Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true}})
+		&os.ProcAttr{Env: []string{"PATH=/usr/bin:/bin", "TERM=xterm", "HOME=" + t.TempDir(), "DOCKER_HOST=unix://" + s},
+			Files: []*os.File{tty, tty, tty},
+			Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,8 @@ func call(t testing.TB, socket, method, path, body string) (int, string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: brig\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, path, len(body), body)
+	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: brig\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, path,
+		len(body), body)
 	r, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
@@ -56,7 +57,8 @@ func create(t testing.TB, socket, script, more string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := must(t, socket, 201, "POST", "/v1.50/containers/create", fmt.Sprintf(`{"Image":"test","Cmd":["sh","-c",%s]%s}`, b, more))
+	body := must(t, socket, 201, "POST", "/v1.50/containers/create", fmt.Sprintf(`{"Image":"test","Cmd":["sh","-c",
+		%s]%s}`, b, more))
 	var r apicontainer.CreateResponse
 	if err := json.Unmarshal([]byte(body), &r); err != nil {
 		t.Fatal(err)
@@ -109,7 +111,8 @@ func TestLogsCanBeChosenByTailTimeAndStream(t *testing.T) {
 	if got := logText(t, s, id, "&until="+fmt.Sprint(time.Now().Add(-time.Hour).Unix())); got != "" {
 		t.Errorf("until an earlier time: %q", got)
 	}
-	if got := demux(t, must(t, s, 200, "GET", "/containers/"+id+"/logs?stderr=1&timestamps=1", "")); !strings.Contains(got, "Z three\n") {
+	if got := demux(t, must(t, s, 200, "GET", "/containers/"+id+"/logs?stderr=1&timestamps=1",
+		"")); !strings.Contains(got, "Z three\n") {
 		t.Errorf("with timestamps: %q", got)
 	}
 	must(t, s, 400, "GET", "/containers/"+id+"/logs", "")
@@ -150,7 +153,8 @@ func TestRotationKeepsTheLogBoundedAndReadable(t *testing.T) {
 func TestARestartOfTheDaemonLosesNoLineAndNoExit(t *testing.T) {
 	f := newFakeWarden(t)
 	d := startSeparate(t, f)
-	id := create(t, d.socket, "i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); [ $((i%100)) = 0 ] && sleep 0.01; done; exit 5", "")
+	id := create(t, d.socket,
+		"i=0; while [ $i -lt 3000 ]; do echo $i; i=$((i+1)); [ $((i%100)) = 0 ] && sleep 0.01; done; exit 5", "")
 	ends := create(t, d.socket, "sleep 0.1; exit 6", "")
 	for _, x := range []string{id, ends} {
 		must(t, d.socket, 204, "POST", "/containers/"+x+"/start", "")
@@ -162,7 +166,8 @@ func TestARestartOfTheDaemonLosesNoLineAndNoExit(t *testing.T) {
 		d.start()
 	}
 	for x, code := range map[string]int{id: 5, ends: 6} {
-		if got := must(t, d.socket, 200, "POST", "/containers/"+x+"/wait", ""); !strings.Contains(got, fmt.Sprintf(`"StatusCode":%d`, code)) {
+		if got := must(t, d.socket, 200, "POST", "/containers/"+x+"/wait", ""); !strings.Contains(got,
+			fmt.Sprintf(`"StatusCode":%d`, code)) {
 			t.Errorf("exit after restarts: %s, want %d", got, code)
 		}
 	}
@@ -187,7 +192,8 @@ func attach(t testing.TB, socket, path, body string) (*net.UnixConn, *bufio.Read
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n", path)
+	fmt.Fprintf(c, "Content-Length: %d\r\n\r\n%s", len(body), body)
 	in := bufio.NewReader(c)
 	r, err := http.ReadResponse(in, nil)
 	if err != nil {
@@ -230,7 +236,8 @@ func TestSeveralClientsAttachAndOneDetaches(t *testing.T) {
 func TestASlowClientHoldsUpNobodyElse(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket
-	id := create(t, s, "head -c 8000000 /dev/zero | tr '\\0' x; echo; echo end", `,"HostConfig":{"LogConfig":{"Type":"none"}}`)
+	id := create(t, s, "head -c 8000000 /dev/zero | tr '\\0' x; echo; echo end", `,
+		"HostConfig":{"LogConfig":{"Type":"none"}}`)
 	path := "/v1.50/containers/" + id + "/attach?stream=1&stdout=1&stderr=1"
 	attach(t, s, path, "") // never reads
 	_, fast := attach(t, s, path, "")
@@ -284,7 +291,8 @@ func TestVolumesAreMadeHeldAndReleased(t *testing.T) {
 func TestTheCallersConnectionTravelsWithARelaxation(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket
-	for more, want := range map[string]int{"": 0, `,"HostConfig":{"Binds":["/tmp:/x"]}`: 1, `,"HostConfig":{"SecurityOpt":["no-new-privileges=false"]}`: 1} {
+	for more, want := range map[string]int{"": 0, `,"HostConfig":{"Binds":["/tmp:/x"]}`: 1, `,
+		"HostConfig":{"SecurityOpt":["no-new-privileges=false"]}`: 1} {
 		f.mu.Lock()
 		f.callers = 0
 		f.mu.Unlock()
@@ -323,7 +331,8 @@ func TestBodiesAreBoundedAndStrict(t *testing.T) {
 	must(t, s, 404, "GET", "/nothing", "")
 	must(t, s, 403, "DELETE", "/networks/bridge", "")
 	must(t, s, 501, "POST", "/networks/create", "{}")
-	for _, path := range []string{"/_ping", "/v1.40/_ping", "/version", "/info", "/networks", "/networks/none", "/events?until=1", "/containers/json?all=1"} {
+	for _, path := range []string{"/_ping", "/v1.40/_ping", "/version", "/info", "/networks", "/networks/none",
+		"/events?until=1", "/containers/json?all=1"} {
 		must(t, s, 200, "GET", path, "")
 	}
 }

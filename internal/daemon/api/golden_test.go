@@ -44,9 +44,11 @@ func stable(t *testing.T, body string) []byte {
 func TestRepliesHaveTheseShapes(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket
-	body := `{"Image":"test","Cmd":["sleep","100"],"Labels":{"a":"b"},"User":"app","HostConfig":{"Binds":["data:/data"],"Memory":67108864}}`
+	body := `{"Image":"test","Cmd":["sleep","100"],"Labels":{"a":"b"},"User":"app","HostConfig":{"Binds":["data:/data"],
+		"Memory":67108864}}`
 	must(t, s, 201, "POST", "/containers/create?name=one", body)
-	must(t, s, 201, "POST", "/containers/create?name=two", `{"Image":"test","Cmd":["sh","-c","exit 3"],"HostConfig":{"NetworkMode":"none"}}`)
+	must(t, s, 201, "POST", "/containers/create?name=two", `{"Image":"test","Cmd":["sh","-c","exit 3"],
+		"HostConfig":{"NetworkMode":"none"}}`)
 	must(t, s, 204, "POST", "/containers/one/start", "")
 	must(t, s, 204, "POST", "/containers/two/start", "")
 	must(t, s, 200, "POST", "/containers/two/wait", "")
@@ -81,20 +83,27 @@ func TestRepliesHaveTheseShapes(t *testing.T) {
 func TestContainersAreListedByFilters(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket
-	must(t, s, 201, "POST", "/containers/create?name=one", `{"Image":"test","Cmd":["sleep","9"],"Labels":{"a":"b"},"ExposedPorts":{"80/tcp":{}}}`)
-	must(t, s, 201, "POST", "/containers/create?name=two", `{"Image":"test","Volumes":{"/v":{}},"HostConfig":{"NetworkMode":"none","Annotations":{"k":"v"}}}`)
+	must(t, s, 201, "POST", "/containers/create?name=one", `{"Image":"test","Cmd":["sleep","9"],"Labels":{"a":"b"},
+		"ExposedPorts":{"80/tcp":{}}}`)
+	must(t, s, 201, "POST", "/containers/create?name=two", `{"Image":"test","Volumes":{"/v":{}},
+		"HostConfig":{"NetworkMode":"none","Annotations":{"k":"v"}}}`)
 	must(t, s, 409, "POST", "/containers/create?name=two", `{"Image":"test"}`)
 	must(t, s, 204, "POST", "/containers/one/start", "")
 	must(t, s, 304, "POST", "/containers/one/start", "")
 	must(t, s, 304, "POST", "/containers/two/stop", "")
 	for filter, want := range map[string]string{
-		`{}`: "one,two", `{"name":["one"]}`: "one", `{"label":["a=b"]}`: "one", `{"label":["a=c"]}`: "", `{"label!":["a"]}`: "two",
-		`{"status":["created"]}`: "two", `{"status":{"running":true}}`: "one", `{"network":["none"]}`: "two", `{"ancestor":["test"]}`: "one,two",
-		`{"ancestor":["other"]}`: "", `{"volume":["/v"]}`: "two", `{"since":["one"]}`: "two", `{"before":["two"]}`: "one", `{"expose":["80"]}`: "one",
-		`{"expose":["81-90/tcp"]}`: "", `{"annotation":["k=v"]}`: "two", `{"health":["none"]}`: "one,two", `{"exited":["0"]}`: "", `{"is-task":["true"]}`: "",
+		`{}`: "one,two", `{"name":["one"]}`: "one", `{"label":["a=b"]}`: "one", `{"label":["a=c"]}`: "",
+		`{"label!":["a"]}`:       "two",
+		`{"status":["created"]}`: "two", `{"status":{"running":true}}`: "one", `{"network":["none"]}`: "two",
+		`{"ancestor":["test"]}`:  "one,two",
+		`{"ancestor":["other"]}`: "", `{"volume":["/v"]}`: "two", `{"since":["one"]}`: "two", `{"before":["two"]}`: "one",
+		`{"expose":["80"]}`:        "one",
+		`{"expose":["81-90/tcp"]}`: "", `{"annotation":["k=v"]}`: "two", `{"health":["none"]}`: "one,two",
+		`{"exited":["0"]}`: "", `{"is-task":["true"]}`: "",
 	} {
 		var list []struct{ Names []string }
-		if err := json.Unmarshal([]byte(must(t, s, 200, "GET", "/v1.56/containers/json?all=1&filters="+url.QueryEscape(filter), "")), &list); err != nil {
+		if err := json.Unmarshal([]byte(must(t, s, 200, "GET",
+			"/v1.56/containers/json?all=1&filters="+url.QueryEscape(filter), "")), &list); err != nil {
 			t.Fatal(err)
 		}
 		var got []string
@@ -119,7 +128,8 @@ func TestEventsAreKeptAndFiltered(t *testing.T) {
 	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
 	must(t, s, 200, "POST", "/containers/"+id+"/wait", "")
 	must(t, s, 204, "DELETE", "/containers/"+id, "")
-	path := "/events?since=" + time.Unix(since, 0).UTC().Format(time.RFC3339) + "&until=" + time.Now().Add(time.Second).UTC().Format(time.RFC3339) +
+	path := "/events?since=" + time.Unix(since, 0).UTC().Format(time.RFC3339) + "&until=" +
+		time.Now().Add(time.Second).UTC().Format(time.RFC3339) +
 		"&filters=" + url.QueryEscape(`{"type":["container"],"label":["k=v"]}`)
 	var got []string
 	for line := range strings.Lines(must(t, s, 200, "GET", "/v1.50"+path, "")) {
@@ -145,7 +155,8 @@ func TestEventsAreKeptAndFiltered(t *testing.T) {
 }
 
 func FuzzQuery(f *testing.F) {
-	for _, q := range []string{"stdout=1&tail=5&since=1.5&until=2026-01-01T00:00:00Z", "stderr=1&since=10m", "filters={\"a\":{\"b\":true}}&h=1&w=2",
+	for _, q := range []string{"stdout=1&tail=5&since=1.5&until=2026-01-01T00:00:00Z", "stderr=1&since=10m",
+		"filters={\"a\":{\"b\":true}}&h=1&w=2",
 		"t=-1&filters=[]", "since=-9999999999&stdout=1", "since=1.-5&stdout=1"} {
 		f.Add(q)
 	}

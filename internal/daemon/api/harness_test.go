@@ -27,7 +27,8 @@ import (
 // testImage is the one image that there is. Its programs are those of the host.
 func testImage() *image.Image {
 	i := &image.Image{ID: "sha256:" + strings.Repeat("ab", 32), Index: "sha256:" + strings.Repeat("cd", 32),
-		Names: []string{"docker.io/library/test:latest"}, Users: []image.User{{Name: "root", Home: "/root"}, {Name: "app", UID: 1000, GID: 1000}}}
+		Names: []string{"docker.io/library/test:latest"}, Users: []image.User{{Name: "root", Home: "/root"}, {Name: "app",
+			UID: 1000, GID: 1000}}}
 	i.Config = dockerspec.DockerOCIImage{}
 	i.Config.Config.Cmd = []string{"sh"}
 	i.Config.Config.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin"}
@@ -53,7 +54,8 @@ func newServer(conn int, dir string) (*Server, *wire.Client, error) {
 	}
 	client := wire.NewClient(c)
 	ctx := context.Background()
-	s := &Server{Bus: &event.Bus{}, Root: "/var/lib/brig", Images: handler(func(_ http.ResponseWriter, r *http.Request) error {
+	s := &Server{Bus: &event.Bus{}, Root: "/var/lib/brig", Images: handler(func(_ http.ResponseWriter,
+		r *http.Request) error {
 		return fmt.Errorf("No such image: %s: %w", r.URL.Path, errdefs.ErrNotFound)
 	})}
 	if _, err := client.Call(ctx, wire.OpHello, wire.Hello{Version: wire.Version}, &s.Hello); err != nil {

@@ -50,7 +50,8 @@ func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool) (*stream, 
 	}
 	kind := contentType(r, multiplexed)
 	if r.Header.Get("Upgrade") != "" {
-		_, err = fmt.Fprintf(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n", kind)
+		_, err = fmt.Fprintf(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n",
+			kind)
 	} else {
 		_, err = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n", kind)
 	}

@@ -169,7 +169,8 @@ func summaryPorts(v *container.View) []apicontainer.PortSummary {
 			if err != nil {
 				continue
 			}
-			out = append(out, apicontainer.PortSummary{IP: b.HostIP, PrivatePort: p.Num(), PublicPort: uint16(n), Type: string(p.Proto())})
+			out = append(out, apicontainer.PortSummary{IP: b.HostIP, PrivatePort: p.Num(), PublicPort: uint16(n),
+				Type: string(p.Proto())})
 		}
 	}
 	slices.SortFunc(out, func(a, b apicontainer.PortSummary) int {

@@ -132,7 +132,8 @@ func intParam(r *http.Request, name string, low, high int) (int, error) {
 	s := r.FormValue(name)
 	n, err := strconv.Atoi(s)
 	if err != nil || n < low || n > high {
-		return 0, fmt.Errorf("%s=%.32q: must be a number between %d and %d: %w", name, s, low, high, errdefs.ErrInvalidArgument)
+		return 0, fmt.Errorf("%s=%.32q: must be a number between %d and %d: %w", name, s, low, high,
+			errdefs.ErrInvalidArgument)
 	}
 	return n, nil
 }
@@ -149,8 +150,10 @@ func refuse(what string) handler {
 func refuseRest(w http.ResponseWriter, r *http.Request) {
 	first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	what := map[string]string{
-		"build": "image builds", "swarm": "swarm mode", "nodes": "swarm mode", "services": "swarm mode", "tasks": "swarm mode",
-		"secrets": "secrets", "configs": "swarm mode", "plugins": "plugins", "session": "build sessions", "grpc": "build sessions",
+		"build": "image builds", "swarm": "swarm mode", "nodes": "swarm mode", "services": "swarm mode",
+		"tasks":   "swarm mode",
+		"secrets": "secrets", "configs": "swarm mode", "plugins": "plugins", "session": "build sessions",
+		"grpc":   "build sessions",
 		"commit": "commit", "debug": "debug endpoints", "system": "disk usage reports", "images": "images",
 	}[first]
 	if what == "" {

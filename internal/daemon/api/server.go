@@ -105,7 +105,8 @@ func stripVersion(r *http.Request) (*http.Request, error) {
 	high, _ := minor(MaxVersion)
 	switch {
 	case v < low:
-		return nil, fmt.Errorf("client version %s is too old. Minimum supported API version is %s, please upgrade your client to a newer version: %w",
+		return nil, fmt.Errorf("client version %s is too old. Minimum supported API version is %s, "+
+			"please upgrade your client to a newer version: %w",
 			version, MinVersion, errdefs.ErrInvalidArgument)
 	case v > high:
 		return nil, fmt.Errorf("client version %s is too new. Maximum supported API version is %s: %w",

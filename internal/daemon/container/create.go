@@ -16,7 +16,8 @@ import (
 )
 
 // Create makes a container from a request, or refuses it as a whole.
-func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (id string, warnings []string, err error) {
+func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (id string, warnings []string,
+	err error) {
 	img, err := e.cfg.Images.Lookup(req.Config.Image)
 	if err != nil {
 		return "", nil, err
@@ -63,7 +64,8 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 }
 
 func (e *Engine) newContainer(r Record) *Container {
-	return &Container{e: e, id: r.ID, rec: r, log: log.New(e.logDir(r.ID), r.Log), run: newSession(r.Spec.Process.Terminal),
+	return &Container{e: e, id: r.ID, rec: r, log: log.New(e.logDir(r.ID), r.Log),
+		run:     newSession(r.Spec.Process.Terminal),
 		removed: make(chan struct{}), lastExit: r.Exit}
 }
 
@@ -109,7 +111,8 @@ func (c *Container) acquire(ctx context.Context) error {
 		return err
 	}
 	for _, v := range c.rec.Volumes {
-		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Anonymous: v.Anonymous}, c.id); err != nil {
+		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Anonymous: v.Anonymous},
+			c.id); err != nil {
 			return err
 		}
 	}

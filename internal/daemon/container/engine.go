@@ -132,13 +132,15 @@ func (e *Engine) Find(ref string) (*Container, error) {
 				continue
 			}
 			if found != nil {
-				return nil, fmt.Errorf("%.64s is the beginning of more than one container's id: %w", ref, errdefs.ErrInvalidArgument)
+				return nil, fmt.Errorf("%.64s is the beginning of more than one container's id: %w", ref,
+					errdefs.ErrInvalidArgument)
 			}
 			found = c
 		}
 	}
 	if found == nil {
-		return nil, fmt.Errorf("No such container: %.256s: %w", ref, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+		return nil, fmt.Errorf("No such container: %.256s: %w", ref,
+			errdefs.ErrNotFound) //nolint:staticcheck // clients read it
 	}
 	return found, nil
 }

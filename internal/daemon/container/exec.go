@@ -90,7 +90,8 @@ func (e *Engine) remember(c *Container, x *Exec) error {
 			}
 		}
 		if oldest < 0 {
-			return fmt.Errorf("%d processes are being executed in container %s: %w", maxExecs, c.id[:12], errdefs.ErrResourceExhausted)
+			return fmt.Errorf("%d processes are being executed in container %s: %w", maxExecs, c.id[:12],
+				errdefs.ErrResourceExhausted)
 		}
 		delete(e.execs, c.execs[oldest].id)
 		c.execs = append(c.execs[:oldest:oldest], c.execs[oldest+1:]...)
@@ -107,7 +108,8 @@ func (e *Engine) FindExec(id string) (*Exec, error) {
 	if x := e.execs[id]; x != nil {
 		return x, nil
 	}
-	return nil, fmt.Errorf("No such exec instance: %.256s: %w", id, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+	return nil, fmt.Errorf("No such exec instance: %.256s: %w", id,
+		errdefs.ErrNotFound) //nolint:staticcheck // clients read it
 }
 
 func (x *Exec) running() bool {

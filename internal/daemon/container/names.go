@@ -11,7 +11,8 @@ import (
 
 func adjectives() []string {
 	return []string{"able", "amber", "ample", "azure", "brisk", "broad", "calm", "candid", "clever", "coastal", "crisp",
-		"daring", "deep", "eager", "early", "even", "fair", "fleet", "fresh", "gallant", "gentle", "golden", "hardy", "hearty",
+		"daring", "deep", "eager", "early", "even", "fair", "fleet", "fresh", "gallant", "gentle", "golden", "hardy",
+		"hearty",
 		"humble", "idle", "jolly", "keen", "kind", "lively", "loyal", "lucid", "mellow", "merry", "mild", "modest", "nimble",
 		"noble", "northern", "patient", "placid", "plucky", "polar", "prompt", "proud", "quick", "quiet", "rapid", "ready",
 		"royal", "rugged", "salty", "serene", "sharp", "silent", "silver", "sober", "solid", "southern", "spry", "stark",
@@ -22,10 +23,14 @@ func adjectives() []string {
 func nouns() []string {
 	return []string{"albatross", "anchor", "barge", "beacon", "berth", "bight", "boatswain", "bow", "bowline", "breeze",
 		"buoy", "cable", "capstan", "captain", "chart", "cleat", "clipper", "compass", "coral", "cove", "crest", "current",
-		"cutter", "deck", "dinghy", "dock", "dolphin", "estuary", "fathom", "ferry", "fjord", "flag", "foam", "frigate", "galley",
-		"gale", "gull", "gunwale", "halyard", "harbour", "hatch", "hawser", "heron", "hull", "island", "jetty", "jib", "kedge",
-		"keel", "ketch", "knot", "lagoon", "lantern", "leeward", "lighthouse", "log", "mainsail", "mariner", "mast", "mooring",
-		"oar", "otter", "pelican", "petrel", "pier", "pilot", "plank", "porpoise", "quay", "reef", "rigging", "rudder", "sailor",
+		"cutter", "deck", "dinghy", "dock", "dolphin", "estuary", "fathom", "ferry", "fjord", "flag", "foam", "frigate",
+		"galley",
+		"gale", "gull", "gunwale", "halyard", "harbour", "hatch", "hawser", "heron", "hull", "island", "jetty", "jib",
+		"kedge",
+		"keel", "ketch", "knot", "lagoon", "lantern", "leeward", "lighthouse", "log", "mainsail", "mariner", "mast",
+		"mooring",
+		"oar", "otter", "pelican", "petrel", "pier", "pilot", "plank", "porpoise", "quay", "reef", "rigging", "rudder",
+		"sailor",
 		"schooner", "seal", "sextant", "shoal", "skipper", "sloop", "spar", "spray", "starboard", "stern", "swell", "tern",
 		"tide", "tiller", "topsail", "trawler", "tug", "voyage", "wake", "wave", "wharf", "winch", "yawl"}
 }
@@ -58,7 +63,8 @@ func checkName(n string) error {
 		ok = letter || i > 0 && (c == '_' || c == '.' || c == '-')
 	}
 	if !ok {
-		return fmt.Errorf("invalid container name (%.64q): 2 to 255 letters, digits, _ . - that begin with a letter or digit: %w",
+		return fmt.Errorf("invalid container name (%.64q): 2 to 255 letters, digits, _ . - "+
+			"that begin with a letter or digit: %w",
 			n, errdefs.ErrInvalidArgument)
 	}
 	return nil

@@ -50,15 +50,26 @@ func (p *pump) run() {
 	for {
 		err := rc.Read(func(fd uintptr) bool { return readable(int(fd)) })
 		last := err != nil
-		end, err := p.take(rc)
-		if err != nil {
-			p.warn(err)
-		}
+		end := p.work(rc)
 		if last || end {
 			p.flush()
 			return
 		}
 	}
+}
+
+// work empties the stream in a goroutine of its own, whose stack is given back: what waits for the next bytes, maybe
+// for weeks, keeps the smallest one.
+func (p *pump) work(rc syscall.RawConn) (end bool) {
+	done := make(chan bool)
+	go func() {
+		end, err := p.take(rc)
+		if err != nil {
+			p.warn(err)
+		}
+		done <- end
+	}()
+	return <-done
 }
 
 // finish makes run take what is there and end.

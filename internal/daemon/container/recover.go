@@ -168,7 +168,8 @@ func (e *Engine) sweep(ctx context.Context, known map[string]wire.ContainerState
 			slog.Error("sweep", "id", id, "error", err)
 		}
 	}
-	for dir, idLen := range map[string]int{filepath.Join(e.cfg.StateDir, "logs"): 64, filepath.Join(e.cfg.RunDir, "spool"): 66} {
+	for dir, idLen := range map[string]int{filepath.Join(e.cfg.StateDir, "logs"): 64, filepath.Join(e.cfg.RunDir,
+		"spool"): 66} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			slog.Error("sweep", "error", err)

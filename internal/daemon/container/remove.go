@@ -24,14 +24,16 @@ func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) 
 		case state == Removing:
 			return fmt.Errorf("removal of container %s is already in progress: %w", c.id, errdefs.ErrConflict)
 		case state == Running && !force:
-			return fmt.Errorf("cannot remove container %q: container is running: stop the container before removing or force remove: %w",
+			return fmt.Errorf("cannot remove container %q: container is running: "+
+				"stop the container before removing or force remove: %w",
 				"/"+c.View().Name, errdefs.ErrConflict)
 		case state == Running:
 			if err := c.signal(ctx, int(unix.SIGKILL)); err != nil && !errdefs.IsNotFound(err) {
 				return err
 			}
 			if !ends(run, defaultStop) {
-				return fmt.Errorf("container %s did not end %d seconds after SIGKILL: %w", c.id[:12], defaultStop, errdefs.ErrUnavailable)
+				return fmt.Errorf("container %s did not end %d seconds after SIGKILL: %w", c.id[:12], defaultStop,
+					errdefs.ErrUnavailable)
 			}
 			if autoRemove {
 				return nil

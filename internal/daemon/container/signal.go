@@ -80,7 +80,8 @@ func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
 		}
 		c.publish(events.ActionKill, "signal", strconv.Itoa(int(unix.SIGKILL)))
 		if !ends(run, defaultStop) {
-			return fmt.Errorf("container %s did not end %d seconds after SIGKILL: %w", c.id[:12], defaultStop, errdefs.ErrUnavailable)
+			return fmt.Errorf("container %s did not end %d seconds after SIGKILL: %w", c.id[:12], defaultStop,
+				errdefs.ErrUnavailable)
 		}
 	}
 	c.publish(events.ActionStop)

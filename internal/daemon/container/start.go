@@ -198,7 +198,8 @@ func (c *Container) startFailed(err error) {
 	}
 }
 
-// ExitCode is what a command line exits with when a start failed: 127 (not found), 126 (found, cannot be executed), 125.
+// ExitCode is what a command line exits with when a start failed: 127 (not found), 126 (found, cannot be executed),
+// 125.
 func ExitCode(err error) int {
 	var w *wire.Error
 	if errors.As(err, &w) && w.Code != 0 {

@@ -30,7 +30,8 @@ func TestDetachKeysEndTheInputAndNothingElseIsLost(t *testing.T) {
 		{"x", "x", "", true},
 		{"xyz", "", "xyz", false},
 	} {
-		for name, r := range map[string]io.Reader{"at once": strings.NewReader(c.in), "by bytes": iotest.OneByteReader(strings.NewReader(c.in))} {
+		for name, r := range map[string]io.Reader{"at once": strings.NewReader(c.in),
+			"by bytes": iotest.OneByteReader(strings.NewReader(c.in))} {
 			d := &detachReader{r: r, keys: []byte(c.keys)}
 			got, err := io.ReadAll(d)
 			if err != nil || string(got) != c.out || d.found != c.found {
@@ -95,7 +96,8 @@ func testLog(t *testing.T) *log.Log {
 	return log.New(filepath.Join(t.TempDir(), "log"), log.Options{Driver: log.DriverJSON, MaxSize: 1 << 20, MaxFiles: 2})
 }
 
-// TestAKillBetweenAnyTwoStepsLeavesNoGap stops after each step of a spool, as a kill would, and goes on with a new pump.
+// TestAKillBetweenAnyTwoStepsLeavesNoGap stops after each step of a spool, as a kill would, and goes on with a new
+// pump.
 func TestAKillBetweenAnyTwoStepsLeavesNoGap(t *testing.T) {
 	for _, step := range []string{"nothing", "moved", "logged", "counted"} {
 		t.Run(step, func(t *testing.T) {

@@ -168,7 +168,7 @@ func TestDockerClient(t *testing.T) {
 	w.publish("team/app", "1", base, top)
 	run := func(want string, args ...string) string {
 		t.Helper()
-		cmd := exec.Command(docker, append([]string{"--config", t.TempDir(), "-H", "unix://" + w.versioned()}, args...)...)
+		cmd := exec.Command(docker, append([]string{"--config", t.TempDir(), "-H", "unix://" + w.socket}, args...)...)
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want) {
 			t.Errorf("docker %s: %v\n%s", strings.Join(args, " "), err, out)

@@ -296,14 +296,14 @@ func TestImageWhoseObjectsAreGoneIsDropped(t *testing.T) {
 func TestPullRefusesInOneSentence(t *testing.T) {
 	w := newWorld(t)
 	for path, want := range map[string]string{
-		"fromImage=" + w.reg.Host + "/x&tag=1":  "not found",
-		"fromImage=" + w.reg.Host + "/x":        "all tags",
-		"fromImage=UPPER&tag=1":                 "invalid reference",
-		"fromImage=x&tag=a%20b":                 "invalid reference",
-		"fromSrc=http://x/y.tar":                "URL",
-		"":                                      "one of fromImage",
-		"fromImage=x&tag=1&platform=windows":    "linux",
-		"fromImage=127.0.0.1:1/x&tag=1":         "connection refused",
+		"fromImage=" + w.reg.Host + "/x&tag=1": "not found",
+		"fromImage=" + w.reg.Host + "/x":       "all tags",
+		"fromImage=UPPER&tag=1":                "invalid reference",
+		"fromImage=x&tag=a%20b":                "invalid reference",
+		"fromSrc=http://x/y.tar":               "URL",
+		"":                                     "one of fromImage",
+		"fromImage=x&tag=1&platform=windows":   "linux",
+		"fromImage=127.0.0.1:1/x&tag=1":        "connection refused",
 	} {
 		code, out := w.call("POST", "/images/create?"+path, nil)
 		if code < 400 || !strings.Contains(out, want) || strings.Contains(out, "\\n") {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -257,8 +256,4 @@ func dial(path string) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}
-}
-
-func hasPrefixAny(s string, list ...string) bool {
-	return slices.ContainsFunc(list, func(p string) bool { return strings.HasPrefix(s, p) })
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/brig-engine/brig/internal/daemon/api"
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/image/serve"
@@ -62,7 +63,7 @@ func (w *world) restart() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	srv := &http.Server{Handler: serve.Handler(w.store)}
+	srv := &http.Server{Handler: (&api.Server{Images: serve.Handler(w.store)}).Handler()}
 	go func() { _ = srv.Serve(l) }() // ends with Close
 	w.http = &http.Client{Transport: &http.Transport{DialContext: dial(w.socket)}}
 	w.t.Cleanup(func() {

@@ -159,7 +159,8 @@ func TestOptions(t *testing.T) {
 		errs int
 	}{
 		{container.LogConfig{}, Options{DriverJSON, defaultSize, defaultFiles}, 0},
-		{container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "5"}}, Options{DriverJSON, 1 << 20, 5}, 0},
+		{container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "5"}},
+			Options{DriverJSON, 1 << 20, 5}, 0},
 		{container.LogConfig{Type: "none"}, Options{Driver: DriverNone}, 0},
 		{container.LogConfig{Type: "none", Config: map[string]string{"max-size": "1m"}}, Options{}, 1},
 		{container.LogConfig{Type: "syslog"}, Options{}, 1},

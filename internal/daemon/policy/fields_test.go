@@ -14,17 +14,22 @@ import (
 // handled are the fields that influence the spec or are recorded; the comment says which are recorded only. Every other
 // field of the API's types must be refused by name when it is set: this is what the test holds them to.
 var handled = map[string]bool{
-	"Config.Hostname": true, "Config.Domainname": true, "Config.User": true, "Config.ExposedPorts": true, "Config.Tty": true,
+	"Config.Hostname": true, "Config.Domainname": true, "Config.User": true, "Config.ExposedPorts": true,
+	"Config.Tty":       true,
 	"Config.OpenStdin": true, "Config.StdinOnce": true, "Config.Env": true, "Config.Cmd": true, "Config.Image": true,
 	"Config.Volumes": true, "Config.WorkingDir": true, "Config.Entrypoint": true, "Config.NetworkDisabled": true,
 	"Config.StopSignal": true, "Config.StopTimeout": true,
 	// Recorded and shown by inspect: what the client attached, labels, and the shell of an image's builds.
-	"Config.AttachStdin": true, "Config.AttachStdout": true, "Config.AttachStderr": true, "Config.Labels": true, "Config.Shell": true,
+	"Config.AttachStdin": true, "Config.AttachStdout": true, "Config.AttachStderr": true, "Config.Labels": true,
+	"Config.Shell": true,
 
-	"Host.Binds": true, "Host.LogConfig": true, "Host.NetworkMode": true, "Host.PortBindings": true, "Host.AutoRemove": true,
+	"Host.Binds": true, "Host.LogConfig": true, "Host.NetworkMode": true, "Host.PortBindings": true,
+	"Host.AutoRemove":  true,
 	"Host.ConsoleSize": true, "Host.Annotations": true, "Host.CapAdd": true, "Host.CapDrop": true, "Host.DNS": true,
-	"Host.DNSOptions": true, "Host.DNSSearch": true, "Host.ExtraHosts": true, "Host.GroupAdd": true, "Host.OomScoreAdj": true,
-	"Host.PublishAllPorts": true, "Host.ReadonlyRootfs": true, "Host.SecurityOpt": true, "Host.Tmpfs": true, "Host.ShmSize": true,
+	"Host.DNSOptions": true, "Host.DNSSearch": true, "Host.ExtraHosts": true, "Host.GroupAdd": true,
+	"Host.OomScoreAdj":     true,
+	"Host.PublishAllPorts": true, "Host.ReadonlyRootfs": true, "Host.SecurityOpt": true, "Host.Tmpfs": true,
+	"Host.ShmSize": true,
 	"Host.Sysctls": true, "Host.Umask": true, "Host.Mounts": true, "Host.MaskedPaths": true, "Host.ReadonlyPaths": true,
 	"Host.Init": true, "Host.Resources": true,
 	// Recorded: the file is the client's business.
@@ -32,12 +37,14 @@ var handled = map[string]bool{
 
 	"Resources.CPUShares": true, "Resources.Memory": true, "Resources.NanoCPUs": true, "Resources.BlkioWeight": true,
 	"Resources.CPUPeriod": true, "Resources.CPUQuota": true, "Resources.CpusetCpus": true, "Resources.CpusetMems": true,
-	"Resources.MemoryReservation": true, "Resources.MemorySwap": true, "Resources.PidsLimit": true, "Resources.Ulimits": true,
+	"Resources.MemoryReservation": true, "Resources.MemorySwap": true, "Resources.PidsLimit": true,
+	"Resources.Ulimits": true,
 
 	"Mount.Type": true, "Mount.Source": true, "Mount.Target": true, "Mount.ReadOnly": true, "Mount.Consistency": true,
 	"Mount.BindOptions": true, "Mount.VolumeOptions": true, "Mount.TmpfsOptions": true,
-	"BindOptions.NonRecursive": true, "VolumeOptions.NoCopy": true, "VolumeOptions.Labels": true, "VolumeOptions.DriverConfig": true,
-	"TmpfsOptions.SizeBytes": true, "TmpfsOptions.Mode": true, "TmpfsOptions.Options": true,
+	"BindOptions.NonRecursive": true, "VolumeOptions.NoCopy": true, "VolumeOptions.Labels": true,
+	"VolumeOptions.DriverConfig": true,
+	"TmpfsOptions.SizeBytes":     true, "TmpfsOptions.Mode": true, "TmpfsOptions.Options": true,
 	"Endpoint.IPAMConfig": true,
 }
 
@@ -79,7 +86,8 @@ func set(v reflect.Value) {
 	}
 }
 
-// TestEveryFieldOfTheAPIIsHandledOrRefused walks the API's types: a new version of the API cannot bring an option that is
+// TestEveryFieldOfTheAPIIsHandledOrRefused walks the API's types: a new version of the API cannot bring an option
+// that is
 // silently ignored.
 func TestEveryFieldOfTheAPIIsHandledOrRefused(t *testing.T) {
 	for _, c := range []struct {
@@ -87,11 +95,15 @@ func TestEveryFieldOfTheAPIIsHandledOrRefused(t *testing.T) {
 		of   reflect.Type
 		in   func(r *Request) reflect.Value
 	}{
-		{"Config", reflect.TypeFor[container.Config](), func(r *Request) reflect.Value { return reflect.ValueOf(&r.Config).Elem() }},
-		{"Host", reflect.TypeFor[container.HostConfig](), func(r *Request) reflect.Value { return reflect.ValueOf(&r.Host).Elem() }},
-		{"Resources", reflect.TypeFor[container.Resources](), func(r *Request) reflect.Value { return reflect.ValueOf(&r.Host.Resources).Elem() }},
+		{"Config", reflect.TypeFor[container.Config](),
+			func(r *Request) reflect.Value { return reflect.ValueOf(&r.Config).Elem() }},
+		{"Host", reflect.TypeFor[container.HostConfig](),
+			func(r *Request) reflect.Value { return reflect.ValueOf(&r.Host).Elem() }},
+		{"Resources", reflect.TypeFor[container.Resources](),
+			func(r *Request) reflect.Value { return reflect.ValueOf(&r.Host.Resources).Elem() }},
 		{"legacy", reflect.TypeFor[legacy](), func(r *Request) reflect.Value { return reflect.ValueOf(&r.legacy).Elem() }},
-		{"Endpoint", reflect.TypeFor[network.EndpointSettings](), endpointOf(func(e *network.EndpointSettings) any { return e })},
+		{"Endpoint", reflect.TypeFor[network.EndpointSettings](),
+			endpointOf(func(e *network.EndpointSettings) any { return e })},
 		{"IPAM", reflect.TypeFor[network.EndpointIPAMConfig](), endpointOf(func(e *network.EndpointSettings) any {
 			e.IPAMConfig = &network.EndpointIPAMConfig{}
 			return e.IPAMConfig
@@ -150,7 +162,8 @@ func mountOf(kind mount.Type, f func(*mount.Mount) any) func(*Request) reflect.V
 
 // TestTheTableOfFieldsIsTrue: a name in the table that no type has would hide a renamed field.
 func TestTheTableOfFieldsIsTrue(t *testing.T) {
-	types := map[string]reflect.Type{"Config": reflect.TypeFor[container.Config](), "Host": reflect.TypeFor[container.HostConfig](),
+	types := map[string]reflect.Type{"Config": reflect.TypeFor[container.Config](),
+		"Host":      reflect.TypeFor[container.HostConfig](),
 		"Resources": reflect.TypeFor[container.Resources](), "Mount": reflect.TypeFor[mount.Mount](),
 		"BindOptions": reflect.TypeFor[mount.BindOptions](), "VolumeOptions": reflect.TypeFor[mount.VolumeOptions](),
 		"TmpfsOptions": reflect.TypeFor[mount.TmpfsOptions](), "Endpoint": reflect.TypeFor[network.EndpointSettings]()}

@@ -133,7 +133,8 @@ func (c *collector) paths(h *container.HostConfig, cpus int) (masked, readonly [
 		}
 		missing := without(*l.have, l.asked)
 		if len(missing) > 0 {
-			c.forbid(l.name, strings.Join(l.asked, ","), "it leaves out "+missing[0], "add to the default list, take nothing away")
+			c.forbid(l.name, strings.Join(l.asked, ","), "it leaves out "+missing[0],
+				"add to the default list, take nothing away")
 			continue
 		}
 		for _, p := range l.asked {
@@ -197,7 +198,8 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 	p.Rows, p.Cols = c.consoleSize(h.ConsoleSize)
 	c.args(&p, in)
 	if a := h.OomScoreAdj; a < 0 || a > 1000 {
-		c.forbid("--oom-score-adj", strconv.Itoa(a), "below 0 the host's own processes would be killed first", "use 0 to 1000")
+		c.forbid("--oom-score-adj", strconv.Itoa(a), "below 0 the host's own processes would be killed first",
+			"use 0 to 1000")
 	}
 	if _, err := ParseSignal(cfg.StopSignal); cfg.StopSignal != "" && err != nil {
 		c.invalid("--stop-signal", cfg.StopSignal, "%v", err)
@@ -210,7 +212,8 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 
 func (c *collector) args(p *wire.Process, in Input) {
 	if len(p.Args) == 0 || p.Args[0] == "" {
-		c.invalid("COMMAND", "", "no command specified: neither the request nor the image %s names one", clip(in.Request.Config.Image))
+		c.invalid("COMMAND", "", "no command specified: neither the request nor the image %s names one",
+			clip(in.Request.Config.Image))
 	}
 	for _, a := range p.Args {
 		if strings.Contains(a, "\x00") {

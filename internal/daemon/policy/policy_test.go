@@ -28,7 +28,8 @@ func testImage() *image.Image {
 			{Name: "5", GID: 0, Members: []string{"5"}}, {Name: "wheel", GID: 10, Members: []string{"root"}}}}
 	i.Config = dockerspec.DockerOCIImage{Config: dockerspec.DockerOCIImageConfig{ImageConfig: ocispec.ImageConfig{
 		Cmd: []string{"serve"}, Entrypoint: []string{"/entry"}, WorkingDir: "/srv",
-		Env: []string{"PATH=/opt/bin:/bin", "LANG=C", "HOSTSECRET", "*"}, ExposedPorts: map[string]struct{}{"80/tcp": {}, "bad": {}},
+		Env: []string{"PATH=/opt/bin:/bin", "LANG=C", "HOSTSECRET", "*"}, ExposedPorts: map[string]struct{}{"80/tcp": {},
+			"bad": {}},
 		Volumes: map[string]struct{}{"/data": {}, "../x": {}}, Labels: map[string]string{"brig.level": "none", "io.x": "y"},
 		StopSignal: "SIGQUIT",
 	}}}
@@ -89,20 +90,27 @@ var commandLines = map[string]string{
 	"user-group":       `{"Image":"i","User":"app:audio","HostConfig":{"GroupAdd":["wheel","77"]}}`,
 	"caps":             `{"Image":"i","HostConfig":{"CapAdd":["NET_RAW","cap_sys_ptrace"],"CapDrop":["CHOWN"]}}`,
 	"caps-none":        `{"Image":"i","HostConfig":{"CapAdd":["NET_BIND_SERVICE"],"CapDrop":["ALL"]}}`,
-	"limits": `{"Image":"i","HostConfig":{"Memory":1073741824,"MemorySwap":2147483648,"MemoryReservation":1024,"NanoCpus":1500000000,
+	"limits": `{"Image":"i","HostConfig":{"Memory":1073741824,"MemorySwap":2147483648,"MemoryReservation":1024,
+		"NanoCpus":1500000000,
 		"CpuShares":512,"CpusetCpus":"0-1","PidsLimit":100,"BlkioWeight":300,"ShmSize":1048576,"OomScoreAdj":100,
 		"Ulimits":[{"Name":"nofile","Soft":64,"Hard":128},{"Name":"core","Soft":1,"Hard":1}]}}`,
-	"read-only": `{"Image":"i","HostConfig":{"ReadonlyRootfs":true,"Tmpfs":{"/run":"size=1m,mode=755,exec","/tmp":""},"Init":true}}`,
-	"binds":     `{"Image":"i","HostConfig":{"Binds":["/src:/dst:ro","/a/./b:/dst/sub","vol:/data:nocopy"]}}`,
-	"mounts": `{"Image":"i","HostConfig":{"Mounts":[{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true,"BindOptions":{"NonRecursive":true}},
-		{"Type":"volume","Target":"/v"},{"Type":"volume","Source":"named","Target":"/w","VolumeOptions":{"NoCopy":true,"Labels":{"a":"b"}}},
+	"read-only": `{"Image":"i","HostConfig":{"ReadonlyRootfs":true,"Tmpfs":{"/run":"size=1m,mode=755,exec","/tmp":""},
+		"Init":true}}`,
+	"binds": `{"Image":"i","HostConfig":{"Binds":["/src:/dst:ro","/a/./b:/dst/sub","vol:/data:nocopy"]}}`,
+	"mounts": `{"Image":"i","HostConfig":{"Mounts":[{"Type":"bind","Source":"/s","Target":"/t","ReadOnly":true,
+		"BindOptions":{"NonRecursive":true}},
+		{"Type":"volume","Target":"/v"},{"Type":"volume","Source":"named","Target":"/w","VolumeOptions":{"NoCopy":true,
+			"Labels":{"a":"b"}}},
 		{"Type":"tmpfs","Target":"/x","TmpfsOptions":{"SizeBytes":4096,"Mode":448}}]}}`,
 	"ports": `{"Image":"i","ExposedPorts":{"8080/tcp":{}},"HostConfig":{"PublishAllPorts":true,
 		"PortBindings":{"53/udp":[{"HostIp":"127.0.0.1","HostPort":"5353"}],"443/tcp":[{"HostIp":"","HostPort":"443"}]}}}`,
 	"network-none": `{"Image":"i","HostConfig":{"NetworkMode":"none"},"NetworkingConfig":{"EndpointsConfig":{"none":{}}}}`,
-	"security":     `{"Image":"i","HostConfig":{"SecurityOpt":["no-new-privileges=false","seccomp=unconfined","label=disable","apparmor=unconfined"]}}`,
-	"sysctl":       `{"Image":"i","HostConfig":{"Sysctls":{"net.core.somaxconn":"100","kernel.sem":"1 2 3 4"},"Umask":18}}`,
-	"names": `{"Image":"i","Hostname":"h","Domainname":"d.example","WorkingDir":"/w/../x","Labels":{"brig.level":"x","l":"m"},
+	"security": `{"Image":"i","HostConfig":{"SecurityOpt":["no-new-privileges=false","seccomp=unconfined",
+		"label=disable","apparmor=unconfined"]}}`,
+	"sysctl": `{"Image":"i","HostConfig":{"Sysctls":{"net.core.somaxconn":"100","kernel.sem":"1 2 3 4"},
+		"Umask":18}}`,
+	"names": `{"Image":"i","Hostname":"h","Domainname":"d.example","WorkingDir":"/w/../x","Labels":{"brig.level":"x",
+		"l":"m"},
 		"StopSignal":"SIGINT","StopTimeout":3,"HostConfig":{"Annotations":{"brig.level":"standard","other":"x"}}}`,
 }
 
@@ -116,7 +124,8 @@ func TestCommandLinesBecomeTheseSpecs(t *testing.T) {
 			var out bytes.Buffer
 			enc := json.NewEncoder(&out)
 			enc.SetIndent("", " ")
-			err = enc.Encode(map[string]any{"spec": e.Spec, "needsCaller": e.NeedsCaller, "volumes": e.Volumes, "mounts": e.Mounts,
+			err = enc.Encode(map[string]any{"spec": e.Spec, "needsCaller": e.NeedsCaller, "volumes": e.Volumes,
+				"mounts":   e.Mounts,
 				"warnings": e.Warnings, "log": e.Log, "labels": e.Config.Labels})
 			if err != nil {
 				t.Fatal(err)
@@ -128,24 +137,36 @@ func TestCommandLinesBecomeTheseSpecs(t *testing.T) {
 
 // refused are requests of which every word is refused, together.
 var refused = map[string]string{
-	"privilege": `{"Image":"i","HostConfig":{"Privileged":true,"CapAdd":["SYS_ADMIN","ALL","NO_SUCH"],"PidMode":"host","IpcMode":"host",
-		"UTSMode":"host","UsernsMode":"host","CgroupnsMode":"host","NetworkMode":"host","OomKillDisable":true,"OomScoreAdj":-5,
+	"privilege": `{"Image":"i","HostConfig":{"Privileged":true,"CapAdd":["SYS_ADMIN","ALL","NO_SUCH"],"PidMode":"host",
+		"IpcMode":"host",
+		"UTSMode":"host","UsernsMode":"host","CgroupnsMode":"host","NetworkMode":"host","OomKillDisable":true,
+			"OomScoreAdj":-5,
 		"Devices":[{"PathOnHost":"/dev/kvm"}],"SecurityOpt":["apparmor=x","label=type:y","systempaths=unconfined","wrong"],
-		"MaskedPaths":[],"ReadonlyPaths":["/proc/sys"],"Sysctls":{"kernel.core_pattern":"|/x","net.a/b":"1","net.x":"1\n2"}}}`,
-	"bounds": `{"Image":"i","StopSignal":"NOPE","StopTimeout":-9,"HostConfig":{"Memory":1,"MemorySwap":-1,"MemoryReservation":-1,"NanoCpus":9000000000,
+		"MaskedPaths":[],"ReadonlyPaths":["/proc/sys"],"Sysctls":{"kernel.core_pattern":"|/x","net.a/b":"1",
+			"net.x":"1\n2"}}}`,
+	"bounds": `{"Image":"i","StopSignal":"NOPE","StopTimeout":-9,"HostConfig":{"Memory":1,"MemorySwap":-1,
+		"MemoryReservation":-1,"NanoCpus":9000000000,
 		"CpuShares":1,"CpusetCpus":"a","CpusetMems":"3-1","PidsLimit":-1,"BlkioWeight":5,"ShmSize":-1,"MemorySwappiness":50,
-		"CpuRealtimePeriod":1,"Umask":4096,"Ulimits":[{"Name":"core","Soft":-1,"Hard":-1},{"Name":"nofile","Soft":9,"Hard":3},{"Name":"none","Soft":1,"Hard":1}]}}`,
-	"mounts": `{"Image":"i","Volumes":{"relative":{}},"HostConfig":{"Binds":["/a","/a:b","/a:/../x","/a/../b:/c","/a:/proc/x","/a:/d","/a:/d",
+		"CpuRealtimePeriod":1,"Umask":4096,"Ulimits":[{"Name":"core","Soft":-1,"Hard":-1},{"Name":"nofile","Soft":9,
+			"Hard":3},{"Name":"none","Soft":1,"Hard":1}]}}`,
+	"mounts": `{"Image":"i","Volumes":{"relative":{}},"HostConfig":{"Binds":["/a","/a:b","/a:/../x","/a/../b:/c",
+		"/a:/proc/x","/a:/d","/a:/d",
 		"x:/e","v1:/f:suid","vv:/g:shared"],"Tmpfs":{"/h":"size=x","/i":"uid=3"},"VolumesFrom":["z"],"VolumeDriver":"nfs",
-		"Mounts":[{"Type":"image","Target":"/j"},{"Type":"bind","Source":"/s","Target":"/k","BindOptions":{"Propagation":"shared","CreateMountpoint":true}},
-		{"Type":"tmpfs","Source":"x","Target":"/l","BindOptions":{}},{"Type":"volume","Source":"vw","Target":"/m","VolumeOptions":{"Subpath":"x","DriverConfig":{"Name":"nfs"}}}]}}`,
+		"Mounts":[{"Type":"image","Target":"/j"},{"Type":"bind","Source":"/s","Target":"/k",
+			"BindOptions":{"Propagation":"shared","CreateMountpoint":true}},
+		{"Type":"tmpfs","Source":"x","Target":"/l","BindOptions":{}},{"Type":"volume","Source":"vw","Target":"/m",
+			"VolumeOptions":{"Subpath":"x","DriverConfig":{"Name":"nfs"}}}]}}`,
 	"users":     `{"Image":"i","User":"nobody","HostConfig":{"GroupAdd":["nogroup","-1","65536"]}}`,
 	"user-sign": `{"Image":"i","User":"-1"}`,
 	"user-far":  `{"Image":"i","User":"far"}`,
-	"network": `{"Image":"i","MacAddress":"02:00:00:00:00:01","HostConfig":{"NetworkMode":"mine","Links":["a:b"],"ExtraHosts":["a b"]},
-		"NetworkingConfig":{"EndpointsConfig":{"mine":{"IPAMConfig":{"IPv4Address":"10.0.0.1"},"Aliases":["x"]},"other":{}}}}`,
-	"unbuilt": `{"Image":"i","Healthcheck":{"Test":["CMD","x"]},"OnBuild":["x"],"HostConfig":{"RestartPolicy":{"Name":"always"},"StorageOpt":{"size":"1"},
-		"CgroupParent":"x","Runtime":"kata","Isolation":"hyperv","DeviceRequests":[{"Count":1}],"LogConfig":{"Type":"syslog"},"KernelMemory":1,
+	"network": `{"Image":"i","MacAddress":"02:00:00:00:00:01","HostConfig":{"NetworkMode":"mine","Links":["a:b"],
+		"ExtraHosts":["a b"]},
+		"NetworkingConfig":{"EndpointsConfig":{"mine":{"IPAMConfig":{"IPv4Address":"10.0.0.1"},"Aliases":["x"]},
+			"other":{}}}}`,
+	"unbuilt": `{"Image":"i","Healthcheck":{"Test":["CMD","x"]},"OnBuild":["x"],
+		"HostConfig":{"RestartPolicy":{"Name":"always"},"StorageOpt":{"size":"1"},
+		"CgroupParent":"x","Runtime":"kata","Isolation":"hyperv","DeviceRequests":[{"Count":1}],
+			"LogConfig":{"Type":"syslog"},"KernelMemory":1,
 		"Annotations":{"brig.level":"strict","brig.egress":"x"}}}`,
 	"command": `{"Image":"i","Entrypoint":[""],"WorkingDir":"rel","Hostname":"a b","Env":["=x"]}`,
 }
@@ -189,7 +210,8 @@ func TestAnExecIsNeverMoreThanItsContainer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p.Capabilities.Bounding != e.Spec.Process.Capabilities.Bounding || p.Capabilities.Effective&^p.Capabilities.Bounding != 0 {
+	if p.Capabilities.Bounding != e.Spec.Process.Capabilities.Bounding ||
+		p.Capabilities.Effective&^p.Capabilities.Bounding != 0 {
 		t.Errorf("capabilities %+v", p.Capabilities)
 	}
 	out, err := json.MarshalIndent(p, "", " ")
@@ -216,7 +238,8 @@ func TestSignalsAndKeys(t *testing.T) {
 			t.Errorf("signal %q: %d, %v; want %d", s, got, err, want)
 		}
 	}
-	for s, want := range map[string]string{"": "\x10\x11", "a,ctrl-b": "a\x02", "ctrl-@": "\x00", "ctrl-[": "\x1b", "DEL": "\x7f", "xx": "-", "ctrl-": "-", ",": "-"} {
+	for s, want := range map[string]string{"": "\x10\x11", "a,ctrl-b": "a\x02", "ctrl-@": "\x00", "ctrl-[": "\x1b",
+		"DEL": "\x7f", "xx": "-", "ctrl-": "-", ",": "-"} {
 		got, err := ParseDetachKeys(s)
 		if want == "-" && err == nil || want != "-" && string(got) != want {
 			t.Errorf("keys %q: %q, %v; want %q", s, got, err, want)
@@ -254,7 +277,8 @@ func FuzzCreateBody(f *testing.F) {
 			t.Error("a relaxation without its caller")
 		}
 		for _, m := range s.Mounts {
-			if m.Kind == "bind" && !e.NeedsCaller || !strings.HasPrefix(m.Target, "/") || strings.Contains(m.Target, "..") && strings.Contains(m.Target, "/../") {
+			if m.Kind == "bind" && !e.NeedsCaller || !strings.HasPrefix(m.Target, "/") || strings.Contains(m.Target, "..") &&
+				strings.Contains(m.Target, "/../") {
 				t.Errorf("mount %+v", m)
 			}
 		}

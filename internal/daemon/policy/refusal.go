@@ -78,7 +78,8 @@ func (c *collector) warn(format string, args ...any) {
 
 // invalid refuses what makes no sense.
 func (c *collector) invalid(option, value, format string, args ...any) {
-	c.refusals = append(c.refusals, Refusal{option, clip(value), fmt.Sprintf(format, args...), "", errdefs.ErrInvalidArgument})
+	c.refusals = append(c.refusals, Refusal{option, clip(value), fmt.Sprintf(format, args...), "",
+		errdefs.ErrInvalidArgument})
 }
 
 // forbid refuses what only the administrator's policy could allow.

@@ -91,7 +91,8 @@ func strict(b []byte, v any) error {
 		return nil
 	}
 	if field, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return Refusals{{Option: "field " + clip(strings.Trim(field, `"`)), Reason: "this version of Brig does not know it", Allow: "leave it out",
+		return Refusals{{Option: "field " + clip(strings.Trim(field, `"`)), Reason: "this version of Brig does not know it",
+			Allow: "leave it out",
 			Class: errdefs.ErrNotImplemented}}
 	}
 	return fmt.Errorf("the body of the request: %w: %w", err, errdefs.ErrInvalidArgument)

@@ -151,7 +151,8 @@ func (c *collector) cpuset(option, s string) string {
 	return s
 }
 
-// rlimits gives the asked limits and the defaults of those that were not. RLIMIT_CORE is 1, not 0: a limit of 0 does not
+// rlimits gives the asked limits and the defaults of those that were not. RLIMIT_CORE is 1, not 0: a limit of 0 does
+// not
 // keep a crash from the host's dump handler, 1 does (CVE-2022-28658, CVE-2025-4598).
 func (c *collector) rlimits(asked []*container.Ulimit, host Host) []wire.Rlimit {
 	core := wire.Rlimit{Type: "core", Soft: 1, Hard: 1, Default: true}

@@ -1,7 +1,8 @@
 // Package record keeps the engine's state on disk: one directory per object with one JSON record.
 //
 // Zone: brigd.
-// Input: values of the packages of internal/daemon; at start, files that an earlier brigd wrote (its directory is 0700).
+// Input: values of the packages of internal/daemon; at start, files that an earlier brigd wrote (its directory is
+// 0700).
 // Output: DIR/ID/record.json, replaced as a whole: temporary file, fsync, rename, fsync of the directory.
 // Spec: rename(2), fsync(2).
 // Answers: traps 39 (the caller says which write has to be durable; all others cost no fsync).

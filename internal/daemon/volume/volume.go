@@ -125,7 +125,8 @@ func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (Volume, er
 	}
 	s.mu.Unlock()
 	v.Created = time.Now().UTC().Truncate(time.Second)
-	if _, err := s.warden.Call(context.WithoutCancel(ctx), wire.OpVolumeCreate, wire.VolumeRef{Name: v.Name}, nil); err != nil {
+	if _, err := s.warden.Call(context.WithoutCancel(ctx), wire.OpVolumeCreate, wire.VolumeRef{Name: v.Name},
+		nil); err != nil {
 		return Volume{}, fmt.Errorf("make volume %s: %w", v.Name, err)
 	}
 	if err := s.records.Write(v.Name, v, !v.Anonymous); err != nil {
@@ -200,7 +201,8 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 	}
 	delete(s.all, name)
 	s.mu.Unlock()
-	if _, err := s.warden.Call(context.WithoutCancel(ctx), wire.OpVolumeRemove, wire.VolumeRef{Name: name}, nil); err != nil {
+	if _, err := s.warden.Call(context.WithoutCancel(ctx), wire.OpVolumeRemove, wire.VolumeRef{Name: name},
+		nil); err != nil {
 		s.mu.Lock()
 		s.all[name] = e
 		s.mu.Unlock()

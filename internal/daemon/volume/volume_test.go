@@ -124,7 +124,8 @@ func TestOneVolumeIsMadeOnce(t *testing.T) {
 }
 
 func TestNamesAreNeverPaths(t *testing.T) {
-	for n, ok := range map[string]bool{"ab": true, "a.b_c-9": true, "": false, "a": false, ".a": false, "a/b": false, "..": false,
+	for n, ok := range map[string]bool{"ab": true, "a.b_c-9": true, "": false, "a": false, ".a": false, "a/b": false,
+		"..":     false,
 		"a\x00b": false, "ä1": false, strings.Repeat("x", 256): false} {
 		if (CheckName(n) == nil) != ok {
 			t.Errorf("%q: %v", n, CheckName(n))

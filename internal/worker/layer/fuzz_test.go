@@ -32,7 +32,7 @@ func FuzzLayer(f *testing.F) {
 			507), end))
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		blob = mend(blob)
-		m, err := make_(blob, small)
+		m, err := convert(blob, small)
 		if err != nil {
 			return
 		}

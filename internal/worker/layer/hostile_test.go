@@ -164,7 +164,7 @@ func gnuSparse(size, stored int64, fragments ...int64) []byte {
 func TestHostileArchivesAreRefused(t *testing.T) {
 	l := wire.JobLimits{MaxBytes: 64 << 20, MaxEntries: 256, MaxHeaderBytes: 2 << 20}.WithDefaults()
 	for name, c := range hostile(t) {
-		_, err := make_(c.blob, l)
+		_, err := convert(c.blob, l)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v; want %q", name, err, c.want)
 		}
