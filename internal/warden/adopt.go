@@ -58,6 +58,9 @@ func (w *Warden) claimRanges() error {
 
 func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	c := w.container(n.ID)
+	if n.Execs == nil {
+		n.Execs = map[string]*process{}
+	}
 	c.note = n
 	c.pidfd = findProcess(&n.process)
 	for id, p := range n.Execs {

@@ -95,6 +95,9 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		if err := os.Lchown(dir, brigdID, brigdID); err != nil {
 			return -1, err
 		}
+		if err := enterable(filepath.Dir(dir)); err != nil {
+			return -1, err
+		}
 	}
 	rules, err := w.brigdLandlock(state, run)
 	if err != nil {
@@ -113,6 +116,21 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 	in.Landlock = rules >= 0
 	in.Filters = []plan.Filter{{Name: "brigd's", Code: code}}
 	return w.startService(in, w.programs.brigd, nil, map[string]int{"landlock": rules, "fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready})
+}
+
+// enterable checks that brigd, which has no privilege, can walk to its directories.
+func enterable(dir string) error {
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		st, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		if st.Mode()&0o001 == 0 {
+			return fmt.Errorf("the engine's directory lies below %s, which only its owner may enter, and brigd runs without "+
+				"privileges. Next: chmod o+x %s, or choose another directory", dir, dir)
+		}
+	}
+	return nil
 }
 
 // brigdLandlock makes the ruleset of brigd: its own directories, and a few files of the host for reading. Listening on

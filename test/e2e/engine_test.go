@@ -47,6 +47,9 @@ func startEngine(t testing.TB) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(dir, 0o711); err != nil { // brigd walks through it
+		t.Fatal(err)
+	}
 	e := &engine{t: t, dir: dir, socket: filepath.Join(dir, "run", "brig.sock"), netns: newNetns(t)}
 	t.Cleanup(e.cleanup)
 	e.start()

@@ -15,7 +15,7 @@ import (
 
 const (
 	chunkSize = 64 << 10 // bytes that are taken from a stream at once
-	lineMax   = 16 << 10 // a line that is longer is recorded in parts
+	lineMax   = log.MaxLine // a line that is longer is recorded in parts
 )
 
 // pump carries one stream from its descriptor to the log and to the attached clients. Waiting costs a parked goroutine
@@ -141,11 +141,12 @@ func (p *pump) append(b []byte) {
 	}
 }
 
-// loggable is how much of b can be recorded now: up to the last line end, or all when a line is over its bound.
+// loggable is how much of b can be recorded now: up to the last line end, or (nearly) all when a line is over
+// its bound.
 func loggable(b []byte) int {
 	n := bytes.LastIndexByte(b, '\n') + 1
 	if len(b)-n >= lineMax {
-		return len(b)
+		return log.Whole(b)
 	}
 	return n
 }

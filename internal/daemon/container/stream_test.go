@@ -172,7 +172,7 @@ func TestLongLinesAndLargeOutputPassUnchanged(t *testing.T) {
 		client := h.subscribe(true, true)
 		done := make(chan struct{})
 		go func() { p.run(); close(done); h.close() }()
-		want := strings.Repeat("long ", 40000) + "\n" + strings.Repeat("short\n", 1000)
+		want := strings.Repeat("löng ", 40000) + "\n" + strings.Repeat("short\n", 1000)
 		if _, err := io.WriteString(w, want); err != nil {
 			t.Fatal(err)
 		}

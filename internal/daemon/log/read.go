@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// maxRecord bounds a line of a log file in bytes: 64 KiB of output, each byte of which may be escaped to six.
-const maxRecord = 6*(64<<10) + 256
+// maxRecord bounds a line of a log file in bytes: each byte of output may be escaped to six.
+const maxRecord = 6*MaxLine + 256
 
 // Query says what to read. Zero times are no bound; Tail < 0 is everything.
 type Query struct {

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,13 @@ import (
 const (
 	Stdout byte = 1
 	Stderr byte = 2
+)
+
+const (
+	// MaxLine is how many bytes of output one record holds; a longer line becomes several records.
+	MaxLine = 16 << 10
+	// batch is about how many bytes are written at once.
+	batch = 32 << 10
 )
 
 // fileName is the newest file; older ones have .1, .2 … behind it.
@@ -68,17 +76,22 @@ func (l *Log) Append(stream byte, at time.Time, p []byte) error {
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	b := (*buf)[:0]
-	for len(p) > 0 {
-		n := lineLen(p)
-		b = appendRecord(b, stream, at, p[:n])
-		p = p[n:]
-	}
-	*buf = b
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.notify()
-	return l.write(b)
+	for len(p) > 0 {
+		b := (*buf)[:0]
+		for len(p) > 0 && len(b) < batch {
+			n := lineLen(p)
+			b = appendRecord(b, stream, at, p[:n])
+			p = p[n:]
+		}
+		*buf = b
+		if err := l.write(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }}
@@ -139,9 +152,24 @@ func (l *Log) notify() {
 }
 
 func lineLen(p []byte) int {
-	for i, c := range p {
-		if c == '\n' {
-			return i + 1
+	short := p[:min(len(p), MaxLine)]
+	if i := bytes.IndexByte(short, '\n'); i >= 0 {
+		return i + 1
+	}
+	if len(short) == len(p) {
+		return len(p)
+	}
+	return Whole(short)
+}
+
+// Whole is how much of p does not cut a character in two: all of it, or up to three bytes less.
+func Whole(p []byte) int {
+	for i := len(p) - 1; i > 0 && i >= len(p)-3; i-- {
+		if utf8.RuneStart(p[i]) {
+			if utf8.FullRune(p[i:]) {
+				break
+			}
+			return i
 		}
 	}
 	return len(p)
