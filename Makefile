@@ -20,7 +20,7 @@ build: go-version $(EMBEDDED)
 	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/ $(addprefix ./cmd/,$(PROGRAMS))
 
 # The image that the engine brings along: brig-probe and nothing else, made from this tree.
-$(EMBEDDED): $(shell find cmd/brig-probe internal/probe dist/image -name '*.go' 2>/dev/null)
+$(EMBEDDED): $(shell find cmd/brig-probe internal/drill/image.go dist/image -name "*.go" -o -name "*.s")
 	@mkdir -p $(BIN) $(dir $@)
 	$(GO) build -trimpath -ldflags '-s -w' -o $(BIN)/brig-probe ./cmd/brig-probe
 	$(GO) run ./dist/image -o $@ $(BIN)/brig-probe

@@ -126,7 +126,10 @@ func probeKernelKnobs([]string) verdict {
 	}
 	var open []string
 	var refused tally
-	sample := ""
+	sample, denier := "", "permissions"
+	if readPosture().userns { // the files belong to an id that this root is not
+		denier = "user namespace"
+	}
 	for _, path := range knobs {
 		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 		if err == nil {
@@ -138,7 +141,7 @@ func probeKernelKnobs([]string) verdict {
 		case unix.EROFS:
 			refused.add("read-only mount")
 		case unix.EACCES, unix.EPERM:
-			refused.add("ids and permissions")
+			refused.add(denier)
 		default:
 			continue // is not there
 		}
@@ -167,7 +170,9 @@ func probeMknodDisk(args []string) verdict {
 	for _, dir := range []string{"/", "/tmp", "/dev", "/dev/shm", "/run"} {
 		node := strings.TrimSuffix(dir, "/") + "/brig-probe-disk"
 		if err := unix.Mknod(node, unix.S_IFBLK|0o600, int(dev)); err != nil {
-			last = err
+			if err != unix.ENOENT || last == nil { // not every image has every directory
+				last = err
+			}
 			continue
 		}
 		made = readDisk(node, args[0])

@@ -4,7 +4,6 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -51,10 +50,14 @@ func probeForkBomb(args []string) verdict {
 	if stop == 0 {
 		return verdict{verdict: exposed, detail: made + " and no limit met"}
 	}
-	if limit := cgroupValue("pids", "pids.max"); limit == "" || limit == "max" {
-		return verdict{verdict: blocked, layer: "resource limit", detail: made + ", then " + errName(stop)}
+	// Two limits answer alike: one for all processes of a user, and the control group's. The one that is not near is
+	// not the one.
+	layer := "pids cgroup"
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NPROC, &limit) == nil && limit.Cur <= uint64(len(pids))+64 {
+		layer = "resource limit"
 	}
-	return verdict{verdict: blocked, layer: "pids cgroup", detail: made + ", then fork → " + errName(stop)}
+	return verdict{verdict: blocked, layer: layer, detail: made + ", then fork → " + errName(stop)}
 }
 
 // forkPause forks a child that waits to be killed, and that dies with its parent.
@@ -108,18 +111,6 @@ func toolHog(args []string) int {
 		}
 	}
 	return 0
-}
-
-// cgroupValue reads a file of the container's own cgroup, under the names that version 1 or 2 give it; "" if unseen.
-func cgroupValue(controller string, names ...string) string {
-	for _, dir := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/" + controller + "/"} {
-		for _, name := range names {
-			if b, err := os.ReadFile(dir + name); err == nil {
-				return strings.TrimSpace(string(b))
-			}
-		}
-	}
-	return ""
 }
 
 // probeShmHog writes args[0] bytes to /dev/shm; exposed when they all fit.

@@ -10,10 +10,10 @@ import (
 	"github.com/brig-engine/brig/internal/worker/fill"
 )
 
-func main() { os.Exit(worker.Run(jobs())) }
+func main() { os.Exit(worker.Run(table())) }
 
-// jobs is the table of what this program can do.
-func jobs() map[wire.JobKind]worker.Handler {
+// table holds what this program can do.
+func table() map[wire.JobKind]worker.Handler {
 	return map[wire.JobKind]worker.Handler{
 		wire.JobLayer:  worker.Layer,
 		wire.JobMerge:  worker.Merge,

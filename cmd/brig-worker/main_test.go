@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker"
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -28,7 +29,7 @@ const asWorker = "BRIG_TEST_AS_WORKER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asWorker) != "" {
-		os.Exit(worker.Run(jobs()))
+		os.Exit(worker.Run(table()))
 	}
 	os.Exit(m.Run())
 }
@@ -91,8 +92,8 @@ func (s *store) read(name string) []byte {
 	return b
 }
 
-func (s *store) host() wire.JobHost {
-	return wire.JobHost{File: func(f wire.JobFile) (int, error) {
+func (s *store) host() jobs.Host {
+	return jobs.Host{File: func(f jobs.File) (int, error) {
 		if s.files[f.Name] == nil && strings.HasPrefix(f.Name, "blob/") && !strings.Contains(f.Name, ":") {
 			return int(s.create(f.Name).Fd()), nil
 		}
@@ -103,7 +104,7 @@ func (s *store) host() wire.JobHost {
 	}}
 }
 
-func (s *store) run(job *wire.Job, files ...*os.File) (*wire.JobResult, error) {
+func (s *store) run(job *jobs.Job, files ...*os.File) (*jobs.Result, error) {
 	s.t.Helper()
 	conn, cmd := start(s.t)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -112,14 +113,14 @@ func (s *store) run(job *wire.Job, files ...*os.File) (*wire.JobResult, error) {
 	for _, f := range files {
 		fds = append(fds, int(f.Fd()))
 	}
-	r, err := wire.RunJob(ctx, conn, job, fds, s.host())
+	r, err := jobs.Run(ctx, conn, job, fds, s.host())
 	if werr := cmd.Wait(); werr != nil && err == nil {
 		s.t.Errorf("the worker ended with %v", werr)
 	}
 	return r, err
 }
 
-func (s *store) must(job *wire.Job, files ...*os.File) *wire.JobResult {
+func (s *store) must(job *jobs.Job, files ...*os.File) *jobs.Result {
 	s.t.Helper()
 	r, err := s.run(job, files...)
 	if err != nil {
@@ -169,44 +170,44 @@ func TestJobsFromEndToEnd(t *testing.T) {
 	z.Close()
 	blobs := [][]byte{tars[0], zipped.Bytes()}
 
-	merge, check := &wire.JobMergeParams{}, &wire.JobCheckParams{}
-	save := wire.JobSaveImage{Names: []string{"docker.io/library/small:1"}, Architecture: "amd64", OS: "linux"}
+	merge, check := &jobs.MergeParams{}, &wire.JobCheckParams{}
+	save := jobs.SaveImage{Names: []string{"docker.io/library/small:1"}, Architecture: "amd64", OS: "linux"}
 	for n, b := range blobs {
 		in := s.create(fmt.Sprintf("in/%d", n))
 		in.Write(b)
 		data, toc := s.create(fmt.Sprintf("data/%d", n)), s.create(fmt.Sprintf("toc/%d", n))
-		r := s.must(&wire.Job{Kind: wire.JobLayer, Layer: &wire.JobLayerParams{BlobSize: int64(len(b))}},
+		r := s.must(&jobs.Job{Kind: wire.JobLayer, Layer: &jobs.LayerParams{BlobSize: int64(len(b))}},
 			s.open(fmt.Sprintf("in/%d", n)), data, toc).Layer
 		if r.DiffID != digest(tars[n]) || r.Size != int64(len(tars[n])) || r.Compression != []string{"none", "gzip"}[n] {
 			t.Errorf("layer %d: %+v", n, r)
 		}
-		merge.Layers = append(merge.Layers, wire.JobMergeLayer{DataSize: r.DataSize})
+		merge.Layers = append(merge.Layers, jobs.MergeLayer{DataSize: r.DataSize})
 		check.Devices = append(check.Devices, r.DataSize)
 		s.files["toc/"+r.DiffID], s.files["data/"+r.DiffID] = toc, data
-		save.Layers = append(save.Layers, wire.JobSaveLayer{DiffID: r.DiffID, Size: r.Size, DataSize: r.DataSize})
+		save.Layers = append(save.Layers, jobs.SaveLayer{DiffID: r.DiffID, Size: r.Size, DataSize: r.DataSize})
 
 		out := s.create("out")
-		e := s.must(&wire.Job{Kind: wire.JobExport, Export: &wire.JobExportParams{DataSize: r.DataSize}},
+		e := s.must(&jobs.Job{Kind: wire.JobExport, Export: &jobs.ExportParams{DataSize: r.DataSize}},
 			out, s.open("toc/"+r.DiffID), s.open("data/"+r.DiffID)).Export
 		if !bytes.Equal(s.read("out"), tars[n]) || e.DiffID != r.DiffID {
 			t.Errorf("layer %d: the exported tar differs", n)
 		}
 	}
 
-	m := s.must(&wire.Job{Kind: wire.JobMerge, Merge: merge}, s.create("index")).Merge
+	m := s.must(&jobs.Job{Kind: wire.JobMerge, Merge: merge}, s.create("index")).Merge
 	if len(m.Users) != 2 || m.Users[1].Name != "bin" || m.Users[1].UID != 2 || len(m.Groups) != 2 ||
 		strings.Join(m.Groups[1].Members, " ") != "root bin" || m.Inodes != 5 {
 		t.Errorf("merge: %+v", m)
 	}
-	if c := s.must(&wire.Job{Kind: wire.JobCheck, Check: check}, s.open("index")).Check; c.Digest != m.Digest {
+	if c := s.must(&jobs.Job{Kind: wire.JobCheck, Check: check}, s.open("index")).Check; c.Digest != m.Digest {
 		t.Errorf("check: %+v, merge: %+v", c, m)
 	}
 
 	config := []byte(`{"architecture":"amd64","os":"linux"}`)
 	save.Config, save.ConfigSize = digest(config), int64(len(config))
 	s.create("config/" + save.Config).Write(config)
-	s.must(&wire.Job{Kind: wire.JobSave, Save: &wire.JobSaveParams{Images: []wire.JobSaveImage{save}}}, s.create("saved"))
-	l := s.must(&wire.Job{Kind: wire.JobLoad, Load: &wire.JobLoadParams{}}, s.open("saved")).Load
+	s.must(&jobs.Job{Kind: wire.JobSave, Save: &jobs.SaveParams{Images: []jobs.SaveImage{save}}}, s.create("saved"))
+	l := s.must(&jobs.Job{Kind: wire.JobLoad, Load: &jobs.LoadParams{}}, s.open("saved")).Load
 	if len(l.Images) != 1 || l.Images[0].Config != save.Config || len(l.Images[0].Layers) != 2 ||
 		l.Images[0].Layers[1] != save.Layers[1].DiffID || l.Images[0].Names[0] != "docker.io/library/small:1" {
 		t.Errorf("load: %+v", l)
@@ -222,18 +223,18 @@ func TestJobsFromEndToEnd(t *testing.T) {
 func TestErrorsKeepTheirClass(t *testing.T) {
 	s := &store{t: t, files: map[string]*os.File{}}
 	s.create("in").WriteString("\xfd7zXZ\x00 and so on")
-	_, err := s.run(&wire.Job{Kind: wire.JobLayer, Layer: &wire.JobLayerParams{}}, s.open("in"), s.create("d"),
+	_, err := s.run(&jobs.Job{Kind: wire.JobLayer, Layer: &jobs.LayerParams{}}, s.open("in"), s.create("d"),
 		s.create("t"))
 	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "xz") {
 		t.Errorf("xz: %v", err)
 	}
-	_, err = s.run(&wire.Job{Kind: wire.JobMerge,
-		Merge: &wire.JobMergeParams{Layers: []wire.JobMergeLayer{{DataSize: 4096}}}},
+	_, err = s.run(&jobs.Job{Kind: wire.JobMerge,
+		Merge: &jobs.MergeParams{Layers: []jobs.MergeLayer{{DataSize: 4096}}}},
 		s.create("i"))
 	if !errdefs.IsNotFound(err) {
 		t.Errorf("a refused file: %v", err)
 	}
-	_, err = s.run(&wire.Job{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}})
+	_, err = s.run(&jobs.Job{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}})
 	if !errdefs.IsInvalidArgument(err) {
 		t.Errorf("a missing descriptor: %v", err)
 	}
@@ -251,7 +252,7 @@ func TestWorkerEndsWithItsDaemon(t *testing.T) {
 	conn, cmd := start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
-	_, err = wire.RunJob(ctx, conn, &wire.Job{Kind: wire.JobLoad, Load: &wire.JobLoadParams{}}, []int{int(r.Fd())},
+	_, err = jobs.Run(ctx, conn, &jobs.Job{Kind: wire.JobLoad, Load: &jobs.LoadParams{}}, []int{int(r.Fd())},
 		s.host())
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("cancelled job: %v", err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
 )
 
 // forwarderPause is between the end of a forwarder and the start of the next.
@@ -20,7 +21,7 @@ const forwarderPause = time.Second
 
 // startForwarder starts the DNS forwarder if containers could not reach the host's resolvers (a stub on loopback, say),
 // and tells whether it did.
-func startForwarder(ctx context.Context, warden *wire.Client) (bool, error) {
+func startForwarder(ctx context.Context, warden *client.Client) (bool, error) {
 	b, err := os.ReadFile("/etc/resolv.conf")
 	if err != nil && !os.IsNotExist(err) {
 		return false, fmt.Errorf("the host's resolvers: %w", err)
@@ -53,7 +54,7 @@ func hostAddresses() (list []netip.Addr) {
 }
 
 // forward runs one forwarder: a worker with the sockets that the warden opened inside the router's namespace.
-func forward(ctx context.Context, warden *wire.Client, servers []netip.Addr) error {
+func forward(ctx context.Context, warden *client.Client, servers []netip.Addr) error {
 	fds, err := warden.Call(ctx, wire.OpNetworkDNS, struct{}{}, nil)
 	if err != nil {
 		return err

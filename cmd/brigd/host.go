@@ -14,6 +14,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/policy/seccompjson"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
 )
 
 // hostOf turns the warden's greeting into what policy and API need to know of the host.
@@ -88,7 +89,7 @@ func nonEmpty(o network.Override) network.Override {
 }
 
 // filterMaker hands seccomp profiles of requests to the warden.
-func filterMaker(warden *wire.Client) func(context.Context, string, uint64) (string, error) {
+func filterMaker(warden *client.Client) func(context.Context, string, uint64) (string, error) {
 	return func(ctx context.Context, profile string, bounding uint64) (string, error) {
 		p, err := seccompjson.Decode([]byte(profile))
 		if err != nil {

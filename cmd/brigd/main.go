@@ -23,6 +23,7 @@ import (
 	imageserve "github.com/brig-engine/brig/internal/daemon/image/serve"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
 )
 
 const (
@@ -60,7 +61,7 @@ func serve(state, run string, ready *os.File) error {
 	if err != nil {
 		return err
 	}
-	warden := wire.NewClient(conn)
+	warden := client.New(conn)
 	server, err := open(context.Background(), warden, state, run)
 	if err != nil {
 		return err
@@ -83,7 +84,7 @@ func serve(state, run string, ready *os.File) error {
 }
 
 // open rebuilds everything from the records and the warden's answers.
-func open(ctx context.Context, warden *wire.Client, state, run string) (*api.Server, error) {
+func open(ctx context.Context, warden *client.Client, state, run string) (*api.Server, error) {
 	var hello wire.HelloReply
 	if _, err := warden.Call(ctx, wire.OpHello, wire.Hello{Version: wire.Version}, &hello); err != nil {
 		return nil, fmt.Errorf("greet the warden: %w", err)

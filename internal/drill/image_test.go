@@ -60,7 +60,8 @@ func TestImageIsTrueInBothFormats(t *testing.T) {
 	decode(t, files["manifest.json"], &docker)
 	decode(t, files["index.json"], &index)
 	decode(t, files[blobPath(index.Manifests[0].Digest)], &manifest)
-	if docker[0].Config != blobPath(manifest.Config.Digest) || docker[0].Layers[0] != blobPath(manifest.Layers[0].Digest) ||
+	if docker[0].Config != blobPath(manifest.Config.Digest) ||
+		docker[0].Layers[0] != blobPath(manifest.Layers[0].Digest) ||
 		docker[0].RepoTags[0] != ImageName {
 		t.Errorf("%+v and %+v differ", docker, manifest)
 	}
@@ -84,5 +85,13 @@ func TestFalseClaimIsStoredUnderTheClaim(t *testing.T) {
 	files := unpackImage(t, writeImage("x:latest", []layer{{tar: evil, claim: digest(good)}}))
 	if !bytes.Equal(files[blobPath(digest(good))], evil) {
 		t.Error("the poisoned layer is not where its digest would be")
+	}
+}
+
+func TestDigestsInMessagesAreShort(t *testing.T) {
+	long := digest([]byte("x"))
+	got := shortDigests("layer " + long + ", not " + long + " bad cafe")
+	if want := "layer " + long[:19] + "…, not " + long[:19] + "… bad cafe"; got != want {
+		t.Errorf("%q", got)
 	}
 }

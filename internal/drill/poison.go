@@ -24,10 +24,32 @@ func (r *run) unfeed() { r.engine.Unload(r.ctx, poisonName) }
 
 func firstLine(s string) string {
 	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	s = shortDigests(s)
 	if r := []rune(s); len(r) > 160 {
 		s = string(r[:160]) + "…"
 	}
 	return s
+}
+
+// shortDigests leaves twelve digits of every SHA-256 in a text: enough to tell them apart.
+func shortDigests(s string) string {
+	var out, run []byte
+	flush := func() {
+		if len(run) >= 64 {
+			run = append(run[:12], "…"...)
+		}
+		out, run = append(out, run...), run[:0]
+	}
+	for i := range len(s) {
+		if c := s[i]; c >= '0' && c <= '9' || c >= 'a' && c <= 'f' {
+			run = append(run, c)
+			continue
+		}
+		flush()
+		out = append(out, s[i])
+	}
+	flush()
+	return string(out)
 }
 
 // tryDigest changes a byte of a layer and leaves its digest as it was.

@@ -64,8 +64,8 @@ func renderOne(w io.Writer, style Style, r *Report) {
 	}
 	fmt.Fprintln(w, paint(style, bold, cut(r.Engine, maxDetail)))
 	for _, l := range lines {
-		text := pad(string(l.Class)+" "+l.Name, attackWidth) + verdictCell(style, l.Verdict) + pad(cut(l.layerText(), layers), layers+2) +
-			count(l) + "  "
+		text := pad(string(l.Class)+" "+l.Name, attackWidth) + verdictCell(style, l.Verdict) +
+			pad(cut(l.layerText(), layers), layers+2) + count(l) + "  "
 		room := style.Width - visible(text)
 		if style.Width == 0 {
 			room = maxDetail

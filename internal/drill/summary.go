@@ -18,9 +18,9 @@ type Line struct {
 	Probes  int      `json:"probes"`
 }
 
-// Lines sums a report up. A class is exposed if one of its probes is. It is blocked if none was exposed, at least one was
-// blocked, and its headline, if it is among the probes, could be tried; what could not be tried is never counted as
-// blocked.
+// Lines sums a report up. A class is exposed if one of its probes is. It is blocked if none was exposed, at least one
+// was blocked, and its headline, if it is among the probes, could be tried; what could not be tried is never counted
+// as blocked.
 func (r *Report) Lines() []Line {
 	headline := map[string]bool{}
 	for _, p := range Catalogue() {
@@ -71,7 +71,7 @@ func (r *Report) Lines() []Line {
 	return lines
 }
 
-// frequent orders names by how often they occur, then by name.
+// frequent orders names by how often they occur, then by name; guesses between two layers come last.
 func frequent(count map[string]int) []string {
 	var names []string
 	for n := range count {
@@ -80,6 +80,12 @@ func frequent(count map[string]int) []string {
 		}
 	}
 	slices.SortFunc(names, func(a, b string) int {
+		if ga, gb := strings.Contains(a, " or "), strings.Contains(b, " or "); ga != gb {
+			if ga {
+				return 1
+			}
+			return -1
+		}
 		if d := count[b] - count[a]; d != 0 {
 			return d
 		}

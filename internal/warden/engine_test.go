@@ -20,6 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // rig is a keeper and a warden of the real programs, with the test in brigd's place.
@@ -28,7 +30,7 @@ type rig struct {
 	dir    string
 	keeper *exec.Cmd
 	listen *net.UnixListener
-	client *wire.Client
+	client *client.Client
 	hello  wire.HelloReply
 	peer   *net.UnixConn
 	image  string
@@ -100,7 +102,7 @@ func (r *rig) accept() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.client, r.peer = wire.NewClient(conn), c
+	r.client, r.peer = client.New(conn), c
 	r.call(wire.OpHello, wire.Hello{Version: wire.Version}, &r.hello)
 }
 
@@ -160,7 +162,7 @@ func (r *rig) seal(fd int) wire.Object {
 }
 
 // job runs one job in a real worker.
-func (r *rig) job(job *wire.Job, fds []int, host wire.JobHost) *wire.JobResult {
+func (r *rig) job(job *jobs.Job, fds []int, host jobs.Host) *jobs.Result {
 	r.t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -175,7 +177,7 @@ func (r *rig) job(job *wire.Job, fds []int, host wire.JobHost) *wire.JobResult {
 	wire.CloseAll(got)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	res, err := wire.RunJob(ctx, conn, job, fds, host)
+	res, err := jobs.Run(ctx, conn, job, fds, host)
 	if err != nil {
 		r.t.Fatalf("%v\n%s", err, r.log())
 	}
@@ -196,11 +198,11 @@ func (r *rig) busybox() string {
 	sealed := r.seal(blob)
 	in := r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: sealed.Digest}, &wire.Object{})[0]
 	data, toc := r.object(), r.object()
-	res := r.job(&wire.Job{Kind: wire.JobLayer, Layer: &wire.JobLayerParams{BlobSize: sealed.Size}}, []int{in, data, toc}, wire.JobHost{})
+	res := r.job(&jobs.Job{Kind: wire.JobLayer, Layer: &jobs.LayerParams{BlobSize: sealed.Size}}, []int{in, data, toc}, jobs.Host{})
 	dataObject, tocObject := r.seal(data), r.seal(toc)
 	index := r.object()
-	merge := &wire.Job{Kind: wire.JobMerge, Merge: &wire.JobMergeParams{Layers: []wire.JobMergeLayer{{DataSize: res.Layer.DataSize}}}}
-	r.job(merge, []int{index}, wire.JobHost{File: func(f wire.JobFile) (int, error) {
+	merge := &jobs.Job{Kind: wire.JobMerge, Merge: &jobs.MergeParams{Layers: []jobs.MergeLayer{{DataSize: res.Layer.DataSize}}}}
+	r.job(merge, []int{index}, jobs.Host{File: func(f jobs.File) (int, error) {
 		d := tocObject.Digest
 		if strings.HasPrefix(f.Name, "data/") {
 			d = dataObject.Digest

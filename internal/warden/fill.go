@@ -41,7 +41,7 @@ func (b *birth) fill(m *wire.Mount, volume int) error {
 	}
 	defer unix.Close(to)
 	start := func(socket int) (*worker, error) { return w.startFiller(b.box, socket) }
-	if err := w.runJob(&wire.Job{Kind: wire.JobFill, Fill: &wire.JobFillParams{}}, start, from, to); err != nil {
+	if err := w.runJob(&wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}}, start, from, to); err != nil {
 		return err
 	}
 	return w.volumes.setFilled(m.Source)

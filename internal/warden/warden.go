@@ -107,10 +107,13 @@ func Run(cfg Config) error {
 	}
 	err = w.superviseBrigd()
 	done()
-	if err != nil {
-		return err
+	w.mu.Lock()
+	idle := len(w.live) == 0
+	w.mu.Unlock()
+	if err != nil && !idle {
+		return err // the next warden adopts what runs
 	}
-	return w.close()
+	return errors.Join(err, w.close())
 }
 
 // tell passes the reason why there will be no engine on to who started it.

@@ -75,9 +75,9 @@ func (w *Warden) indexSeal(r *wire.Request) (wire.Reply, error) {
 	return wire.Reply{Body: o}, err
 }
 
-// checkIndex runs the check worker. Nothing that it says is parsed beyond the strict decoding of its result.
+// checkIndex runs the check worker. Nothing that it says is read beyond whether it found a fault.
 func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
-	job := &wire.Job{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
+	job := &wire.Errand{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
 	for _, d := range devices {
 		st, err := d.Stat()
 		if err != nil {
@@ -92,7 +92,7 @@ func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 }
 
 // runJob starts a worker for a job of the warden's own and waits for its end.
-func (w *Warden) runJob(job *wire.Job, start func(socket int) (*worker, error), fds ...int) error {
+func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error), fds ...int) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("socket pair: %w", err)
@@ -110,7 +110,7 @@ func (w *Warden) runJob(job *wire.Job, start func(socket int) (*worker, error), 
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	_, err = wire.RunJob(ctx, conn, job, fds, wire.JobHost{})
+	err = job.Run(ctx, conn, fds)
 	if err != nil {
 		pidfd.Signal(k.pidfd, unix.SIGKILL)
 	}

@@ -25,8 +25,8 @@ const (
 	MaxFDs = 128
 )
 
-// frame is what a packet holds: either a body, or the size of the body that is in the first descriptor.
-type frame struct {
+// Frame is what a packet holds: either a body, or the size of the body that is in the first descriptor.
+type Frame struct {
 	ID    uint64          `json:"id"`
 	Op    Op              `json:"op,omitempty"`
 	Error *Error          `json:"error,omitempty"`
@@ -34,7 +34,7 @@ type frame struct {
 	Mem   int64           `json:"mem,omitempty"`
 }
 
-// Conn is a SOCK_SEQPACKET connection that carries frames and descriptors. Send is safe for concurrent use; receive is
+// Conn is a SOCK_SEQPACKET connection that carries frames and descriptors. Send is safe for concurrent use; Receive is
 // for one goroutine.
 type Conn struct {
 	c   *net.UnixConn
@@ -73,8 +73,8 @@ func (c *Conn) Close() error { return c.c.Close() }
 // Raw gives the connection itself, to ask the kernel who the peer is.
 func (c *Conn) Raw() *net.UnixConn { return c.c }
 
-// send writes one frame. The descriptors stay open in this process.
-func (c *Conn) send(f *frame, fds []int) error {
+// Send writes one frame. The descriptors stay open in this process.
+func (c *Conn) Send(f *Frame, fds []int) error {
 	if len(f.Body) > MaxInline {
 		mem, err := bodyFile(f.Body)
 		if err != nil {
@@ -114,9 +114,9 @@ func bodyFile(body []byte) (int, error) {
 	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 }
 
-// receive reads one frame and its descriptors, which the caller owns. A frame that breaks a rule closes what came with
+// Receive reads one frame and its descriptors, which the caller owns. A frame that breaks a rule closes what came with
 // it and is an error; the connection is then of no more use.
-func (c *Conn) receive() (*frame, []int, error) {
+func (c *Conn) Receive() (*Frame, []int, error) {
 	n, oobn, flags, _, err := c.c.ReadMsgUnix(c.buf, c.oob)
 	if err != nil {
 		return nil, nil, err
@@ -128,7 +128,7 @@ func (c *Conn) receive() (*frame, []int, error) {
 	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
 		err = errors.New("a packet was larger than the protocol allows")
 	}
-	var f frame
+	var f Frame
 	if err == nil {
 		err = DecodeStrict(c.buf[:n], &f)
 	}
@@ -144,7 +144,7 @@ func (c *Conn) receive() (*frame, []int, error) {
 }
 
 // fetch reads the body from the first descriptor, whose size must not be able to change.
-func (f *frame) fetch(fds []int) ([]int, error) {
+func (f *Frame) fetch(fds []int) ([]int, error) {
 	if len(f.Body) != 0 || len(fds) == 0 || f.Mem < 0 || f.Mem > MaxBody {
 		return fds, errors.New("a packet names a body that is not there")
 	}

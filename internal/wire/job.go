@@ -1,20 +1,17 @@
 package wire
 
-// The protocol between brigd and one worker, over descriptor 3 of the worker (SOCK_SEQPACKET):
-//
-//	brigd                                   worker
-//	  │ ── job {Kind, parameters} + fds ──────▶ │   exactly one, the first packet
-//	  │ ◀────────────── job.file {name, size} ─ │   any number, one at a time
-//	  │ ── reply {} + one fd, or error ───────▶ │
-//	  │ ◀──────── job.progress {done, total} ── │   any number, not answered
-//	  │ ◀── job.done {result} or error ──────── │   exactly one, the last packet
-//
-// A worker that sees the end of the connection ends itself; brigd cancels by closing.
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+)
+
+// The first and the last packet of the protocol between brigd and a worker, which package jobs draws.
 const (
-	opJob         Op = "job"
-	opJobFile     Op = "job.file"
-	opJobProgress Op = "job.progress"
-	opJobDone     Op = "job.done"
+	OpJob     Op = "job"
+	OpJobDone Op = "job.done"
 )
 
 // JobKind names what a worker does. A worker does one job and ends.
@@ -39,70 +36,11 @@ const (
 	// JobSave writes an archive of images. fds: output (write, may be a pipe). Asks: "config/DIGEST" (the config's blob),
 	// and for each layer either "blob/DIGEST", or "toc/DIFFID" and "data/DIFFID".
 	JobSave JobKind = "save"
-	// JobDNS answers name queries. fds and parameters: see JobDNSParams.
+	// JobDNS answers name queries. fds and parameters: see jobs.DNSParams.
 	JobDNS JobKind = "dns"
 	// JobFill copies a directory of an image into a new volume, in a user namespace of the container's. fds: from, to.
 	JobFill JobKind = "fill"
 )
-
-// Job is the first packet. Exactly the parameters of its kind are set.
-type Job struct {
-	Kind   JobKind          `json:"kind"`
-	Limits JobLimits        `json:"limits"`
-	Layer  *JobLayerParams  `json:"layer,omitempty"`
-	Merge  *JobMergeParams  `json:"merge,omitempty"`
-	Check  *JobCheckParams  `json:"check,omitempty"`
-	Load   *JobLoadParams   `json:"load,omitempty"`
-	Export *JobExportParams `json:"export,omitempty"`
-	Save   *JobSaveParams   `json:"save,omitempty"`
-	DNS    *JobDNSParams    `json:"dns,omitempty"`
-	Fill   *JobFillParams   `json:"fill,omitempty"`
-}
-
-// JobLimits bound what a stranger's bytes can cost. 0 means the default of WithDefaults, never "no limit".
-type JobLimits struct {
-	// MaxBytes is the largest uncompressed size of a layer or archive, and of a data file, in bytes.
-	MaxBytes int64 `json:"maxBytes,omitempty"`
-	// MaxEntries is the largest number of archive entries, and of inodes of an index.
-	MaxEntries int64 `json:"maxEntries,omitempty"`
-	// MaxHeaderBytes bounds the bytes of a layer that are not the content of files, which a table of contents keeps.
-	MaxHeaderBytes int64 `json:"maxHeaderBytes,omitempty"`
-	// MaxRatio bounds uncompressed:compressed beyond the first GiB.
-	MaxRatio int64 `json:"maxRatio,omitempty"`
-	// MaxIndexBytes is the largest file-system index.
-	MaxIndexBytes int64 `json:"maxIndexBytes,omitempty"`
-}
-
-// WithDefaults fills the limits that are 0.
-func (l JobLimits) WithDefaults() JobLimits {
-	def := func(v *int64, d int64) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	def(&l.MaxBytes, 128<<30)
-	def(&l.MaxEntries, 2_000_000)
-	def(&l.MaxHeaderBytes, 4<<30)
-	def(&l.MaxRatio, 250)
-	def(&l.MaxIndexBytes, 1<<30)
-	return l
-}
-
-// JobLayerParams are the parameters of JobLayer.
-type JobLayerParams struct {
-	// BlobSize in bytes, for progress and for the limit of the ratio.
-	BlobSize int64 `json:"blobSize"`
-}
-
-// JobMergeParams are the parameters of JobMerge: the layers, lowest first.
-type JobMergeParams struct {
-	Layers []JobMergeLayer `json:"layers"`
-}
-
-// JobMergeLayer is one layer of an image. DataSize is the size of its data file in bytes, by fstat.
-type JobMergeLayer struct {
-	DataSize int64 `json:"dataSize"`
-}
 
 // JobCheckParams are the parameters of JobCheck.
 type JobCheckParams struct {
@@ -110,164 +48,42 @@ type JobCheckParams struct {
 	Devices []int64 `json:"devices"`
 }
 
-// JobLoadParams are the parameters of JobLoad.
-type JobLoadParams struct {
-	// Size of the archive in bytes if it is known, for progress; else 0.
-	Size int64 `json:"size,omitempty"`
-}
-
-// JobExportParams are the parameters of JobExport.
-type JobExportParams struct {
-	DataSize int64 `json:"dataSize"`
-}
-
-// JobSaveParams are the parameters of JobSave.
-type JobSaveParams struct {
-	Images []JobSaveImage `json:"images"`
-}
-
-// JobSaveImage is one image to save. With a Manifest every layer is written as the blob that it names and the image
-// keeps its digest; without one the layers are written as plain tars and a manifest is made.
-type JobSaveImage struct {
-	// Names are full references with a tag.
-	Names        []string `json:"names,omitempty"`
-	Config       string   `json:"config"` // digest
-	ConfigSize   int64    `json:"configSize"`
-	Architecture string   `json:"architecture,omitempty"`
-	OS           string   `json:"os,omitempty"`
-	Variant      string   `json:"variant,omitempty"`
-
-	Manifest     []byte         `json:"manifest,omitempty"`
-	ManifestType string         `json:"manifestType,omitempty"` // media type
-	Layers       []JobSaveLayer `json:"layers"`
-}
-
-// JobSaveLayer is one layer, lowest first. Blob, BlobSize count where the image has a Manifest; DiffID, Size and
-// DataSize where it has none.
-type JobSaveLayer struct {
-	Blob     string `json:"blob,omitempty"` // digest
-	BlobSize int64  `json:"blobSize,omitempty"`
-	DiffID   string `json:"diffID,omitempty"`
-	Size     int64  `json:"size,omitempty"` // of the uncompressed tar, in bytes
-	DataSize int64  `json:"dataSize,omitempty"`
-}
-
 // JobFillParams are the parameters of JobFill: none.
 type JobFillParams struct{}
 
-// JobDNSParams are the parameters of JobDNS. fds: Listen UDP sockets, then Streams TCP listeners, then one connected
-// UDP socket for each upstream server. Asks: "stream/I", a connected TCP socket to upstream I.
-type JobDNSParams struct {
-	Listen    int `json:"listen"`
-	Streams   int `json:"streams"`
-	Upstreams int `json:"upstreams"`
+// Errand is a job of the warden's own: one of the two kinds that it gives, with the default limits. A worker reads it as
+// jobs.Job.
+type Errand struct {
+	Kind   JobKind         `json:"kind"`
+	Limits struct{}        `json:"limits"`
+	Check  *JobCheckParams `json:"check,omitempty"`
+	Fill   *JobFillParams  `json:"fill,omitempty"`
 }
 
-// JobResult is the last packet of a job that succeeded. Exactly the field of its kind is set; JobDNS and JobFill have
-// none.
-type JobResult struct {
-	Layer  *JobLayerResult  `json:"layer,omitempty"`
-	Merge  *JobMergeResult  `json:"merge,omitempty"`
-	Check  *JobCheckResult  `json:"check,omitempty"`
-	Load   *JobLoadResult   `json:"load,omitempty"`
-	Export *JobExportResult `json:"export,omitempty"`
-	Save   *JobSaveResult   `json:"save,omitempty"`
-}
-
-// JobLayerResult describes a layer. Sizes are in bytes; DataSize is a multiple of 4096 and never 0.
-type JobLayerResult struct {
-	DiffID      string `json:"diffID"`      // sha256:hex of the uncompressed tar
-	Compression string `json:"compression"` // none, gzip, zstd
-	Size        int64  `json:"size"`
-	DataSize    int64  `json:"dataSize"`
-	TOCSize     int64  `json:"tocSize"`
-	Entries     int64  `json:"entries"`
-	Devices     int64  `json:"devices"` // device nodes, which no index will have
-}
-
-// JobMergeResult describes an index and says what brigd needs to know of the files in it.
-type JobMergeResult struct {
-	// Digest (sha256:hex) and Size of the index that was written.
-	Digest string `json:"digest"`
-	Size   int64  `json:"size"`
-	Inodes int64  `json:"inodes"`
-	// Devices and Xattrs count the device nodes and extended attributes that were left out.
-	Devices int64 `json:"devices,omitempty"`
-	Xattrs  int64 `json:"xattrs,omitempty"`
-	// Setuid lists setuid and setgid files, at most 1000; SetuidCount counts all.
-	Setuid      []string     `json:"setuid,omitempty"`
-	SetuidCount int64        `json:"setuidCount,omitempty"`
-	Users       []ImageUser  `json:"users,omitempty"`
-	Groups      []ImageGroup `json:"groups,omitempty"`
-	// Accounts says why Users or Groups are incomplete, or nothing.
-	Accounts string `json:"accounts,omitempty"`
-}
-
-// ImageUser is one well-formed line of an image's /etc/passwd.
-type ImageUser struct {
-	Name string `json:"name"`
-	UID  uint32 `json:"uid"`
-	GID  uint32 `json:"gid"`
-	Home string `json:"home,omitempty"`
-}
-
-// ImageGroup is one well-formed line of an image's /etc/group.
-type ImageGroup struct {
-	Name    string   `json:"name"`
-	GID     uint32   `json:"gid"`
-	Members []string `json:"members,omitempty"`
-}
-
-// JobCheckResult says that an index is sound. Digest is of the bytes that were checked: only those may be sealed.
-type JobCheckResult struct {
-	Digest string `json:"digest"`
-	Size   int64  `json:"size"`
-	Inodes int64  `json:"inodes"`
-}
-
-// JobLoadResult says what an archive held. Blobs[i] was written into the file that was given for "blob/i".
-type JobLoadResult struct {
-	Blobs  []LoadedBlob  `json:"blobs"`
-	Images []LoadedImage `json:"images"`
-}
-
-// LoadedBlob is one blob; the digest is the worker's claim, which sealing verifies.
-type LoadedBlob struct {
-	Digest string `json:"digest"`
-	Size   int64  `json:"size"`
-}
-
-// LoadedImage is one image of an archive. Layers are lowest first.
-type LoadedImage struct {
-	// Names are the references that the archive gives the image, as written there.
-	Names  []string `json:"names,omitempty"`
-	Config string   `json:"config"` // digest
-	Layers []string `json:"layers"` // digests of blobs
-	// Manifest is the digest of the manifest's blob where the archive has one, which then is among Blobs.
-	Manifest string `json:"manifest,omitempty"`
-	// MediaTypes of Layers, where a manifest gives them.
-	MediaTypes []string `json:"mediaTypes,omitempty"`
-}
-
-// JobExportResult describes the tar that was written.
-type JobExportResult struct {
-	DiffID string `json:"diffID"`
-	Size   int64  `json:"size"`
-}
-
-// JobSaveResult describes the archive that was written.
-type JobSaveResult struct {
-	Size int64 `json:"size"`
-}
-
-// JobFile asks for one more descriptor. Size is the expected size in bytes of a file to be written, 0 if unknown.
-type JobFile struct {
-	Name string `json:"name"`
-	Size int64  `json:"size,omitempty"`
-}
-
-// JobProgress says how far a job is, in bytes. Total is 0 if unknown.
-type JobProgress struct {
-	Done  int64 `json:"done"`
-	Total int64 `json:"total,omitempty"`
+// Run gives the errand and fds (which stay open) to the worker at the other end of conn and waits for its end. It closes
+// conn in any case; when ctx ends too, upon which the worker ends itself. The worker may say one thing, that it is done
+// or why not: of a result nothing is read, and a worker that asks for anything has failed.
+func (e *Errand) Run(ctx context.Context, conn *Conn, fds []int) error {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer func() { stop(); conn.Close() }()
+	body, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("encode job %s: %w", e.Kind, err)
+	}
+	if err := conn.Send(&Frame{Op: OpJob, Body: body}, fds); err != nil {
+		return fmt.Errorf("give job %s to its worker: %w", e.Kind, err)
+	}
+	f, got, err := conn.Receive()
+	CloseAll(got)
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", e.Kind, ctx.Err())
+	case err != nil:
+		return fmt.Errorf("%s: the worker ended without a result: %w: %w", e.Kind, errdefs.ErrUnavailable, err)
+	case f.Op != OpJobDone:
+		return fmt.Errorf("%s: the worker sent %q out of turn: %w", e.Kind, f.Op, errdefs.ErrInvalidArgument)
+	case f.Error != nil:
+		return fmt.Errorf("%s: %w", e.Kind, f.Error)
+	}
+	return nil
 }

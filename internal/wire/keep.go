@@ -33,12 +33,12 @@ func (c *Conn) SendKeep(k Keep, fds ...int) error {
 	if err != nil {
 		return fmt.Errorf("encode: %w", err)
 	}
-	return c.send(&frame{Body: b}, fds)
+	return c.Send(&Frame{Body: b}, fds)
 }
 
 // ReceiveKeep reads one message and the descriptors that came with it.
 func (c *Conn) ReceiveKeep() (Keep, []int, error) {
-	f, fds, err := c.receive()
+	f, fds, err := c.Receive()
 	if err != nil {
 		return Keep{}, nil, err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/archive"
 	"github.com/brig-engine/brig/internal/worker/index"
 	"github.com/brig-engine/brig/internal/worker/index/check"
@@ -14,7 +14,7 @@ import (
 )
 
 // files takes the descriptors of a job, which must be exactly n.
-func files(t *wire.Task, n int) ([]*os.File, error) {
+func files(t *jobs.Task, n int) ([]*os.File, error) {
 	if len(t.Files) != n {
 		return nil, toc.Invalid("job %s needs %d descriptors, %d came", t.Kind, n, len(t.Files))
 	}
@@ -22,7 +22,7 @@ func files(t *wire.Task, n int) ([]*os.File, error) {
 }
 
 // Layer carries out wire.JobLayer.
-func Layer(t *wire.Task) (*wire.JobResult, error) {
+func Layer(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 3)
 	if err != nil {
 		return nil, err
@@ -36,32 +36,32 @@ func Layer(t *wire.Task) (*wire.JobResult, error) {
 	if err == nil {
 		err = w.Flush()
 	}
-	return &wire.JobResult{Layer: r}, err
+	return &jobs.Result{Layer: r}, err
 }
 
 // Merge carries out wire.JobMerge.
-func Merge(t *wire.Task) (*wire.JobResult, error) {
+func Merge(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 1)
 	if err != nil {
 		return nil, err
 	}
 	open := func(name string) (*os.File, error) { return t.File(name, 0) }
 	r, err := index.Merge(f[0], *t.Job.Merge, t.Limits, open, t.Progress)
-	return &wire.JobResult{Merge: r}, err
+	return &jobs.Result{Merge: r}, err
 }
 
 // Check carries out wire.JobCheck.
-func Check(t *wire.Task) (*wire.JobResult, error) {
+func Check(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 1)
 	if err != nil {
 		return nil, err
 	}
 	r, err := check.Verify(f[0], *t.Job.Check, t.Limits)
-	return &wire.JobResult{Check: r}, err
+	return &jobs.Result{Check: r}, err
 }
 
 // Load carries out wire.JobLoad.
-func Load(t *wire.Task) (*wire.JobResult, error) {
+func Load(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 1)
 	if err != nil {
 		return nil, err
@@ -72,11 +72,11 @@ func Load(t *wire.Task) (*wire.JobResult, error) {
 	}
 	blob := func(n int, size int64) (*os.File, error) { return t.File(fmt.Sprintf("blob/%d", n), size) }
 	r, err := archive.Load(in, *t.Job.Load, t.Limits, blob, t.Progress)
-	return &wire.JobResult{Load: r}, err
+	return &jobs.Result{Load: r}, err
 }
 
 // Export carries out wire.JobExport.
-func Export(t *wire.Task) (*wire.JobResult, error) {
+func Export(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 3)
 	if err != nil {
 		return nil, err
@@ -90,11 +90,11 @@ func Export(t *wire.Task) (*wire.JobResult, error) {
 	if err == nil {
 		err = w.Flush()
 	}
-	return &wire.JobResult{Export: r}, err
+	return &jobs.Result{Export: r}, err
 }
 
 // Save carries out wire.JobSave.
-func Save(t *wire.Task) (*wire.JobResult, error) {
+func Save(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 1)
 	if err != nil {
 		return nil, err
@@ -105,5 +105,5 @@ func Save(t *wire.Task) (*wire.JobResult, error) {
 	if err == nil {
 		err = w.Flush()
 	}
-	return &wire.JobResult{Save: r}, err
+	return &jobs.Result{Save: r}, err
 }

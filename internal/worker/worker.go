@@ -6,11 +6,12 @@ import (
 	"runtime/debug"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/containerd/errdefs"
 )
 
 // Handler carries out one kind of job.
-type Handler func(*wire.Task) (*wire.JobResult, error)
+type Handler func(*jobs.Task) (*jobs.Result, error)
 
 // JobFD is the descriptor of the connection to brigd.
 const JobFD = 3
@@ -26,7 +27,7 @@ func Run(table map[wire.JobKind]Handler) int {
 		return fail(err)
 	}
 	defer conn.Close()
-	task, err := wire.ReadJob(conn, func() { os.Exit(1) })
+	task, err := jobs.Read(conn, func() { os.Exit(1) })
 	if err != nil {
 		return fail(err)
 	}
@@ -38,7 +39,7 @@ func Run(table map[wire.JobKind]Handler) int {
 	return report(task, r, err)
 }
 
-func report(task *wire.Task, r *wire.JobResult, err error) int {
+func report(task *jobs.Task, r *jobs.Result, err error) int {
 	if err := task.Done(r, err); err != nil {
 		return fail(err)
 	}

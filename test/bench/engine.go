@@ -40,9 +40,9 @@ func engines(bin, cgroup string) []engine {
 	return []engine{
 		withClient(engine{
 			Name: "brig", Program: brig,
-			Open: []string{brig, "engine", "start", "--root", "{dir}/brig", "--run", "{dir}/run", "--socket", "{dir}/run/s"},
-			Stop: []string{brig, "engine", "stop", "--run", "{dir}/run"},
-		}, []string{brig, "--host", "unix://{dir}/run/s"}),
+			Open: []string{brig, "engine", "start", "--root", "{dir}/brig", "--run", "/run/brig", "--socket", "/run/brig/s"},
+			Stop: []string{brig, "engine", "stop", "--run", "/run/brig"},
+		}, []string{brig, "--host", "unix:///run/brig/s"}),
 		withClient(engine{
 			Name: "docker.io", Program: "dockerd", Needs: []string{"docker", "containerd", "runc", "iptables"},
 			Daemon: []string{"dockerd", "--cgroup-parent", "/" + cgroup, "--exec-opt", "native.cgroupdriver=cgroupfs"},

@@ -136,7 +136,7 @@ func (o *options) run(ctx context.Context) (status int, err error) {
 		if len(left) > 0 {
 			err = errors.Join(err, fmt.Errorf("left behind: %v", left))
 		}
-		if err == nil {
+		if stopErr == nil && len(left) == 0 {
 			fmt.Fprintln(os.Stderr, "Swept: no process, mount, cgroup, interface, firewall table or directory of it is left.")
 		}
 	}()

@@ -22,6 +22,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
 )
 
 // testImage is the one image that there is. Its programs are those of the host.
@@ -47,12 +48,12 @@ func (testImages) Hold(string, string) error { return nil }
 func (testImages) Release(string, string)    {}
 
 // newServer is brigd's wiring around a connection to a warden.
-func newServer(conn int, dir string) (*Server, *wire.Client, error) {
+func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	c, err := wire.FileConn(conn, "warden")
 	if err != nil {
 		return nil, nil, err
 	}
-	client := wire.NewClient(c)
+	client := client.New(c)
 	ctx := context.Background()
 	s := &Server{Bus: &event.Bus{}, Root: "/var/lib/brig", Images: handler(func(_ http.ResponseWriter,
 		r *http.Request) error {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	chunkSize = 64 << 10 // bytes that are taken from a stream at once
+	chunkSize = 64 << 10    // bytes that are taken from a stream at once
 	lineMax   = log.MaxLine // a line that is longer is recorded in parts
 )
 

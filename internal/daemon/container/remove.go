@@ -8,7 +8,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
-	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -28,12 +27,8 @@ func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) 
 				"stop the container before removing or force remove: %w",
 				"/"+c.View().Name, errdefs.ErrConflict)
 		case state == Running:
-			if err := c.signal(ctx, int(unix.SIGKILL)); err != nil && !errdefs.IsNotFound(err) {
+			if err := c.killNow(ctx, run); err != nil {
 				return err
-			}
-			if !ends(run, defaultStop) {
-				return fmt.Errorf("container %s did not end %d seconds after SIGKILL: %w", c.id[:12], defaultStop,
-					errdefs.ErrUnavailable)
 			}
 			if autoRemove {
 				return nil

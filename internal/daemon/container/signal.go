@@ -69,23 +69,31 @@ func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
 	}
 	// The caller may go away; a stop that was begun is finished all the same.
 	ctx = context.WithoutCancel(ctx)
-	if err := c.signal(ctx, signal); err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) &&
-		!errdefs.IsFailedPrecondition(err) {
+	if err := c.signal(ctx, signal); err != nil && !ends(run, 1) { // else it has ended by itself
 		return err
 	}
 	c.publish(events.ActionKill, "signal", strconv.Itoa(signal))
 	if !ends(run, seconds) {
-		if err := c.signal(ctx, int(unix.SIGKILL)); err != nil && !errdefs.IsNotFound(err) {
+		if err := c.killNow(ctx, run); err != nil {
 			return err
 		}
 		c.publish(events.ActionKill, "signal", strconv.Itoa(int(unix.SIGKILL)))
-		if !ends(run, defaultStop) {
-			return fmt.Errorf("container %s did not end %d seconds after SIGKILL: %w", c.id[:12], defaultStop,
-				errdefs.ErrUnavailable)
-		}
 	}
 	c.publish(events.ActionStop)
 	return nil
+}
+
+// killNow kills a run and waits for its end.
+func (c *Container) killNow(ctx context.Context, run *session) error {
+	err := c.signal(ctx, int(unix.SIGKILL)) // it fails when the process has just ended by itself
+	if ends(run, defaultStop) {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("container %s did not end %d seconds after SIGKILL: %w", c.id[:12], defaultStop,
+			errdefs.ErrUnavailable)
+	}
+	return err
 }
 
 // ends waits for the end of a run.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/registry"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // parts is what becomes an image.
@@ -168,15 +169,15 @@ func (o *operation) merge(ctx context.Context, img *Image) error {
 		return err
 	}
 	defer b.Close()
-	params := &wire.JobMergeParams{}
+	params := &jobs.MergeParams{}
 	var data []string
 	for _, l := range img.Layers {
-		params.Layers = append(params.Layers, wire.JobMergeLayer{DataSize: l.DataSize})
+		params.Layers = append(params.Layers, jobs.MergeLayer{DataSize: l.DataSize})
 		data = append(data, l.Data)
 	}
 	h := &handout{s: s, ctx: ctx}
 	defer h.close()
-	file := func(f wire.JobFile) (int, error) {
+	file := func(f jobs.File) (int, error) {
 		kind, at, _ := strings.Cut(f.Name, "/")
 		n, err := strconv.Atoi(at)
 		if err != nil || n < 0 || n >= len(img.Layers) || kind != "toc" && kind != "data" {
@@ -187,7 +188,7 @@ func (o *operation) merge(ctx context.Context, img *Image) error {
 		}
 		return h.open(img.Layers[n].Data)
 	}
-	r, err := s.run(ctx, &wire.Job{Kind: wire.JobMerge, Merge: params}, wire.JobHost{File: file}, b.fd)
+	r, err := s.run(ctx, &jobs.Job{Kind: wire.JobMerge, Merge: params}, jobs.Host{File: file}, b.fd)
 	if err != nil {
 		return fmt.Errorf("make the file system of %s: %w", img.ID, err)
 	}

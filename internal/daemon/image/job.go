@@ -11,6 +11,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // lateWorker is how long a worker may take to end after its result: until then it can still write to its files, and
@@ -18,7 +19,7 @@ import (
 const lateWorker = 5 * time.Second
 
 // run has one worker do one job. fds stay open.
-func (s *Store) run(ctx context.Context, job *wire.Job, host wire.JobHost, fds ...int) (*wire.JobResult, error) {
+func (s *Store) run(ctx context.Context, job *jobs.Job, host jobs.Host, fds ...int) (*jobs.Result, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("socket for a worker: %w", err)
@@ -34,7 +35,7 @@ func (s *Store) run(ctx context.Context, job *wire.Job, host wire.JobHost, fds .
 		return nil, fmt.Errorf("start a worker: %w", err)
 	}
 	defer wire.CloseAll(got)
-	r, err := wire.RunJob(ctx, conn, job, fds, host) // closes conn
+	r, err := jobs.Run(ctx, conn, job, fds, host) // closes conn
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // Event is one line of progress. ID is the beginning of a digest where the line is about one object; Current and Total
@@ -201,10 +202,10 @@ func (o *operation) unpack(ctx context.Context, src source, tell func(Event)) (L
 	if err != nil {
 		return Layer{}, err
 	}
-	host := wire.JobHost{Progress: func(p wire.JobProgress) {
+	host := jobs.Host{Progress: func(p jobs.Progress) {
 		tell(Event{ID: src.id(), Status: "Extracting", Current: p.Done, Total: p.Total})
 	}}
-	job := &wire.Job{Kind: wire.JobLayer, Layer: &wire.JobLayerParams{BlobSize: st.Size()}}
+	job := &jobs.Job{Kind: wire.JobLayer, Layer: &jobs.LayerParams{BlobSize: st.Size()}}
 	r, err := s.run(ctx, job, host, int(blob.Fd()), data.fd, toc.fd)
 	if err != nil {
 		return Layer{}, err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/registry"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // Load takes the images of an archive in. brigd never looks into the archive: it goes through a pipe into a worker.
@@ -59,7 +60,7 @@ func (s *Store) load(ctx context.Context, archive io.Reader, size int64, source 
 }
 
 // unpackArchive has a worker take the blobs out of an archive, and seals each.
-func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size int64, tell func(Event)) (*wire.JobLoadResult, error) {
+func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size int64, tell func(Event)) (*jobs.LoadResult, error) {
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("pipe: %w", err)
@@ -77,11 +78,11 @@ func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size i
 			b.Close()
 		}
 	}()
-	host := wire.JobHost{
-		Progress: func(p wire.JobProgress) {
+	host := jobs.Host{
+		Progress: func(p jobs.Progress) {
 			tell(Event{Status: "Reading the archive", Current: p.Done, Total: p.Total})
 		},
-		File: func(f wire.JobFile) (int, error) {
+		File: func(f jobs.File) (int, error) {
 			if f.Name != fmt.Sprintf("blob/%d", len(blobs)) {
 				return -1, refuse("an archive has no file %.64q", f.Name)
 			}
@@ -93,7 +94,7 @@ func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size i
 			return b.fd, nil
 		},
 	}
-	job := &wire.Job{Kind: wire.JobLoad, Load: &wire.JobLoadParams{Size: size}}
+	job := &jobs.Job{Kind: wire.JobLoad, Load: &jobs.LoadParams{Size: size}}
 	r, err := o.s.run(ctx, job, host, int(pr.Fd()))
 	pr.Close() // the copy ends now at the latest
 	if err != nil {
@@ -130,7 +131,7 @@ func broken(feed <-chan error) error {
 }
 
 // loaded makes an image of what the worker has found; its claims are checked against the sealed blobs.
-func (o *operation) loaded(ctx context.Context, l wire.LoadedImage, blobs []wire.LoadedBlob, tell func(Event)) (*Image, error) {
+func (o *operation) loaded(ctx context.Context, l jobs.LoadedImage, blobs []jobs.LoadedBlob, tell func(Event)) (*Image, error) {
 	sizes := map[string]int64{}
 	for _, b := range blobs {
 		sizes[b.Digest] = b.Size
@@ -155,7 +156,7 @@ func (o *operation) loaded(ctx context.Context, l wire.LoadedImage, blobs []wire
 }
 
 // loadedManifest gives the archive's own manifest, which must say what the worker says; nil if there is none.
-func (o *operation) loadedManifest(ctx context.Context, l wire.LoadedImage, sizes map[string]int64) (*registry.Manifest, error) {
+func (o *operation) loadedManifest(ctx context.Context, l jobs.LoadedImage, sizes map[string]int64) (*registry.Manifest, error) {
 	if l.Manifest == "" {
 		return nil, nil
 	}
@@ -189,7 +190,7 @@ func (o *operation) loadedManifest(ctx context.Context, l wire.LoadedImage, size
 
 // loadedNames gives the full references that an archive may set. A bare word is no name: it is the tag that OCI archives
 // note without a repository.
-func loadedNames(l wire.LoadedImage) (names, skipped []string) {
+func loadedNames(l jobs.LoadedImage) (names, skipped []string) {
 	for _, s := range l.Names {
 		n, err := reference.ParseNormalizedNamed(s)
 		if err != nil || len(s) > maxReference || reference.IsNameOnly(n) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 func TestPullMakesAnImageThatIsFoundByEveryReference(t *testing.T) {
@@ -135,7 +136,7 @@ func TestFailedPullLeavesNothing(t *testing.T) {
 		}},
 		{"worker that lies about the digest", "the image config says", func(w *world) {
 			w.publish("team/app", "1", base, top)
-			w.warden.twist = func(r *wire.JobResult) {
+			w.warden.twist = func(r *jobs.Result) {
 				if r.Layer != nil {
 					r.Layer.DiffID = "sha256:" + strings.Repeat("1", 64)
 				}

@@ -15,13 +15,14 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/registry"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // Saving is an archive that is about to be written. Its images cannot go away before Close.
 type Saving struct {
 	s      *Store
 	o      *operation
-	images []wire.JobSaveImage
+	images []jobs.SaveImage
 	ids    []string
 	blobs  map[string]bool // what the worker may ask for
 }
@@ -76,11 +77,11 @@ func (v *Saving) addOne(ctx context.Context, ref string) error {
 	if err != nil {
 		return err
 	}
-	out := wire.JobSaveImage{Names: names, Config: img.ID, ConfigSize: img.ConfigSize, OS: img.Config.OS,
+	out := jobs.SaveImage{Names: names, Config: img.ID, ConfigSize: img.ConfigSize, OS: img.Config.OS,
 		Architecture: img.Config.Architecture, Variant: img.Config.Variant, Manifest: body, ManifestType: img.ManifestType}
 	v.blobs["config/"+img.ID] = true
 	for _, l := range img.Layers {
-		out.Layers = append(out.Layers, wire.JobSaveLayer{Blob: l.Blob, BlobSize: l.BlobSize, DiffID: l.DiffID, Size: l.Size, DataSize: l.DataSize})
+		out.Layers = append(out.Layers, jobs.SaveLayer{Blob: l.Blob, BlobSize: l.BlobSize, DiffID: l.DiffID, Size: l.Size, DataSize: l.DataSize})
 		v.blobs["blob/"+l.Blob] = true
 	}
 	v.images, v.ids = append(v.images, out), append(v.ids, img.ID)
@@ -107,15 +108,15 @@ func (v *Saving) Write(ctx context.Context, w io.Writer) error {
 	}()
 	h := &handout{s: v.s, ctx: ctx}
 	defer h.close()
-	file := func(f wire.JobFile) (int, error) {
+	file := func(f jobs.File) (int, error) {
 		if !v.blobs[f.Name] {
 			return -1, refuse("the archive has no file %.100q", f.Name)
 		}
 		_, digest, _ := strings.Cut(f.Name, "/")
 		return h.open(digest)
 	}
-	job := &wire.Job{Kind: wire.JobSave, Save: &wire.JobSaveParams{Images: v.images}}
-	_, err = v.s.run(ctx, job, wire.JobHost{File: file}, int(pw.Fd()))
+	job := &jobs.Job{Kind: wire.JobSave, Save: &jobs.SaveParams{Images: v.images}}
+	_, err = v.s.run(ctx, job, jobs.Host{File: file}, int(pw.Fd()))
 	pw.Close() // end of file for the copy, now that the worker is gone
 	if serr := <-sent; serr != nil {
 		return errors.Join(serr, err)

@@ -26,7 +26,7 @@ import (
 // format is the version of data files, tables and indexes that this build's workers make.
 const format = 1
 
-// Warden is the part of wire.Client that this package needs.
+// Warden is the part of client.Client that this package needs.
 type Warden interface {
 	Call(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error)
 	Give(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error)
@@ -78,7 +78,8 @@ type nameRecord struct {
 	Source string `json:"source,omitempty"`
 }
 
-// Open reads the records and holds them against the warden's store. A record whose objects are gone is dropped.
+// Open reads the records and holds them against the warden's store. A record whose objects are gone is dropped; objects
+// without a record are removed in the background.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, jobs: make(chan struct{}, runtime.NumCPU()),
 		byID: map[string]*Image{}, byName: map[string]nameRecord{}, holds: map[string]map[string]struct{}{},
@@ -109,6 +110,11 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	for _, img := range s.byID {
 		s.rename(img.ID)
 	}
+	go func() { // the removal of what a crash has left behind delays nobody
+		if err := s.Sweep(context.WithoutCancel(ctx)); err != nil {
+			slog.Warn("objects that no image needs stay until the next start", "error", err)
+		}
+	}()
 	return s, nil
 }
 

@@ -4,8 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
-	"net/http"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -105,24 +106,25 @@ func TestArchiveCannotSetAnyName(t *testing.T) {
 // A client that goes away in the middle of its archive ends the worker and leaves nothing.
 func TestLoadEndsWithItsClient(t *testing.T) {
 	w := newWorld(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	pr, pw := io.Pipe()
-	go func() {
-		_, _ = pw.Write(dockerArchive("app:1", configOf(base), base)[:1024])
-		cancel()
-	}()
-	req := must(http.NewRequestWithContext(ctx, "POST", "http://brig/images/load", pr))
-	if res, err := w.http.Do(req); err == nil {
-		res.Body.Close()
-	}
-	pw.Close()
-	for range 100 {
-		if len(w.warden.objects()) == 0 {
-			return
+	conn := must(net.Dial("unix", w.socket))
+	archive := dockerArchive("app:1", configOf(base), base)
+	fmt.Fprintf(conn, "POST /images/load HTTP/1.1\r\nHost: brig\r\nContent-Length: %d\r\n\r\n%s", len(archive), archive[:1024])
+	settled := func(n int64) bool {
+		for range 200 {
+			if w.warden.running.Load() == n {
+				return true
+			}
+			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(20 * time.Millisecond)
+		return false
 	}
-	t.Errorf("left behind: %q", w.warden.objects())
+	if !settled(1) {
+		t.Fatal("no worker was started")
+	}
+	conn.Close()
+	if !settled(0) || len(w.warden.objects()) > 0 {
+		t.Errorf("%d workers go on, left behind: %q", w.warden.running.Load(), w.warden.objects())
+	}
 }
 
 func TestImportMakesAnImageWithTheChanges(t *testing.T) {

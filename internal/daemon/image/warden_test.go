@@ -18,6 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker"
 )
 
@@ -27,9 +29,10 @@ type fakeWarden struct {
 	mu      sync.Mutex
 	indexes map[string][]string
 	layers  atomic.Int64 // layer workers that were started
+	running atomic.Int64 // workers that have not ended
 	full    atomic.Bool  // the disk
 	// twist may change the result of a layer worker.
-	twist func(*wire.JobResult)
+	twist func(*jobs.Result)
 }
 
 func newWarden(t *testing.T) *fakeWarden {
@@ -37,14 +40,14 @@ func newWarden(t *testing.T) *fakeWarden {
 }
 
 // client connects to the fake over a real socket.
-func (f *fakeWarden) client(t *testing.T) *wire.Client {
+func (f *fakeWarden) client(t *testing.T) *client.Client {
 	a, b := socketPair(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = wire.Serve(a, f.handle) // ends with the connection
 	}()
-	c := wire.NewClient(b)
+	c := client.New(b)
 	t.Cleanup(func() {
 		c.Close()
 		<-done
@@ -132,7 +135,7 @@ func must[T any](v T, err error) T {
 }
 
 func (f *fakeWarden) sealIndex(r *wire.Request, data []string) (wire.Object, error) {
-	job := &wire.Job{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
+	job := &jobs.Job{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
 	for _, d := range data {
 		st, err := os.Stat(filepath.Join(f.dir, d[7:]))
 		if err != nil {
@@ -146,7 +149,7 @@ func (f *fakeWarden) sealIndex(r *wire.Request, data []string) (wire.Object, err
 	if err != nil {
 		return wire.Object{}, err
 	}
-	if _, err := wire.RunJob(context.Background(), conn, job, r.FDs[:1], wire.JobHost{}); err != nil {
+	if _, err := jobs.Run(context.Background(), conn, job, r.FDs[:1], jobs.Host{}); err != nil {
 		return wire.Object{}, err
 	}
 	o, err := f.seal(r, "")
@@ -213,7 +216,11 @@ func (f *fakeWarden) worker(r *wire.Request) (wire.Reply, error) {
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return wire.Reply{}, err
 	}
-	go f.work(fd, p[1])
+	f.running.Add(1)
+	go func() {
+		defer f.running.Add(-1)
+		f.work(fd, p[1])
+	}()
 	return wire.Reply{Body: wire.WorkerReply{PID: 1}, FDs: []int{p[0]}}, nil
 }
 
@@ -224,7 +231,7 @@ func (f *fakeWarden) work(fd, alive int) {
 		return
 	}
 	defer conn.Close()
-	task, err := wire.ReadJob(conn, func() {})
+	task, err := jobs.Read(conn, func() {})
 	if err != nil {
 		return
 	}

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 func must(t testing.TB, err error) {
@@ -228,7 +228,7 @@ func TestUpstreamGivesOnlyItsServers(t *testing.T) {
 		t.Errorf("%d sockets, %d ports", len(files), len(ports))
 	}
 	for _, name := range []string{"stream/2", "stream/-1", "stream/", "stream/x", "blob/0", ""} {
-		if fd, err := u.stream(wire.JobFile{Name: name}); err == nil {
+		if fd, err := u.stream(jobs.File{Name: name}); err == nil {
 			t.Errorf("%q was opened: %d", name, fd)
 		}
 	}
@@ -253,10 +253,10 @@ func TestUnreachableServersAreLeftOut(t *testing.T) {
 
 func TestUpstreamKeepsOneStreamAtATime(t *testing.T) {
 	u := upstream{ctx: t.Context(), servers: []netip.AddrPort{upper(t)}}
-	first, err := u.stream(wire.JobFile{Name: "stream/0"})
+	first, err := u.stream(jobs.File{Name: "stream/0"})
 	must(t, err)
 	kept := u.last
-	second, err := u.stream(wire.JobFile{Name: "stream/0"})
+	second, err := u.stream(jobs.File{Name: "stream/0"})
 	must(t, err)
 	if err := kept.Close(); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("descriptor %d is still open after %d was given: %v", first, second, err)

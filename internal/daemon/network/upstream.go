@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // socketsPerServer is the number of UDP sockets per server: an answer is bound to one of several random ports as well
@@ -42,8 +43,8 @@ func Forward(ctx context.Context, conn *wire.Conn, udp, tcp *os.File, servers []
 		fds = append(fds, int(f.Fd()))
 	}
 	defer u.sent()
-	job := &wire.Job{Kind: wire.JobDNS, DNS: &wire.JobDNSParams{Listen: 1, Streams: 1, Upstreams: len(sockets)}}
-	_, err = wire.RunJob(ctx, conn, job, fds, wire.JobHost{File: u.stream})
+	job := &jobs.Job{Kind: wire.JobDNS, DNS: &jobs.DNSParams{Listen: 1, Streams: 1, Upstreams: len(sockets)}}
+	_, err = jobs.Run(ctx, conn, job, fds, jobs.Host{File: u.stream})
 	return err
 }
 
@@ -91,7 +92,7 @@ func (u *upstream) dialMany(s netip.AddrPort) ([]*os.File, error) {
 }
 
 // stream answers the request for "stream/N": a TCP connection to server N, for answers that do not fit a datagram.
-func (u *upstream) stream(f wire.JobFile) (int, error) {
+func (u *upstream) stream(f jobs.File) (int, error) {
 	u.sent()
 	number, ok := strings.CutPrefix(f.Name, "stream/")
 	n, err := strconv.Atoi(number)

@@ -24,7 +24,7 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// Warden is the part of wire.Client that this package needs.
+// Warden is the part of client.Client that this package needs.
 type Warden interface {
 	Call(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error)
 }

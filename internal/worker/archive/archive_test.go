@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/archive"
 	"github.com/brig-engine/brig/internal/worker/layer"
 	"github.com/containerd/errdefs"
@@ -23,7 +23,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-var limits = wire.JobLimits{MaxBytes: 64 << 20}.WithDefaults()
+var limits = jobs.Limits{MaxBytes: 64 << 20}.WithDefaults()
 
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)
@@ -64,14 +64,14 @@ func tarOf(t testing.TB, files ...file) []byte {
 
 // loaded is what Load gave, with the blobs by digest.
 type loaded struct {
-	*wire.JobLoadResult
+	*jobs.LoadResult
 	blobs map[string]string
 }
 
 func load(t testing.TB, b []byte) (*loaded, error) {
 	t.Helper()
 	dir := t.TempDir()
-	r, err := archive.Load(bytes.NewReader(b), wire.JobLoadParams{Size: int64(len(b))}, limits,
+	r, err := archive.Load(bytes.NewReader(b), jobs.LoadParams{Size: int64(len(b))}, limits,
 		func(n int, _ int64) (*os.File, error) { return os.Create(fmt.Sprintf("%s/%d", dir, n)) }, nil)
 	if err != nil {
 		return nil, err
@@ -157,15 +157,15 @@ func reversed(files []file) []file {
 
 // TestLoadReadsBothFormats, in any order of members, plain and compressed.
 func TestLoadReadsBothFormats(t *testing.T) {
-	wantOCI := []wire.LoadedImage{{Names: []string{"example.com/a:1"}, Config: digest([]byte(config)),
+	wantOCI := []jobs.LoadedImage{{Names: []string{"example.com/a:1"}, Config: digest([]byte(config)),
 		Layers: []string{digest([]byte(small)), digest([]byte(large))}, Manifest: digest([]byte(manifest)),
 		MediaTypes: []string{ociLayer, ociLayer}}}
 	d := digest([]byte(large))
-	wantDocker := []wire.LoadedImage{{Names: []string{"a:1", "b:2"}, Config: digest([]byte(config)), Layers: []string{d,
+	wantDocker := []jobs.LoadedImage{{Names: []string{"a:1", "b:2"}, Config: digest([]byte(config)), Layers: []string{d,
 		d, d}}}
 	for name, c := range map[string]struct {
 		files []file
-		want  []wire.LoadedImage
+		want  []jobs.LoadedImage
 	}{
 		"OCI": {oci(), wantOCI}, "OCI, reversed": {reversed(oci()), wantOCI},
 		"Docker": {docker(), wantDocker}, "Docker, reversed": {reversed(docker()), wantDocker},
@@ -222,7 +222,7 @@ func TestLoadWalksIndexes(t *testing.T) {
 
 // made is a layer as the store has it.
 type made struct {
-	r         *wire.JobLayerResult
+	r         *jobs.LayerResult
 	toc, data string
 }
 
@@ -236,7 +236,7 @@ func makeLayer(t testing.TB, tar []byte) made {
 	}
 	defer data.Close()
 	defer toc.Close()
-	r, err := layer.Build(bytes.NewReader(tar), data, toc, wire.JobLayerParams{}, limits, nil)
+	r, err := layer.Build(bytes.NewReader(tar), data, toc, jobs.LayerParams{}, limits, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestExportNoticesChangedData(t *testing.T) {
 	data, _ := os.ReadFile(l.data)
 	export := func(data []byte, size int64) error {
 		_, err := archive.Export(io.Discard, bytes.NewReader(table), bytes.NewReader(data),
-			wire.JobExportParams{DataSize: size},
+			jobs.ExportParams{DataSize: size},
 			limits, nil)
 		return err
 	}
@@ -271,7 +271,7 @@ func TestExportNoticesChangedData(t *testing.T) {
 
 // saved runs Save over an image of two layers, regenerated from tables of contents or with its own manifest.
 func saved(t testing.TB, withManifest bool) ([]byte, error) {
-	image := wire.JobSaveImage{Names: []string{"docker.io/library/a:1", "example.com:5000/b:2"}, Architecture: "amd64",
+	image := jobs.SaveImage{Names: []string{"docker.io/library/a:1", "example.com:5000/b:2"}, Architecture: "amd64",
 		OS:     "linux",
 		Config: digest([]byte(config)), ConfigSize: int64(len(config))}
 	dir := t.TempDir()
@@ -287,18 +287,18 @@ func saved(t testing.TB, withManifest bool) ([]byte, error) {
 		file{"a", "one"})} {
 		l := makeLayer(t, tar)
 		files["toc/"+l.r.DiffID], files["data/"+l.r.DiffID] = l.toc, l.data
-		image.Layers = append(image.Layers, wire.JobSaveLayer{DiffID: l.r.DiffID, Size: l.r.Size, DataSize: l.r.DataSize})
+		image.Layers = append(image.Layers, jobs.SaveLayer{DiffID: l.r.DiffID, Size: l.r.Size, DataSize: l.r.DataSize})
 	}
 	if withManifest {
 		image.Manifest, image.ManifestType = []byte(manifest), ociManifest
 		image.Layers = nil
 		for _, b := range []string{small, large} {
 			put("blob/"+digest([]byte(b)), b)
-			image.Layers = append(image.Layers, wire.JobSaveLayer{Blob: digest([]byte(b)), BlobSize: int64(len(b))})
+			image.Layers = append(image.Layers, jobs.SaveLayer{Blob: digest([]byte(b)), BlobSize: int64(len(b))})
 		}
 	}
 	var out bytes.Buffer
-	r, err := archive.Save(&out, wire.JobSaveParams{Images: []wire.JobSaveImage{image}}, limits,
+	r, err := archive.Save(&out, jobs.SaveParams{Images: []jobs.SaveImage{image}}, limits,
 		func(name string) (*os.File, error) {
 			if files[name] == "" {
 				return nil, fmt.Errorf("no %s: %w", name, errdefs.ErrNotFound)

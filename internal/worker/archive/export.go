@@ -8,14 +8,14 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/toc"
 )
 
 // Export writes the exact tar of a layer to w, made of its table of contents and its data file. What was written is
 // compared with the digest that the table holds; a difference is an error, after the fact.
-func Export(w io.Writer, table io.Reader, data io.ReaderAt, p wire.JobExportParams, limits wire.JobLimits,
-	progress func(done, total int64)) (*wire.JobExportResult, error) {
+func Export(w io.Writer, table io.Reader, data io.ReaderAt, p jobs.ExportParams, limits jobs.Limits,
+	progress func(done, total int64)) (*jobs.ExportResult, error) {
 	r, err := toc.NewReader(bufio.NewReaderSize(table, 1<<20), p.DataSize)
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func Export(w io.Writer, table io.Reader, data io.ReaderAt, p wire.JobExportPara
 	if [sha256.Size]byte(sum.Sum(nil)) != end.DiffID {
 		return nil, toc.Invalid("the layer is not what its table of contents says: the digest differs")
 	}
-	return &wire.JobExportResult{DiffID: "sha256:" + hex.EncodeToString(end.DiffID[:]), Size: out.n}, nil
+	return &jobs.ExportResult{DiffID: "sha256:" + hex.EncodeToString(end.DiffID[:]), Size: out.n}, nil
 }
 
 type exporter struct {

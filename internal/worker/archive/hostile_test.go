@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/archive"
 	"github.com/containerd/errdefs"
 )
@@ -149,7 +149,7 @@ func TestHostileArchivesAreRefused(t *testing.T) {
 
 // TestARefusalEndsTheJob: where brigd gives no file, nothing is loaded.
 func TestARefusalEndsTheJob(t *testing.T) {
-	_, err := archive.Load(bytes.NewReader(tarOf(t, oci()...)), wire.JobLoadParams{}, limits,
+	_, err := archive.Load(bytes.NewReader(tarOf(t, oci()...)), jobs.LoadParams{}, limits,
 		func(int, int64) (*os.File, error) { return nil, errdefs.ErrResourceExhausted }, nil)
 	if !errdefs.IsResourceExhausted(err) {
 		t.Error(err)

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/toc"
 )
 
@@ -62,8 +62,8 @@ type dockerImage struct {
 }
 
 // images finds the images in what was read: those of index.json, and those of manifest.json that index.json has not.
-func (l *loader) images() ([]wire.LoadedImage, error) {
-	var out []wire.LoadedImage
+func (l *loader) images() ([]jobs.LoadedImage, error) {
+	var out []jobs.LoadedImage
 	index, manifest := l.find("index.json"), l.find("manifest.json")
 	if index != nil {
 		if l.find("oci-layout") == nil {
@@ -124,7 +124,7 @@ func parse(m *member) (*document, error) {
 }
 
 // walk collects the images of an index. Manifests that are listed but not there are other platforms' and left out.
-func (l *loader) walk(out []wire.LoadedImage, doc *document, names []string, depth int) ([]wire.LoadedImage, error) {
+func (l *loader) walk(out []jobs.LoadedImage, doc *document, names []string, depth int) ([]jobs.LoadedImage, error) {
 	if depth > maxNested {
 		return nil, toc.Exceeded("levels of indexes", maxNested)
 	}
@@ -187,9 +187,9 @@ func (l *loader) blob(d descriptor) (*member, error) {
 }
 
 // manifest adds the image of one OCI or Docker manifest.
-func (l *loader) manifest(out []wire.LoadedImage, m *member, doc *document, names []string) ([]wire.LoadedImage,
+func (l *loader) manifest(out []jobs.LoadedImage, m *member, doc *document, names []string) ([]jobs.LoadedImage,
 	error) {
-	image := wire.LoadedImage{Manifest: m.digest, Names: names}
+	image := jobs.LoadedImage{Manifest: m.digest, Names: names}
 	for _, d := range append([]descriptor{*doc.Config}, doc.Layers...) {
 		b, err := l.blob(d)
 		if err == nil && b == nil {
@@ -215,8 +215,8 @@ func (l *loader) manifest(out []wire.LoadedImage, m *member, doc *document, name
 }
 
 // docker adds the image of one element of manifest.json, or only its names if index.json had it.
-func (l *loader) docker(out []wire.LoadedImage, d dockerImage) ([]wire.LoadedImage, error) {
-	image := wire.LoadedImage{Names: d.RepoTags}
+func (l *loader) docker(out []jobs.LoadedImage, d dockerImage) ([]jobs.LoadedImage, error) {
+	image := jobs.LoadedImage{Names: d.RepoTags}
 	for n, name := range append([]string{d.Config}, d.Layers...) {
 		clean, err := toc.Clean(name)
 		if err != nil {
@@ -243,7 +243,7 @@ func (l *loader) docker(out []wire.LoadedImage, d dockerImage) ([]wire.LoadedIma
 }
 
 // add adds an image; where the same one is there already, it only gets the names.
-func add(out []wire.LoadedImage, image wire.LoadedImage) ([]wire.LoadedImage, error) {
+func add(out []jobs.LoadedImage, image jobs.LoadedImage) ([]jobs.LoadedImage, error) {
 	for i := range out {
 		if out[i].Config != image.Config || !slices.Equal(out[i].Layers, image.Layers) ||
 			image.Manifest != "" && out[i].Manifest != image.Manifest {
@@ -262,7 +262,7 @@ func add(out []wire.LoadedImage, image wire.LoadedImage) ([]wire.LoadedImage, er
 	return append(out, image), checkImage(image)
 }
 
-func checkImage(image wire.LoadedImage) error {
+func checkImage(image jobs.LoadedImage) error {
 	if len(image.Layers) > maxLayers {
 		return toc.Exceeded("layers in an image", maxLayers)
 	}

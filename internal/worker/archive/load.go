@@ -12,7 +12,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/layer"
 	"github.com/brig-engine/brig/internal/worker/toc"
 )
@@ -37,11 +37,11 @@ type member struct {
 
 // loader goes through an archive once and keeps what it may need.
 type loader struct {
-	limits  wire.JobLimits
+	limits  jobs.Limits
 	file    func(n int, size int64) (*os.File, error)
 	members map[string]*member
 	digests map[string]*member
-	blobs   []wire.LoadedBlob
+	blobs   []jobs.LoadedBlob
 	held    int64
 	walked  int // descriptors of indexes
 	tick    func()
@@ -49,8 +49,8 @@ type loader struct {
 
 // Load reads an archive and hands its blobs out into files: file(n, size) gives the file for blob n, and Load closes
 // it.
-func Load(r io.Reader, p wire.JobLoadParams, limits wire.JobLimits, file func(n int, size int64) (*os.File, error),
-	progress func(done, total int64)) (*wire.JobLoadResult, error) {
+func Load(r io.Reader, p jobs.LoadParams, limits jobs.Limits, file func(n int, size int64) (*os.File, error),
+	progress func(done, total int64)) (*jobs.LoadResult, error) {
 	in := &counter{r: r}
 	plain, _, end, err := layer.Sniff(in)
 	if err != nil {
@@ -73,7 +73,7 @@ func Load(r io.Reader, p wire.JobLoadParams, limits wire.JobLimits, file func(n 
 	if err != nil {
 		return nil, err
 	}
-	return &wire.JobLoadResult{Blobs: l.blobs, Images: images}, nil
+	return &jobs.LoadResult{Blobs: l.blobs, Images: images}, nil
 }
 
 type counter struct {
@@ -92,7 +92,7 @@ type bounded struct {
 	r      io.Reader
 	in     *counter
 	n      int64
-	limits wire.JobLimits
+	limits jobs.Limits
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
@@ -235,7 +235,7 @@ func (l *loader) store(m *member, r io.Reader, h hash.Hash) error {
 		l.tick()
 	}
 	m.digest, m.stored = "sha256:"+hex.EncodeToString(h.Sum(nil)), true
-	l.blobs = append(l.blobs, wire.LoadedBlob{Digest: m.digest, Size: m.size})
+	l.blobs = append(l.blobs, jobs.LoadedBlob{Digest: m.digest, Size: m.size})
 	return nil
 }
 

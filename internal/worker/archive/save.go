@@ -10,7 +10,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/toc"
 )
 
@@ -19,7 +19,7 @@ type saver struct {
 	w        *tar.Writer
 	n        *counterW
 	open     func(name string) (*os.File, error)
-	limits   wire.JobLimits
+	limits   jobs.Limits
 	progress func(done, total int64)
 	total    int64
 	seen     map[string]bool // digests that were written
@@ -60,8 +60,8 @@ type blob struct {
 }
 
 // Save writes the images to w. open gives files by name, and Save closes them: see wire.JobSave.
-func Save(w io.Writer, p wire.JobSaveParams, limits wire.JobLimits, open func(name string) (*os.File, error),
-	progress func(done, total int64)) (*wire.JobSaveResult, error) {
+func Save(w io.Writer, p jobs.SaveParams, limits jobs.Limits, open func(name string) (*os.File, error),
+	progress func(done, total int64)) (*jobs.SaveResult, error) {
 	n := &counterW{w: w}
 	s := &saver{w: tar.NewWriter(n), n: n, open: open, limits: limits, progress: progress, seen: map[string]bool{}}
 	var blobs []blob
@@ -104,11 +104,11 @@ func Save(w io.Writer, p wire.JobSaveParams, limits wire.JobLimits, open func(na
 	if err := s.w.Close(); err != nil {
 		return nil, outError(err)
 	}
-	return &wire.JobSaveResult{Size: n.n}, nil
+	return &jobs.SaveResult{Size: n.n}, nil
 }
 
 // image lists the blobs of one image and its manifest.
-func (s *saver) image(image wire.JobSaveImage) ([]blob, listed, error) {
+func (s *saver) image(image jobs.SaveImage) ([]blob, listed, error) {
 	blobs := []blob{{digest: image.Config, size: image.ConfigSize, name: "config/" + image.Config}}
 	manifest := document{SchemaVersion: 2, MediaType: typeOCIManifest,
 		Config: &descriptor{MediaType: typeOCIConfig, Digest: image.Config, Size: image.ConfigSize}}
@@ -143,7 +143,7 @@ func (s *saver) image(image wire.JobSaveImage) ([]blob, listed, error) {
 }
 
 // listNames gives the descriptor of an image once for each of its names.
-func listNames(image wire.JobSaveImage, d listed) []listed {
+func listNames(image jobs.SaveImage, d listed) []listed {
 	if len(image.Names) == 0 {
 		return []listed{d}
 	}
@@ -160,7 +160,7 @@ func listNames(image wire.JobSaveImage, d listed) []listed {
 }
 
 // dockerEntry describes an image in manifest.json, where names of Docker's own registry are in their short form.
-func dockerEntry(image wire.JobSaveImage) dockerImage {
+func dockerEntry(image jobs.SaveImage) dockerImage {
 	d := dockerImage{Config: blobPath(image.Config), RepoTags: []string{}, Layers: []string{}}
 	for _, name := range image.Names {
 		if short, ok := strings.CutPrefix(name, "docker.io/"); ok {
@@ -254,7 +254,7 @@ func (s *saver) layer(b blob) error {
 	if err != nil {
 		return err
 	}
-	r, err := Export(s.w, whole, data, wire.JobExportParams{DataSize: b.dataSize}, s.limits, func(int64,
+	r, err := Export(s.w, whole, data, jobs.ExportParams{DataSize: b.dataSize}, s.limits, func(int64,
 		int64) {
 		s.tick()
 	})

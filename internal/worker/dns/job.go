@@ -7,11 +7,11 @@ import (
 	"net"
 	"os"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // Job carries out wire.JobDNS; it ends only with its connection to brigd, or with an error.
-func Job(t *wire.Task) (*wire.JobResult, error) {
+func Job(t *jobs.Task) (*jobs.Result, error) {
 	s, err := sockets(t.Files, *t.DNS)
 	if err != nil {
 		return nil, err
@@ -27,11 +27,11 @@ func Job(t *wire.Task) (*wire.JobResult, error) {
 	if err := Serve(context.Background(), s); err != nil {
 		return nil, fmt.Errorf("forward names: %w", err)
 	}
-	return &wire.JobResult{}, nil
+	return &jobs.Result{}, nil
 }
 
 // sockets sorts the descriptors of a job by what they are for. They are closed; net works with duplicates.
-func sockets(files []*os.File, p wire.JobDNSParams) (s Sockets, err error) {
+func sockets(files []*os.File, p jobs.DNSParams) (s Sockets, err error) {
 	defer func() {
 		for _, f := range files {
 			f.Close()

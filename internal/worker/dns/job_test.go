@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 func end(t *testing.T, fd int) *wire.Conn {
@@ -49,14 +50,14 @@ func TestJobWorksWithInheritedSocketsOnly(t *testing.T) {
 	ended := make(chan bool, 1)
 	workerConn := end(t, pair[1])
 	go func() {
-		task, err := wire.ReadJob(workerConn, func() { ended <- true })
+		task, err := jobs.Read(workerConn, func() { ended <- true })
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		Job(task) // in a worker the end of the connection ends the process
 	}()
-	job := &wire.Job{Kind: wire.JobDNS, DNS: &wire.JobDNSParams{Listen: 1, Streams: 1, Upstreams: 1}}
+	job := &jobs.Job{Kind: wire.JobDNS, DNS: &jobs.DNSParams{Listen: 1, Streams: 1, Upstreams: 1}}
 	var fds []int
 	for _, f := range files {
 		fds = append(fds, int(f.Fd()))
@@ -65,7 +66,7 @@ func TestJobWorksWithInheritedSocketsOnly(t *testing.T) {
 	left := make(chan bool)
 	go func() {
 		defer close(left)
-		wire.RunJob(ctx, brigd, job, fds, wire.JobHost{File: func(f wire.JobFile) (int, error) {
+		jobs.Run(ctx, brigd, job, fds, jobs.Host{File: func(f jobs.File) (int, error) {
 			if f.Name != "stream/0" {
 				t.Errorf("asked for %q", f.Name)
 			}
@@ -109,7 +110,7 @@ func TestJobWorksWithInheritedSocketsOnly(t *testing.T) {
 }
 
 func TestJobRefusesDescriptorsThatDoNotFit(t *testing.T) {
-	for _, p := range []wire.JobDNSParams{{Listen: 1}, {Listen: 2, Streams: -1}, {Upstreams: -1}} {
+	for _, p := range []jobs.DNSParams{{Listen: 1}, {Listen: 2, Streams: -1}, {Upstreams: -1}} {
 		r, w, err := os.Pipe()
 		must(t, err)
 		if _, err := sockets([]*os.File{r, w}[:max(0, p.Listen)/2], p); err == nil {

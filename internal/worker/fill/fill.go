@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // Bounds of what is copied.
@@ -24,14 +24,14 @@ const (
 )
 
 // Job carries out wire.JobFill.
-func Job(t *wire.Task) (*wire.JobResult, error) {
+func Job(t *jobs.Task) (*jobs.Result, error) {
 	if len(t.Files) != 2 {
 		return nil, errors.New("fill needs two directories")
 	}
 	if err := Copy(t.Files[0], t.Files[1]); err != nil {
 		return nil, err
 	}
-	return &wire.JobResult{}, nil
+	return &jobs.Result{}, nil
 }
 
 // Copy copies the content, owner and mode of directory from to directory to, unless to has something in it already.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/index/erofs"
 )
 
@@ -24,7 +24,7 @@ const (
 
 // accounts reads the image's users and groups. A file that is missing is no error, and one that cannot be read only
 // means that names cannot be used.
-func (t *tree) accounts(r *wire.JobMergeResult, open func(string) (*os.File, error)) error {
+func (t *tree) accounts(r *jobs.MergeResult, open func(string) (*os.File, error)) error {
 	passwd, cut1, err := t.content("etc/passwd", open)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func lines(text string, min int, f func(fields []string)) (cut bool) {
 
 // parsePasswd reads passwd(5). Lines that are not well-formed do not count, and the first line of a name wins, as in
 // libc.
-func parsePasswd(text string) (users []wire.ImageUser, cut bool) {
+func parsePasswd(text string) (users []jobs.ImageUser, cut bool) {
 	seen := map[string]bool{}
 	cut = lines(text, 6, func(f []string) {
 		uid, ok1 := id(f[2])
@@ -134,7 +134,7 @@ func parsePasswd(text string) (users []wire.ImageUser, cut bool) {
 			return
 		}
 		seen[f[0]] = true
-		u := wire.ImageUser{Name: f[0], UID: uid, GID: gid}
+		u := jobs.ImageUser{Name: f[0], UID: uid, GID: gid}
 		if home := f[5]; strings.HasPrefix(home, "/") && len(home) <= 1024 && isText(home) {
 			u.Home = home
 		}
@@ -144,7 +144,7 @@ func parsePasswd(text string) (users []wire.ImageUser, cut bool) {
 }
 
 // parseGroup reads group(5).
-func parseGroup(text string) (groups []wire.ImageGroup, cut bool) {
+func parseGroup(text string) (groups []jobs.ImageGroup, cut bool) {
 	seen := map[string]bool{}
 	cut = lines(text, 3, func(f []string) {
 		gid, ok := id(f[2])
@@ -152,7 +152,7 @@ func parseGroup(text string) (groups []wire.ImageGroup, cut bool) {
 			return
 		}
 		seen[f[0]] = true
-		g := wire.ImageGroup{Name: f[0], GID: gid}
+		g := jobs.ImageGroup{Name: f[0], GID: gid}
 		if len(f) > 3 {
 			for m := range strings.SplitSeq(f[3], ",") {
 				if m = strings.TrimSpace(m); isName(m) && len(g.Members) < maxMembers {

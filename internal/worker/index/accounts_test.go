@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -49,12 +49,12 @@ func TestOnlyWellFormedAccountsCount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []wire.ImageUser{{Name: "root", Home: "/root"}, {Name: "max", UID: 1<<32 - 2, GID: 1<<32 - 2},
+	want := []jobs.ImageUser{{Name: "root", Home: "/root"}, {Name: "max", UID: 1<<32 - 2, GID: 1<<32 - 2},
 		{Name: "octal", UID: 10, GID: 10, Home: "/home/o"}, {Name: "last", UID: 9, GID: 9, Home: "/l"}}
 	if diff := cmp.Diff(want, b.merged.Users); diff != "" {
 		t.Error(diff)
 	}
-	groups := []wire.ImageGroup{{Name: "root"}, {Name: "wheel", GID: 10, Members: []string{"root", "last"}},
+	groups := []jobs.ImageGroup{{Name: "root"}, {Name: "wheel", GID: 10, Members: []string{"root", "last"}},
 		{Name: "nomembers", GID: 12}}
 	if diff := cmp.Diff(groups, b.merged.Groups); diff != "" {
 		t.Error(diff)

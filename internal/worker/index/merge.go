@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/index/erofs"
 	"github.com/brig-engine/brig/internal/worker/toc"
 )
@@ -17,8 +17,8 @@ const maxSetuid = 1000
 
 // Merge reads the tables of contents of an image's layers, lowest first, and writes its index to w. open gives files by
 // name: "toc/I" and "data/I" for layer I; Merge closes them. progress may be nil; it counts layers.
-func Merge(w io.Writer, p wire.JobMergeParams, limits wire.JobLimits, open func(name string) (*os.File, error),
-	progress func(done, total int64)) (*wire.JobMergeResult, error) {
+func Merge(w io.Writer, p jobs.MergeParams, limits jobs.Limits, open func(name string) (*os.File, error),
+	progress func(done, total int64)) (*jobs.MergeResult, error) {
 	if len(p.Layers) > erofs.MaxDevices {
 		return nil, toc.Exceeded("layers in an image", erofs.MaxDevices)
 	}
@@ -48,7 +48,7 @@ func Merge(w io.Writer, p wire.JobMergeParams, limits wire.JobLimits, open func(
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.JobMergeResult{Digest: out.digest, Size: out.size, Inodes: int64(len(pl.inodes)), Devices: t.devices,
+	r := &jobs.MergeResult{Digest: out.digest, Size: out.size, Inodes: int64(len(pl.inodes)), Devices: t.devices,
 		Xattrs: t.xattrs}
 	t.setuid(r)
 	return r, t.accounts(r, open)
@@ -63,7 +63,7 @@ func uuid(sum []byte) [16]byte {
 }
 
 // readLayer reads all entries of a layer: its whiteouts must be known before the first of them is applied.
-func readLayer(n int, dataSize int64, limits wire.JobLimits, open func(string) (*os.File, error)) ([]*toc.Entry,
+func readLayer(n int, dataSize int64, limits jobs.Limits, open func(string) (*os.File, error)) ([]*toc.Entry,
 	*toc.End, error) {
 	f, err := open(fmt.Sprintf("toc/%d", n))
 	if err != nil {
@@ -98,7 +98,7 @@ func readLayer(n int, dataSize int64, limits wire.JobLimits, open func(string) (
 }
 
 // setuid lists the files that would run with another user's rights, if the root were not mounted nosuid.
-func (t *tree) setuid(r *wire.JobMergeResult) {
+func (t *tree) setuid(r *jobs.MergeResult) {
 	for queue := []*node{t.root}; len(queue) > 0; queue = queue[1:] {
 		for _, k := range queue[0].order {
 			switch {

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
@@ -367,7 +367,7 @@ func TestMergeRefusesWrongSizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, size := range []int64{0, 1, 4095, 8192, -4096, 1 << 60} {
-		if _, err := merge(b, wire.JobMergeParams{Layers: []wire.JobMergeLayer{{DataSize: size}}}); err == nil {
+		if _, err := merge(b, jobs.MergeParams{Layers: []jobs.MergeLayer{{DataSize: size}}}); err == nil {
 			t.Errorf("size %d passed", size)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/index"
 	"github.com/brig-engine/brig/internal/worker/index/check"
 	"github.com/brig-engine/brig/internal/worker/layer"
@@ -24,8 +25,8 @@ type built struct {
 	index  *os.File
 	data   []*os.File
 	tocs   []*os.File
-	layers []*wire.JobLayerResult
-	merged *wire.JobMergeResult
+	layers []*jobs.LayerResult
+	merged *jobs.MergeResult
 }
 
 func tempFile(t testing.TB) *os.File {
@@ -41,22 +42,22 @@ func tempFile(t testing.TB) *os.File {
 // reopen gives a second description of f, at offset 0.
 func reopen(f *os.File) (*os.File, error) { return os.Open(f.Name()) }
 
-var limits = wire.JobLimits{}.WithDefaults()
+var limits = jobs.Limits{}.WithDefaults()
 
 // build runs the three jobs over tars, lowest first.
 func build(t testing.TB, tars ...[]byte) (*built, error) {
 	t.Helper()
 	b := &built{index: tempFile(t)}
-	var p wire.JobMergeParams
+	var p jobs.MergeParams
 	var sizes []int64
 	for _, tar := range tars {
 		data, toc := tempFile(t), tempFile(t)
-		r, err := layer.Build(bytes.NewReader(tar), data, toc, wire.JobLayerParams{BlobSize: int64(len(tar))}, limits, nil)
+		r, err := layer.Build(bytes.NewReader(tar), data, toc, jobs.LayerParams{BlobSize: int64(len(tar))}, limits, nil)
 		if err != nil {
 			return nil, err
 		}
 		b.layers, b.data, b.tocs = append(b.layers, r), append(b.data, data), append(b.tocs, toc)
-		p.Layers = append(p.Layers, wire.JobMergeLayer{DataSize: r.DataSize})
+		p.Layers = append(p.Layers, jobs.MergeLayer{DataSize: r.DataSize})
 		sizes = append(sizes, r.DataSize)
 	}
 	var err error
@@ -80,7 +81,7 @@ func build(t testing.TB, tars ...[]byte) (*built, error) {
 }
 
 // merge writes the index of b.
-func merge(b *built, p wire.JobMergeParams) (*wire.JobMergeResult, error) {
+func merge(b *built, p jobs.MergeParams) (*jobs.MergeResult, error) {
 	open := func(name string) (*os.File, error) {
 		var n int
 		if _, err := fmt.Sscanf(name, "toc/%d", &n); err == nil {

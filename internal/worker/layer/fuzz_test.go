@@ -8,11 +8,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/toc"
 )
 
-var small = wire.JobLimits{MaxBytes: 4 << 20, MaxEntries: 1000, MaxHeaderBytes: 4 << 20}.WithDefaults()
+var small = jobs.Limits{MaxBytes: 4 << 20, MaxEntries: 1000, MaxHeaderBytes: 4 << 20}.WithDefaults()
 
 // FuzzLayer: whatever is accepted comes back byte for byte, and means what it means to Go's archive/tar, which
 // registries, scanners and signers use: a reader that disagrees with them is how an image hides something.

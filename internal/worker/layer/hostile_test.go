@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/toc"
 	"github.com/containerd/errdefs"
 )
@@ -162,7 +162,7 @@ func gnuSparse(size, stored int64, fragments ...int64) []byte {
 
 // TestHostileArchivesAreRefused, with a sentence that names the reason or the limit, and a class.
 func TestHostileArchivesAreRefused(t *testing.T) {
-	l := wire.JobLimits{MaxBytes: 64 << 20, MaxEntries: 256, MaxHeaderBytes: 2 << 20}.WithDefaults()
+	l := jobs.Limits{MaxBytes: 64 << 20, MaxEntries: 256, MaxHeaderBytes: 2 << 20}.WithDefaults()
 	for name, c := range hostile(t) {
 		_, err := convert(c.blob, l)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/toc"
 )
 
@@ -17,8 +17,8 @@ const maxExtended = 1 << 20
 // Build reads the blob, writes the data file and the table of contents, and describes them. progress may be nil; it
 // gets the bytes of the blob that were read. Errors name the entry; their class is ErrInvalidArgument for what is
 // malformed and ErrResourceExhausted for what is over a limit.
-func Build(blob io.Reader, data DataFile, table io.Writer, p wire.JobLayerParams, limits wire.JobLimits,
-	progress func(done, total int64)) (*wire.JobLayerResult, error) {
+func Build(blob io.Reader, data DataFile, table io.Writer, p jobs.LayerParams, limits jobs.Limits,
+	progress func(done, total int64)) (*jobs.LayerResult, error) {
 	compressed := &counter{r: blob}
 	plain, name, end, err := Sniff(compressed)
 	if err != nil {
@@ -50,7 +50,7 @@ func Build(blob io.Reader, data DataFile, table io.Writer, p wire.JobLayerParams
 	if tw.Size() != src.total {
 		return nil, fmt.Errorf("the table of contents stands for %d bytes of %d", tw.Size(), src.total)
 	}
-	return &wire.JobLayerResult{DiffID: "sha256:" + hex.EncodeToString(sum[:]), Compression: name, Size: src.total,
+	return &jobs.LayerResult{DiffID: "sha256:" + hex.EncodeToString(sum[:]), Compression: name, Size: src.total,
 		DataSize: size, TOCSize: out.n, Entries: ps.entries, Devices: ps.devices}, nil
 }
 
@@ -70,7 +70,7 @@ type parser struct {
 	src     *source
 	toc     *toc.Writer
 	data    *dataWriter
-	limits  wire.JobLimits
+	limits  jobs.Limits
 	tick    func()
 	kept    int64 // bytes that are not content
 	entries int64

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/archive"
 	"github.com/brig-engine/brig/internal/worker/layer"
 	"github.com/brig-engine/brig/internal/worker/toc"
@@ -42,24 +42,24 @@ func (m *memory) Truncate(n int64) error {
 
 // made is what a layer became.
 type made struct {
-	*wire.JobLayerResult
+	*jobs.LayerResult
 	data    []byte
 	toc     []byte
 	entries []*toc.Entry
 }
 
-var limits = wire.JobLimits{MaxBytes: 64 << 20}.WithDefaults()
+var limits = jobs.Limits{MaxBytes: 64 << 20}.WithDefaults()
 
 // convert runs the job "layer" and reads its table of contents.
-func convert(blob []byte, limits wire.JobLimits) (*made, error) {
+func convert(blob []byte, limits jobs.Limits) (*made, error) {
 	var data memory
 	var table bytes.Buffer
-	r, err := layer.Build(bytes.NewReader(blob), &data, &table, wire.JobLayerParams{BlobSize: int64(len(blob))}, limits,
+	r, err := layer.Build(bytes.NewReader(blob), &data, &table, jobs.LayerParams{BlobSize: int64(len(blob))}, limits,
 		nil)
 	if err != nil {
 		return nil, err
 	}
-	m := &made{JobLayerResult: r, data: data.b, toc: table.Bytes()}
+	m := &made{LayerResult: r, data: data.b, toc: table.Bytes()}
 	tr, err := toc.NewReader(bytes.NewReader(m.toc), int64(len(m.data)))
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (m *made) content(e *toc.Entry) []byte {
 func (m *made) export() ([]byte, error) {
 	var out bytes.Buffer
 	_, err := archive.Export(&out, bytes.NewReader(m.toc), bytes.NewReader(m.data),
-		wire.JobExportParams{DataSize: int64(len(m.data))}, limits, nil)
+		jobs.ExportParams{DataSize: int64(len(m.data))}, limits, nil)
 	return out.Bytes(), err
 }
 
@@ -171,7 +171,7 @@ func TestEveryCompressionGivesTheSameLayer(t *testing.T) {
 		}
 		if m.DiffID != "sha256:"+hex.EncodeToString(sum[:]) || !strings.HasPrefix(name, m.Compression) ||
 			m.Size != int64(len(plain)) || m.DataSize != int64(len(m.data)) || m.Entries != 12 || m.Devices != 1 {
-			t.Errorf("%s: %+v", name, m.JobLayerResult)
+			t.Errorf("%s: %+v", name, m.LayerResult)
 		}
 		if !bytes.Equal(m.data, want.data) || !bytes.Equal(m.toc, want.toc) {
 			t.Errorf("%s: the data or the table of contents differ", name)
@@ -192,8 +192,8 @@ func TestRatioIsBounded(t *testing.T) {
 		z.Write(zeros)
 	}
 	z.Close()
-	_, err := layer.Build(bytes.NewReader(b.Bytes()), discard{}, io.Discard, wire.JobLayerParams{},
-		wire.JobLimits{}.WithDefaults(), nil)
+	_, err := layer.Build(bytes.NewReader(b.Bytes()), discard{}, io.Discard, jobs.LayerParams{},
+		jobs.Limits{}.WithDefaults(), nil)
 	if err == nil || !strings.Contains(err.Error(), "times the size") || !errdefs.IsResourceExhausted(err) {
 		t.Errorf("%v", err)
 	}
@@ -261,7 +261,7 @@ func signed() []byte {
 // TestInterruptedOutputIsAnError: a data file that cannot be written ends the job, and leaves no goroutine behind.
 func TestInterruptedOutputIsAnError(t *testing.T) {
 	_, err := layer.Build(bytes.NewReader(tarOf(t, tar.Header{Name: "f", Size: 20 << 20})), full{}, io.Discard,
-		wire.JobLayerParams{}, limits, nil)
+		jobs.LayerParams{}, limits, nil)
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("%v", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"io/fs"
 	"sync/atomic"
 
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/toc"
 	"github.com/containerd/errdefs"
 	"github.com/klauspost/compress/gzip"
@@ -88,7 +88,7 @@ func (c *counter) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func newSource(r io.Reader, compressed *counter, limits wire.JobLimits) *source {
+func newSource(r io.Reader, compressed *counter, limits jobs.Limits) *source {
 	s := &source{
 		chunks: make(chan *chunk, chunkCount), free: make(chan *chunk, chunkCount),
 		stop: make(chan struct{}), sum: make(chan [sha256.Size]byte, 1),
@@ -102,7 +102,7 @@ func newSource(r io.Reader, compressed *counter, limits wire.JobLimits) *source 
 	return s
 }
 
-func (s *source) produce(r io.Reader, compressed *counter, limits wire.JobLimits, toHash chan<- *chunk) {
+func (s *source) produce(r io.Reader, compressed *counter, limits jobs.Limits, toHash chan<- *chunk) {
 	defer close(s.chunks)
 	defer close(toHash)
 	var total int64

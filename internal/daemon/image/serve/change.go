@@ -71,9 +71,7 @@ func (v *server) importRoot(w http.ResponseWriter, r *http.Request) error {
 		opt.Name = name
 	}
 	s := newStream(w)
-	if err := s.duplex(); err != nil {
-		return err
-	}
+	defer s.duplex()()
 	id, err := v.store.Import(r.Context(), r.Body, opt, s.tell)
 	if err == nil {
 		s.tell(image.Event{Status: id})
@@ -100,9 +98,7 @@ func (v *server) load(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s := newStream(w)
-	if err := s.duplex(); err != nil {
-		return err
-	}
+	defer s.duplex()()
 	tell := s.tell
 	if on(r, "quiet") {
 		tell = func(image.Event) {}

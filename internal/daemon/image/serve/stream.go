@@ -2,7 +2,6 @@ package serve
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -48,13 +47,13 @@ func newStream(w http.ResponseWriter) *stream {
 }
 
 // duplex lets messages go out while the body of the request still comes in. Without it the first message would make the
-// server throw the rest of the body away.
-func (s *stream) duplex() error {
-	err := http.NewResponseController(s.w).EnableFullDuplex()
-	if err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return s.finish(err)
-	}
-	return nil
+// server throw the rest of the body away. The connection ends with the reply: what is left of a body that nobody wants is
+// not read. It returns what ends the reading of the body, wherever that is.
+func (s *stream) duplex() (stop func()) {
+	rc := http.NewResponseController(s.w)
+	_ = rc.EnableFullDuplex() // the only error is that it is not supported, and then not needed
+	s.w.Header().Set("Connection", "close")
+	return func() { _ = rc.SetReadDeadline(time.Now()) } // in the same way
 }
 
 func (s *stream) tell(e image.Event) {

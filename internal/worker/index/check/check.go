@@ -11,12 +11,13 @@ import (
 	"sort"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/index/erofs"
 	"github.com/containerd/errdefs"
 )
 
 // Verify reads the whole index, so that what is checked cannot change meanwhile, and checks it.
-func Verify(f *os.File, p wire.JobCheckParams, limits wire.JobLimits) (*wire.JobCheckResult, error) {
+func Verify(f *os.File, p wire.JobCheckParams, limits jobs.Limits) (*jobs.CheckResult, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("size of the index: %w", err)
@@ -33,7 +34,7 @@ func Verify(f *os.File, p wire.JobCheckParams, limits wire.JobLimits) (*wire.Job
 		return nil, err
 	}
 	sum := sha256.Sum256(b)
-	return &wire.JobCheckResult{Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(b)), Inodes: n}, nil
+	return &jobs.CheckResult{Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(b)), Inodes: n}, nil
 }
 
 // Bytes checks an index whose devices have the given sizes in bytes, and counts its inodes.

@@ -1,4 +1,4 @@
-package wire
+package jobs
 
 import (
 	"context"
@@ -12,46 +12,48 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/brig-engine/brig/internal/wire"
 )
 
-// JobHost is what brigd does for a job while it runs. Both functions are called from one goroutine.
-type JobHost struct {
+// Host is what brigd does for a job while it runs. Both functions are called from one goroutine.
+type Host struct {
 	// File answers job.file with a descriptor, which stays the host's (it is sent as a copy and not closed here), or a
 	// refusal, whose text the worker reports. nil refuses everything.
-	File func(JobFile) (fd int, err error)
+	File func(File) (fd int, err error)
 	// Progress may be nil.
-	Progress func(JobProgress)
+	Progress func(Progress)
 }
 
-// maxJobRequests bounds the files that one job may ask for.
-const maxJobRequests = 8192
+// maxRequests bounds the files that one job may ask for.
+const maxRequests = 8192
 
-// RunJob gives job and fds (which stay open) to the worker at the other end of conn and waits for its result. It closes
+// Run gives job and fds (which stay open) to the worker at the other end of conn and waits for its result. It closes
 // conn in any case. When ctx ends the connection is closed, upon which the worker ends itself. Errors of the worker are
-// *Error values; a worker that ends without a result is errdefs.ErrUnavailable.
-func RunJob(ctx context.Context, conn *Conn, job *Job, fds []int, host JobHost) (*JobResult, error) {
+// *wire.Error values; a worker that ends without a result is errdefs.ErrUnavailable.
+func Run(ctx context.Context, conn *wire.Conn, job *Job, fds []int, host Host) (*Result, error) {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer func() { stop(); conn.Close() }()
 	body, err := json.Marshal(job)
 	if err != nil {
 		return nil, fmt.Errorf("encode job %s: %w", job.Kind, err)
 	}
-	err = conn.send(&frame{Op: opJob, Body: body}, fds)
+	err = conn.Send(&wire.Frame{Op: wire.OpJob, Body: body}, fds)
 	for n := 0; err == nil; {
-		var f *frame
+		var f *wire.Frame
 		var got []int
-		if f, got, err = conn.receive(); err != nil {
+		if f, got, err = conn.Receive(); err != nil {
 			break
 		}
-		CloseAll(got) // a worker has nothing to hand out
+		wire.CloseAll(got) // a worker has nothing to hand out
 		switch {
-		case f.Op == opJobDone && f.Error != nil:
+		case f.Op == wire.OpJobDone && f.Error != nil:
 			return nil, fmt.Errorf("%s: %w", job.Kind, f.Error)
-		case f.Op == opJobDone:
+		case f.Op == wire.OpJobDone:
 			return decodeResult(job.Kind, f.Body)
-		case f.Op == opJobProgress:
+		case f.Op == opProgress:
 			err = host.progress(f.Body)
-		case f.Op == opJobFile && n < maxJobRequests:
+		case f.Op == opFile && n < maxRequests:
 			n++
 			err = host.file(conn, f)
 		default:
@@ -64,9 +66,9 @@ func RunJob(ctx context.Context, conn *Conn, job *Job, fds []int, host JobHost) 
 	return nil, fmt.Errorf("%s: the worker ended without a result: %w: %w", job.Kind, errdefs.ErrUnavailable, err)
 }
 
-func (h JobHost) progress(body []byte) error {
-	var p JobProgress
-	if err := DecodeStrict(body, &p); err != nil {
+func (h Host) progress(body []byte) error {
+	var p Progress
+	if err := wire.DecodeStrict(body, &p); err != nil {
 		return err
 	}
 	if h.Progress != nil {
@@ -75,32 +77,32 @@ func (h JobHost) progress(body []byte) error {
 	return nil
 }
 
-func (h JobHost) file(conn *Conn, f *frame) error {
-	var req JobFile
-	if err := DecodeStrict(f.Body, &req); err != nil {
+func (h Host) file(conn *wire.Conn, f *wire.Frame) error {
+	var req File
+	if err := wire.DecodeStrict(f.Body, &req); err != nil {
 		return err
 	}
-	out := &frame{ID: f.ID, Op: opJobFile}
+	out := &wire.Frame{ID: f.ID, Op: opFile}
 	if h.File == nil {
-		out.Error = &Error{Class: "invalid_argument", Text: "this job gets no more files"}
-		return conn.send(out, nil)
+		out.Error = &wire.Error{Class: "invalid_argument", Text: "this job gets no more files"}
+		return conn.Send(out, nil)
 	}
 	fd, err := h.File(req)
 	if err != nil {
-		out.Error = ToError(err)
-		return conn.send(out, nil)
+		out.Error = wire.ToError(err)
+		return conn.Send(out, nil)
 	}
-	return conn.send(out, []int{fd})
+	return conn.Send(out, []int{fd})
 }
 
 // decodeResult reads a result and holds it against the kind: a conquered worker must not answer another question.
-func decodeResult(kind JobKind, body []byte) (*JobResult, error) {
-	var r JobResult
-	if err := DecodeStrict(body, &r); err != nil {
+func decodeResult(kind wire.JobKind, body []byte) (*Result, error) {
+	var r Result
+	if err := wire.DecodeStrict(body, &r); err != nil {
 		return nil, fmt.Errorf("result of %s: %w", kind, err)
 	}
-	set := map[JobKind]bool{JobLayer: r.Layer != nil, JobMerge: r.Merge != nil, JobCheck: r.Check != nil,
-		JobLoad: r.Load != nil, JobExport: r.Export != nil, JobSave: r.Save != nil}
+	set := map[wire.JobKind]bool{wire.JobLayer: r.Layer != nil, wire.JobMerge: r.Merge != nil, wire.JobCheck: r.Check != nil,
+		wire.JobLoad: r.Load != nil, wire.JobExport: r.Export != nil, wire.JobSave: r.Save != nil}
 	for k, is := range set {
 		if is != (k == kind) {
 			return nil, fmt.Errorf("result of %s: the worker answered for %s: %w", kind, k, errdefs.ErrInvalidArgument)
@@ -115,7 +117,7 @@ type Task struct {
 	// Files are the descriptors of the first packet.
 	Files []*os.File
 
-	conn    *Conn
+	conn    *wire.Conn
 	replies chan reply
 	mu      sync.Mutex
 	asked   uint64
@@ -124,14 +126,14 @@ type Task struct {
 }
 
 type reply struct {
-	f   *frame
+	f   *wire.Frame
 	fds []int
 }
 
-// ReadJob receives the job. Afterwards gone is called (from another goroutine) when brigd ends the connection; a worker
+// Read receives the job. Afterwards gone is called (from another goroutine) when brigd ends the connection; a worker
 // then has nobody to work for and should end.
-func ReadJob(conn *Conn, gone func()) (*Task, error) {
-	f, fds, err := conn.receive()
+func Read(conn *wire.Conn, gone func()) (*Task, error) {
+	f, fds, err := conn.Receive()
 	if err != nil {
 		return nil, fmt.Errorf("receive the job: %w", err)
 	}
@@ -139,25 +141,25 @@ func ReadJob(conn *Conn, gone func()) (*Task, error) {
 	for i, fd := range fds {
 		t.Files = append(t.Files, os.NewFile(uintptr(fd), fmt.Sprintf("job descriptor %d", i)))
 	}
-	if f.Op != opJob {
+	if f.Op != wire.OpJob {
 		return nil, fmt.Errorf("the first packet is %q, not a job", f.Op)
 	}
-	if t.Job, err = DecodeJob(f.Body); err != nil {
+	if t.Job, err = Decode(f.Body); err != nil {
 		return nil, err
 	}
 	go t.read(gone)
 	return t, nil
 }
 
-// DecodeJob decodes a job strictly: the kind must be known and exactly its parameters present.
-func DecodeJob(body []byte) (Job, error) {
+// Decode decodes a job strictly: the kind must be known and exactly its parameters present.
+func Decode(body []byte) (Job, error) {
 	var j Job
-	if err := DecodeStrict(body, &j); err != nil {
+	if err := wire.DecodeStrict(body, &j); err != nil {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
-	set := map[JobKind]bool{JobLayer: j.Layer != nil, JobMerge: j.Merge != nil, JobCheck: j.Check != nil,
-		JobLoad: j.Load != nil, JobExport: j.Export != nil, JobSave: j.Save != nil, JobDNS: j.DNS != nil,
-		JobFill: j.Fill != nil}
+	set := map[wire.JobKind]bool{wire.JobLayer: j.Layer != nil, wire.JobMerge: j.Merge != nil, wire.JobCheck: j.Check != nil,
+		wire.JobLoad: j.Load != nil, wire.JobExport: j.Export != nil, wire.JobSave: j.Save != nil, wire.JobDNS: j.DNS != nil,
+		wire.JobFill: j.Fill != nil}
 	if _, known := set[j.Kind]; !known {
 		return Job{}, fmt.Errorf("unknown job %q", j.Kind)
 	}
@@ -173,7 +175,7 @@ func DecodeJob(body []byte) (Job, error) {
 func (t *Task) read(gone func()) {
 	defer close(t.replies)
 	for {
-		f, fds, err := t.conn.receive()
+		f, fds, err := t.conn.Receive()
 		if err != nil {
 			if !t.ended.Load() {
 				gone()
@@ -186,22 +188,22 @@ func (t *Task) read(gone func()) {
 
 // File asks brigd for one more descriptor. Calls are served one at a time.
 func (t *Task) File(name string, size int64) (*os.File, error) {
-	body, err := json.Marshal(JobFile{Name: name, Size: size})
+	body, err := json.Marshal(File{Name: name, Size: size})
 	if err != nil {
 		return nil, err
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.asked++
-	if err := t.conn.send(&frame{ID: t.asked, Op: opJobFile, Body: body}, nil); err != nil {
+	if err := t.conn.Send(&wire.Frame{ID: t.asked, Op: opFile, Body: body}, nil); err != nil {
 		return nil, fmt.Errorf("ask for %s: %w", name, err)
 	}
 	r, ok := <-t.replies
 	if !ok {
 		return nil, fmt.Errorf("ask for %s: %w", name, io.ErrUnexpectedEOF)
 	}
-	if r.f.Error != nil || r.f.ID != t.asked || r.f.Op != opJobFile || len(r.fds) != 1 {
-		CloseAll(r.fds)
+	if r.f.Error != nil || r.f.ID != t.asked || r.f.Op != opFile || len(r.fds) != 1 {
+		wire.CloseAll(r.fds)
 		if r.f.Error != nil {
 			return nil, fmt.Errorf("ask for %s: %w", name, r.f.Error)
 		}
@@ -221,24 +223,24 @@ func (t *Task) Progress(done, total int64) {
 		return
 	}
 	t.told = now
-	if body, err := json.Marshal(JobProgress{Done: done, Total: total}); err == nil {
-		_ = t.conn.send(&frame{Op: opJobProgress, Body: body}, nil)
+	if body, err := json.Marshal(Progress{Done: done, Total: total}); err == nil {
+		_ = t.conn.Send(&wire.Frame{Op: opProgress, Body: body}, nil)
 	}
 }
 
 // Done ends the job with a result, or with an error if err is not nil.
-func (t *Task) Done(r *JobResult, err error) error {
-	out := &frame{Op: opJobDone}
+func (t *Task) Done(r *Result, err error) error {
+	out := &wire.Frame{Op: wire.OpJobDone}
 	if err == nil {
 		out.Body, err = json.Marshal(r)
 	}
-	if err == nil && len(out.Body) > MaxBody {
-		err = fmt.Errorf("the result of %d bytes is over the limit of %d: %w", len(out.Body), MaxBody,
+	if err == nil && len(out.Body) > wire.MaxBody {
+		err = fmt.Errorf("the result of %d bytes is over the limit of %d: %w", len(out.Body), wire.MaxBody,
 			errdefs.ErrResourceExhausted)
 	}
 	if err != nil {
-		out.Error, out.Body = ToError(err), nil
+		out.Error, out.Body = wire.ToError(err), nil
 	}
 	t.ended.Store(true)
-	return t.conn.send(out, nil)
+	return t.conn.Send(out, nil)
 }

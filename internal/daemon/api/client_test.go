@@ -1,0 +1,62 @@
+package api
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestDockerClientAsks runs the client's other commands: each is answered, or refused in words.
+func TestDockerClientAsks(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	id := strings.TrimSpace(mustDocker(t, s, "create", "--name", "one", "-v", "data:/data", "-p", "8080:80", "test", "sleep", "100"))
+	for _, c := range []struct{ args, want string }{
+		{"info -f {{.ServerVersion}}/{{.Containers}}/{{.CgroupVersion}}", "0.1.0-dev/1/2\n"},
+		{"version -f {{.Server.APIVersion}}", MaxVersion + "\n"},
+		{"network ls --format {{.Name}}", "bridge\nnone\n"},
+		{"network inspect -f {{.Driver}} bridge", "bridge\n"},
+		{"volume ls -q", "data\n"},
+		{"volume inspect -f {{.Mountpoint}} data", "/var/lib/brig/volumes/data\n"},
+		{"volume create -d local --label a=b other", "other\n"},
+		{"volume rm other", "other\n"},
+		{"ps -aq --no-trunc", id + "\n"},
+		{"ps -a --format {{.State}}", "created\n"},
+		{"start one", "one\n"},
+		{"port one", ""},
+		{"restart -t 0 one", "one\n"},
+		{"stop -t 0 one", "one\n"},
+		{"container prune -f", "Deleted Containers:\n" + id + "\n\nTotal reclaimed space: 0B\n"},
+		{"volume prune -af", "Deleted Volumes:\ndata\n\nTotal reclaimed space: 0B\n"},
+		{"network prune -f", ""},
+		{"ps -aq", ""},
+	} {
+		if got := mustDocker(t, s, strings.Fields(c.args)...); got != c.want {
+			t.Errorf("docker %s: %q, want %q", c.args, got, c.want)
+		}
+	}
+	mustDocker(t, s, "run", "-d", "--name", "two", "test", "sleep", "100")
+	const unsupported = "not supported by this version of Brig"
+	for args, want := range map[string]string{
+		"top two": unsupported, "pause two": unsupported, "update -m 64m two": unsupported, "diff two": unsupported,
+		"cp two:/x -": unsupported, "export two": unsupported, "commit two": unsupported, "system df": unsupported,
+		"swarm init": unsupported, "network create mine": unsupported, "network connect bridge two": unsupported,
+		"plugin ls": unsupported, "stats --no-stream two": unsupported,
+		"run --restart always test": "--restart always", "run --gpus all test": "--gpus",
+		"run --network host test": "--network host", "run --cap-add SYS_ADMIN test": "--cap-add",
+		"run --device /dev/null test": "--device", "run --pid host test": "--pid host", "run -v /a:/proc/x test": "/proc/x",
+	} {
+		_, errOut, code := docker(t, s, "", strings.Fields(args)...)
+		if code == 0 || !strings.Contains(errOut, want) {
+			t.Errorf("docker %s: exit %d, %q; want %q", args, code, errOut, want)
+		}
+	}
+}
+
+func mustDocker(t *testing.T, socket string, args ...string) string {
+	t.Helper()
+	out, errOut, code := docker(t, socket, "", args...)
+	if code != 0 {
+		t.Errorf("docker %s: exit %d: %s", strings.Join(args, " "), code, errOut)
+	}
+	return out
+}

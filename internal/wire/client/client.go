@@ -1,0 +1,160 @@
+// Package client asks the warden, over the socket that package wire describes.
+//
+// Zone: brigd. Input: replies of the warden, which brigd has to trust. Output: typed replies and descriptors.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Client calls operations over one connection; many may be under way at once. When the connection ends, every call
+// under way and every later one fails with errdefs.ErrUnavailable.
+type Client struct {
+	conn *wire.Conn
+	done chan struct{}
+
+	mu      sync.Mutex
+	next    uint64
+	waiting map[uint64]chan answer
+	err     error
+}
+
+type answer struct {
+	frame *wire.Frame
+	fds   []int
+}
+
+// New starts to read replies from conn.
+func New(conn *wire.Conn) *Client {
+	c := &Client{conn: conn, done: make(chan struct{}), waiting: map[uint64]chan answer{}}
+	go c.read()
+	return c
+}
+
+// Done is closed when the connection has ended.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Close ends the connection.
+func (c *Client) Close() error { return c.conn.Close() }
+
+func (c *Client) read() {
+	for {
+		f, fds, err := c.conn.Receive()
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		c.mu.Lock()
+		ch := c.waiting[f.ID]
+		delete(c.waiting, f.ID)
+		c.mu.Unlock()
+		if ch == nil {
+			wire.CloseAll(fds) // the caller gave up
+			continue
+		}
+		ch <- answer{f, fds}
+	}
+}
+
+func (c *Client) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = fmt.Errorf("the warden is gone: %w: %w", errdefs.ErrUnavailable, err)
+	for id, ch := range c.waiting {
+		delete(c.waiting, id)
+		close(ch)
+	}
+	c.conn.Close()
+	close(c.done)
+}
+
+// Call sends one request with descriptors (which stay open) and waits for the reply; reply may be nil. The returned
+// descriptors belong to the caller. A context that ends abandons the wait, not the operation.
+func (c *Client) Call(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error) {
+	return c.call(ctx, op, request, reply, fds, false)
+}
+
+// Give is Call for descriptors that this process does not keep: they are closed as soon as they were sent, so that a
+// file which the warden is asked to seal has no writer left.
+func (c *Client) Give(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error) {
+	return c.call(ctx, op, request, reply, fds, true)
+}
+
+func (c *Client) call(ctx context.Context, op wire.Op, request, reply any, fds []int, give bool) ([]int, error) {
+	sent := false
+	defer func() {
+		if give && !sent {
+			wire.CloseAll(fds)
+		}
+	}()
+	f := &wire.Frame{Op: op}
+	if request != nil {
+		b, err := json.Marshal(request)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", op, err)
+		}
+		f.Body = b
+	}
+	ch := make(chan answer, 1)
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return nil, c.err
+	}
+	c.next++
+	f.ID = c.next
+	c.waiting[f.ID] = ch
+	c.mu.Unlock()
+	err := c.conn.Send(f, fds)
+	if sent = true; give {
+		wire.CloseAll(fds)
+	}
+	if err != nil {
+		c.forget(f.ID)
+		return nil, fmt.Errorf("ask the warden for %s: %w: %w", op, errdefs.ErrUnavailable, err)
+	}
+	select {
+	case a, ok := <-ch:
+		if !ok {
+			return nil, c.err
+		}
+		return a.decode(op, reply)
+	case <-ctx.Done():
+		if !c.forget(f.ID) {
+			if a, ok := <-ch; ok {
+				wire.CloseAll(a.fds)
+			}
+		}
+		return nil, ctx.Err()
+	}
+}
+
+// forget tells whether the call was still waiting.
+func (c *Client) forget(id uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.waiting[id]
+	delete(c.waiting, id)
+	return ok
+}
+
+func (a answer) decode(op wire.Op, reply any) ([]int, error) {
+	if a.frame.Error != nil {
+		wire.CloseAll(a.fds)
+		return nil, a.frame.Error
+	}
+	if reply != nil {
+		if err := wire.DecodeStrict(a.frame.Body, reply); err != nil {
+			wire.CloseAll(a.fds)
+			return nil, fmt.Errorf("reply to %s: %w", op, err)
+		}
+	}
+	return a.fds, nil
+}

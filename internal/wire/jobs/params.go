@@ -1,0 +1,237 @@
+package jobs
+
+import "github.com/brig-engine/brig/internal/wire"
+
+// The protocol between brigd and one worker, over descriptor 3 of the worker (SOCK_SEQPACKET):
+//
+//	brigd                                   worker
+//	  │ ── job {Kind, parameters} + fds ──────▶ │   exactly one, the first packet
+//	  │ ◀────────────── job.file {name, size} ─ │   any number, one at a time
+//	  │ ── reply {} + one fd, or error ───────▶ │
+//	  │ ◀──────── job.progress {done, total} ── │   any number, not answered
+//	  │ ◀── job.done {result} or error ──────── │   exactly one, the last packet
+//
+// A worker that sees the end of the connection ends itself; brigd cancels by closing. The names of the first and the last
+// packet are in package wire, since the warden has jobs of its own: wire.Errand.
+const (
+	opFile     wire.Op = "job.file"
+	opProgress wire.Op = "job.progress"
+)
+
+// Job is the first packet. Exactly the parameters of its kind are set.
+type Job struct {
+	Kind   wire.JobKind         `json:"kind"`
+	Limits Limits               `json:"limits"`
+	Layer  *LayerParams         `json:"layer,omitempty"`
+	Merge  *MergeParams         `json:"merge,omitempty"`
+	Check  *wire.JobCheckParams `json:"check,omitempty"`
+	Load   *LoadParams          `json:"load,omitempty"`
+	Export *ExportParams        `json:"export,omitempty"`
+	Save   *SaveParams          `json:"save,omitempty"`
+	DNS    *DNSParams           `json:"dns,omitempty"`
+	Fill   *wire.JobFillParams  `json:"fill,omitempty"`
+}
+
+// Limits bound what a stranger's bytes can cost. 0 means the default of WithDefaults, never "no limit".
+type Limits struct {
+	// MaxBytes is the largest uncompressed size of a layer or archive, and of a data file, in bytes.
+	MaxBytes int64 `json:"maxBytes,omitempty"`
+	// MaxEntries is the largest number of archive entries, and of inodes of an index.
+	MaxEntries int64 `json:"maxEntries,omitempty"`
+	// MaxHeaderBytes bounds the bytes of a layer that are not the content of files, which a table of contents keeps.
+	MaxHeaderBytes int64 `json:"maxHeaderBytes,omitempty"`
+	// MaxRatio bounds uncompressed:compressed beyond the first GiB.
+	MaxRatio int64 `json:"maxRatio,omitempty"`
+	// MaxIndexBytes is the largest file-system index.
+	MaxIndexBytes int64 `json:"maxIndexBytes,omitempty"`
+}
+
+// WithDefaults fills the limits that are 0.
+func (l Limits) WithDefaults() Limits {
+	def := func(v *int64, d int64) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&l.MaxBytes, 128<<30)
+	def(&l.MaxEntries, 2_000_000)
+	def(&l.MaxHeaderBytes, 4<<30)
+	def(&l.MaxRatio, 250)
+	def(&l.MaxIndexBytes, 1<<30)
+	return l
+}
+
+// LayerParams are the parameters of wire.JobLayer.
+type LayerParams struct {
+	// BlobSize in bytes, for progress and for the limit of the ratio.
+	BlobSize int64 `json:"blobSize"`
+}
+
+// MergeParams are the parameters of wire.JobMerge: the layers, lowest first.
+type MergeParams struct {
+	Layers []MergeLayer `json:"layers"`
+}
+
+// MergeLayer is one layer of an image. DataSize is the size of its data file in bytes, by fstat.
+type MergeLayer struct {
+	DataSize int64 `json:"dataSize"`
+}
+
+// LoadParams are the parameters of wire.JobLoad.
+type LoadParams struct {
+	// Size of the archive in bytes if it is known, for progress; else 0.
+	Size int64 `json:"size,omitempty"`
+}
+
+// ExportParams are the parameters of wire.JobExport.
+type ExportParams struct {
+	DataSize int64 `json:"dataSize"`
+}
+
+// SaveParams are the parameters of wire.JobSave.
+type SaveParams struct {
+	Images []SaveImage `json:"images"`
+}
+
+// SaveImage is one image to save. With a Manifest every layer is written as the blob that it names and the image
+// keeps its digest; without one the layers are written as plain tars and a manifest is made.
+type SaveImage struct {
+	// Names are full references with a tag.
+	Names        []string `json:"names,omitempty"`
+	Config       string   `json:"config"` // digest
+	ConfigSize   int64    `json:"configSize"`
+	Architecture string   `json:"architecture,omitempty"`
+	OS           string   `json:"os,omitempty"`
+	Variant      string   `json:"variant,omitempty"`
+
+	Manifest     []byte      `json:"manifest,omitempty"`
+	ManifestType string      `json:"manifestType,omitempty"` // media type
+	Layers       []SaveLayer `json:"layers"`
+}
+
+// SaveLayer is one layer, lowest first. Blob, BlobSize count where the image has a Manifest; DiffID, Size and
+// DataSize where it has none.
+type SaveLayer struct {
+	Blob     string `json:"blob,omitempty"` // digest
+	BlobSize int64  `json:"blobSize,omitempty"`
+	DiffID   string `json:"diffID,omitempty"`
+	Size     int64  `json:"size,omitempty"` // of the uncompressed tar, in bytes
+	DataSize int64  `json:"dataSize,omitempty"`
+}
+
+// DNSParams are the parameters of wire.JobDNS. fds: Listen UDP sockets, then Streams TCP listeners, then one connected
+// UDP socket for each upstream server. Asks: "stream/I", a connected TCP socket to upstream I.
+type DNSParams struct {
+	Listen    int `json:"listen"`
+	Streams   int `json:"streams"`
+	Upstreams int `json:"upstreams"`
+}
+
+// Result is the last packet of a job that succeeded. Exactly the field of its kind is set; wire.JobDNS and wire.JobFill have
+// none.
+type Result struct {
+	Layer  *LayerResult  `json:"layer,omitempty"`
+	Merge  *MergeResult  `json:"merge,omitempty"`
+	Check  *CheckResult  `json:"check,omitempty"`
+	Load   *LoadResult   `json:"load,omitempty"`
+	Export *ExportResult `json:"export,omitempty"`
+	Save   *SaveResult   `json:"save,omitempty"`
+}
+
+// LayerResult describes a layer. Sizes are in bytes; DataSize is a multiple of 4096 and never 0.
+type LayerResult struct {
+	DiffID      string `json:"diffID"`      // sha256:hex of the uncompressed tar
+	Compression string `json:"compression"` // none, gzip, zstd
+	Size        int64  `json:"size"`
+	DataSize    int64  `json:"dataSize"`
+	TOCSize     int64  `json:"tocSize"`
+	Entries     int64  `json:"entries"`
+	Devices     int64  `json:"devices"` // device nodes, which no index will have
+}
+
+// MergeResult describes an index and says what brigd needs to know of the files in it.
+type MergeResult struct {
+	// Digest (sha256:hex) and Size of the index that was written.
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+	Inodes int64  `json:"inodes"`
+	// Devices and Xattrs count the device nodes and extended attributes that were left out.
+	Devices int64 `json:"devices,omitempty"`
+	Xattrs  int64 `json:"xattrs,omitempty"`
+	// Setuid lists setuid and setgid files, at most 1000; SetuidCount counts all.
+	Setuid      []string     `json:"setuid,omitempty"`
+	SetuidCount int64        `json:"setuidCount,omitempty"`
+	Users       []ImageUser  `json:"users,omitempty"`
+	Groups      []ImageGroup `json:"groups,omitempty"`
+	// Accounts says why Users or Groups are incomplete, or nothing.
+	Accounts string `json:"accounts,omitempty"`
+}
+
+// ImageUser is one well-formed line of an image's /etc/passwd.
+type ImageUser struct {
+	Name string `json:"name"`
+	UID  uint32 `json:"uid"`
+	GID  uint32 `json:"gid"`
+	Home string `json:"home,omitempty"`
+}
+
+// ImageGroup is one well-formed line of an image's /etc/group.
+type ImageGroup struct {
+	Name    string   `json:"name"`
+	GID     uint32   `json:"gid"`
+	Members []string `json:"members,omitempty"`
+}
+
+// CheckResult says that an index is sound. Digest is of the bytes that were checked: only those may be sealed.
+type CheckResult struct {
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+	Inodes int64  `json:"inodes"`
+}
+
+// LoadResult says what an archive held. Blobs[i] was written into the file that was given for "blob/i".
+type LoadResult struct {
+	Blobs  []LoadedBlob  `json:"blobs"`
+	Images []LoadedImage `json:"images"`
+}
+
+// LoadedBlob is one blob; the digest is the worker's claim, which sealing verifies.
+type LoadedBlob struct {
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+}
+
+// LoadedImage is one image of an archive. Layers are lowest first.
+type LoadedImage struct {
+	// Names are the references that the archive gives the image, as written there.
+	Names  []string `json:"names,omitempty"`
+	Config string   `json:"config"` // digest
+	Layers []string `json:"layers"` // digests of blobs
+	// Manifest is the digest of the manifest's blob where the archive has one, which then is among Blobs.
+	Manifest string `json:"manifest,omitempty"`
+	// MediaTypes of Layers, where a manifest gives them.
+	MediaTypes []string `json:"mediaTypes,omitempty"`
+}
+
+// ExportResult describes the tar that was written.
+type ExportResult struct {
+	DiffID string `json:"diffID"`
+	Size   int64  `json:"size"`
+}
+
+// SaveResult describes the archive that was written.
+type SaveResult struct {
+	Size int64 `json:"size"`
+}
+
+// File asks for one more descriptor. Size is the expected size in bytes of a file to be written, 0 if unknown.
+type File struct {
+	Name string `json:"name"`
+	Size int64  `json:"size,omitempty"`
+}
+
+// Progress says how far a job is, in bytes. Total is 0 if unknown.
+type Progress struct {
+	Done  int64 `json:"done"`
+	Total int64 `json:"total,omitempty"`
+}
