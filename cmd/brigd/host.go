@@ -91,7 +91,10 @@ func nonEmpty(o network.Override) network.Override {
 // filterMaker hands seccomp profiles of requests to the warden.
 func filterMaker(warden *client.Client) func(context.Context, string, uint64) (string, error) {
 	return func(ctx context.Context, profile string, bounding uint64) (string, error) {
-		p, err := seccompjson.Decode([]byte(profile))
+		p, err := seccompjson.Default(), error(nil)
+		if profile != policy.BuiltinProfile {
+			p, err = seccompjson.Decode([]byte(profile))
+		}
 		if err != nil {
 			return "", err
 		}

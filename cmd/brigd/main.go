@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 
@@ -42,13 +43,16 @@ func main() {
 	}
 	ready := os.NewFile(fdReady, "ready")
 	err := serve(*state, *run, ready)
+	if err == nil {
+		return
+	}
 	// The other end reads one line: why it does not serve. After "ready" was said the pipe is closed, and this fails.
 	_, _ = ready.WriteString(strings.ReplaceAll(err.Error(), "\n", " ") + "\n")
 	fmt.Fprintln(os.Stderr, "brigd:", err)
 	os.Exit(1)
 }
 
-// serve returns when brigd cannot go on: always with an error.
+// serve returns when brigd cannot go on, or nil when it was told to stop and every container has ended.
 func serve(state, run string, ready *os.File) error {
 	if flag.NArg() > 0 || !filepath.IsAbs(state) || !filepath.IsAbs(run) {
 		return errors.New("usage: brigd --state DIR --run DIR, both absolute")
@@ -72,7 +76,12 @@ func serve(state, run string, ready *os.File) error {
 		return fmt.Errorf("say that it is ready: %w", err)
 	}
 	ready.Close()
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, unix.SIGTERM)
 	select {
+	case <-stop:
+		server.Engine.StopAll(context.Background())
+		return nil
 	case <-warden.Done():
 		return errors.New("the warden has gone")
 	case err := <-ended:

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -249,6 +250,16 @@ func (e *engine) eventually(what string, f func() bool) {
 // pid finds a process of this engine by the name of its program and its directory among the arguments.
 func (e *engine) pid(program string) int {
 	e.t.Helper()
+	if pid := e.find(program); pid != 0 {
+		return pid
+	}
+	e.t.Fatalf("no %s runs", program)
+	return 0
+}
+
+func (e *engine) runs(program string) bool { return e.find(program) != 0 }
+
+func (e *engine) find(program string) int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		e.t.Fatal(err)
@@ -260,11 +271,9 @@ func (e *engine) pid(program string) int {
 		}
 		args := strings.Split(string(line), "\x00")
 		if filepath.Base(args[0]) == program && strings.Contains(string(line), e.dir) {
-			var pid int
-			fmt.Sscan(d.Name(), &pid)
+			pid, _ := strconv.Atoi(d.Name())
 			return pid
 		}
 	}
-	e.t.Fatalf("no %s runs", program)
 	return 0
 }

@@ -194,3 +194,25 @@ func TestCrashesAreSurvived(t *testing.T) {
 		e.brig("rm", name)
 	}
 }
+
+func TestEngineStopEndsContainersByTheirSignal(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "-d", "--name", "polite", "-v", "vol:/v", "box", "sh", "-c", "trap 'echo bye > /v/f; exit 0' TERM; touch /v/ready; while :; do sleep 0.05; done")
+	e.eventually("readiness", func() bool { _, code := e.run(e.brigCommand("exec", "polite", "ls", "/v/ready")); return code == 0 })
+	e.stop()
+	for _, program := range []string{"brigd", "brig-warden", "brig-keeper"} {
+		if e.runs(program) {
+			t.Errorf("%s still runs", program)
+		}
+	}
+	e.start()
+	if out := e.brig("run", "--rm", "-v", "vol:/v", "box", "cat", "/v/f"); out != "bye" {
+		t.Errorf("%q", out)
+	}
+	if out := e.brig("ps", "-a", "--format", "{{.Names}} {{.State}}"); out != "polite exited" {
+		t.Errorf("%q", out)
+	}
+	e.brig("start", "polite")
+	e.brig("rm", "-f", "-v", "polite")
+	e.brig("volume", "rm", "vol")
+}

@@ -2,8 +2,12 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -81,6 +85,22 @@ func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
 	}
 	c.publish(events.ActionStop)
 	return nil
+}
+
+// StopAll stops every running container, each with its own signal and patience, and returns when all have ended.
+func (e *Engine) StopAll(ctx context.Context) {
+	e.mu.RLock()
+	all := slices.Collect(maps.Values(e.byID))
+	e.mu.RUnlock()
+	var wg sync.WaitGroup
+	for _, c := range all {
+		wg.Go(func() {
+			if err := e.Stop(ctx, c, StopOptions{}); err != nil && !errors.Is(err, ErrNotModified) {
+				c.warn(err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // killNow kills a run and waits for its end.

@@ -62,7 +62,8 @@ func TestFiltersOfTheList(t *testing.T) {
 			}
 		}
 	}
-	for _, filters := range []string{`{"colour":["red"]}`, `{"dangling":["maybe"]}`, `[]`, `{"until":["soon"]}`, `{"reference":["["]}`, `{"since":["nothere"]}`} {
+	for _, filters := range []string{`{"colour":["red"]}`, `{"dangling":["maybe"]}`, `[]`, `{"until":["soon"]}`,
+		`{"reference":["["]}`, `{"since":["nothere"]}`} {
 		if code, out := w.call("GET", "/images/json?filters="+filters, nil); code != 400 && code != 404 {
 			t.Errorf("%s: %d %s", filters, code, out)
 		}
@@ -73,7 +74,8 @@ func TestRemove(t *testing.T) {
 	w := twoImages(t)
 	one := must(w.store.Lookup("app:1"))
 	w.ok("POST", "/images/app:1/tag?repo=other&tag=x", nil)
-	if code, out := w.call("DELETE", "/images/"+one.ID, nil); code != 409 || !strings.Contains(out, "multiple repositories") {
+	if code, out := w.call("DELETE", "/images/"+one.ID, nil); code != 409 || !strings.Contains(out,
+		"multiple repositories") {
 		t.Errorf("%d %s", code, out)
 	}
 	steps := []struct {
@@ -95,7 +97,8 @@ func TestRemove(t *testing.T) {
 			t.Errorf("%s: %d %s", s.path, code, out)
 		}
 	}
-	if out := w.ok("POST", `/images/prune?filters={"dangling":["false"]}`, nil); strings.Contains(out, one.ID) || w.store.Count() != 1 {
+	if out := w.ok("POST", `/images/prune?filters={"dangling":["false"]}`, nil); strings.Contains(out, one.ID) ||
+		w.store.Count() != 1 {
 		t.Errorf("an image in use was pruned, or one that is not was kept: %s", out)
 	}
 	w.store.Release(one.ID, "c1")
@@ -119,7 +122,8 @@ func TestSharedLayersSurviveTheRemovalOfOneImage(t *testing.T) {
 	w.ok("DELETE", "/images/app:1", nil)
 	two := must(w.store.Lookup("app:2"))
 	have := strings.Join(w.warden.objects(), " ")
-	for _, d := range []string{two.Index, two.ID, two.Manifest, two.Layers[0].Data, two.Layers[0].TOC, two.Layers[0].Blob} {
+	for _, d := range []string{two.Index, two.ID, two.Manifest, two.Layers[0].Data, two.Layers[0].TOC,
+		two.Layers[0].Blob} {
 		if !strings.Contains(have, d[7:]) {
 			t.Errorf("%s is gone", d)
 		}
@@ -128,14 +132,16 @@ func TestSharedLayersSurviveTheRemovalOfOneImage(t *testing.T) {
 
 func TestNotBuiltIsRefusedByName(t *testing.T) {
 	w := twoImages(t)
-	for _, q := range []string{"GET /images/search?term=x", "GET /images/app:1/attestations", "POST /images/load?platform=x",
+	for _, q := range []string{"GET /images/search?term=x", "GET /images/app:1/attestations",
+		"POST /images/load?platform=x",
 		"GET /images/get?names=app&platform=x", "DELETE /images/app:1?platforms=x", "GET /images/app:1/history?platform=x"} {
 		method, path, _ := strings.Cut(q, " ")
 		if code, out := w.call(method, path, nil); code != http.StatusNotImplemented {
 			t.Errorf("%s: %d %s", q, code, out)
 		}
 	}
-	for _, q := range []string{"GET /images/", "PUT /images/json", "GET /images/app:1", "POST /images/app:1/rename", "GET /distribution/x"} {
+	for _, q := range []string{"GET /images/", "PUT /images/json", "GET /images/app:1", "POST /images/app:1/rename",
+		"GET /distribution/x"} {
 		method, path, _ := strings.Cut(q, " ")
 		if code, out := w.call(method, path, nil); code != http.StatusNotFound {
 			t.Errorf("%s: %d %s", q, code, out)
@@ -155,7 +161,8 @@ func TestLoginAndDistribution(t *testing.T) {
 		t.Errorf("%d %s", code, out)
 	}
 	header := "eyJ1c2VybmFtZSI6ImFubiIsInBhc3N3b3JkIjoicHcifQ=="
-	if out := w.ok("GET", "/distribution/"+w.reg.Host+"/team/app:1/json", nil, "X-Registry-Auth", header); !strings.Contains(out, d.Digest.String()) {
+	if out := w.ok("GET", "/distribution/"+w.reg.Host+"/team/app:1/json", nil, "X-Registry-Auth",
+		header); !strings.Contains(out, d.Digest.String()) {
 		t.Error(out)
 	}
 }

@@ -13,9 +13,11 @@ func (img *Image) Inspect() *api.InspectResponse {
 	out := &api.InspectResponse{
 		ID: img.ID, RepoTags: Filter{}.matching(img.Names), RepoDigests: Filter{}.matching(img.Digests),
 		Created: img.Created.Format(time.RFC3339Nano), Author: img.Config.Author, Config: &img.Config.Config,
-		Architecture: img.Config.Architecture, Variant: img.Config.Variant, Os: img.Config.OS, OsVersion: img.Config.OSVersion,
-		Size: img.Size, RootFS: api.RootFS{Type: "layers"}, Metadata: api.Metadata{LastTagTime: img.Tagged},
-		Descriptor: &ocispec.Descriptor{MediaType: img.ManifestType, Digest: digest.Digest(img.Manifest), Size: img.ManifestSize},
+		Architecture: img.Config.Architecture, Variant: img.Config.Variant, Os: img.Config.OS,
+		OsVersion: img.Config.OSVersion,
+		Size:      img.Size, RootFS: api.RootFS{Type: "layers"}, Metadata: api.Metadata{LastTagTime: img.Tagged},
+		Descriptor: &ocispec.Descriptor{MediaType: img.ManifestType, Digest: digest.Digest(img.Manifest),
+			Size: img.ManifestSize},
 	}
 	for _, l := range img.Layers {
 		out.RootFS.Layers = append(out.RootFS.Layers, l.DiffID)
@@ -26,8 +28,8 @@ func (img *Image) Inspect() *api.InspectResponse {
 	return out
 }
 
-// History tells how an image says it was made, newest first. Sizes are those of the layers as they are; where the config's
-// account does not fit them, the rest is 0.
+// History tells how an image says it was made, newest first. Sizes are those of the layers as they are; where the
+// config's account does not fit them, the rest is 0.
 func (img *Image) History() []*api.HistoryResponseItem {
 	h := img.Config.History
 	out := make([]*api.HistoryResponseItem, len(h))

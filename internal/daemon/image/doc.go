@@ -5,10 +5,10 @@
 // workers, which may have been conquered by the archive that they read; replies of the warden.
 // Output: operations of internal/wire on sealed objects; jobs for workers; records; names; progress for clients.
 // Spec: design sections 3 and 7; OCI image-spec 1.1; docker-archive.
-// Answers: A4: a blob is complete, verified and sealed before a worker decompresses it (traps 22); each layer's diffID is
-// held against the config; derived files are found again by the digest of the blob that they were made of, never by what
-// a worker claims (traps 1); nothing of an archive is read or created as a path here. A name is given only after the
-// registry has answered for it to the credentials of this very request (traps 33).
+// Answers: A4: a blob is complete, verified and sealed before a worker decompresses it (traps 22); each layer's diffID
+// is held against the config; derived files are found again by the digest of the blob that they were made of, never by
+// what a worker claims (traps 1); nothing of an archive is read or created as a path here. A name is given only after
+// the registry has answered for it to the credentials of this very request (traps 33).
 //
 // How a set of blobs becomes an image, and who vouches for each step:
 //
@@ -18,6 +18,6 @@
 //	all tables ──▶ worker "merge" ──▶ index ──▶ a second worker checks it (the warden's doing) ──▶ sealed
 //	record of the image ──▶ record of the name: only now does anybody find it
 //
-// Locks, in this order: Store.gate, which separates "seal and pin" from "remove what nobody needs", then Store.mu, which
-// is held for moments and never during a call.
+// Locks, in this order: Store.gate, which separates "seal and pin" from "remove what nobody needs", then Store.mu,
+// which is held for moments and never during a call.
 package image

@@ -26,9 +26,9 @@ func (e *embedded) await(name string) {
 	}
 }
 
-// EnsureEmbedded takes the archive in, which gives an image the name name (a full reference), unless that is what the name
-// stands for already. It returns at once; call it once, before the first request is served. The returned channel is closed
-// when it is over. An empty archive is no archive: then the engine was built without one.
+// EnsureEmbedded takes the archive in, which gives an image the name name (a full reference), unless that is what the
+// name stands for already. It returns at once; call it once, before the first request is served. The returned channel
+// is closed when it is over. An empty archive is no archive: then the engine was built without one.
 func (s *Store) EnsureEmbedded(ctx context.Context, name string, archive []byte) <-chan struct{} {
 	e := &embedded{name, make(chan struct{})}
 	if len(archive) == 0 {

@@ -46,13 +46,14 @@ func (s *Store) Import(ctx context.Context, rootfs io.Reader, opt ImportOptions,
 		return "", err
 	}
 	src := source{digest: blob, size: size}
-	l, err := o.layer(ctx, src, tell)
+	l, err := o.layer(ctx, src, asLoading(tell))
 	if err != nil {
 		return "", err
 	}
 	now := time.Now().UTC()
 	config.Created = &now
-	config.Platform = ocispec.Platform{OS: "linux", Architecture: strings.Split(platform.String(), "/")[1], Variant: platform.Variant}
+	config.Platform = ocispec.Platform{OS: "linux", Architecture: strings.Split(platform.String(), "/")[1],
+		Variant: platform.Variant}
 	config.RootFS = ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.Digest(l.DiffID)}}
 	config.History = []ocispec.History{{Created: &now, Comment: opt.Message}}
 	b, err := json.Marshal(config)

@@ -70,7 +70,8 @@ func (o *operation) ingest(ctx context.Context, in parts, tell func(Event)) (*Im
 	if n := len(config.RootFS.DiffIDs); n != len(in.layers) {
 		return nil, refuse("the image config describes %d layers, the manifest %d", n, len(in.layers))
 	}
-	img := &Image{ID: digest.FromBytes(in.config).String(), ConfigSize: int64(len(in.config)), Config: *config, Format: format}
+	img := &Image{ID: digest.FromBytes(in.config).String(), ConfigSize: int64(len(in.config)), Config: *config,
+		Format: format}
 	if old := o.existing(img.ID); old != nil {
 		return old, nil
 	}
@@ -116,7 +117,8 @@ func (o *operation) existing(id string) *Image {
 }
 
 // layers makes all layers, in parallel, and holds each against the config.
-func (o *operation) layers(ctx context.Context, in parts, config *dockerspec.DockerOCIImage, tell func(Event)) ([]Layer, error) {
+func (o *operation) layers(ctx context.Context, in parts, config *dockerspec.DockerOCIImage,
+	tell func(Event)) ([]Layer, error) {
 	out := make([]Layer, len(in.layers))
 	g, ctx := errgroup.WithContext(ctx)
 	for n, src := range in.layers {
@@ -130,7 +132,8 @@ func (o *operation) layers(ctx context.Context, in parts, config *dockerspec.Doc
 					src.digest, l.DiffID, want, errdefs.ErrDataLoss)
 			}
 			if l.BlobSize != src.size {
-				return fmt.Errorf("layer %s has %d bytes, the manifest says %d: %w", src.digest, l.BlobSize, src.size, errdefs.ErrDataLoss)
+				return fmt.Errorf("layer %s has %d bytes, the manifest says %d: %w", src.digest, l.BlobSize, src.size,
+					errdefs.ErrDataLoss)
 			}
 			out[n] = l
 			return nil
@@ -144,8 +147,9 @@ func (img *Image) makeManifest() (*registry.Manifest, error) {
 	m := ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageManifest,
-		Config:    ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.Digest(img.ID), Size: img.ConfigSize},
-		Layers:    []ocispec.Descriptor{},
+		Config: ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.Digest(img.ID),
+			Size: img.ConfigSize},
+		Layers: []ocispec.Descriptor{},
 	}
 	for _, l := range img.Layers {
 		t, err := registry.LayerType(l.Compression)

@@ -29,7 +29,8 @@ func (s *Store) run(ctx context.Context, job *jobs.Job, host jobs.Host, fds ...i
 		unix.Close(pair[1])
 		return nil, err
 	}
-	got, err := s.cfg.Warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, &wire.WorkerReply{}, pair[1])
+	got, err := s.cfg.Warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, &wire.WorkerReply{},
+		pair[1])
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("start a worker: %w", err)
@@ -52,11 +53,12 @@ func (s *Store) run(ctx context.Context, job *jobs.Job, host jobs.Host, fds ...i
 	return r, nil
 }
 
-// handout opens sealed objects for a job and closes them when it is over.
+// handout opens sealed objects for a job, one at a time: what was handed out before has been sent when the next is
+// asked for.
 type handout struct {
-	s     *Store
-	ctx   context.Context
-	files []*os.File
+	s    *Store
+	ctx  context.Context
+	file *os.File
 }
 
 func (h *handout) open(digest string) (int, error) {
@@ -64,12 +66,11 @@ func (h *handout) open(digest string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	h.files = append(h.files, f)
+	h.close()
+	h.file = f
 	return int(f.Fd()), nil
 }
 
 func (h *handout) close() {
-	for _, f := range h.files {
-		f.Close()
-	}
+	h.file.Close() // harmless if there is none
 }

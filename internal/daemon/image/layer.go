@@ -210,7 +210,8 @@ func (o *operation) unpack(ctx context.Context, src source, tell func(Event)) (L
 	if err != nil {
 		return Layer{}, err
 	}
-	l := Layer{Blob: src.digest, BlobSize: st.Size(), DiffID: r.Layer.DiffID, Size: r.Layer.Size, Compression: r.Layer.Compression}
+	l := Layer{Blob: src.digest, BlobSize: st.Size(), DiffID: r.Layer.DiffID, Size: r.Layer.Size,
+		Compression: r.Layer.Compression}
 	d, err := o.seal(ctx, data, "")
 	if err != nil {
 		return Layer{}, err

@@ -14,6 +14,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/events"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/registry"
@@ -28,9 +29,11 @@ func (s *Store) Load(ctx context.Context, archive io.Reader, size int64, tell fu
 }
 
 // load notes source with the names that it gives.
-func (s *Store) load(ctx context.Context, archive io.Reader, size int64, source string, tell func(Event)) ([]string, error) {
+func (s *Store) load(ctx context.Context, archive io.Reader, size int64, source string, tell func(Event)) ([]string,
+	error) {
 	o := s.begin()
 	defer o.end()
+	tell = asLoading(tell)
 	found, err := o.unpackArchive(ctx, archive, size, tell)
 	if err != nil {
 		return nil, err
@@ -59,8 +62,12 @@ func (s *Store) load(ctx context.Context, archive io.Reader, size int64, source 
 	return lines, nil
 }
 
+// maxArchiveBlobs bounds the descriptors that one archive can make us hold.
+const maxArchiveBlobs = 1024
+
 // unpackArchive has a worker take the blobs out of an archive, and seals each.
-func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size int64, tell func(Event)) (*jobs.LoadResult, error) {
+func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size int64,
+	tell func(Event)) (*jobs.LoadResult, error) {
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("pipe: %w", err)
@@ -86,6 +93,9 @@ func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size i
 			if f.Name != fmt.Sprintf("blob/%d", len(blobs)) {
 				return -1, refuse("an archive has no file %.64q", f.Name)
 			}
+			if len(blobs) == maxArchiveBlobs {
+				return -1, refuse("the archive has more than %d blobs", maxArchiveBlobs)
+			}
 			b, err := o.s.create(ctx)
 			if err != nil {
 				return -1, err
@@ -106,19 +116,42 @@ func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size i
 	if len(r.Load.Blobs) != len(blobs) {
 		return nil, refuse("the worker tells of %d blobs, and took %d files", len(r.Load.Blobs), len(blobs))
 	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(cap(o.s.jobs))
 	for n, b := range blobs {
-		if err := registry.CheckDigest(r.Load.Blobs[n].Digest); err != nil {
-			return nil, err
-		}
-		if _, err := o.seal(ctx, b, r.Load.Blobs[n].Digest); err != nil {
-			return nil, fmt.Errorf("blob %s: %w", r.Load.Blobs[n].Digest, err)
-		}
+		g.Go(func() error {
+			want := r.Load.Blobs[n].Digest
+			if err := registry.CheckDigest(want); err != nil {
+				return err
+			}
+			obj, err := o.seal(ctx, b, want)
+			if err == nil && obj.Size != r.Load.Blobs[n].Size {
+				err = refuse("it has %d bytes, not %d", obj.Size, r.Load.Blobs[n].Size)
+			}
+			if err != nil {
+				return fmt.Errorf("blob %s: %w", want, err)
+			}
+			return nil
+		})
 	}
-	return r.Load, nil
+	return r.Load, g.Wait()
 }
 
-// broken gives the error of a client that went away in the middle of its archive, if that is what has happened. An archive
-// that the worker did not want to the end is no such error.
+// asLoading gives the progress of layers the words that fit an archive.
+func asLoading(tell func(Event)) func(Event) {
+	return func(e Event) {
+		if e.ID != "" {
+			if e.Status != "Extracting" {
+				return
+			}
+			e.Status = "Loading layer"
+		}
+		tell(e)
+	}
+}
+
+// broken gives the error of a client that went away in the middle of its archive, if that is what has happened. An
+// archive that the worker did not want to the end is no such error.
 func broken(feed <-chan error) error {
 	select {
 	case err := <-feed:
@@ -131,7 +164,8 @@ func broken(feed <-chan error) error {
 }
 
 // loaded makes an image of what the worker has found; its claims are checked against the sealed blobs.
-func (o *operation) loaded(ctx context.Context, l jobs.LoadedImage, blobs []jobs.LoadedBlob, tell func(Event)) (*Image, error) {
+func (o *operation) loaded(ctx context.Context, l jobs.LoadedImage, blobs []jobs.LoadedBlob,
+	tell func(Event)) (*Image, error) {
 	sizes := map[string]int64{}
 	for _, b := range blobs {
 		sizes[b.Digest] = b.Size
@@ -156,7 +190,8 @@ func (o *operation) loaded(ctx context.Context, l jobs.LoadedImage, blobs []jobs
 }
 
 // loadedManifest gives the archive's own manifest, which must say what the worker says; nil if there is none.
-func (o *operation) loadedManifest(ctx context.Context, l jobs.LoadedImage, sizes map[string]int64) (*registry.Manifest, error) {
+func (o *operation) loadedManifest(ctx context.Context, l jobs.LoadedImage,
+	sizes map[string]int64) (*registry.Manifest, error) {
 	if l.Manifest == "" {
 		return nil, nil
 	}
@@ -179,7 +214,8 @@ func (o *operation) loadedManifest(ctx context.Context, l jobs.LoadedImage, size
 	for _, d := range m.Layers {
 		layers = append(layers, d.Digest.String())
 		if d.Size != sizes[d.Digest.String()] {
-			return nil, refuse("manifest %s: the layer %s has %d bytes, not %d", l.Manifest, d.Digest, sizes[d.Digest.String()], d.Size)
+			return nil, refuse("manifest %s: the layer %s has %d bytes, not %d", l.Manifest, d.Digest,
+				sizes[d.Digest.String()], d.Size)
 		}
 	}
 	if m.Config.Digest.String() != l.Config || !slices.Equal(layers, l.Layers) {
@@ -188,8 +224,8 @@ func (o *operation) loadedManifest(ctx context.Context, l jobs.LoadedImage, size
 	return m, nil
 }
 
-// loadedNames gives the full references that an archive may set. A bare word is no name: it is the tag that OCI archives
-// note without a repository.
+// loadedNames gives the full references that an archive may set. A bare word is no name: it is the tag that OCI
+// archives note without a repository.
 func loadedNames(l jobs.LoadedImage) (names, skipped []string) {
 	for _, s := range l.Names {
 		n, err := reference.ParseNormalizedNamed(s)

@@ -10,8 +10,8 @@ import (
 
 const maxReference = 1024 // bytes of what people write for an image
 
-// ParseName reads what people write for an image in a registry: domain and tag are filled in where they are missing, and
-// a tag beside a digest means nothing.
+// ParseName reads what people write for an image in a registry: domain and tag are filled in where they are missing,
+// and a tag beside a digest means nothing.
 func ParseName(s string) (reference.Named, error) {
 	if len(s) > maxReference {
 		return nil, refuse("the name of an image has more than %d bytes", maxReference)
@@ -19,6 +19,10 @@ func ParseName(s string) (reference.Named, error) {
 	n, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
 		return nil, refuse("invalid reference format: %.128q: %v", s, err)
+	}
+	switch reference.FamiliarName(n) {
+	case "sha256", "sha384", "sha512": // sha256:… is an id, and nobody gets to say what it means
+		return nil, refuse("invalid reference format: %.128q: the name of a digest algorithm cannot be the name of an image", s)
 	}
 	if d, ok := n.(reference.Digested); ok {
 		c, err := reference.WithDigest(reference.TrimNamed(n), d.Digest())

@@ -37,9 +37,9 @@ func (o *operation) end() {
 	for k := range o.pinned {
 		if s.pins[k]--; s.pins[k] == 0 {
 			delete(s.pins, k)
-		}
-		if s.refs[k] == 0 {
-			keys = append(keys, k)
+			if s.refs[k] == 0 {
+				keys = append(keys, k)
+			}
 		}
 	}
 	o.pinned = nil
@@ -103,7 +103,8 @@ func (b *blank) WriteAt(p []byte, off int64) (int, error) {
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-			return n, fmt.Errorf("no space left in the engine's directory: %w. Next: docker image prune", errdefs.ErrResourceExhausted)
+			return n, fmt.Errorf("no space left in the engine's directory: %w. Next: docker image prune",
+				errdefs.ErrResourceExhausted)
 		case err != nil:
 			return n, fmt.Errorf("write: %w", err)
 		default:

@@ -17,8 +17,8 @@ type PullOptions struct {
 	Auth     registry.Auth
 }
 
-// Pull takes an image in from a registry. The manifest's verdict comes before any layer is fetched; the name is set last.
-// tell must not block.
+// Pull takes an image in from a registry. The manifest's verdict comes before any layer is fetched; the name is set
+// last. tell must not block.
 func (s *Store) Pull(ctx context.Context, p PullOptions, tell func(Event)) error {
 	platform, err := registry.ParsePlatform(p.Platform)
 	if err != nil {
@@ -45,7 +45,8 @@ func (s *Store) Pull(ctx context.Context, p PullOptions, tell func(Event)) error
 	in := parts{manifest: r.Manifest, config: r.Config}
 	for _, d := range r.Manifest.Layers {
 		tell(Event{ID: short(d.Digest.String()), Status: "Pulling fs layer"})
-		in.layers = append(in.layers, source{d.Digest.String(), d.Size, func(ctx context.Context, b *blank, done func(int64)) error {
+		in.layers = append(in.layers, source{d.Digest.String(), d.Size, func(ctx context.Context, b *blank,
+			done func(int64)) error {
 			return c.Fetch(ctx, d, b, done)
 		}})
 	}

@@ -24,7 +24,8 @@ func TestPullMakesAnImageThatIsFoundByEveryReference(t *testing.T) {
 	w := newWorld(t)
 	d := w.publish("team/app", "1", base, top)
 	out := w.pull(w.reg.Host + "/team/app:1")
-	for _, want := range []string{"Pulling from team/app", "Pulling fs layer", "Pull complete", "Digest: " + d.Digest.String(), "Downloaded newer image"} {
+	for _, want := range []string{"Pulling from team/app", "Pulling fs layer", "Pull complete", "Digest: " +
+		d.Digest.String(), "Downloaded newer image"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("progress lacks %q:\n%s", want, out)
 		}
@@ -36,7 +37,8 @@ func TestPullMakesAnImageThatIsFoundByEveryReference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(img.Users) != 2 || img.Users[1].Home != "/home/app" || len(img.Groups) != 2 || img.Manifest != d.Digest.String() {
+	if len(img.Users) != 2 || img.Users[1].Home != "/home/app" || len(img.Groups) != 2 ||
+		img.Manifest != d.Digest.String() {
 		t.Errorf("image %+v", img)
 	}
 	if img.ID != digest.FromBytes(configOf(base, top)).String() || img.Layers[1].DiffID != digest.FromBytes(top).String() {
@@ -51,7 +53,8 @@ func TestPullMakesAnImageThatIsFoundByEveryReference(t *testing.T) {
 			t.Errorf("%s: %v %v", ref, got, err)
 		}
 	}
-	for _, ref := range []string{"nothere", w.reg.Host + "/team/app:2", "sha256:" + strings.Repeat("0", 64), "", "../x", strings.Repeat("a", 5000)} {
+	for _, ref := range []string{"nothere", w.reg.Host + "/team/app:2", "sha256:" + strings.Repeat("0", 64), "", "../x",
+		strings.Repeat("a", 5000)} {
 		if _, err := w.store.Lookup(ref); !errdefs.IsNotFound(err) && !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%.20q: %v", ref, err)
 		}
@@ -235,11 +238,13 @@ func TestTagThatMovesLeavesTheOldImageDangling(t *testing.T) {
 	w.publish("team/app", "1", base, top)
 	w.pull(w.reg.Host + "/team/app:1")
 	w.restart()
-	if got := w.ok("GET", `/images/json?filters={"dangling":["true"]}`, nil); !strings.Contains(got, digest.FromBytes(configOf(base)).String()) {
+	if got := w.ok("GET", `/images/json?filters={"dangling":["true"]}`, nil); !strings.Contains(got,
+		digest.FromBytes(configOf(base)).String()) {
 		t.Errorf("the old image is not dangling: %s", got)
 	}
 	got := w.ok("POST", "/images/prune", nil)
-	if !strings.Contains(got, digest.FromBytes(configOf(base)).String()) || strings.Contains(got, `"SpaceReclaimed":0`) || w.store.Count() != 1 {
+	if !strings.Contains(got, digest.FromBytes(configOf(base)).String()) || strings.Contains(got,
+		`"SpaceReclaimed":0`) || w.store.Count() != 1 {
 		t.Errorf("pruned %s, %d images left", got, w.store.Count())
 	}
 }
@@ -303,8 +308,9 @@ func TestPullRefusesInOneSentence(t *testing.T) {
 		"fromImage=x&tag=a%20b":                "invalid reference",
 		"fromSrc=http://x/y.tar":               "URL",
 		"":                                     "one of fromImage",
-		"fromImage=x&tag=1&platform=windows":   "linux",
-		"fromImage=127.0.0.1:1/x&tag=1":        "connection refused",
+		"fromImage=sha256&tag=" + strings.Repeat("a", 64): "digest algorithm",
+		"fromImage=x&tag=1&platform=windows":              "linux",
+		"fromImage=127.0.0.1:1/x&tag=1":                   "connection refused",
 	} {
 		code, out := w.call("POST", "/images/create?"+path, nil)
 		if code < 400 || !strings.Contains(out, want) || strings.Contains(out, "\\n") {
@@ -317,7 +323,8 @@ func TestPullRefusesInOneSentence(t *testing.T) {
 }
 
 func FuzzReference(f *testing.F) {
-	for _, s := range []string{"alpine", "a:b", "a@sha256:" + strings.Repeat("a", 64), "host:5000/a/b:c", "sha256:" + strings.Repeat("a", 64), "a/../b"} {
+	for _, s := range []string{"alpine", "a:b", "a@sha256:" + strings.Repeat("a", 64), "host:5000/a/b:c", "sha256:" +
+		strings.Repeat("a", 64), "a/../b"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -26,9 +26,10 @@ type Pushed struct {
 	Size   int
 }
 
-// Push sends images to a registry exactly as they were received, so that their digests stay. repo is a repository; tag ""
-// means all tags of it that are here. tell must not block.
-func (s *Store) Push(ctx context.Context, repo reference.Named, tag string, auth registry.Auth, tell func(Event), done func(Pushed)) error {
+// Push sends images to a registry exactly as they were received, so that their digests stay. repo is a repository; tag
+// "" means all tags of it that are here. tell must not block.
+func (s *Store) Push(ctx context.Context, repo reference.Named, tag string, auth registry.Auth, tell func(Event),
+	done func(Pushed)) error {
 	names, err := s.namesToPush(repo, tag)
 	if err != nil {
 		return err
@@ -44,7 +45,8 @@ func (s *Store) Push(ctx context.Context, repo reference.Named, tag string, auth
 			return err
 		}
 		if o.existing(img.ID) == nil {
-			return fmt.Errorf("No such image: %s: %w", familiar(name), errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+			return fmt.Errorf("No such image: %s: %w", familiar(name),
+				errdefs.ErrNotFound) //nolint:staticcheck // clients read it
 		}
 		tag := strings.TrimPrefix(name, repo.Name()+":")
 		if err := s.push(ctx, c, img, tag, tell); err != nil {

@@ -10,7 +10,8 @@ import (
 )
 
 // Describe tells what a registry has under a name, without taking anything in.
-func (s *Store) Describe(ctx context.Context, name reference.Named, auth registry.Auth) (ocispec.Descriptor, []ocispec.Platform, error) {
+func (s *Store) Describe(ctx context.Context, name reference.Named, auth registry.Auth) (ocispec.Descriptor,
+	[]ocispec.Platform, error) {
 	c := registry.New(name, auth, s.cfg.Registry)
 	defer c.Close()
 	return c.Describe(ctx, refOf(name))

@@ -33,8 +33,8 @@ func (s *Store) Tag(ref string, name reference.Named) error {
 	return nil
 }
 
-// Remove takes a name away, and the image with its last name; or the image with all of its names, if ref is an id. An image
-// that a container uses stays, whatever force says: without force that is an error, with force only its names go.
+// Remove takes a name away, and the image with its last name; or the image with all of its names, if ref is an id. An
+// image that a container uses stays, whatever force says: without force that is an error, with force only its names go.
 func (s *Store) Remove(ctx context.Context, ref string, force bool) ([]api.DeleteResponse, error) {
 	img, name, err := s.find(ref)
 	if err != nil {
@@ -61,21 +61,27 @@ func (s *Store) plan(id, name string, force bool) (names []string, whole bool, e
 	defer s.mu.Unlock()
 	img := s.byID[id]
 	if img == nil {
-		return nil, false, fmt.Errorf("No such image: %.80s: %w", id, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+		return nil, false, fmt.Errorf("No such image: %.80s: %w", id,
+			errdefs.ErrNotFound) //nolint:staticcheck // clients read it
 	}
 	user := s.user(id)
 	all := append(slices.Clone(img.Names), img.Digests...)
 	if name == "" {
 		switch {
 		case user != "":
-			return nil, false, conflict("unable to delete %s (cannot be forced) - image is being used by container %s", short(id), user)
+			return nil, false, conflict("unable to delete %s (cannot be forced) - image is being used by container %s",
+				short(id), user)
 		case len(repositories(all)) > 1 && !force:
-			return nil, false, conflict("unable to delete %s (must be forced) - image is referenced in multiple repositories", short(id))
+			return nil, false, conflict("unable to delete %s (must be forced) - image is referenced in multiple repositories",
+				short(id))
 		}
 		return all, true, nil
 	}
 	names = []string{name}
-	if repo := repository(name); !slices.ContainsFunc(img.Names, func(n string) bool { return n != name && repository(n) == repo }) {
+	if repo := repository(name); !slices.ContainsFunc(img.Names, func(n string) bool {
+		return n != name &&
+			repository(n) == repo
+	}) {
 		for _, d := range img.Digests { // with the last tag of a repository its digests go too
 			if d != name && repository(d) == repo && !isDigest(name) {
 				names = append(names, d)
@@ -190,7 +196,8 @@ func (s *Store) Prune(ctx context.Context, all bool, keep func(*Image) bool) (ap
 		report.SpaceReclaimed += uint64(freed)
 	}
 	if s.cfg.Bus != nil {
-		s.cfg.Bus.Publish(events.ImageEventType, events.ActionPrune, "", map[string]string{"reclaimed": fmt.Sprint(report.SpaceReclaimed)})
+		s.cfg.Bus.Publish(events.ImageEventType, events.ActionPrune, "",
+			map[string]string{"reclaimed": fmt.Sprint(report.SpaceReclaimed)})
 	}
 	return report, nil
 }

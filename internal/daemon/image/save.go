@@ -81,7 +81,8 @@ func (v *Saving) addOne(ctx context.Context, ref string) error {
 		Architecture: img.Config.Architecture, Variant: img.Config.Variant, Manifest: body, ManifestType: img.ManifestType}
 	v.blobs["config/"+img.ID] = true
 	for _, l := range img.Layers {
-		out.Layers = append(out.Layers, jobs.SaveLayer{Blob: l.Blob, BlobSize: l.BlobSize, DiffID: l.DiffID, Size: l.Size, DataSize: l.DataSize})
+		out.Layers = append(out.Layers, jobs.SaveLayer{Blob: l.Blob, BlobSize: l.BlobSize, DiffID: l.DiffID, Size: l.Size,
+			DataSize: l.DataSize})
 		v.blobs["blob/"+l.Blob] = true
 	}
 	v.images, v.ids = append(v.images, out), append(v.ids, img.ID)

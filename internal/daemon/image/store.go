@@ -83,7 +83,8 @@ type nameRecord struct {
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, jobs: make(chan struct{}, runtime.NumCPU()),
 		byID: map[string]*Image{}, byName: map[string]nameRecord{}, holds: map[string]map[string]struct{}{},
-		objects: map[key]int64{}, pins: map[key]int{}, refs: map[key]int{}, made: map[string]Layer{}, flights: map[string]*flight{}}
+		objects: map[key]int64{}, pins: map[key]int{}, refs: map[key]int{}, made: map[string]Layer{},
+		flights: map[string]*flight{}}
 	var err error
 	if s.images, err = record.Open(filepath.Join(cfg.StateDir, "images")); err != nil {
 		return nil, err
@@ -303,6 +304,11 @@ func (s *Store) collect(ctx context.Context, keys []key) (freed int64, err error
 			indexes = append(indexes, k)
 		} else {
 			objects = append(objects, k)
+		}
+	}
+	for blob := range s.made {
+		if _, there := s.objects[key{blob, false}]; !there {
+			delete(s.made, blob)
 		}
 	}
 	s.mu.Unlock()

@@ -24,20 +24,23 @@ func TestDigestsStayThroughPullSaveLoadPush(t *testing.T) {
 	w.pull(ref + ":1")
 	w.ok("POST", "/images/"+ref+":1/tag?repo="+ref+"&tag=copy", nil)
 	out := w.ok("POST", "/images/"+ref+"/push?tag=copy", nil)
-	for _, want := range []string{"Layer already exists", "copy: digest: " + d.Digest.String(), `"Digest":"` + d.Digest.String()} {
+	for _, want := range []string{"Layer already exists", "copy: digest: " + d.Digest.String(), `"Digest":"` +
+		d.Digest.String()} {
 		if !strings.Contains(out, want) {
 			t.Errorf("push lacks %q:\n%s", want, out)
 		}
 	}
 	saved := w.ok("GET", "/images/"+ref+":copy/get", nil)
 	other := newWorld(t)
-	if out := other.ok("POST", "/images/load", strings.NewReader(saved)); !strings.Contains(out, "Loaded image: "+ref+":copy") {
+	if out := other.ok("POST", "/images/load", strings.NewReader(saved)); !strings.Contains(out,
+		"Loaded image: "+ref+":copy") {
 		t.Errorf("load:\n%s", out)
 	}
 	other.reg = registrytest.New(t, false)
 	there := other.reg.Host + "/x/y"
 	other.ok("POST", "/images/"+ref+":copy/tag?repo="+there+"&tag=2", nil)
-	if out := other.ok("POST", "/images/"+there+"/push?tag=2", nil); !strings.Contains(out, d.Digest.String()) || !strings.Contains(out, `"Pushed"`) {
+	if out := other.ok("POST", "/images/"+there+"/push?tag=2", nil); !strings.Contains(out, d.Digest.String()) ||
+		!strings.Contains(out, `"Pushed"`) {
 		t.Errorf("push:\n%s", out)
 	}
 	if other.reg.Manifests["x/y/2"].Type == "" || len(other.reg.Blobs) != 3 {
@@ -54,11 +57,13 @@ func TestDockerArchiveGetsAStableManifest(t *testing.T) {
 	for range 2 {
 		w := newWorld(t)
 		archive := dockerArchive("app:1", configOf(base, top), base, top)
-		if out := w.ok("POST", "/images/load?quiet=1", bytes.NewReader(archive)); !strings.Contains(out, `{"stream":"Loaded image: app:1\n"}`) {
+		if out := w.ok("POST", "/images/load?quiet=1", bytes.NewReader(archive)); !strings.Contains(out,
+			`{"stream":"Loaded image: app:1\n"}`) {
 			t.Fatalf("load: %s", out)
 		}
 		img := must(w.store.Lookup("app:1"))
-		if img.Layers[0].MediaType != "application/vnd.oci.image.layer.v1.tar" || img.Layers[0].Blob != digest.FromBytes(base).String() {
+		if img.Layers[0].MediaType != "application/vnd.oci.image.layer.v1.tar" ||
+			img.Layers[0].Blob != digest.FromBytes(base).String() {
 			t.Errorf("layer %+v", img.Layers[0])
 		}
 		digests = append(digests, img.Manifest)
@@ -94,7 +99,8 @@ func TestHostileArchiveLeavesNothing(t *testing.T) {
 func TestArchiveCannotSetAnyName(t *testing.T) {
 	w := newWorld(t)
 	config := configOf(base)
-	for _, name := range []string{"latest", "UPPER:1", "app@sha256:" + strings.Repeat("a", 64), "../x:1"} {
+	for _, name := range []string{"latest", "UPPER:1", "sha256:" + strings.Repeat("a", 64), "app@sha256:" +
+		strings.Repeat("a", 64), "../x:1"} {
 		w.ok("POST", "/images/load", bytes.NewReader(dockerArchive(name, config, base)))
 	}
 	img := must(w.store.Lookup(digest.FromBytes(config).String()))
@@ -108,7 +114,8 @@ func TestLoadEndsWithItsClient(t *testing.T) {
 	w := newWorld(t)
 	conn := must(net.Dial("unix", w.socket))
 	archive := dockerArchive("app:1", configOf(base), base)
-	fmt.Fprintf(conn, "POST /images/load HTTP/1.1\r\nHost: brig\r\nContent-Length: %d\r\n\r\n%s", len(archive), archive[:1024])
+	fmt.Fprintf(conn, "POST /images/load HTTP/1.1\r\nHost: brig\r\nContent-Length: %d\r\n\r\n%s", len(archive),
+		archive[:1024])
 	settled := func(n int64) bool {
 		for range 200 {
 			if w.warden.running.Load() == n {
@@ -137,8 +144,10 @@ func TestImportMakesAnImageWithTheChanges(t *testing.T) {
 		t.Errorf("the reply lacks the id: %s", out)
 	}
 	c := img.Config.Config
-	if c.Cmd[0] != "sh" || c.Env[0] != "A=b c" || c.Env[1] != "D=e" || len(c.ExposedPorts) != 2 || c.Labels["x"] != "y" || c.User != "app" ||
-		len(c.Volumes) != 1 || c.WorkingDir != "/w" || c.StopSignal != "SIGINT" || c.Entrypoint[2] != "run it" || img.Inspect().Comment != "hello" {
+	if c.Cmd[0] != "sh" || c.Env[0] != "A=b c" || c.Env[1] != "D=e" || len(c.ExposedPorts) != 2 ||
+		c.Labels["x"] != "y" || c.User != "app" ||
+		len(c.Volumes) != 1 || c.WorkingDir != "/w" || c.StopSignal != "SIGINT" || c.Entrypoint[2] != "run it" ||
+		img.Inspect().Comment != "hello" {
 		t.Errorf("config %+v", c)
 	}
 	if img.Layers[0].MediaType != "application/vnd.oci.image.layer.v1.tar+gzip" {
@@ -150,9 +159,10 @@ func TestImportMakesAnImageWithTheChanges(t *testing.T) {
 		{"&changes=ENV", string(base), "needs a value"},
 		{"&repo=mine@sha256:" + strings.Repeat("a", 64), string(base), "digest reference"},
 		{"", "", "nothing came"},
-		{"", "not a tar", "tar"},
+		{"", "not a tar", "cut off"},
 	} {
-		if code, out := w.call("POST", "/images/create?fromSrc=-"+tc.q, strings.NewReader(tc.body)); !strings.Contains(out, tc.want) ||
+		if code, out := w.call("POST", "/images/create?fromSrc=-"+tc.q, strings.NewReader(tc.body)); !strings.Contains(out,
+			tc.want) ||
 			code < 400 && !strings.Contains(out, "errorDetail") {
 			t.Errorf("%s: %d %s, want %q", tc.q, code, out, tc.want)
 		}

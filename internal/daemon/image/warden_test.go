@@ -240,8 +240,9 @@ func (f *fakeWarden) work(fd, alive int) {
 			file.Close()
 		}
 	}()
-	handler := map[wire.JobKind]worker.Handler{wire.JobLayer: worker.Layer, wire.JobMerge: worker.Merge, wire.JobCheck: worker.Check,
-		wire.JobLoad: worker.Load, wire.JobSave: worker.Save}[task.Kind]
+	handler := map[wire.JobKind]worker.Handler{wire.JobLayer: worker.Layer, wire.JobMerge: worker.Merge,
+		wire.JobCheck: worker.Check,
+		wire.JobLoad:  worker.Load, wire.JobSave: worker.Save}[task.Kind]
 	r, err := handler(task)
 	if err == nil && f.twist != nil {
 		f.twist(r)

@@ -53,7 +53,8 @@ func newWorld(t *testing.T) *world {
 func (w *world) restart() {
 	w.t.Helper()
 	var err error
-	w.store, err = image.Open(context.Background(), image.Config{Warden: w.warden.client(w.t), Bus: &event.Bus{}, StateDir: w.state,
+	w.store, err = image.Open(context.Background(), image.Config{Warden: w.warden.client(w.t), Bus: &event.Bus{},
+		StateDir: w.state,
 		Registry: registry.Options{Pause: time.Millisecond}})
 	if err != nil {
 		w.t.Fatal(err)

@@ -46,7 +46,8 @@ type Input struct {
 // Effective is what a request comes to.
 type Effective struct {
 	Spec wire.Spec
-	// Profile is a seccomp profile in Docker's JSON that has to be compiled; Spec.Process.Filter then gets its digest.
+	// Profile is a seccomp profile in Docker's JSON that has to be compiled, or BuiltinProfile; Spec.Process.Filter then
+	// gets its digest.
 	Profile string
 	// NeedsCaller says that the warden will ask who the caller is: a host path or a relaxation is in Spec.
 	NeedsCaller bool
@@ -58,6 +59,9 @@ type Effective struct {
 	Mounts   []container.MountPoint
 	Warnings []string
 }
+
+// BuiltinProfile stands for Docker's default profile, resolved for capabilities beyond the default ones.
+const BuiltinProfile = "builtin"
 
 // Make decides about one request. The error holds all Refusals.
 func Make(in Input) (*Effective, error) {
@@ -194,6 +198,8 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 	}
 	if sec.unconfined {
 		p.Filter = "unconfined"
+	} else if e.Profile == "" && p.Capabilities.Bounding&^defaultCaps() != 0 {
+		e.Profile = BuiltinProfile // the warden's own default knows the default capabilities only
 	}
 	p.Rows, p.Cols = c.consoleSize(h.ConsoleSize)
 	c.args(&p, in)

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -26,6 +27,8 @@ type Options struct {
 	RootCAs *x509.CertPool
 	// Pause before a download is tried again; 0 means half a second. It doubles each time.
 	Pause time.Duration
+	// Stall is how long a registry may send nothing; 0 means a minute.
+	Stall time.Duration
 }
 
 // Client talks to one repository of one registry. It is safe for concurrent use.
@@ -36,6 +39,7 @@ type Client struct {
 	loopback bool   // the registry is on this machine
 	auth     Auth
 	pause    time.Duration
+	stall    time.Duration
 	// own connects to the registry itself, away to where it sends us.
 	own, away *http.Client
 
@@ -48,26 +52,21 @@ type Client struct {
 const (
 	hub     = "registry-1.docker.io"
 	maxHops = 5
-	// stall is how long a registry may send nothing.
-	stall = 60 * time.Second
 )
 
 // New prepares to talk about one repository. Nothing is sent yet.
 func New(name reference.Named, auth Auth, o Options) *Client {
 	c := &Client{host: reference.Domain(name), repo: reference.Path(name), name: reference.FamiliarName(name), auth: auth,
-		pause: o.Pause, tokens: map[string]string{}}
+		pause: cmp.Or(o.Pause, 500*time.Millisecond), stall: cmp.Or(o.Stall, time.Minute), tokens: map[string]string{}}
 	if c.host == "docker.io" {
 		c.host = hub
-	}
-	if c.pause == 0 {
-		c.pause = 500 * time.Millisecond
 	}
 	c.loopback = onThisMachine(c.host)
 	if !c.loopback {
 		c.scheme = "https"
 	}
-	c.own = newHTTP(o.RootCAs, c.ownAddress)
-	c.away = newHTTP(o.RootCAs, c.awayAddress)
+	c.own = c.newHTTP(o.RootCAs, c.ownAddress)
+	c.away = c.newHTTP(o.RootCAs, c.awayAddress)
 	return c
 }
 
@@ -77,7 +76,7 @@ func (c *Client) Close() {
 	c.away.CloseIdleConnections()
 }
 
-func newHTTP(roots *x509.CertPool, allowed func(netip.Addr) error) *http.Client {
+func (c *Client) newHTTP(roots *x509.CertPool, allowed func(netip.Addr) error) *http.Client {
 	d := &net.Dialer{Timeout: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
 		a, err := netip.ParseAddrPort(address)
 		if err != nil {
@@ -92,7 +91,7 @@ func newHTTP(roots *x509.CertPool, allowed func(netip.Addr) error) *http.Client 
 			DialContext:            d.DialContext,
 			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			TLSHandshakeTimeout:    20 * time.Second,
-			ResponseHeaderTimeout:  stall,
+			ResponseHeaderTimeout:  c.stall,
 			MaxResponseHeaderBytes: 128 << 10,
 			MaxIdleConnsPerHost:    4,
 			IdleConnTimeout:        30 * time.Second,
@@ -119,7 +118,8 @@ func (c *Client) ownAddress(a netip.Addr) error {
 		return fmt.Errorf("%s leads to %s, which is not this machine: %w", c.host, a, errdefs.ErrPermissionDenied)
 	}
 	if isMetadata(a) {
-		return fmt.Errorf("%s leads to %s, an address of the machine's own surroundings: %w", c.host, a, errdefs.ErrPermissionDenied)
+		return fmt.Errorf("%s leads to %s, an address of the machine's own surroundings: %w", c.host, a,
+			errdefs.ErrPermissionDenied)
 	}
 	return nil
 }
@@ -198,13 +198,15 @@ func (c *Client) explain(what string, err error) error {
 		err = u.Err // without the URL, which may hold a token
 	}
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, errdefs.ErrPermissionDenied), errors.Is(err, errdefs.ErrInvalidArgument):
+	case errors.Is(err, context.Canceled), errors.Is(err, errdefs.ErrPermissionDenied), errors.Is(err,
+		errdefs.ErrInvalidArgument):
 		return fmt.Errorf("registry %s: %s: %w", c.host, what, err)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("registry %s speaks plain HTTP, where anyone on the way can change what you get; this is allowed only "+
 			"for a registry on this machine (127.0.0.0/8, ::1, localhost): %w", c.host, errdefs.ErrPermissionDenied)
 	case errors.As(err, &unknown), errors.As(err, &name), errors.As(err, &invalidCert):
-		return fmt.Errorf("registry %s: its certificate is not to be trusted: %w: %w", c.host, err, errdefs.ErrPermissionDenied)
+		return fmt.Errorf("registry %s: its certificate is not to be trusted: %w: %w", c.host, err,
+			errdefs.ErrPermissionDenied)
 	}
 	return fmt.Errorf("registry %s: %s: %w: %w", c.host, what, err, errdefs.ErrUnavailable)
 }

@@ -66,7 +66,8 @@ func TestPullOverTLSAndLoopbackHTTPWithToken(t *testing.T) {
 		if err := c.Login(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		if err := client(t, g, Auth{Username: "ann", Password: "no"}).Login(context.Background()); !errdefs.IsPermissionDenied(err) {
+		if err := client(t, g, Auth{Username: "ann",
+			Password: "no"}).Login(context.Background()); !errdefs.IsPermissionDenied(err) {
 			t.Fatalf("a wrong password: %v", err)
 		}
 		if _, err := client(t, g, Auth{}).Resolve(context.Background(), "1", Platform{}); !errdefs.IsPermissionDenied(err) {
@@ -78,9 +79,12 @@ func TestPullOverTLSAndLoopbackHTTPWithToken(t *testing.T) {
 func TestPlatformIsChosenFromTheIndex(t *testing.T) {
 	g := registrytest.New(t, true)
 	var list []ocispec.Descriptor
-	for _, p := range []ocispec.Platform{{OS: "unknown", Architecture: "unknown"}, {OS: "linux", Architecture: "arm", Variant: "v6"},
-		{OS: "linux", Architecture: "arm", Variant: "v7"}, {OS: "linux", Architecture: "arm64", Variant: "v8"}, {OS: "linux", Architecture: "amd64"}} {
-		d := g.AddImage("team/app", p.Architecture+p.Variant, fmt.Appendf(nil, `{"os":%q,"architecture":%q,"variant":%q}`, p.OS, p.Architecture, p.Variant))
+	for _, p := range []ocispec.Platform{{OS: "unknown", Architecture: "unknown"}, {OS: "linux", Architecture: "arm",
+		Variant: "v6"},
+		{OS: "linux", Architecture: "arm", Variant: "v7"}, {OS: "linux", Architecture: "arm64", Variant: "v8"},
+		{OS: "linux", Architecture: "amd64"}} {
+		d := g.AddImage("team/app", p.Architecture+p.Variant, fmt.Appendf(nil, `{"os":%q,"architecture":%q,"variant":%q}`,
+			p.OS, p.Architecture, p.Variant))
 		d.Platform = &p
 		list = append(list, d)
 	}
@@ -88,7 +92,8 @@ func TestPlatformIsChosenFromTheIndex(t *testing.T) {
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: list})
 	c := client(t, g, Auth{})
 	for _, tc := range []struct{ ask, want string }{
-		{"linux/amd64", `"amd64"`}, {"arm64", `"arm64","variant":"v8"`}, {"linux/arm64/v8", `"v8"`}, {"linux/arm", `"v7"`}, {"linux/arm/v6", `"v6"`},
+		{"linux/amd64", `"amd64"`}, {"arm64", `"arm64","variant":"v8"`}, {"linux/arm64/v8", `"v8"`}, {"linux/arm", `"v7"`},
+		{"linux/arm/v6", `"v6"`},
 		{"linux/arm/v5", ""}, {"linux/s390x", ""},
 	} {
 		p, err := ParsePlatform(tc.ask)
@@ -129,13 +134,15 @@ func TestHostileRegistryIsRefused(t *testing.T) {
 		return func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusTemporaryRedirect) }
 	}
 	oci, list := ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex
-	d := `{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:` + strings.Repeat("a", 64) + `","size":2}`
+	d := `{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:` + strings.Repeat("a", 64) +
+		`","size":2}`
 	for _, tc := range []struct {
 		name, want string
 		ref        string
 		before     func() func(http.ResponseWriter, *http.Request) bool
 	}{
-		{"manifest has another digest", "the content has digest", "digest", func() func(http.ResponseWriter, *http.Request) bool {
+		{"manifest has another digest", "the content has digest", "digest", func() func(http.ResponseWriter,
+			*http.Request) bool {
 			return on("/manifests/", document(oci, `{"schemaVersion":2}`))
 		}},
 		{"announced digest is a lie", "the registry announces", "1", func() func(http.ResponseWriter, *http.Request) bool {
@@ -154,20 +161,23 @@ func TestHostileRegistryIsRefused(t *testing.T) {
 			return on("/manifests/", document(oci, `{"schemaVersion":2,"mediaType":"`+list+`","manifests":[]}`))
 		}},
 		{"schema 1", "schema 1", "1", func() func(http.ResponseWriter, *http.Request) bool {
-			return on("/manifests/", document("application/vnd.docker.distribution.manifest.v1+prettyjws", `{"schemaVersion":1,"fsLayers":[]}`))
+			return on("/manifests/", document("application/vnd.docker.distribution.manifest.v1+prettyjws",
+				`{"schemaVersion":1,"fsLayers":[]}`))
 		}},
 		{"foreign layer", "elsewhere", "1", func() func(http.ResponseWriter, *http.Request) bool {
 			l := strings.Replace(d, "oci.image.config.v1+json", "docker.image.rootfs.foreign.diff.tar.gzip", 1)
 			return on("/manifests/", document(oci, `{"schemaVersion":2,"config":`+d+`,"layers":[`+l+`]}`))
 		}},
 		{"artifact that is no image", "no container image", "1", func() func(http.ResponseWriter, *http.Request) bool {
-			return on("/manifests/", document(oci, `{"schemaVersion":2,"config":`+strings.Replace(d, "image.config", "empty", 1)+`,"layers":[]}`))
+			return on("/manifests/", document(oci, `{"schemaVersion":2,"config":`+strings.Replace(d, "image.config", "empty",
+				1)+`,"layers":[]}`))
 		}},
 		{"huge manifest", "more than", "1", func() func(http.ResponseWriter, *http.Request) bool {
 			return on("/manifests/", document(oci, strings.Repeat(" ", MaxManifest+1)))
 		}},
 		{"huge config", "over the limit", "1", func() func(http.ResponseWriter, *http.Request) bool {
-			return on("/manifests/", document(oci, `{"schemaVersion":2,"config":`+strings.Replace(d, `"size":2`, `"size":9000000`, 1)+`,"layers":[]}`))
+			return on("/manifests/", document(oci, `{"schemaVersion":2,"config":`+strings.Replace(d, `"size":2`,
+				`"size":9000000`, 1)+`,"layers":[]}`))
 		}},
 		{"index in an index", "an index in an index", "1", func() func(http.ResponseWriter, *http.Request) bool {
 			inner := g.AddManifest("team/app", "inner", list, []byte(`{"schemaVersion":2,"manifests":[]}`))
@@ -176,7 +186,8 @@ func TestHostileRegistryIsRefused(t *testing.T) {
 			outer := document(list, `{"schemaVersion":2,"manifests":[`+string(b)+`]}`)
 			return on("/manifests/1", outer)
 		}},
-		{"manifest elsewhere", "manifests are taken from the registry itself", "1", func() func(http.ResponseWriter, *http.Request) bool {
+		{"manifest elsewhere", "manifests are taken from the registry itself", "1", func() func(http.ResponseWriter,
+			*http.Request) bool {
 			return on("/manifests/", redirect("https://127.0.0.2/x"))
 		}},
 		{"blob at the metadata address", "169.254.169.254", "1", func() func(http.ResponseWriter, *http.Request) bool {
@@ -186,15 +197,21 @@ func TestHostileRegistryIsRefused(t *testing.T) {
 			return on("/blobs/", redirect("http://127.0.0.1/x"))
 		}},
 		{"redirects without end", "redirects", "1", func() func(http.ResponseWriter, *http.Request) bool {
-			return on("/blobs/", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) })
+			return on("/blobs/", func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, r.URL.Path+"x",
+					http.StatusFound)
+			})
 		}},
-		{"blob has another digest", "the registry's content has digest", "1", func() func(http.ResponseWriter, *http.Request) bool {
+		{"blob has another digest", "the registry's content has digest", "1", func() func(http.ResponseWriter,
+			*http.Request) bool {
 			return on("/blobs/"+layer.Digest.String(), document("", strings.Repeat("wrong", 1000)))
 		}},
-		{"blob is shorter than announced", "the manifest says 5000", "1", func() func(http.ResponseWriter, *http.Request) bool {
+		{"blob is shorter than announced", "the manifest says 5000", "1", func() func(http.ResponseWriter,
+			*http.Request) bool {
 			return on("/blobs/"+layer.Digest.String(), document("", "short"))
 		}},
-		{"blob is longer than announced", "more than the 5000 bytes", "1", func() func(http.ResponseWriter, *http.Request) bool {
+		{"blob is longer than announced", "more than the 5000 bytes", "1", func() func(http.ResponseWriter,
+			*http.Request) bool {
 			return on("/blobs/"+layer.Digest.String(), func(w http.ResponseWriter, _ *http.Request) {
 				w.(http.Flusher).Flush() // no Content-Length
 				fmt.Fprint(w, strings.Repeat("layer", 1001))
@@ -206,7 +223,8 @@ func TestHostileRegistryIsRefused(t *testing.T) {
 				fmt.Fprint(w, "layer")
 			})
 		}},
-		{"token server at the metadata address", "169.254.169.254", "1", func() func(http.ResponseWriter, *http.Request) bool {
+		{"token server at the metadata address", "169.254.169.254", "1", func() func(http.ResponseWriter,
+			*http.Request) bool {
 			return on("/v2/", func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Www-Authenticate", `Bearer realm="https://169.254.169.254/t"`)
 				w.WriteHeader(http.StatusUnauthorized)
@@ -249,7 +267,8 @@ func TestUnverifiedCertificateIsRefused(t *testing.T) {
 	name, _ := reference.ParseNormalizedNamed(g.Host + "/team/app")
 	c := New(name, Auth{}, Options{Pause: time.Millisecond})
 	defer c.Close()
-	if _, err := c.Resolve(context.Background(), "1", Platform{}); !errdefs.IsPermissionDenied(err) || !strings.Contains(err.Error(), "certificate") {
+	if _, err := c.Resolve(context.Background(), "1", Platform{}); !errdefs.IsPermissionDenied(err) ||
+		!strings.Contains(err.Error(), "certificate") {
 		t.Fatal(err)
 	}
 	if log := g.Requests(); len(log) != 0 {
@@ -348,13 +367,15 @@ func TestAddresses(t *testing.T) {
 		{"224.0.0.1", true, false, false, false},
 	} {
 		a := netip.MustParseAddr(tc.addr)
-		got := []bool{there.ownAddress(a) == nil, there.awayAddress(a) == nil, here.ownAddress(a) == nil, here.awayAddress(a) == nil}
+		got := []bool{there.ownAddress(a) == nil, there.awayAddress(a) == nil, here.ownAddress(a) == nil,
+			here.awayAddress(a) == nil}
 		want := []bool{tc.own, tc.away, tc.loopbackOwn, tc.loopAway}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: %v, want %v", tc.addr, got, want)
 		}
 	}
-	for host, want := range map[string]bool{"localhost": true, "localhost:5000": true, "127.9.9.9:1": true, "[::1]:5000": true,
+	for host, want := range map[string]bool{"localhost": true, "localhost:5000": true, "127.9.9.9:1": true,
+		"[::1]:5000":        true,
 		"localhost.example": false, "registry.example:443": false, "10.0.0.1": false} {
 		if onThisMachine(host) != want {
 			t.Errorf("onThisMachine(%s) is not %v", host, want)
@@ -363,7 +384,8 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestAuthHeader(t *testing.T) {
-	for _, h := range []string{"", "e30=", "eyJ1c2VybmFtZSI6ImEiLCJwYXNzd29yZCI6ImI_In0", "eyJ1c2VybmFtZSI6ImEiLCJwYXNzd29yZCI6ImI/In0="} {
+	for _, h := range []string{"", "e30=", "eyJ1c2VybmFtZSI6ImEiLCJwYXNzd29yZCI6ImI_In0",
+		"eyJ1c2VybmFtZSI6ImEiLCJwYXNzd29yZCI6ImI/In0="} {
 		a, err := DecodeAuth(h)
 		if err != nil || len(h) > 10 && (a.Username != "a" || a.Password != "b?") {
 			t.Errorf("%q: %+v %v", h, a, err)
@@ -395,10 +417,31 @@ func TestCancelledDownloadEnds(t *testing.T) {
 	}
 }
 
+func TestStalledDownloadEnds(t *testing.T) {
+	g := registrytest.New(t, true)
+	_, layer := put(g)
+	g.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/blobs/") {
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return true
+		}
+		return false
+	}
+	c := client(t, g, Auth{})
+	c.stall = 20 * time.Millisecond
+	var b buffer
+	err := c.Fetch(context.Background(), layer, &b, nil)
+	if !errdefs.IsUnavailable(err) || !strings.Contains(err.Error(), "nothing came for 20ms") {
+		t.Fatal(err)
+	}
+}
+
 func FuzzManifest(f *testing.F) {
 	f.Add("", []byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"digest":"x","platform":{"os":"linux"}}]}`))
-	f.Add(ocispec.MediaTypeImageManifest, []byte(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:`+
-		strings.Repeat("a", 64)+`","size":1},"layers":[]}`))
+	f.Add(ocispec.MediaTypeImageManifest,
+		[]byte(`{"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:`+
+			strings.Repeat("a", 64)+`","size":1},"layers":[]}`))
 	f.Add("application/json", []byte(`{"schemaVersion":1}`))
 	f.Fuzz(func(t *testing.T, kind string, body []byte) {
 		m, x, err := parse(kind, body)

@@ -55,7 +55,8 @@ type document struct {
 	FSLayers      json.RawMessage      `json:"fsLayers"`
 }
 
-// ParseManifest decodes the manifest of one image. mediaType is what the sender said it is; "" leaves it to the document.
+// ParseManifest decodes the manifest of one image. mediaType is what the sender said it is; "" leaves it to the
+// document.
 func ParseManifest(mediaType string, body []byte) (*Manifest, error) {
 	m, _, err := parse(mediaType, body)
 	if err == nil && m == nil {

@@ -112,7 +112,8 @@ func (x *index) choose(p Platform) (ocispec.Descriptor, error) {
 	}
 	if best < 0 {
 		list := strings.Join(have[:min(len(have), 20)], ", ")
-		return ocispec.Descriptor{}, notFound("no matching manifest for %s in the manifest list entries (it has: %.400s)", p, list)
+		return ocispec.Descriptor{}, notFound("no matching manifest for %s in the manifest list entries (it has: %.400s)",
+			p, list)
 	}
 	return x.manifests[best], checkDescriptor(x.manifests[best], MaxManifest)
 }

@@ -78,7 +78,7 @@ func (c *Client) document(ctx context.Context, ref, want string) (*Manifest, *in
 		return nil, nil, c.failure(res, "manifest for "+c.display(ref))
 	}
 	defer res.Body.Close()
-	body, err := readAll(watch(ctx, res.Body), MaxManifest)
+	body, err := readAll(c.watch(ctx, res.Body), MaxManifest)
 	if err != nil {
 		return nil, nil, c.explain("read the manifest of "+c.display(ref), err)
 	}
@@ -87,7 +87,8 @@ func (c *Client) document(ctx context.Context, ref, want string) (*Manifest, *in
 		return nil, nil, dataLoss("manifest %s of %s: the content has digest %s", ref, c.name, sum)
 	}
 	if said := res.Header.Get("Docker-Content-Digest"); strings.HasPrefix(said, "sha256:") && said != sum {
-		return nil, nil, dataLoss("manifest of %s: the registry announces %.80s, the content has digest %s", c.display(ref), said, sum)
+		return nil, nil, dataLoss("manifest of %s: the registry announces %.80s, the content has digest %s", c.display(ref),
+			said, sum)
 	}
 	kind := res.Header.Get("Content-Type")
 	if want != "" {
@@ -186,7 +187,7 @@ func (f *fetch) once(ctx context.Context) error {
 	if n := res.ContentLength; n >= 0 && n != f.d.Size-from {
 		return dataLoss("blob %s: the registry sends %d bytes, the manifest says %d", f.d.Digest, n+from, f.d.Size)
 	}
-	return f.copy(watch(ctx, res.Body))
+	return f.copy(f.c.watch(ctx, res.Body))
 }
 
 // copy takes the rest of the blob out of body, and not one byte more than was announced.
@@ -208,7 +209,7 @@ func (f *fetch) copy(body io.Reader) error {
 			}
 		}
 		switch {
-		case rerr == io.EOF && f.done == f.d.Size:
+		case rerr != nil && f.done == f.d.Size: // the digest tells whether it is right
 			return nil
 		case rerr == io.EOF || rerr == io.ErrUnexpectedEOF:
 			return &interrupted{dataLoss("blob %s: truncated, only %d of %d bytes came", f.d.Digest, f.done, f.d.Size)}
@@ -219,18 +220,21 @@ func (f *fetch) copy(body io.Reader) error {
 }
 
 // watch ends a body that stalls: each read has to bring something in time.
-func watch(ctx context.Context, body io.ReadCloser) io.Reader { return &watched{ctx, body} }
+func (c *Client) watch(ctx context.Context, body io.ReadCloser) io.Reader {
+	return &watched{ctx, body, c.stall}
+}
 
 type watched struct {
-	ctx  context.Context
-	body io.ReadCloser
+	ctx   context.Context
+	body  io.ReadCloser
+	stall time.Duration
 }
 
 func (w *watched) Read(p []byte) (int, error) {
-	t := time.AfterFunc(stall, func() { w.body.Close() })
+	t := time.AfterFunc(w.stall, func() { w.body.Close() })
 	n, err := w.body.Read(p)
 	if !t.Stop() && err != nil {
-		err = fmt.Errorf("nothing came for %s", stall)
+		err = fmt.Errorf("nothing came for %s", w.stall)
 	}
 	if w.ctx.Err() != nil {
 		return n, w.ctx.Err()

@@ -23,7 +23,8 @@ func (c *Client) HasBlob(ctx context.Context, d ocispec.Descriptor) (bool, error
 	}
 	res.Body.Close()
 	switch {
-	case res.StatusCode == http.StatusOK || res.StatusCode == http.StatusTemporaryRedirect || res.StatusCode == http.StatusFound:
+	case res.StatusCode == http.StatusOK || res.StatusCode == http.StatusTemporaryRedirect ||
+		res.StatusCode == http.StatusFound:
 		return true, nil
 	case res.StatusCode == http.StatusNotFound:
 		return false, nil

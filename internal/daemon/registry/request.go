@@ -74,12 +74,13 @@ func (c *Client) endpoint(path string) *url.URL {
 	return &url.URL{Scheme: c.scheme, Host: c.host, Path: "/v2/" + c.repo + "/" + path}
 }
 
-// follow follows the redirects of a GET. Manifests come from the registry's own host only; blobs may come from elsewhere,
-// without our credentials and never from an address of this machine or its surroundings.
+// follow follows the redirects of a GET. Manifests come from the registry's own host only; blobs may come from
+// elsewhere, without our credentials and never from an address of this machine or its surroundings.
 func (c *Client) follow(ctx context.Context, res *http.Response, q request, elsewhere bool) (*http.Response, error) {
 	for hop := 0; ; hop++ {
 		switch res.StatusCode {
-		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect,
+			http.StatusPermanentRedirect:
 		default:
 			return res, nil
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/image"
 )
 
-// filters reads the parameter filters, in the form {"name":{"value":true}} or {"name":["value"]}, and refuses those that
-// are not in allowed.
+// filters reads the parameter filters, in the form {"name":{"value":true}} or {"name":["value"]}, and refuses those
+// that are not in allowed.
 func filters(r *http.Request, allowed ...string) (map[string][]string, error) {
 	s := r.URL.Query().Get("filters")
 	if s == "" {

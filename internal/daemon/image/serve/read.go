@@ -89,7 +89,8 @@ func (v *server) checkPlatform(img *image.Image, name, want string) error {
 		return invalid("platform=%.128q: must be a JSON object", want)
 	}
 	c := &img.Config
-	if !(registry.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}).Matches(c.OS, c.Architecture, c.Variant) {
+	if !(registry.Platform{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant}).Matches(c.OS, c.Architecture,
+		c.Variant) {
 		return invalid("image %.128s is for %.64s/%.64s, not %.64s/%.64s", name, c.OS, c.Architecture, p.OS, p.Architecture)
 	}
 	return nil
@@ -141,7 +142,8 @@ func (v *server) login(w http.ResponseWriter, r *http.Request) error {
 	if host == "" || host == hubAddress {
 		host = "docker.io"
 	}
-	auth := registry.Auth{Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken, RegistryToken: c.RegistryToken}
+	auth := registry.Auth{Username: c.Username, Password: c.Password, IdentityToken: c.IdentityToken,
+		RegistryToken: c.RegistryToken}
 	if err := v.store.Login(r.Context(), host, auth); err != nil {
 		return err
 	}

@@ -89,7 +89,8 @@ func invalid(format string, args ...any) error {
 func without(r *http.Request, names ...string) error {
 	for _, n := range names {
 		if r.URL.Query().Get(n) != "" {
-			return fmt.Errorf("this version of Brig does not have the parameter %s (--%s) here: %w", n, n, errdefs.ErrNotImplemented)
+			return fmt.Errorf("this version of Brig does not have the parameter %s (--%s) here: %w", n, n,
+				errdefs.ErrNotImplemented)
 		}
 	}
 	return nil

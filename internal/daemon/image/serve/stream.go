@@ -47,8 +47,8 @@ func newStream(w http.ResponseWriter) *stream {
 }
 
 // duplex lets messages go out while the body of the request still comes in. Without it the first message would make the
-// server throw the rest of the body away. The connection ends with the reply: what is left of a body that nobody wants is
-// not read. It returns what ends the reading of the body, wherever that is.
+// server throw the rest of the body away. The connection ends with the reply: what is left of a body that nobody wants
+// is not read. It returns what ends the reading of the body, wherever that is.
 func (s *stream) duplex() (stop func()) {
 	rc := http.NewResponseController(s.w)
 	_ = rc.EnableFullDuplex() // the only error is that it is not supported, and then not needed
@@ -140,8 +140,10 @@ func plain(err error) string {
 	text := err.Error()
 	for again := true; again; {
 		again = false
-		for _, class := range []error{errdefs.ErrNotFound, errdefs.ErrInvalidArgument, errdefs.ErrConflict, errdefs.ErrPermissionDenied,
-			errdefs.ErrNotImplemented, errdefs.ErrResourceExhausted, errdefs.ErrUnavailable, errdefs.ErrDataLoss, errdefs.ErrFailedPrecondition} {
+		for _, class := range []error{errdefs.ErrNotFound, errdefs.ErrInvalidArgument, errdefs.ErrConflict,
+			errdefs.ErrPermissionDenied,
+			errdefs.ErrNotImplemented, errdefs.ErrResourceExhausted, errdefs.ErrUnavailable, errdefs.ErrDataLoss,
+			errdefs.ErrFailedPrecondition} {
 			if cut := len(text) - len(fmt.Sprintf(": %v", class)); cut > 0 && text[cut:] == fmt.Sprintf(": %v", class) {
 				text, again = text[:cut], true
 			}

@@ -1,5 +1,5 @@
-// Package registrytest is a registry in memory, for tests: it takes pushes, serves pulls, asks for tokens if told to, and
-// lies where a test makes it.
+// Package registrytest is a registry in memory, for tests: it takes pushes, serves pulls, asks for tokens if told to,
+// and lies where a test makes it.
 package registrytest
 
 import (
