@@ -66,13 +66,13 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	for id, p := range n.Execs {
 		c.execs[id] = &executed{pidfd: findProcess(p), pty: take(have, key(n.ID+"."+id, "pty"))}
 	}
-	if n.Exit != nil {
-		w.takeDown(c) // the earlier warden may not have come to it
-		return
-	}
 	c.pty = take(have, key(n.ID, "pty"))
 	for i := range n.Started.Ports {
 		c.ports = append(c.ports, take(have, portKey(n.ID, i)))
+	}
+	if n.Exit != nil {
+		w.takeDown(c, n.Endpoint) // the earlier warden may not have come to it
+		return
 	}
 	if n.Endpoint == nil || w.router == nil {
 		return

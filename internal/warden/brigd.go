@@ -240,7 +240,7 @@ func (w *Warden) birthOfWorker(in plan.ServiceInput, fds map[string]int) (*worke
 	p, err := plan.Service(in)
 	fd := -1
 	if err == nil {
-		_, fd, err = plan.Start(p, plan.Options{FDs: fds, Cgroup: max(attach.Dir, 0), AtGate: workerLimits})
+		_, fd, err = plan.Start(p, plan.Options{FDs: fds, Cgroup: attach.Dir, AtGate: workerLimits})
 	}
 	if err != nil {
 		w.removeGroup(group)

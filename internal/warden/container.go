@@ -1,13 +1,11 @@
 package warden
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -105,9 +103,7 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		return nil, g.Kill(ctx)
+		return nil, g.Kill()
 	}
 	if q.Signal < 1 || q.Signal > 64 {
 		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
@@ -172,9 +168,7 @@ func (w *Warden) containerStats(q wire.ContainerRef) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := g.Stats()
-	return wire.Stats{MemoryUsage: s.Memory.Usage, MemoryLimit: s.Memory.Limit, CPUUsage: s.CPU.Usage,
-		Pids: s.Pids.Current, PidsLimit: s.Pids.Limit, OOMKills: s.Memory.OOMKills}, err
+	return g.Stats()
 }
 
 // streamDir is where the named pipes of a container, or of a process executed in it, are.

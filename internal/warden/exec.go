@@ -37,7 +37,7 @@ func (w *Warden) execStart(r *wire.Request) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	e := &entry{birth: birth{w: w, c: c, pty: -1, pidfd: -1, fds: map[string]int{}}, id: q.Exec, process: &q.Process}
-	defer e.release()
+	defer func() { go wire.CloseAll(e.own) }()
 	fds, err := e.run()
 	if err != nil {
 		e.undoExec()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
+	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -44,10 +45,11 @@ func (w *Warden) containerFinish(q wire.ContainerRef) (any, error) {
 	c.pidfd = -1
 	c.cleaning.Add(1)
 	w.background.Add(1)
+	endpoint := c.note.Endpoint
 	go func() {
 		defer w.background.Done()
 		defer c.cleaning.Done()
-		w.takeDown(c)
+		w.takeDown(c, endpoint)
 	}()
 	return exit, nil
 }
@@ -112,12 +114,12 @@ func (w *Warden) reaped(p *process, fd int) {
 
 // takeDown gives back everything that a container had while it ran. Its pid namespace is gone, and with it every
 // process; the directory and the id range stay until it is removed.
-func (w *Warden) takeDown(c *container) {
+func (w *Warden) takeDown(c *container, endpoint *link.Endpoint) {
 	w.dropStreams(c.id, c.pty)
 	c.pty = -1
 	w.dropPorts(c)
-	if c.note.Endpoint != nil && w.router != nil {
-		if err := w.router.Release(c.note.Endpoint); err != nil {
+	if endpoint != nil && w.router != nil {
+		if err := w.router.Release(endpoint); err != nil {
 			w.log("container %s: %v", short(c.id), err)
 		}
 	}
@@ -130,14 +132,16 @@ func (w *Warden) takeDown(c *container) {
 func (w *Warden) removeGroup(g *cgroup.Group) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := errors.Join(g.Kill(ctx), g.Remove(ctx)); err != nil {
+	if err := errors.Join(g.Kill(), g.Remove(ctx)); err != nil {
 		w.log("%v", err)
 	}
 }
 
 func (w *Warden) dropPorts(c *container) {
 	for i, fd := range c.ports {
-		unix.Close(fd)
+		if fd >= 0 {
+			unix.Close(fd)
+		}
 		w.keep.drop(portKey(c.id, i))
 	}
 	c.ports = nil
@@ -154,7 +158,6 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	if c.note != nil && c.note.Exit == nil {
 		return nil, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
 	}
-	c.cleaning.Wait()
 	base, err := w.rangeOf(q.ID)
 	had := err == nil
 	// Forget first, delete after: the sweep at start finds what a crash leaves behind.
@@ -165,32 +168,31 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	w.mu.Lock()
 	delete(w.live, q.ID)
 	w.mu.Unlock()
-	if err := errors.Join(w.discard(q.ID), os.RemoveAll(w.streamDir(q.ID, ""))); err != nil {
-		return nil, err
-	}
-	if had {
-		w.ranges.free(base)
-	}
-	return nil, nil
-}
-
-// discard moves the container's directory out of the way and deletes it in the background: what is in it was written
-// by strangers, and there may be much of it.
-func (w *Warden) discard(id string) error {
-	trash := filepath.Join(w.cfg.Root, "trash", id)
-	err := os.Rename(w.directory(id), trash)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
+	trash, err := w.discard(q.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.background.Add(1)
 	go func() {
 		defer w.background.Done()
-		if err := os.RemoveAll(trash); err != nil {
-			w.log("delete %s: %v", trash, err)
+		c.cleaning.Wait()
+		if err := errors.Join(os.RemoveAll(trash), os.RemoveAll(w.streamDir(q.ID, ""))); err != nil {
+			w.log("delete container %s: %v", short(q.ID), err)
+		}
+		if had {
+			w.ranges.free(base)
 		}
 	}()
-	return nil
+	return nil, nil
+}
+
+// discard moves the container's directory out of the way, for somebody to delete: what is in it was written by
+// strangers, and there may be much of it.
+func (w *Warden) discard(id string) (trash string, err error) {
+	trash = filepath.Join(w.cfg.Root, "trash", fmt.Sprintf("%s.%d", id, w.workers.Add(1)))
+	err = os.Rename(w.directory(id), trash)
+	if errors.Is(err, os.ErrNotExist) {
+		return trash, nil
+	}
+	return trash, err
 }

@@ -75,7 +75,7 @@ func (w *Warden) containerStart(r *wire.Request) (wire.Reply, error) {
 
 // run takes the steps of a start in order; each notes in b what it made.
 func (b *birth) run() ([]int, error) {
-	defer b.release()
+	defer func() { go wire.CloseAll(b.own) }() // the last reference to a mount waits for every processor: not on this path
 	steps := []func() error{b.sandbox, b.cgroup, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, b.born, b.record}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -90,12 +90,6 @@ func (b *birth) give(name string, fd int) int {
 	b.fds[name] = fd
 	b.own = append(b.own, fd)
 	return fd
-}
-
-// release closes what only the birth needed.
-func (b *birth) release() {
-	wire.CloseAll(b.own)
-	b.own = nil
 }
 
 // sandbox takes a range with its namespaces: for a container that ran before, the range of its directory.
@@ -138,9 +132,6 @@ func (b *birth) cgroup() (err error) {
 func (b *birth) attach(a *cgroup.Attach) (dir int) {
 	for i, fd := range a.Tasks {
 		b.give(fmt.Sprintf("tasks%d", i), fd)
-	}
-	if a.Dir < 0 {
-		return 0
 	}
 	b.own = append(b.own, a.Dir)
 	return a.Dir
@@ -317,7 +308,9 @@ func (b *birth) undo() {
 		w.removeGroup(b.group)
 	}
 	if b.first {
-		w.discard(b.c.id)
+		if trash, err := w.discard(b.c.id); err == nil {
+			os.RemoveAll(trash)
+		}
 		if b.box != nil {
 			w.ranges.free(b.box.base)
 		}

@@ -184,16 +184,13 @@ func (w *Warden) openPrograms() (err error) {
 	return err
 }
 
-func (w *Warden) openCgroup() error {
-	h, err := cgroup.Discover()
+func (w *Warden) openCgroup() (err error) {
+	w.parent, err = cgroup.OpenParent(w.instance)
 	if err != nil {
 		return err
 	}
-	if w.parent, err = h.Parent(w.instance); err != nil {
-		return err
-	}
-	w.facts.CgroupVersion = h.Version()
-	w.facts.Missing = append(w.facts.Missing, h.Missing()...)
+	w.facts.CgroupVersion = w.parent.Version()
+	w.facts.Missing = append(w.facts.Missing, w.parent.Missing()...)
 	return nil
 }
 
@@ -258,7 +255,7 @@ func (w *Warden) close() error {
 	if w.router != nil {
 		err = w.router.Close()
 	}
-	return errors.Join(err, w.parent.Remove(w.instance), w.sweepRun())
+	return errors.Join(err, w.parent.Remove(), w.sweepRun())
 }
 
 // end kills what brigd could not stop.

@@ -88,7 +88,7 @@ type HelloReply struct {
 	NetworkError  string `json:"networkError,omitempty"`
 	MemoryTotal   int64  `json:"memoryTotal"` // bytes
 	CPUs          int    `json:"cpus"`
-	CgroupVersion string `json:"cgroupVersion"` // "1", "2", "hybrid"
+	CgroupVersion string `json:"cgroupVersion"` // "2", or "hybrid": some controller is in version 1
 	// DNSForwarder tells whether the gateway answers on port 53 (the host's own resolvers are loopback stubs).
 	DNSForwarder bool     `json:"dnsForwarder,omitempty"`
 	Missing      []string `json:"missing,omitempty"` // controllers and features that this host lacks

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/sha256"
 	"debug/buildinfo"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -59,6 +61,15 @@ func engines(bin, cgroup string) []engine {
 		ociRuntime("crun", engine{Name: "crun", Plain: true}),
 		{Name: "no container", Program: "busybox", Bare: true, Once: []string{"{dir}/root/bin/busybox", "true"}},
 	}
+}
+
+// brigRoot is Brig's --root, {dir}/brig.
+func brigRoot(dir string) string { return filepath.Join(dir, "brig") }
+
+// brigInstance is what Brig derives the names of its control groups from: its root directory.
+func brigInstance(root string) string {
+	sum := sha256.Sum256([]byte(root))
+	return "brig-" + hex.EncodeToString(sum[:])[:6]
 }
 
 // withClient fills in what Docker, Podman and Brig are asked for with the same words. more goes into each start.

@@ -101,7 +101,11 @@ func (r *report) engines() *table {
 		if version == "" {
 			version = "—"
 		}
-		t.add(c.Name, version, cell(c.failure))
+		remark := c.failure
+		if remark == "" && c.client != "" {
+			remark = "asked with docker " + c.client
+		}
+		t.add(c.Name, version, cell(remark))
 	}
 	return t
 }

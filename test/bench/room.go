@@ -41,6 +41,7 @@ type room struct {
 	file *os.File
 	out  *json.Encoder
 	in   *json.Decoder
+	cut  bool // the agent no longer answers
 }
 
 // openRoom makes a room whose programs are looked for in path.
@@ -87,10 +88,12 @@ func openRoom(ctx context.Context, p plan, path string) (*room, error) {
 // do has the agent do one thing and waits for it.
 func (r *room) do(j job) (answer, error) {
 	if err := r.out.Encode(j); err != nil {
+		r.cut = true
 		return answer{}, fmt.Errorf("ask the room: %w", err)
 	}
 	var a answer
 	if err := r.in.Decode(&a); err != nil {
+		r.cut = true
 		return answer{}, fmt.Errorf("the room's answer: %w", err)
 	}
 	if a.Error != "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,6 +28,7 @@ type contender struct {
 	dir     string
 	room    *room
 	failure string // why it takes part no longer
+	client  string // version of the command line that it is asked with, if that is another program
 
 	once, detach, exec sample
 	rates              map[int]float64 // starts per second by workers
@@ -71,7 +73,9 @@ func (s *session) measure(ctx context.Context) error {
 	for _, c := range s.list {
 		if c.failure == "" {
 			note("opening %s", c.Name)
-			c.drop(c.open(ctx, s))
+			if err := c.open(ctx, s); ctx.Err() == nil {
+				c.drop(err)
+			}
 		}
 	}
 	steps := []struct {
@@ -91,11 +95,17 @@ func (s *session) measure(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// close ends all rooms, with all that is in them.
-func (s *session) close() {
+// close ends all rooms, with all that is in them, and removes the control groups that are left of those that could not
+// stop: after an interruption none can.
+func (s *session) close() error {
+	groups := []string{filepath.Base(s.dir)}
 	for _, c := range s.list {
 		c.close()
+		if len(c.Open) > 0 {
+			groups = append(groups, brigInstance(brigRoot(c.dir)))
+		}
 	}
+	return sweepCgroups(groups...)
 }
 
 // taking lists who still takes part and can be asked with this command line.
@@ -125,12 +135,8 @@ func (c *contender) open(ctx context.Context, s *session) (err error) {
 	if c.room, err = openRoom(ctx, p, s.peers.path(c.Newest)); err != nil {
 		return err
 	}
-	if c.version == "" && !c.Bare {
-		a, err := c.room.do(job{Op: opTime, Command: []string{c.Program, "--version"}})
-		if err != nil {
-			return err
-		}
-		c.version = saidVersion(a.Output)
+	if err := c.askVersions(); err != nil {
+		return err
 	}
 	if len(c.Daemon) > 0 {
 		err = c.serve()
@@ -142,6 +148,22 @@ func (c *contender) open(ctx context.Context, s *session) (err error) {
 	}
 	if err == nil { // the first start fills caches, and shows whether there is anything to measure
 		_, err = c.run(c.Once, "", smallImage)
+	}
+	return err
+}
+
+// askVersions has programs say their versions where the file does not: only in the room do they find their libraries.
+func (c *contender) askVersions() error {
+	ask := func(program string) (string, error) {
+		a, err := c.room.do(job{Op: opTime, Command: []string{program, "--version"}})
+		return saidVersion(a.Output), err
+	}
+	var err error
+	if c.version == "" && !c.Bare {
+		c.version, err = ask(c.Program)
+	}
+	if err == nil && slices.Contains(c.Needs, "docker") {
+		c.client, err = ask("docker")
 	}
 	return err
 }
@@ -173,7 +195,9 @@ func (c *contender) run(words []string, archive, image string) (time.Duration, e
 func (c *contender) drop(err error) {
 	if err != nil {
 		note("%s drops out: %v", c.Name, err)
-		c.failure = strings.ReplaceAll(firstLine(err.Error()), c.dir, "DIR")
+		// Where things were on this machine says nothing to a reader.
+		hide := strings.NewReplacer(c.dir, "DIR", filepath.Dir(c.dir), "TMP", c.Program, filepath.Base(c.Program))
+		c.failure = hide.Replace(firstLine(err.Error()))
 	}
 }
 
@@ -181,7 +205,7 @@ func (c *contender) close() {
 	if c.room == nil {
 		return
 	}
-	if len(c.Stop) > 0 {
+	if len(c.Stop) > 0 && !c.room.cut {
 		if _, err := c.run(c.Stop, "", ""); err != nil {
 			note("%s does not stop: %v", c.Name, err)
 		}

@@ -45,6 +45,7 @@ type recipe struct {
 const stepDown = `#!/bin/sh
 set -e
 if [ "$(id -u)" = 0 ]; then
+	mkdir -p %[2]s
 	chown -R %[1]s:%[1]s %[2]s
 	exec setpriv --reuid=%[1]s --regid=%[1]s --init-groups -- "$0" "$@"
 fi
@@ -81,7 +82,6 @@ var recipes = map[string]recipe{
 		late: []string{
 			`for p in postgres initdb psql pg_isready; do chroot "$1" sh -c "ln -sf /usr/lib/postgresql/*/bin/$p /usr/local/bin/$p"; done`,
 			`chroot "$1" install -d -o postgres -g postgres -m 0700 /var/lib/postgresql/data`,
-			`chroot "$1" install -d -o postgres -g postgres -m 2775 /run/postgresql`,
 		},
 		changes: []string{"EXPOSE 5432", "VOLUME /var/lib/postgresql/data", "STOPSIGNAL SIGINT", "ENV LANG=C.UTF-8",
 			"ENV PGDATA=/var/lib/postgresql/data", `ENTRYPOINT ["entrypoint"]`, `CMD ["postgres"]`},

@@ -18,6 +18,6 @@
 //	all tables ──▶ worker "merge" ──▶ index ──▶ a second worker checks it (the warden's doing) ──▶ sealed
 //	record of the image ──▶ record of the name: only now does anybody find it
 //
-// Locks, in this order: Store.gate, which separates "seal and pin" from "remove what nobody needs", then Store.mu,
-// which is held for moments and never during a call.
+// Locks, in this order: Store.change, one change of records at a time; Store.gate, which separates "seal and pin" from
+// "remove what nobody needs"; Store.mu, which is held for moments and never during a call.
 package image

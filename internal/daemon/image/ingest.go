@@ -44,6 +44,8 @@ func ParseConfig(b []byte) (*dockerspec.DockerOCIImage, error) {
 		return nil, refuse("the image config names no architecture")
 	case c.RootFS.Type != "layers":
 		return nil, refuse("the image config has a root file system of the type %.32q, not layers", c.RootFS.Type)
+	case c.Created != nil && (c.Created.UTC().Year() < 0 || c.Created.UTC().Year() > 9999):
+		return nil, refuse("the image config has a date that cannot be written down")
 	case len(c.RootFS.DiffIDs) > registry.MaxLayers:
 		return nil, refuse("the image has %d layers, over the limit of %d", len(c.RootFS.DiffIDs), registry.MaxLayers)
 	case len(c.RootFS.DiffIDs) == 0:

@@ -22,7 +22,7 @@ func ParseName(s string) (reference.Named, error) {
 	}
 	switch reference.FamiliarName(n) {
 	case "sha256", "sha384", "sha512": // sha256:… is an id, and nobody gets to say what it means
-		return nil, refuse("invalid reference format: %.128q: the name of a digest algorithm cannot be the name of an image", s)
+		return nil, refuse("invalid reference format: %.128q: the name of a digest algorithm cannot be an image's", s)
 	}
 	if d, ok := n.(reference.Digested); ok {
 		c, err := reference.WithDigest(reference.TrimNamed(n), d.Digest())

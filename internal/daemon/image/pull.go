@@ -36,7 +36,8 @@ func (s *Store) Pull(ctx context.Context, p PullOptions, tell func(Event)) error
 		return fmt.Errorf("%s: %w", reference.FamiliarString(p.Name), err)
 	}
 	if p.Platform != "" && !platform.Matches(config.OS, config.Architecture, config.Variant) {
-		return refuse("image with reference %s was found but does not match the specified platform: wanted %s, actual: %.32s/%.32s",
+		return refuse("image with reference %s was found but does not match the specified platform: "+
+			"wanted %s, actual: %.32s/%.32s",
 			reference.FamiliarString(p.Name), platform, config.OS, config.Architecture)
 	}
 	tell(Event{ID: ref, Status: "Pulling from " + reference.Path(p.Name)})

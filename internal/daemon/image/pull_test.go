@@ -3,6 +3,7 @@ package image_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -344,6 +345,7 @@ func FuzzReference(f *testing.F) {
 
 func FuzzConfig(f *testing.F) {
 	f.Add(configOf(base))
+	f.Add(bytes.Replace(configOf(base), []byte("2024-05-06T07:08:09Z"), []byte("9999-12-31T23:59:59-01:00"), 1))
 	f.Add([]byte(`{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["sha256:x"]}}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := image.ParseConfig(b)
@@ -351,6 +353,9 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		img := &image.Image{ID: "sha256:" + strings.Repeat("a", 64), Config: *c}
+		if _, err := json.Marshal(img); err != nil {
+			t.Fatalf("no record can be made of it: %v", err)
+		}
 		img.Inspect()
 		img.History()
 	})

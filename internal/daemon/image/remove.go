@@ -91,7 +91,8 @@ func (s *Store) plan(id, name string, force bool) (names []string, whole bool, e
 	whole = len(names) == len(all)
 	if whole && user != "" {
 		if !force {
-			return nil, false, conflict("unable to remove repository reference %q (must force) - container %s is using its referenced image %s",
+			return nil, false, conflict("unable to remove repository reference %q (must force) - "+
+				"container %s is using its referenced image %s",
 				familiar(name), user, short(id))
 		}
 		whole = false

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/brig-engine/brig/internal/daemon/event"
@@ -243,91 +241,6 @@ func (s *Store) commit(img *Image, source string, names ...string) error {
 }
 
 func hexOf(digest string) string { return digest[len("sha256:"):] }
-
-// Hold keeps an image while a container is there.
-func (s *Store) Hold(id, container string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.byID[id] == nil {
-		return fmt.Errorf("No such image: %.80s: %w", id, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
-	}
-	if s.holds[id] == nil {
-		s.holds[id] = map[string]struct{}{}
-	}
-	s.holds[id][container] = struct{}{}
-	return nil
-}
-
-// Release is the opposite of Hold.
-func (s *Store) Release(id, container string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if delete(s.holds[id], container); len(s.holds[id]) == 0 {
-		delete(s.holds, id)
-	}
-}
-
-// Count tells how many images there are.
-func (s *Store) Count() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.byID)
-}
-
-// Sweep removes objects that no image needs: what a crash has left behind. It may run while images are taken in.
-func (s *Store) Sweep(ctx context.Context) error {
-	s.mu.Lock()
-	all := make([]key, 0, len(s.objects))
-	for k := range s.objects {
-		all = append(all, k)
-	}
-	s.mu.Unlock()
-	_, err := s.collect(ctx, all)
-	return err
-}
-
-// collect removes those of keys that neither an image nor an operation needs, and tells the bytes that were freed.
-func (s *Store) collect(ctx context.Context, keys []key) (freed int64, err error) {
-	s.gate.Lock()
-	defer s.gate.Unlock()
-	s.mu.Lock()
-	var indexes, objects []key
-	sizes := map[key]int64{}
-	for _, k := range keys {
-		size, there := s.objects[k]
-		if !there || s.refs[k] > 0 || s.pins[k] > 0 {
-			continue
-		}
-		delete(s.objects, k)
-		sizes[k] = size
-		if k.index {
-			indexes = append(indexes, k)
-		} else {
-			objects = append(objects, k)
-		}
-	}
-	for blob := range s.made {
-		if _, there := s.objects[key{blob, false}]; !there {
-			delete(s.made, blob)
-		}
-	}
-	s.mu.Unlock()
-	for _, k := range append(indexes, objects...) { // an object stays while an index needs it
-		op := wire.OpObjectRemove
-		if k.index {
-			op = wire.OpIndexRemove
-		}
-		if _, e := s.cfg.Warden.Call(ctx, op, wire.ObjectRef{Digest: k.digest}, nil); e != nil {
-			err = errors.Join(err, fmt.Errorf("remove %s: %w", k.digest, e))
-			s.mu.Lock()
-			s.objects[k] = sizes[k]
-			s.mu.Unlock()
-			continue
-		}
-		freed += sizes[k]
-	}
-	return freed, err
-}
 
 // publish sends an event of an image.
 func (s *Store) publish(a events.Action, id, name string) {

@@ -6,7 +6,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -136,8 +138,10 @@ func TestLoadEndsWithItsClient(t *testing.T) {
 
 func TestImportMakesAnImageWithTheChanges(t *testing.T) {
 	w := newWorld(t)
-	q := "/images/create?fromSrc=-&repo=mine&tag=1&message=hello&changes=CMD+%5B%22sh%22%5D&changes=ENV+A=%22b+c%22+D=e&changes=EXPOSE+80+53/udp" +
-		"&changes=LABEL+x=y&changes=USER+app&changes=VOLUME+/data&changes=WORKDIR+/w&changes=STOPSIGNAL+SIGINT&changes=ENTRYPOINT+run+it"
+	q := "/images/create?fromSrc=-&repo=mine&tag=1&message=hello&changes=CMD+%5B%22sh%22%5D&changes=ENV+A=%22b+c%22+D=e" +
+		"&changes=EXPOSE+80+53/udp" +
+		"&changes=LABEL+x=y&changes=USER+app&changes=VOLUME+/data&changes=WORKDIR+/w" +
+		"&changes=STOPSIGNAL+SIGINT&changes=ENTRYPOINT+run+it"
 	out := w.ok("POST", q, bytes.NewReader(zip(base)))
 	img := must(w.store.Lookup("mine:1"))
 	if !strings.Contains(out, img.ID) {
@@ -226,4 +230,39 @@ func TestEmbeddedImageIsThereForWhoeverLooksItUp(t *testing.T) {
 		t.Errorf("the new archive was not taken in: %+v", img)
 	}
 	<-w.store.EnsureEmbedded(context.Background(), name, nil)
+}
+
+// Progress goes out while the archive still comes in, and neither waits for the other.
+func TestLargeArchiveGoesInAndOut(t *testing.T) {
+	w := newWorld(t)
+	noise := make([]byte, 24<<20)
+	seed := rand.New(rand.NewPCG(1, 2))
+	for i := range noise {
+		noise[i] = byte(seed.Uint32())
+	}
+	big := tarOf(file{"noise", string(noise)})
+	archive := dockerArchive("big:1", configOf(base, big), base, big)
+	for _, size := range []int64{int64(len(archive)), -1} { // with Content-Length, and chunked
+		req := must(http.NewRequest("POST", "http://brig/images/load", bytes.NewReader(archive)))
+		req.ContentLength = size
+		res := must(w.http.Do(req))
+		out := string(must(io.ReadAll(res.Body)))
+		res.Body.Close()
+		if !strings.HasSuffix(out, `{"stream":"Loaded image: big:1\n"}`+"\n") {
+			t.Fatalf("load: %s", out)
+		}
+	}
+	saved := w.ok("GET", "/images/big:1/get", nil)
+	for r := tar.NewReader(strings.NewReader(saved)); ; {
+		h, err := r.Next()
+		if err != nil {
+			t.Fatalf("the layer is not in the archive: %v", err)
+		}
+		if h.Name == "blobs/sha256/"+digest.FromBytes(big).Encoded() {
+			if got := must(io.ReadAll(r)); !bytes.Equal(got, big) {
+				t.Error("the layer has changed")
+			}
+			return
+		}
+	}
 }

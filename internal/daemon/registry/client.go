@@ -202,7 +202,8 @@ func (c *Client) explain(what string, err error) error {
 		errdefs.ErrInvalidArgument):
 		return fmt.Errorf("registry %s: %s: %w", c.host, what, err)
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return fmt.Errorf("registry %s speaks plain HTTP, where anyone on the way can change what you get; this is allowed only "+
+		return fmt.Errorf("registry %s speaks plain HTTP, where anyone on the way can change what you get; "+
+			"this is allowed only "+
 			"for a registry on this machine (127.0.0.0/8, ::1, localhost): %w", c.host, errdefs.ErrPermissionDenied)
 	case errors.As(err, &unknown), errors.As(err, &name), errors.As(err, &invalidCert):
 		return fmt.Errorf("registry %s: its certificate is not to be trusted: %w: %w", c.host, err,

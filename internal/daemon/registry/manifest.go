@@ -74,6 +74,9 @@ func parse(mediaType string, body []byte) (*Manifest, *index, error) {
 	if err := json.Unmarshal(body, &d); err != nil {
 		return nil, nil, invalid("the manifest is no valid JSON: %v", err)
 	}
+	if err := unambiguous(body); err != nil {
+		return nil, nil, err
+	}
 	kind, err := d.kind(mediaType)
 	if err != nil {
 		return nil, nil, err

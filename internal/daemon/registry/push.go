@@ -69,7 +69,8 @@ func (c *Client) uploadURL(res *http.Response) (*url.URL, error) {
 		return nil, invalid("registry %s does not say where to upload to", c.host)
 	}
 	if u.Host != c.host || !c.mayTalk(u) {
-		return nil, fmt.Errorf("registry %s wants the upload at %s://%.100s; it goes to the registry itself, over TLS, or nowhere: %w",
+		return nil, fmt.Errorf("registry %s wants the upload at %s://%.100s; it goes to the registry itself, over TLS, "+
+			"or nowhere: %w",
 			c.host, u.Scheme, u.Host, errdefs.ErrPermissionDenied)
 	}
 	return u, nil

@@ -98,7 +98,8 @@ func (c *Client) follow(ctx context.Context, res *http.Response, q request, else
 			q.url = u
 			res, err = c.do(ctx, q)
 		case !elsewhere:
-			return nil, fmt.Errorf("registry %s sends us to %.100s for a manifest; manifests are taken from the registry itself only: %w",
+			return nil, fmt.Errorf("registry %s sends us to %.100s for a manifest; "+
+				"manifests are taken from the registry itself only: %w",
 				c.host, u.Host, errdefs.ErrPermissionDenied)
 		default:
 			res, err = c.fetchAway(ctx, u, q)

@@ -45,7 +45,11 @@ func Drop(keep uint64) error {
 
 // allThreads runs a system call on every thread: credentials belong to threads in the kernel.
 func allThreads(nr, a, b, c uintptr) error {
-	if _, _, errno := syscall.AllThreadsSyscall(nr, a, b, c); errno != 0 {
+	_, _, errno := syscall.AllThreadsSyscall(nr, a, b, c)
+	if errno == syscall.ENOTSUP {
+		return fmt.Errorf("this program was built with cgo; build it with CGO_ENABLED=0 (make does): %w", errno)
+	}
+	if errno != 0 {
 		return errno
 	}
 	return nil

@@ -27,26 +27,25 @@ var everything = wire.Resources{
 	CPUPeriod: 50000, CpusetCpus: "0", CpusetMems: "0", Pids: 77, BlkioWeight: 300,
 }
 
-// fakeV2 is a machine with version 2 alone, made of plain directories and files.
-func fakeV2(t *testing.T, controllers, own string) (*Host, string) {
+// fakeV2 is a machine with version 2 alone, made of plain directories and files; own is this process's group.
+func fakeV2(t *testing.T, controllers, own string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, own), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, own, "cgroup.controllers"), []byte(controllers+"\n"), 0o600); err != nil {
-		t.Fatal(err)
+	for _, d := range []string{"", own} {
+		if err := os.WriteFile(filepath.Join(dir, d, "cgroup.controllers"), []byte(controllers+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	h, err := discover("31 23 0:28 / "+dir+" rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n", "0::"+own+"\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h, dir
+	return dir
 }
 
-func fakeParent(t *testing.T, h *Host) *Parent {
+func fakeParent(t *testing.T, dir, own string) *Parent {
 	t.Helper()
-	p, err := h.parent("brig", unix.O_CREAT|unix.O_TRUNC)
+	root := func([]string) (int, error) { return openDir(unix.AT_FDCWD, dir) }
+	p, err := openParent("brig", "0::"+own+"\n", root, unix.O_CREAT|unix.O_TRUNC)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 		t.Skip("missing: bpf(2) for device programs")
 	}
@@ -67,19 +66,19 @@ func content(t *testing.T, dir string) string {
 	var b strings.Builder
 	for _, f := range files {
 		if !f.IsDir() {
-			fmt.Fprintf(&b, "%s %s\n", f.Name(), readPath(filepath.Join(dir, f.Name())))
+			fmt.Fprintf(&b, "%s %s\n", f.Name(), readFile(filepath.Join(dir, f.Name())))
 		}
 	}
 	return b.String()
 }
 
 func TestVersion2FilesAreGoldenAndEqualTheOraclesFiles(t *testing.T) {
-	h, dir := fakeV2(t, "cpuset cpu io memory hugetlb pids", "/")
-	p := fakeParent(t, h)
-	if h.Version() != "2" || len(h.Missing()) != 0 {
-		t.Errorf("version %s, missing %q", h.Version(), h.Missing())
+	dir := fakeV2(t, "cpuset cpu io memory hugetlb pids", "/")
+	p := fakeParent(t, dir, "/")
+	if p.Version() != "2" || len(p.Missing()) != 0 {
+		t.Errorf("version %s, missing %q", p.Version(), p.Missing())
 	}
-	if got := readPath(filepath.Join(dir, "brig/cgroup.subtree_control")); got == "" {
+	if got := readFile(filepath.Join(dir, "brig/cgroup.subtree_control")); got == "" {
 		t.Error("no controller was switched on for the containers")
 	}
 	g, err := p.Open("c1")
@@ -92,7 +91,7 @@ func TestVersion2FilesAreGoldenAndEqualTheOraclesFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := g.apply(p.settings(everything)); err != nil {
+	if err := g.bound(everything); err != nil {
 		t.Fatal(err)
 	}
 	got := content(t, ours)
@@ -146,7 +145,7 @@ func oracleResources() *oracle.Resources {
 
 func TestVersion1ValuesEqualTheOraclesLive(t *testing.T) {
 	p := live(t)
-	if p.host.Version() == "2" {
+	if p.Version() == "2" {
 		t.Skip("missing: version 1 control groups")
 	}
 	res := everything
@@ -159,14 +158,10 @@ func TestVersion1ValuesEqualTheOraclesLive(t *testing.T) {
 	if _, err := p.Create("theirs", other); err != nil {
 		t.Fatal(err)
 	}
-	for _, h := range p.host.hierarchies {
-		link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", h.fd))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, h := range p.hierarchies {
 		for _, c := range h.controllers {
-			if !h.v2 && !slices.Contains([]string{"devices", "blkio"}, c) {
-				paths[c] = filepath.Join(link, "theirs")
+			if !h.v2 && c != "blkio" {
+				paths[c] = fmt.Sprintf("/proc/self/fd/%d/theirs", h.fd)
 			}
 		}
 	}
@@ -179,11 +174,14 @@ func TestVersion1ValuesEqualTheOraclesLive(t *testing.T) {
 	if err := m.Set(r); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range p.settings(res) {
-		theirs := readPath(filepath.Join(paths[s.controller], s.file))
-		ours := readPath(filepath.Join(filepath.Dir(paths[s.controller]), "ours", s.file))
-		if ours != theirs || ours != s.value {
-			t.Errorf("%s: ours %q, theirs %q, written %q", s.file, ours, theirs, s.value)
+	for _, s := range settings(res, false) {
+		if s.v1.value == "" || paths[s.controller] == "" {
+			continue
+		}
+		theirs := readFile(filepath.Join(paths[s.controller], s.v1.file))
+		ours := readFile(filepath.Join(filepath.Dir(paths[s.controller]), "ours", s.v1.file))
+		if ours != theirs || ours != s.v1.value {
+			t.Errorf("%s: ours %q, theirs %q, written %q", s.v1.file, ours, theirs, s.v1.value)
 		}
 	}
 }
@@ -202,45 +200,53 @@ func TestWeightEqualsTheOracles(t *testing.T) {
 func TestUnitLeavesItsInnerGroupForTheEngineLeaf(t *testing.T) {
 	unit := "/system.slice/brig.service"
 	for _, own := range []string{unit, unit + "/engine"} {
-		h, dir := fakeV2(t, "cpu memory pids", own)
-		if h.unified.base != filepath.Join(dir, unit) {
-			t.Errorf("%s: base %s", own, h.unified.base)
+		dir := fakeV2(t, "cpu memory pids", own)
+		if own != unit {
+			if err := os.WriteFile(filepath.Join(dir, unit, "cgroup.controllers"), []byte("cpu\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	h, dir := fakeV2(t, "cpu memory pids", unit)
-	if err := os.WriteFile(filepath.Join(dir, unit, "cgroup.type"), []byte("domain\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	fakeParent(t, h)
-	if _, err := os.Stat(filepath.Join(dir, unit, "engine")); err != nil {
-		t.Error(err)
+		if err := os.WriteFile(filepath.Join(dir, unit, "cgroup.type"), []byte("domain\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, unit, "cgroup.procs"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fakeParent(t, dir, own)
+		for _, group := range []string{"engine", "brig"} {
+			if _, err := os.Stat(filepath.Join(dir, unit, group)); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 
 func TestLoginSessionIsLeftAlone(t *testing.T) {
-	h, dir := fakeV2(t, "cpu memory pids", "/user.slice/user-0.slice/session-1.scope")
-	if h.unified.base != dir {
-		t.Errorf("base %s", h.unified.base)
+	session := "/user.slice/user-0.slice/session-1.scope"
+	dir := fakeV2(t, "cpu memory pids", session)
+	fakeParent(t, dir, session)
+	if _, err := os.Stat(filepath.Join(dir, "brig")); err != nil {
+		t.Error(err)
 	}
 }
 
 func TestKernelWithoutControllersIsReportedAndExplicitBoundsAreRefused(t *testing.T) {
-	h, dir := fakeV2(t, "cpu pids", "/")
-	if len(h.Missing()) != 2 || !strings.HasPrefix(h.Missing()[0], "memory control group") {
-		t.Errorf("missing: %q", h.Missing())
+	dir := fakeV2(t, "cpu pids", "/")
+	p := fakeParent(t, dir, "/")
+	if len(p.Missing()) != 2 || !strings.HasPrefix(p.Missing()[1], "memory control group") {
+		t.Errorf("missing: %q", p.Missing())
 	}
-	p := fakeParent(t, h)
 	g, _ := p.Open("c")
 	if err := os.Mkdir(filepath.Join(dir, "brig/c"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := g.apply(p.settings(usual)); err != nil {
+	if err := g.bound(usual); err != nil {
 		t.Errorf("defaults: %v", err)
 	}
 	for _, res := range []wire.Resources{
 		{MemoryReservation: 1 << 20}, {MemorySwap: 1 << 30, Memory: 1 << 20}, {CpusetCpus: "0"},
 	} {
-		err := g.apply(p.settings(res))
+		err := g.bound(res)
 		if !errors.Is(err, errdefs.ErrNotImplemented) {
 			t.Errorf("%+v: %v", res, err)
 		}
@@ -259,28 +265,18 @@ func TestUnboundedAndImpossibleRequestsAreRefused(t *testing.T) {
 		"no pids bound":   with(func(r *wire.Resources) { r.Pids = 0 }),
 		"pids -1":         with(func(r *wire.Resources) { r.Pids = -1 }),
 		"swap < memory":   with(func(r *wire.Resources) { r.MemorySwap = 1 }),
-		"shares":          with(func(r *wire.Resources) { r.CPUShares = 1 }),
-		"quota":           with(func(r *wire.Resources) { r.CPUQuota = 10 }),
-		"period":          with(func(r *wire.Resources) { r.CPUPeriod = 10 }),
-		"cpuset newline":  with(func(r *wire.Resources) { r.CpusetCpus = "0\n1" }),
-		"weight":          with(func(r *wire.Resources) { r.BlkioWeight = 5 }),
-		"device type":     with(func(r *wire.Resources) { r.Devices = []wire.DeviceRule{{Type: "a", Access: "rwm"}} }),
-		"device access":   with(func(r *wire.Resources) { r.Devices = []wire.DeviceRule{{Type: "c", Access: "rwx"}} }),
-		"device major": with(func(r *wire.Resources) {
-			r.Devices = []wire.DeviceRule{{Type: "c", Major: 4096, Access: "r"}}
-		}),
-		"devices": with(func(r *wire.Resources) {
-			r.Devices = slices.Repeat([]wire.DeviceRule{{Type: "c", Major: 1, Access: "r"}}, maxDevices+1)
-		}),
+		"reservation":     with(func(r *wire.Resources) { r.MemoryReservation = -1 }),
+		"quota":           with(func(r *wire.Resources) { r.CPUQuota = -2 }),
+		"devices":         with(func(r *wire.Resources) { r.Devices = []wire.DeviceRule{{Type: "a", Access: "rwm"}} }),
 	} {
-		if err := validate(res, true); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if err := validate(res); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := validate(usual, true); err != nil {
+	if err := validate(usual); err != nil {
 		t.Error(err)
 	}
-	p := &Parent{host: &Host{}}
+	p := &Parent{}
 	for _, id := range []string{"", ".", "..", "a/b", "a.b", "x\n", strings.Repeat("a", 65)} {
 		if _, err := p.Open(id); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("id %q: %v", id, err)
@@ -288,57 +284,70 @@ func TestUnboundedAndImpossibleRequestsAreRefused(t *testing.T) {
 	}
 }
 
-func TestMountsAreUnderstood(t *testing.T) {
-	const co = `30 23 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw
-32 30 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct
-33 30 0:30 / /sys/fs/cgroup/net\040x rw,relatime - cgroup cgroup rw,memory
-34 30 0:31 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
-35 30 0:32 /docker/abc /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids
-36 30 0:33 /other /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices
-`
-	h, err := discover(co, "5:cpu,cpuacct:/\n4:memory:/x\n3:pids:/docker/abc/y\n2:devices:/mine\n")
+func TestHierarchiesAreFoundFromOurOwnGroups(t *testing.T) {
+	var asked []string
+	dir := t.TempDir()
+	for _, d := range []string{"x", "mine"} {
+		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cgroup.controllers"), []byte("io rdma"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := discover("6:name=systemd:/none\n5:cpu,cpuacct:/\n4:memory:/x\n3:pids:/../mine\n2:devices:/none\njunk\n",
+		func(controllers []string) (int, error) {
+			asked = append(asked, strings.Join(controllers, ","))
+			return openDir(unix.AT_FDCWD, dir)
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer closeAll(list)
 	var got []string
-	for _, hi := range h.hierarchies {
-		got = append(got, strings.Join(hi.controllers, ",")+" "+hi.base)
+	for _, h := range list {
+		link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", h.base))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, strings.Join(h.controllers, ",")+" "+strings.TrimPrefix(link, dir))
 	}
-	want := []string{
-		"cpu,cpuacct /sys/fs/cgroup/cpu,cpuacct", "memory /sys/fs/cgroup/net x/x", "pids /sys/fs/cgroup/pids/y",
+	if want := []string{"blkio ", "cpu ", "memory /x", "pids /mine"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
-	if !slices.Equal(got, want) || h.Version() != "1" {
-		t.Errorf("got %q, version %s", got, h.Version())
+	if want := []string{"", "cpu,cpuacct", "memory", "pids"}; !slices.Equal(asked, want) {
+		t.Errorf("mounted %q, want %q", asked, want)
 	}
-	if _, err := discover("", "0::/\n"); err == nil {
-		t.Error("a machine without control groups was accepted")
+	for _, fail := range []string{"", "memory"} {
+		if _, err := discover("4:memory:/\n", func(controllers []string) (int, error) {
+			if strings.Join(controllers, ",") == fail {
+				return -1, unix.EPERM
+			}
+			return openDir(unix.AT_FDCWD, dir)
+		}); !errors.Is(err, unix.EPERM) {
+			t.Errorf("hierarchy %q that cannot be mounted: %v", fail, err)
+		}
 	}
 }
 
 func FuzzDiscoverNeverLeavesTheMount(f *testing.F) {
-	f.Add("31 23 0:28 / /sys/fs/cgroup rw - cgroup cgroup rw,memory\n", "1:memory:/a\n")
-	f.Add("31 23 0:28 /a/b /m\\040 rw - cgroup cgroup rw,cpu,cpuacct\n", "2:cpu,cpuacct:/a/b/../../c\n")
-	f.Fuzz(func(t *testing.T, mounts, self string) {
-		if strings.Contains(mounts, "cgroup2") {
-			return // its controllers are read from disk
+	f.Add("1:memory:/a\n")
+	f.Add("2:cpu,cpuacct:/a/b/../../../c\n0::/../..\n")
+	f.Fuzz(func(t *testing.T, self string) {
+		top := t.TempDir()
+		if err := os.WriteFile(filepath.Join(top, "cgroup.controllers"), nil, 0o600); err != nil {
+			t.Fatal(err)
 		}
-		h, err := discover(mounts, self)
+		list, err := discover(self, func([]string) (int, error) { return openDir(unix.AT_FDCWD, top) })
 		if err != nil {
 			return
 		}
-		for _, hi := range h.hierarchies {
-			if rel, err := filepath.Rel(hi.mount, hi.base); err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
-				t.Errorf("mount %q, base %q", hi.mount, hi.base)
+		defer closeAll(list)
+		for _, h := range list {
+			link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", h.base))
+			if err != nil || link != top && !strings.HasPrefix(link, top+"/") {
+				t.Errorf("%q is outside %q (%v)", link, top, err)
 			}
 		}
 	})
-}
-
-func TestBlockReadingsOfBothVersions(t *testing.T) {
-	want := []Device{{8, 0, 1, 2, 3, 4}, {254, 16, 5, 0, 0, 0}}
-	v2 := parseIO("8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=9\n254:16 rbytes=5\njunk\n")
-	v1 := parseBlkio("8:0 Read 1\n8:0 Write 2\n8:0 Total 3\n254:16 Read 5\nTotal 9\n", "8:0 Read 3\n8:0 Write 4\n")
-	if !slices.Equal(v2, want) || !slices.Equal(v1, want) {
-		t.Errorf("v2 %v, v1 %v", v2, v1)
-	}
 }

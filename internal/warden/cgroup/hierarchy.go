@@ -2,7 +2,7 @@ package cgroup
 
 import (
 	"fmt"
-	"os"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,14 +18,6 @@ type hierarchy struct {
 	v2          bool
 	base        int // the group that the engine's parent group is made in
 	fd          int // the engine's parent group
-}
-
-func (h *hierarchy) close() {
-	for _, fd := range []int{h.base, h.fd} {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-	}
 }
 
 // name is for messages.
@@ -76,43 +68,103 @@ func openRoot(controllers []string) (int, error) {
 	return mount.New("cgroup2", attr)
 }
 
-// discover opens the hierarchies that hold a controller we want, and version 2 as the first. self is the content of
-// /proc/self/cgroup, lines id:controllers:path, with no controllers for version 2.
+// discover opens version 2 and then the hierarchies of version 1 that hold a controller we want. self is the content of
+// /proc/self/cgroup, lines id:controllers:path, without controllers for version 2.
 func discover(self string, root opener) (list []*hierarchy, err error) {
-	defer func() {
-		if err != nil {
-			for _, h := range list {
-				h.close()
-			}
-			list = nil
-		}
-	}()
-	unified, err := newHierarchy(nil, "/", root)
-	if err != nil {
-		return nil, fmt.Errorf("control groups of version 2: %w", err)
-	}
-	list = append(list, unified)
+	own := map[string]string{"": "/"}
 	for line := range strings.Lines(self) {
 		f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(f) != 3 || strings.Contains(f[1], "name=") {
-			continue
+		if len(f) == 3 && (f[1] == "" || len(known(strings.Split(f[1], ","))) > 0) {
+			own[f[1]] = f[2]
 		}
-		if f[1] == "" {
-			unix.Close(unified.base)
-			if list[0], err = newHierarchy(nil, f[2], root); err != nil {
-				return list[1:], fmt.Errorf("control groups of version 2: %w", err)
-			}
-			continue
-		}
-		controllers := strings.Split(f[1], ",")
-		if !slices.ContainsFunc(controllers, isWanted) {
-			continue
-		}
-		h, err := newHierarchy(controllers, f[2], root)
+	}
+	for _, controllers := range slices.Sorted(maps.Keys(own)) {
+		h, err := openHierarchy(controllers, own[controllers], root)
 		if err != nil {
-			return list, fmt.Errorf("control groups of %s: %w", f[1], err)
+			closeAll(list)
+			return nil, fmt.Errorf("open control groups %q: %w", controllers, err)
 		}
 		list = append(list, h)
 	}
 	return list, nil
+}
+
+// openHierarchy opens one hierarchy of "cpu,cpuacct", or of version 2 for "".
+func openHierarchy(controllers, own string, root opener) (*hierarchy, error) {
+	h := &hierarchy{v2: controllers == "", fd: -1}
+	var all []string
+	if !h.v2 {
+		all = strings.Split(controllers, ",")
+	}
+	top, err := root(all)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(top)
+	if h.base, err = choose(top, own); err != nil {
+		return nil, err
+	}
+	if h.v2 {
+		list, err := readAt(h.base, "cgroup.controllers")
+		if err != nil {
+			unix.Close(h.base)
+			return nil, err
+		}
+		all = strings.Fields(list)
+	}
+	h.controllers = known(all)
+	return h, nil
+}
+
+// known picks the controllers that we use, under one name for both versions.
+func known(names []string) (out []string) {
+	for _, n := range names {
+		if n == "io" {
+			n = "blkio"
+		}
+		if _, ok := wanted()[n]; ok {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+func closeAll(list []*hierarchy) {
+	for _, h := range list {
+		unix.Close(h.base)
+		if h.fd >= 0 {
+			unix.Close(h.fd)
+		}
+	}
+}
+
+// engineLeaf is the group that the engine's own processes are in, where version 2 forbids them to be in an inner one.
+// It is the unit's DelegateSubgroup, and lies outside the containers' bounds.
+const engineLeaf = "engine"
+
+// choose opens the group to work in, found from our own one. A login session's scope belongs to the session manager and
+// other programs are in it: the root is used instead, as it is by other engines. Any other group was given to us, with
+// its bounds.
+func choose(top int, own string) (int, error) {
+	own = filepath.Join("/", own) // a group outside our cgroup namespace begins with /..
+	if filepath.Base(own) == engineLeaf {
+		own = filepath.Dir(own)
+	}
+	fd, err := openDir(top, "."+own)
+	if err == nil && strings.HasSuffix(own, ".scope") && !delegated(fd) {
+		unix.Close(fd)
+		return openDir(top, ".")
+	}
+	return fd, err
+}
+
+// delegated reads the mark that systemd leaves on a group with Delegate=yes.
+func delegated(dir int) bool {
+	var b [1]byte
+	for _, name := range []string{"trusted.delegate", "user.delegate"} {
+		if n, err := unix.Fgetxattr(dir, name, b[:]); err == nil && n == 1 && b[0] == '1' {
+			return true
+		}
+	}
+	return false
 }

@@ -22,7 +22,8 @@ func (v *server) create(w http.ResponseWriter, r *http.Request) error {
 	case src == "-" && from == "":
 		return v.importRoot(w, r)
 	case src != "" && from == "":
-		return invalid("fromSrc=%.128q: the engine fetches nothing from a URL for an import. Next: download it, and give it to import as a file", src)
+		return invalid("fromSrc=%.128q: the engine fetches nothing from a URL for an import. "+
+			"Next: download it, and give it to import as a file", src)
 	}
 	return invalid("one of fromImage and fromSrc must be given")
 }
