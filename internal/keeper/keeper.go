@@ -77,15 +77,13 @@ func (k *keeper) prepare() error {
 			return err
 		}
 	}
-	os.Remove(k.Socket) // we hold the lock: nobody listens on it
+	os.Remove(k.Socket)                 // we hold the lock: nobody listens on it
+	defer unix.Umask(unix.Umask(0o177)) // the socket is root's alone from its first moment
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: k.Socket, Net: "unix"})
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", k.Socket, err)
 	}
 	l.SetUnlinkOnClose(false)
-	if err := os.Chmod(k.Socket, 0o600); err != nil {
-		return err
-	}
 	if k.listener, err = l.File(); err != nil {
 		return err
 	}
@@ -95,7 +93,7 @@ func (k *keeper) prepare() error {
 		return err
 	}
 	pid := fmt.Sprintf("%d %d\n", self.PID, self.StartTime)
-	if err := os.WriteFile(filepath.Join(k.Run, "keeper.pid"), []byte(pid), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(k.Run, "keeper.pid"), []byte(pid), 0o600); err != nil {
 		return err
 	}
 	k.binary, err = memfile.Program(filepath.Join(k.Libexec, "brig-warden"))

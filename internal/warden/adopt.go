@@ -57,7 +57,8 @@ func (w *Warden) claimRanges() error {
 }
 
 func (w *Warden) adoptContainer(n *note, have map[string]int) {
-	c := w.container(n.ID)
+	c := w.locked(n.ID)
+	defer c.mu.Unlock()
 	if n.Execs == nil {
 		n.Execs = map[string]*process{}
 	}
@@ -77,7 +78,7 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	if n.Endpoint == nil || w.router == nil {
 		return
 	}
-	if err := w.router.Adopt(n.Endpoint, portsOf(n), true); err != nil {
+	if err := w.router.Adopt(n.Endpoint, portsOf(n)); err != nil {
 		w.log("container %s: %v", short(n.ID), err)
 	}
 }
@@ -167,12 +168,20 @@ func eachEntry(dir string, f func(path, name string) error) error {
 
 // orphanExecs forgets what an earlier brigd had executed when it ends: nobody asks for it any more.
 func (w *Warden) orphanExecs() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, c := range w.live {
+	for _, c := range w.all() {
 		c.mu.Lock()
 		for id, x := range c.execs {
-			go w.forgetExec(c.id, id, x.pidfd)
+			if x.orphan {
+				continue
+			}
+			x.orphan = true
+			mine := -1
+			if x.pidfd >= 0 {
+				if fd, err := dup(x.pidfd); err == nil {
+					mine = fd
+				}
+			}
+			go w.forgetExec(c.id, id, mine)
 		}
 		c.mu.Unlock()
 	}
@@ -180,7 +189,9 @@ func (w *Warden) orphanExecs() {
 
 func (w *Warden) forgetExec(id, exec string, fd int) {
 	if fd >= 0 {
-		if err := await(fd); err != nil {
+		err := await(fd)
+		unix.Close(fd)
+		if err != nil {
 			return
 		}
 	}

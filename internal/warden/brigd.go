@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/seccomp"
@@ -24,6 +26,10 @@ const (
 	workerIDs  = 256
 	insideID   = 65534 // a worker's id in its own user namespace
 	brigdPause = 100 * time.Millisecond
+	// servedPatience is for operations under way when a brigd ends; the longest is the check of an index.
+	servedPatience = 6 * time.Minute
+	// stopPatience is for a brigd that was told to stop all containers.
+	stopPatience = 2 * time.Minute
 )
 
 // readable are host files that brigd may look at: names, certificates, resolvers.
@@ -73,12 +79,23 @@ func (w *Warden) runBrigd() (pidfd.Status, error) {
 	go func() {
 		defer close(served)
 		wire.Serve(conn, w.handle)
+		// It has ended, or has sent what no brigd of this build sends: there is no talking on with it.
+		conn.Close()
+		select {
+		case <-w.stopping:
+		default:
+			pidfd.Signal(fd, unix.SIGKILL)
+		}
 	}()
 	if err := await(fd); err != nil {
 		return pidfd.Status{}, err
 	}
 	conn.Close()
-	<-served
+	select {
+	case <-served:
+	case <-time.After(servedPatience):
+		return pidfd.Status{}, errors.New("an operation of the brigd that ended does not end")
+	}
 	w.mu.Lock()
 	w.brigd = -1
 	w.mu.Unlock()
@@ -115,7 +132,29 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		FDs: 3, UID: brigdID, GID: brigdID, Host: w.host}
 	in.Landlock = rules >= 0
 	in.Filters = []plan.Filter{{Name: "brigd's", Code: code}}
-	return w.startService(in, w.programs.brigd, nil, map[string]int{"landlock": rules, "fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready})
+	group, err := w.brigdGroup()
+	if err != nil {
+		return -1, err
+	}
+	defer group.Close()
+	in.Tasks = len(group.Tasks)
+	fds := map[string]int{"landlock": rules, "fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready}
+	for i, fd := range group.Tasks {
+		fds[fmt.Sprintf("tasks%d", i)] = fd
+	}
+	return w.startService(in, w.programs.brigd, fds, max(group.Dir, 0))
+}
+
+// brigdGroup makes brigd's control group anew: a brigd that outlived its warden ends with the old one.
+func (w *Warden) brigdGroup() (*cgroup.Attach, error) {
+	if old, err := w.group("brigd"); err == nil {
+		w.removeGroup(old)
+	}
+	g, err := w.parent.Create("brigd", wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048})
+	if err != nil {
+		return nil, err
+	}
+	return g.Attach()
 }
 
 // enterable checks that brigd, which has no privilege, can walk to its directories.
@@ -174,13 +213,13 @@ func (w *Warden) brigdLandlock(own ...string) (int, error) {
 }
 
 // startService gives birth to a process of the engine and returns its pidfd.
-func (w *Warden) startService(in plan.ServiceInput, exe *os.File, prepare func(pid int) error, fds map[string]int) (int, error) {
+func (w *Warden) startService(in plan.ServiceInput, exe *os.File, fds map[string]int, cgroup int) (int, error) {
 	p, err := plan.Service(in)
 	if err != nil {
 		return -1, err
 	}
 	fds["exe"], fds["stdin"], fds["stdout"], fds["stderr"] = int(exe.Fd()), w.null, 2, 2
-	_, fd, err := plan.Start(p, plan.Options{FDs: fds, AtGate: prepare})
+	_, fd, err := plan.Start(p, plan.Options{FDs: fds, Cgroup: cgroup})
 	return fd, err
 }
 
@@ -246,7 +285,7 @@ func (w *Warden) birthOfWorker(in plan.ServiceInput, fds map[string]int) (*worke
 		w.removeGroup(group)
 		return nil, fmt.Errorf("start a worker: %w", err)
 	}
-	return &worker{fd, group}, nil
+	return &worker{pidfd: fd, group: group}, nil
 }
 
 // workerBounds: a worker that a stranger's bytes have conquered can waste this much, and no more.

@@ -2,8 +2,10 @@ package warden
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -31,20 +33,42 @@ type container struct {
 
 // executed is a process that was executed in a container.
 type executed struct {
-	pidfd int
-	pty   int
+	pidfd  int
+	pty    int
+	orphan bool // nobody asks for it any more; it is reaped when it ends
 }
 
-// container gives the entry of an id, making it if there is none.
-func (w *Warden) container(id string) *container {
+// locked gives the entry of an id, locked, making it if there is none. An entry that was removed while somebody waited
+// for its lock is not the container's any more, so it is looked up again. The order of locks is c.mu, w.mu.
+func (w *Warden) locked(id string) *container {
+	for {
+		w.mu.Lock()
+		c := w.live[id]
+		if c == nil {
+			c = &container{id: id, pidfd: -1, pty: -1, execs: map[string]*executed{}}
+			w.live[id] = c
+		}
+		w.mu.Unlock()
+		c.mu.Lock()
+		if w.current(c) {
+			return c
+		}
+		c.mu.Unlock()
+	}
+}
+
+// current tells whether an entry is the one that its id stands for.
+func (w *Warden) current(c *container) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := w.live[id]
-	if c == nil {
-		c = &container{id: id, pidfd: -1, pty: -1, execs: map[string]*executed{}}
-		w.live[id] = c
-	}
-	return c
+	return w.live[c.id] == c
+}
+
+// all lists the entries at this moment.
+func (w *Warden) all() []*container {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Collect(maps.Values(w.live))
 }
 
 // known locks and returns a container that has a note.
@@ -54,7 +78,7 @@ func (w *Warden) known(id string) (*container, error) {
 	w.mu.Unlock()
 	if c != nil {
 		c.mu.Lock()
-		if c.note != nil {
+		if c.note != nil && w.current(c) {
 			return c, nil
 		}
 		c.mu.Unlock()
@@ -88,6 +112,9 @@ func (w *Warden) rangeOf(id string) (uint32, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(filepath.Join(w.directory(id), "work"), &st); err != nil {
 		return 0, &os.PathError{Op: "stat", Path: "work of " + short(id), Err: err}
+	}
+	if !sandboxBase(st.Uid) { // a crash between the making of the directory and its change of owner
+		return 0, fmt.Errorf("container %s: %#x begins no range of ids: %w", short(id), st.Uid, errdefs.ErrDataLoss)
 	}
 	return st.Uid, nil
 }
@@ -124,13 +151,7 @@ func (w *Warden) containerCloseStdin(q wire.ContainerRef) (any, error) {
 func (w *Warden) containerList() (any, error) {
 	list := wire.ContainerList{Containers: []wire.ContainerState{}}
 	seen := map[string]bool{}
-	w.mu.Lock()
-	all := make([]*container, 0, len(w.live))
-	for _, c := range w.live {
-		all = append(all, c)
-	}
-	w.mu.Unlock()
-	for _, c := range all {
+	for _, c := range w.all() {
 		c.mu.Lock()
 		if c.note != nil {
 			s := wire.ContainerState{ID: c.id, Running: true}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
@@ -31,6 +32,8 @@ type rig struct {
 	keeper *exec.Cmd
 	listen *net.UnixListener
 	client *client.Client
+	api    int // the API listening socket
+	raw    int // the end of the connection to the warden that brigd has
 	hello  wire.HelloReply
 	peer   *net.UnixConn
 	image  string
@@ -96,6 +99,10 @@ func (r *rig) accept() {
 	msgs, _ := unix.ParseSocketControlMessage(oob[:n])
 	fds, err := unix.ParseUnixRights(&msgs[0])
 	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.api = fds[1]
+	if r.raw, err = unix.Dup(fds[0]); err != nil {
 		r.t.Fatal(err)
 	}
 	conn, err := wire.FileConn(fds[0], "warden")
@@ -245,6 +252,21 @@ func busyboxLayer(t *testing.T) []byte {
 	return b.Bytes()
 }
 
+// caller is a connection to the API that root made, as brigd forwards it.
+func (r *rig) caller() int {
+	r.t.Helper()
+	c, err := net.Dial("unix", r.dir+"/run/brig.sock")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { c.Close() })
+	fd, _, err := unix.Accept4(r.api, unix.SOCK_CLOEXEC)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return fd
+}
+
 // running is a process in a container as brigd would see it.
 type running struct {
 	r       *rig
@@ -392,7 +414,13 @@ func TestContainerLives(t *testing.T) {
 		}
 		pair, _ := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 		defer wire.CloseAll(pair[:])
-		if out, _ := r.run(newID(), s, pair[0]).wait(); out != "host\n0" {
+		for name, forged := range map[string]int{"a socket pair": pair[0], "brigd's own connection": r.raw, "the listener": r.api} {
+			_, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: s, Caller: true}, &wire.Started{}, forged)
+			if !errdefs.IsPermissionDenied(err) {
+				t.Errorf("%s was taken for a caller: %v", name, err)
+			}
+		}
+		if out, _ := r.run(newID(), s, r.caller()).wait(); out != "host\n0" {
 			t.Errorf("%q", out)
 		}
 		if _, err := os.Stat(host + "/g"); err != nil {

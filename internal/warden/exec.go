@@ -14,6 +14,9 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
+// maxExecs bounds the executions of one container: each costs descriptors here and at the keeper.
+const maxExecs = 128
+
 var execName = nameRule{64}
 
 // execStart executes a process in a running container, capped at the confinement of its process 1.
@@ -30,6 +33,9 @@ func (w *Warden) execStart(r *wire.Request) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
+	if len(c.execs) >= maxExecs {
+		return wire.Reply{}, fmt.Errorf("container %s has %d executions already: %w", short(q.ID), maxExecs, errdefs.ErrResourceExhausted)
+	}
 	if c.note.Execs[q.Exec] != nil {
 		return wire.Reply{}, fmt.Errorf("execution %s was started already: %w", short(q.Exec), errdefs.ErrConflict)
 	}
@@ -109,6 +115,9 @@ func (e *entry) openStreams() error {
 			return fmt.Errorf("the container's terminals: %w", err)
 		}
 		defer unix.Close(pts)
+		if done, err := pidfd.Ended(e.c.pidfd, 0); done || err != nil { // the number was process 1's when it was used
+			return fmt.Errorf("container %s is ending: %w", short(e.c.id), errdefs.ErrConflict)
+		}
 		master, slave, err := openTerminal(pts, e.base, p)
 		if err != nil {
 			return err
@@ -178,11 +187,11 @@ func (e *entry) handOverExec() ([]int, error) {
 		return nil, err
 	}
 	e.c.execs[e.id] = &executed{pidfd: mine, pty: e.pty}
-	streams, err := e.w.keepStreams(e.c.id+"."+e.id, e.pty, e.streams)
+	e.theirs, err = e.w.keepStreams(e.c.id+"."+e.id, e.pty, e.streams)
 	if err != nil {
 		return nil, err
 	}
-	return append([]int{e.pidfd}, streams...), nil
+	return append([]int{e.pidfd}, e.theirs...), nil
 }
 
 func (e *entry) undoExec() {
@@ -201,6 +210,10 @@ func (e *entry) undoExec() {
 	}
 	e.w.dropStreams(e.c.id+"."+e.id, e.pty)
 	delete(e.c.note.Execs, e.id)
+	if err := e.w.notes.write(e.c.note); err != nil {
+		e.w.log("%v", err)
+	}
+	wire.CloseAll(e.theirs)
 }
 
 // execution finds and locks the container of an executed process.

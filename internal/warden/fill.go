@@ -21,6 +21,7 @@ func (b *birth) fill(m *wire.Mount, volume int) error {
 	if err != nil {
 		return err
 	}
+	defer unix.Close(image)
 	view, err := rootfs.ReadOnlyView(image, b.box.user)
 	if err != nil {
 		return err

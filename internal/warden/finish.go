@@ -132,7 +132,11 @@ func (w *Warden) takeDown(c *container, endpoint *link.Endpoint) {
 func (w *Warden) removeGroup(g *cgroup.Group) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	if err := errors.Join(g.Kill(), g.Remove(ctx)); err != nil {
+	err := g.Kill()
+	if err == nil {
+		err = g.Remove(ctx)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
 		w.log("%v", err)
 	}
 }
@@ -152,8 +156,7 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	if !containerID(q.ID) {
 		return nil, fmt.Errorf("%q is no id of a container: %w", q.ID, errdefs.ErrInvalidArgument)
 	}
-	c := w.container(q.ID)
-	c.mu.Lock()
+	c := w.locked(q.ID)
 	defer c.mu.Unlock()
 	if c.note != nil && c.note.Exit == nil {
 		return nil, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
@@ -165,9 +168,6 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 		return nil, err
 	}
 	c.note = nil
-	w.mu.Lock()
-	delete(w.live, q.ID)
-	w.mu.Unlock()
 	trash, err := w.discard(q.ID)
 	if err != nil {
 		return nil, err
@@ -175,15 +175,30 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	w.background.Add(1)
 	go func() {
 		defer w.background.Done()
-		c.cleaning.Wait()
-		if err := errors.Join(os.RemoveAll(trash), os.RemoveAll(w.streamDir(q.ID, ""))); err != nil {
-			w.log("delete container %s: %v", short(q.ID), err)
-		}
+		w.forget(c, trash)
 		if had {
 			w.ranges.free(base)
 		}
 	}()
 	return nil, nil
+}
+
+// forget deletes what is left of a container. Its entry stays until everything of its last run is down, so that a start
+// under the same id waits for that.
+func (w *Warden) forget(c *container, trash string) {
+	c.cleaning.Wait()
+	c.mu.Lock()
+	err := os.RemoveAll(trash)
+	if c.note == nil {
+		err = errors.Join(err, os.RemoveAll(w.streamDir(c.id, "")))
+		w.mu.Lock()
+		delete(w.live, c.id)
+		w.mu.Unlock()
+	}
+	c.mu.Unlock()
+	if err != nil {
+		w.log("delete container %s: %v", short(c.id), err)
+	}
 }
 
 // discard moves the container's directory out of the way, for somebody to delete: what is in it was written by

@@ -22,6 +22,31 @@ var forbidden = mask(unix.CAP_DAC_READ_SEARCH, unix.CAP_LINUX_IMMUTABLE, unix.CA
 	unix.CAP_MAC_ADMIN, unix.CAP_SYSLOG, unix.CAP_WAKE_ALARM, unix.CAP_BLOCK_SUSPEND, unix.CAP_AUDIT_CONTROL,
 	unix.CAP_AUDIT_READ, unix.CAP_PERFMON, unix.CAP_BPF, unix.CAP_CHECKPOINT_RESTORE)
 
+// ordinary capabilities are those that containers have by default, none of which reaches beyond their own ids.
+var ordinary = mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_KILL, unix.CAP_SETGID,
+	unix.CAP_SETUID, unix.CAP_SETPCAP, unix.CAP_NET_BIND_SERVICE, unix.CAP_SYS_CHROOT, unix.CAP_SETFCAP)
+
+// Paths that no container sees, or can change, whatever was asked for: the kernel's memory, keys, clocks and switches.
+var (
+	alwaysMasked = []string{"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+		"/proc/sched_debug", "/proc/acpi", "/proc/scsi", "/sys/firmware"}
+	alwaysReadonly = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+)
+
+// hide adds to a spec's paths those that are hidden in any case.
+func hide(s *wire.Spec) {
+	for _, p := range alwaysMasked {
+		if !slices.Contains(s.MaskedPaths, p) {
+			s.MaskedPaths = append(s.MaskedPaths, p)
+		}
+	}
+	for _, p := range alwaysReadonly {
+		if !slices.Contains(s.ReadonlyPaths, p) && !slices.Contains(s.MaskedPaths, p) {
+			s.ReadonlyPaths = append(s.ReadonlyPaths, p)
+		}
+	}
+}
+
 func mask(caps ...int) (m uint64) {
 	for _, c := range caps {
 		m |= 1 << c
@@ -31,7 +56,13 @@ func mask(caps ...int) (m uint64) {
 
 const (
 	maxArgs       = 1 << 20 // bytes of arguments and environment together
-	maxMounts     = 256
+	maxMounts     = 48      // each is a descriptor of the child
+	maxPorts      = 48      // each is two descriptors of a reply
+	maxSysctls    = 64
+	maxSysctl     = 256 // bytes of a value
+	maxPaths      = 512
+	maxRlimits    = 32
+	maxGroups     = 256
 	maxFiles      = 16
 	maxFileSize   = 16 << 10
 	maxPids       = 1 << 22
@@ -62,8 +93,11 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
 	checkProcess(&r, &s.Process, by)
 	checkResources(&r, &s.Resources, memory)
-	if len(s.Mounts) > maxMounts || len(s.Files) > maxFiles {
-		r.add("at most %d mounts and %d engine files", maxMounts, maxFiles)
+	if len(s.Mounts) > maxMounts || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts || len(s.Sysctl) > maxSysctls ||
+		len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths {
+		r.add("at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
+			maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
+		return r.err()
 	}
 	for i := range s.Mounts {
 		checkMount(&r, &s.Mounts[i], by)
@@ -79,12 +113,9 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 		}
 	}
 	for k, v := range s.Sysctl {
-		if !sysctlAllowed(k) || strings.ContainsAny(v, "\x00\n") {
+		if !sysctlAllowed(k) || strings.ContainsAny(v, "\x00\n") || len(v) > maxSysctl {
 			r.add("sysctl %s is not namespaced: only kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.* are", k)
 		}
-	}
-	if s.Init {
-		r.add("an init program is not built yet (--init)")
 	}
 	checkHostname(&r, s)
 	checkNetwork(&r, &s.Network, by)
@@ -122,6 +153,14 @@ func checkProcess(r *refusal, p *wire.Process, by *caller) {
 	if p.User.UID >= idsPerSandbox || p.User.GID >= idsPerSandbox {
 		r.add("user and group ids inside a container are below %d, not %d:%d", idsPerSandbox, p.User.UID, p.User.GID)
 	}
+	if len(p.Rlimits) > maxRlimits || len(p.User.Groups) > maxGroups {
+		r.add("at most %d limits and %d groups", maxRlimits, maxGroups)
+	}
+	for _, l := range p.Rlimits {
+		if (l.Type == "rtprio" || l.Type == "nice") && l.Hard > 0 && !by.root() {
+			r.add("only the administrator lets a container raise its priority (%s)", l.Type)
+		}
+	}
 	for _, g := range p.User.Groups {
 		if g >= idsPerSandbox {
 			r.add("group id %d is not below %d", g, idsPerSandbox)
@@ -130,15 +169,18 @@ func checkProcess(r *refusal, p *wire.Process, by *caller) {
 	if p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000 {
 		r.add("an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
 	}
-	relaxed := p.AllowNewPrivileges || p.NoLandlock || p.Filter == unconfined
+	relaxed := p.AllowNewPrivileges || p.NoLandlock || p.Filter != "" || c.Bounding&^ordinary != 0
 	if relaxed && !by.root() {
-		r.add("only the administrator relaxes no-new-privileges, Landlock or the system-call filter")
+		r.add("only the administrator relaxes no-new-privileges, Landlock, the system-call filter or the capabilities")
 	}
 }
 
 func checkResources(r *refusal, res *wire.Resources, memory int64) {
 	if res.Memory < minMemory || res.Memory > memory {
 		r.add("a memory limit between 6 MiB and the machine's %d bytes is needed, not %d", memory, res.Memory)
+	}
+	if res.MemorySwap != 0 && res.MemorySwap < res.Memory {
+		r.add("memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
 	}
 	if res.Pids < 1 || res.Pids > maxPids {
 		r.add("a limit of processes is needed, not %d", res.Pids)
@@ -152,8 +194,8 @@ func checkMount(r *refusal, m *wire.Mount, by *caller) {
 	if !cleanTarget(m.Target) {
 		r.add("mount target %q must be a clean absolute path", m.Target)
 	}
-	for _, own := range []string{"/proc", "/sys"} {
-		if m.Target == own || strings.HasPrefix(m.Target, own+"/") {
+	for _, own := range []string{"/proc", "/sys", "/dev"} {
+		if m.Target == own || strings.HasPrefix(m.Target, own+"/") && m.Target != "/dev/shm" {
 			r.add("nothing is mounted over %s (asked: %s)", own, m.Target)
 		}
 	}

@@ -2,6 +2,7 @@ package warden
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,11 @@ type ranges struct {
 
 const lastIDs = volumeIDs - idsPerSandbox
 
-func newRanges() *ranges { return &ranges{used: map[uint32]bool{}, next: firstIDs} }
+// newRanges begins anywhere, so that engines side by side, and one engine before and after a restart, are unlikely to use
+// the same ids.
+func newRanges() *ranges {
+	return &ranges{used: map[uint32]bool{}, next: firstIDs + rand.Uint32N((lastIDs-firstIDs)/idsPerSandbox+1)*idsPerSandbox}
+}
 
 // take returns the first id of a free range.
 func (r *ranges) take() (uint32, error) {
@@ -51,9 +56,14 @@ func (r *ranges) take() (uint32, error) {
 	return 0, fmt.Errorf("all %d ranges of user ids are taken, by stopped containers too. Next: brig rm", (lastIDs-firstIDs)/idsPerSandbox+1)
 }
 
+// sandboxBase tells whether an id is the first of a sandbox's range.
+func sandboxBase(id uint32) bool {
+	return id >= firstIDs && id <= lastIDs && (id-firstIDs)%idsPerSandbox == 0
+}
+
 // claim marks the range of a container that is already there.
 func (r *ranges) claim(base uint32) error {
-	if base < firstIDs || base > lastIDs || (base-firstIDs)%idsPerSandbox != 0 {
+	if !sandboxBase(base) {
 		return fmt.Errorf("%#x begins no range of a sandbox", base)
 	}
 	r.mu.Lock()

@@ -94,11 +94,11 @@ func openTerminal(pts int, base uint32, p *wire.Process) (master, slave int, err
 // terminal's master (a copy), or stdin if there is one, stdout and stderr.
 func (w *Warden) keepStreams(id string, pty int, s *stdio) ([]int, error) {
 	if pty >= 0 {
-		theirs, err := dup(pty)
-		if err != nil {
+		if err := w.keep.hold(key(id, "pty"), pty); err != nil {
 			return nil, err
 		}
-		return []int{theirs}, w.keep.hold(key(id, "pty"), pty)
+		theirs, err := dup(pty)
+		return []int{theirs}, err
 	}
 	var out []int
 	for i, name := range []string{"stdin", "out", "err"} {

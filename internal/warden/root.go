@@ -23,12 +23,12 @@ type images struct {
 	mounts map[string]int
 }
 
-// image gives the mount of an index. It stays the cache's.
+// image gives a descriptor of the mount of an index, for the caller to close.
 func (w *Warden) image(digest string) (int, error) {
 	w.images.mu.Lock()
 	defer w.images.mu.Unlock()
 	if fd, ok := w.images.mounts[digest]; ok {
-		return fd, nil
+		return dup(fd)
 	}
 	index, devices, err := w.store.OpenIndex(digest)
 	if err != nil {
@@ -48,7 +48,7 @@ func (w *Warden) image(digest string) (int, error) {
 		return -1, fmt.Errorf("image %s: %w", digest, err)
 	}
 	w.images.mounts[digest] = fd
-	return fd, nil
+	return dup(fd)
 }
 
 // attachImage gives the mount a place, which it needs before Linux 6.15 for being cloned.
@@ -79,6 +79,7 @@ func (b *birth) rootfs() error {
 	if err != nil {
 		return err
 	}
+	b.own = append(b.own, image)
 	lower, err := rootfs.Idmap(image, b.box.user)
 	if err != nil {
 		return err
@@ -235,18 +236,44 @@ func (b *birth) bind(m *wire.Mount) (fd int, file bool, err error) {
 	return fd, st.Mode&unix.S_IFMT != unix.S_IFDIR, nil
 }
 
-// bindable refuses what no container may have, whoever asks: the engine's own directories and the kernel's.
+// bindable refuses what no container may have, whoever asks: the engine's own directories, what lies below them or above
+// them, and the kernel's. Directories are compared as such, not by what a path calls them.
 func (w *Warden) bindable(fd int) error {
-	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
 	if err != nil {
 		return err
 	}
-	for _, own := range []string{w.cfg.Root, w.cfg.Run, "/proc", "/sys", "/dev"} {
-		if path == "/" || path == own || strings.HasPrefix(path, own+"/") || strings.HasPrefix(own, path+"/") && own != "/dev" && own != "/proc" && own != "/sys" {
-			return fmt.Errorf("the floor policy gives %s to no container: %w", path, errdefs.ErrPermissionDenied)
+	st, err := os.Stat(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		return err
+	}
+	for _, p := range []string{w.cfg.Root, w.cfg.Run, "/proc", "/sys", "/dev"} {
+		inside, err := within(name, p)
+		if err == nil && !inside && st.IsDir() && p != "/proc" && p != "/sys" && p != "/dev" {
+			inside, err = within(p, name)
+		}
+		if err != nil || inside || name == "/" {
+			return fmt.Errorf("the floor policy gives %s to no container: %w", name, errors.Join(errdefs.ErrPermissionDenied, err))
 		}
 	}
 	return nil
+}
+
+// within tells whether path, or a directory above it, is the directory dir.
+func within(path, dir string) (bool, error) {
+	want, err := os.Stat(dir)
+	if err != nil {
+		return false, err
+	}
+	for ; ; path = filepath.Dir(path) {
+		have, err := os.Stat(path)
+		if err != nil {
+			return false, err
+		}
+		if os.SameFile(have, want) || path == "/" {
+			return os.SameFile(have, want), nil
+		}
+	}
 }
 
 // files makes the engine's own small files, on a file system of their own size.

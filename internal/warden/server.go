@@ -117,8 +117,7 @@ func (w *Warden) objectOpen(r *wire.Request) (wire.Reply, error) {
 	return wire.Reply{Body: o, FDs: []int{fd}}, nil
 }
 
-// volumeRemove refuses while a container that runs, or that may start again, is known to use the volume: brigd knows
-// the latter and asks only then.
+// volumeRemove removes a volume; brigd knows which containers use it and asks only when none does.
 func (w *Warden) volumeRemove(q wire.VolumeRef) (any, error) {
 	return nil, w.volumes.remove(q.Name)
 }

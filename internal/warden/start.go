@@ -35,7 +35,8 @@ type birth struct {
 	sockets []link.Socket
 	entries []link.Port
 	pidfd   int
-	live    bool // the endpoint was activated
+	theirs  []int // descriptors for the reply, beside pidfd
+	live    bool  // the endpoint was activated
 	reply   wire.Started
 }
 
@@ -45,7 +46,7 @@ func (w *Warden) containerStart(r *wire.Request) (wire.Reply, error) {
 	if err := r.Decode(&q); err != nil {
 		return wire.Reply{}, err
 	}
-	by, err := callerOf(r, q.Caller)
+	by, err := w.callerOf(r, q.Caller)
 	if err != nil {
 		return wire.Reply{}, err
 	}
@@ -55,8 +56,8 @@ func (w *Warden) containerStart(r *wire.Request) (wire.Reply, error) {
 	if err := checkSpec(&q.Spec, by, w.facts.MemoryTotal); err != nil {
 		return wire.Reply{}, err
 	}
-	c := w.container(q.ID)
-	c.mu.Lock()
+	hide(&q.Spec)
+	c := w.locked(q.ID)
 	defer c.mu.Unlock()
 	if c.note != nil && c.note.Exit == nil {
 		return wire.Reply{}, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
@@ -98,7 +99,9 @@ func (b *birth) sandbox() error {
 	base, err := b.w.rangeOf(b.c.id)
 	switch {
 	case err == nil:
-		b.box, err = b.w.sandboxAt(base, endpoint)
+		if err = b.w.ranges.claim(base); err == nil {
+			b.box, err = b.w.sandboxAt(base, endpoint)
+		}
 	case !errors.Is(err, os.ErrNotExist):
 		return err
 	case endpoint:
@@ -201,6 +204,9 @@ func (b *birth) born() error {
 	if b.input.Landlock {
 		b.fds["landlock"] = w.landlock
 	}
+	if b.spec.Init {
+		b.fds["init"] = int(w.programs.init.Fd())
+	}
 	list, err := plan.Birth(b.input)
 	if err != nil {
 		return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
@@ -256,13 +262,11 @@ func (b *birth) handOver() ([]int, error) {
 		return nil, err
 	}
 	c.pidfd = mine
-	reply := []int{b.pidfd}
-	streams, err := w.keepStreams(c.id, b.pty, b.streams)
+	c.pty = b.pty
+	b.theirs, err = w.keepStreams(c.id, b.pty, b.streams)
 	if err != nil {
 		return nil, err
 	}
-	c.pty = b.pty
-	reply = append(reply, streams...)
 	for i, s := range b.sockets {
 		if err := w.keep.hold(portKey(c.id, i), s.FD); err != nil {
 			return nil, err
@@ -272,9 +276,9 @@ func (b *birth) handOver() ([]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		reply = append(reply, theirs)
+		b.theirs = append(b.theirs, theirs)
 	}
-	return reply, nil
+	return append([]int{b.pidfd}, b.theirs...), nil
 }
 
 // undo takes back what a failed start made. The descriptors of the birth are closed already.
@@ -308,13 +312,17 @@ func (b *birth) undo() {
 		w.removeGroup(b.group)
 	}
 	if b.first {
-		if trash, err := w.discard(b.c.id); err == nil {
-			os.RemoveAll(trash)
+		trash, err := w.discard(b.c.id)
+		if err == nil {
+			err = os.RemoveAll(trash)
 		}
-		if b.box != nil {
+		if err != nil {
+			w.log("%v", err) // its ids stay taken
+		} else if b.box != nil {
 			w.ranges.free(b.box.base)
 		}
 	}
 	w.notes.remove(b.c.id)
 	b.c.note = nil
+	wire.CloseAll(b.theirs)
 }

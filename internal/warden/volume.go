@@ -59,7 +59,18 @@ func (v volumes) remove(name string) error {
 	if !volumeName.ok(name) {
 		return fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
 	}
-	return os.RemoveAll(filepath.Join(v.dir, name))
+	gone := filepath.Join(v.dir, "."+name+".removed") // no name of a volume begins with a dot
+	if err := os.RemoveAll(gone); err != nil {
+		return err
+	}
+	err := os.Rename(filepath.Join(v.dir, name), gone)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.RemoveAll(gone)
 }
 
 func (v volumes) list() (wire.VolumeList, error) {

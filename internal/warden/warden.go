@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,6 +24,7 @@ import (
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/warden/reaper"
 	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -61,7 +64,7 @@ type Warden struct {
 	attachImages bool
 	overlay      sync.Mutex
 
-	programs     struct{ brigd, worker *os.File }
+	programs     struct{ brigd, worker, init *os.File }
 	workerFilter []unix.SockFilter
 	workers      atomic.Uint64
 
@@ -96,8 +99,15 @@ func Run(cfg Config) error {
 		close(w.stopping)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.brigd >= 0 {
-			pidfd.Signal(w.brigd, unix.SIGTERM)
+		if fd := w.brigd; fd >= 0 {
+			pidfd.Signal(fd, unix.SIGTERM)
+			time.AfterFunc(stopPatience, func() {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				if w.brigd == fd {
+					pidfd.Signal(fd, unix.SIGKILL)
+				}
+			})
 		}
 	}()
 	go w.pool.fill()
@@ -126,6 +136,13 @@ func (w *Warden) log(format string, args ...any) { log.Printf("brig-warden: "+fo
 
 // open makes everything that the warden needs, and finds what an earlier one left.
 func open(cfg Config) (*Warden, error) {
+	for _, dir := range []*string{&cfg.Root, &cfg.Run} {
+		real, err := filepath.EvalSymlinks(*dir)
+		if err != nil {
+			return nil, err
+		}
+		*dir = real
+	}
 	w := &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1, landlock: -1,
 		ranges: newRanges(), stopping: make(chan struct{}), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
@@ -178,6 +195,9 @@ func (w *Warden) openPrograms() (err error) {
 		return err
 	}
 	if w.programs.worker, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-worker")); err != nil {
+		return err
+	}
+	if w.programs.init, err = reaper.File(runtime.GOARCH); err != nil {
 		return err
 	}
 	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -236,13 +256,7 @@ func (w *Warden) openRouter(have map[string]int) {
 
 // close takes everything down after brigd has stopped the containers.
 func (w *Warden) close() error {
-	w.mu.Lock()
-	all := make([]*container, 0, len(w.live))
-	for _, c := range w.live {
-		all = append(all, c)
-	}
-	w.mu.Unlock()
-	for _, c := range all {
+	for _, c := range w.all() {
 		w.end(c)
 	}
 	close(w.pool.want)
@@ -254,6 +268,9 @@ func (w *Warden) close() error {
 	var err error
 	if w.router != nil {
 		err = w.router.Close()
+	}
+	if g, gerr := w.group("brigd"); gerr == nil {
+		w.removeGroup(g)
 	}
 	return errors.Join(err, w.parent.Remove(), w.sweepRun())
 }
@@ -267,6 +284,7 @@ func (w *Warden) end(c *container) {
 	if !running {
 		return
 	}
+	w.endExecs(c) // process 1 does not end before they are reaped
 	if fd >= 0 {
 		pidfd.Signal(fd, unix.SIGKILL)
 		done, _ := pidfd.Ended(fd, 5*time.Second)
@@ -276,5 +294,22 @@ func (w *Warden) end(c *container) {
 	}
 	if _, err := w.containerFinish(wire.ContainerRef{ID: c.id}); err != nil {
 		w.log("container %s: %v", short(c.id), err)
+	}
+}
+
+func (w *Warden) endExecs(c *container) {
+	c.mu.Lock()
+	ids := slices.Collect(maps.Keys(c.execs))
+	for _, x := range c.execs {
+		if x.pidfd >= 0 {
+			pidfd.Signal(x.pidfd, unix.SIGKILL)
+			pidfd.Ended(x.pidfd, 5*time.Second)
+		}
+	}
+	c.mu.Unlock()
+	for _, id := range ids {
+		if _, err := w.execFinish(wire.ExecRef{ID: c.id, Exec: id}); err != nil {
+			w.log("execution %s: %v", short(id), err)
+		}
 	}
 }

@@ -32,6 +32,9 @@ func (w *Warden) workerStart(r *wire.Request) (wire.Reply, error) {
 	if err != nil {
 		return wire.Reply{}, err
 	}
+	if wire.JobKind(q.Kind) != wire.JobDNS {
+		k.patience = workerPatience
+	}
 	theirs, err := dup(k.pidfd)
 	w.background.Add(1)
 	go func() {
@@ -44,14 +47,21 @@ func (w *Warden) workerStart(r *wire.Request) (wire.Reply, error) {
 	return wire.Reply{Body: wire.WorkerReply{}, FDs: []int{theirs}}, nil
 }
 
+// workerPatience is longer than any honest job takes.
+const workerPatience = 2 * time.Hour
+
 // worker is a running worker.
 type worker struct {
-	pidfd int
-	group *cgroup.Group
+	pidfd    int
+	group    *cgroup.Group
+	patience time.Duration // how long it may live; 0 for the forwarder, which lives as long as its brigd
 }
 
 // reapWorker waits until a worker has ended and removes its control group.
 func (w *Warden) reapWorker(k *worker) {
+	if k.patience > 0 { // one that was conquered may not care that its socket was closed
+		defer time.AfterFunc(k.patience, func() { pidfd.Signal(k.pidfd, unix.SIGKILL) }).Stop()
+	}
 	if err := await(k.pidfd); err != nil {
 		w.log("worker: %v", err)
 	}
@@ -111,9 +121,7 @@ func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	err = job.Run(ctx, conn, fds)
-	if err != nil {
-		pidfd.Signal(k.pidfd, unix.SIGKILL)
-	}
+	pidfd.Signal(k.pidfd, unix.SIGKILL) // it has said what it had to say, and one that was conquered may stay
 	w.reapWorker(k)
 	return err
 }

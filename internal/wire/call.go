@@ -43,7 +43,7 @@ type Reply struct {
 }
 
 // maxUnderWay bounds the requests that a peer can have served at once; later ones wait in the socket.
-const maxUnderWay = 1024
+const maxUnderWay = 128
 
 // Handler carries out one request.
 type Handler func(*Request) (Reply, error)
@@ -79,7 +79,11 @@ func answerOne(conn *Conn, handle Handler, f *Frame, r *Request) {
 		out.Error = ToError(err)
 		out.Body = nil
 	}
-	if serr := conn.Send(out, reply.FDs); serr != nil {
+	err = conn.Send(out, reply.FDs)
+	if errors.Is(err, ErrTooLarge) { // an answer that cannot be sent is an answer all the same
+		err = conn.Send(&Frame{ID: f.ID, Error: ToError(err)}, nil)
+	}
+	if err != nil {
 		conn.Close()
 	}
 	if !reply.Keep {

@@ -43,6 +43,9 @@ type Conn struct {
 	oob []byte
 }
 
+// ErrTooLarge says that a message was not sent because of its size.
+var ErrTooLarge = errors.New("message too large")
+
 // NewConn takes over c.
 func NewConn(c *net.UnixConn) *Conn {
 	return &Conn{c: c, buf: make([]byte, MaxInline+4096), oob: make([]byte, unix.CmsgSpace(4*MaxFDs))}
@@ -85,7 +88,7 @@ func (c *Conn) Send(f *Frame, fds []int) error {
 		fds = append([]int{mem}, fds...)
 	}
 	if len(fds) > MaxFDs {
-		return fmt.Errorf("a packet carries at most %d descriptors, not %d", MaxFDs, len(fds))
+		return fmt.Errorf("%w: a packet carries at most %d descriptors, not %d", ErrTooLarge, MaxFDs, len(fds))
 	}
 	b, err := json.Marshal(f)
 	if err != nil {
@@ -104,7 +107,7 @@ func (c *Conn) Send(f *Frame, fds []int) error {
 // bodyFile puts a large body into a sealed memory file.
 func bodyFile(body []byte) (int, error) {
 	if len(body) > MaxBody {
-		return -1, fmt.Errorf("a message of %d bytes is over the limit of %d", len(body), MaxBody)
+		return -1, fmt.Errorf("%w: %d bytes are over the limit of %d", ErrTooLarge, len(body), MaxBody)
 	}
 	f, err := memfile.Seal("brig-body", bytes.NewReader(body))
 	if err != nil {

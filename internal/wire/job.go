@@ -51,8 +51,8 @@ type JobCheckParams struct {
 // JobFillParams are the parameters of JobFill: none.
 type JobFillParams struct{}
 
-// Errand is a job of the warden's own: one of the two kinds that it gives, with the default limits. A worker reads it as
-// jobs.Job.
+// Errand is a job of the warden's own: one of the two kinds that it gives, with the default limits. A worker reads it
+// as jobs.Job.
 type Errand struct {
 	Kind   JobKind         `json:"kind"`
 	Limits struct{}        `json:"limits"`
@@ -60,9 +60,9 @@ type Errand struct {
 	Fill   *JobFillParams  `json:"fill,omitempty"`
 }
 
-// Run gives the errand and fds (which stay open) to the worker at the other end of conn and waits for its end. It closes
-// conn in any case; when ctx ends too, upon which the worker ends itself. The worker may say one thing, that it is done
-// or why not: of a result nothing is read, and a worker that asks for anything has failed.
+// Run gives the errand and fds (which stay open) to the worker at the other end of conn and waits for its end. It
+// closes conn in any case, also when ctx ends, upon which the worker ends itself. The worker may say one thing, that it
+// is done or why not: of a result nothing is read, and a worker that asks for anything has failed.
 func (e *Errand) Run(ctx context.Context, conn *Conn, fds []int) error {
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer func() { stop(); conn.Close() }()

@@ -30,11 +30,11 @@ const (
 	OpContainerList       Op = "container.list"       // – → ContainerList
 	OpContainerProcs      Op = "container.procs"      // ContainerRef → Procs
 	OpContainerStats      Op = "container.stats"      // ContainerRef → Stats
-	OpContainerUpdate     Op = "container.update"     // ContainerUpdate → –
-	OpContainerPause      Op = "container.pause"      // ContainerRef → –
-	OpContainerResume     Op = "container.resume"     // ContainerRef → –
-	OpContainerUsage      Op = "container.usage"      // ContainerRef → Usage: bytes and inodes of the upper directory
-	OpContainerMount      Op = "container.mount"      // ContainerRef → fd: detached root, for cp, diff, commit in a worker
+	OpContainerUpdate     Op = "container.update"     // (not built: changes bounds)
+	OpContainerPause      Op = "container.pause"      // (not built)
+	OpContainerResume     Op = "container.resume"     // (not built)
+	OpContainerUsage      Op = "container.usage"      // (not built: bytes and inodes of the upper directory)
+	OpContainerMount      Op = "container.mount"      // (not built: a detached root, for cp, diff, commit)
 	OpContainerCheckpoint Op = "container.checkpoint" // (not built)
 
 	OpExecStart  Op = "exec.start"  // ExecStart → Started, fds: as container.start
@@ -45,7 +45,7 @@ const (
 	OpVolumeCreate Op = "volume.create" // VolumeRef → –
 	OpVolumeRemove Op = "volume.remove" // VolumeRef → –
 	OpVolumeList   Op = "volume.list"   // – → VolumeList
-	OpVolumeUsage  Op = "volume.usage"  // VolumeRef → Usage
+	OpVolumeUsage  Op = "volume.usage"  // (not built)
 
 	OpNetworkDNS    Op = "network.dns"    // – → –, fds: UDP and TCP sockets on port 53 of the gateway, for the forwarder
 	OpNetworkCreate Op = "network.create" // (not built: user-defined networks)
@@ -120,7 +120,8 @@ type ObjectList struct {
 	Indexes []Index  `json:"indexes"`
 }
 
-// Index is a sealed file-system index with the data objects that are its devices, in order.
+// Index is a sealed file-system index with the data objects that are its devices, in order. Its digest is that of the
+// index's own digest and the list, one a line.
 type Index struct {
 	Digest string   `json:"digest"`
 	Data   []string `json:"data"`
@@ -217,12 +218,6 @@ type ContainerState struct {
 	Execs   []string `json:"execs,omitempty"`
 }
 
-// ContainerUpdate changes the bounds of a running container.
-type ContainerUpdate struct {
-	ID        string    `json:"id"`
-	Resources Resources `json:"resources"`
-}
-
 // Procs lists processes of a container as the host sees them.
 type Procs struct {
 	PIDs []int `json:"pids"`
@@ -236,12 +231,6 @@ type Stats struct {
 	Pids        int64 `json:"pids"`
 	PidsLimit   int64 `json:"pidsLimit"`
 	OOMKills    int64 `json:"oomKills"`
-}
-
-// Usage is disk usage.
-type Usage struct {
-	Bytes  int64 `json:"bytes"`
-	Inodes int64 `json:"inodes"`
 }
 
 // ExecRef names a process that was executed in a container.

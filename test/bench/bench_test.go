@@ -50,7 +50,9 @@ func TestSaidVersions(t *testing.T) {
 
 func TestNoPlaceholderIsUnknown(t *testing.T) {
 	for _, e := range engines("/bin", "group") {
-		for _, words := range [][]string{e.Daemon, e.Ready, e.Open, e.Stop, e.Load, e.Once, e.Exec, e.Idle, e.Remove, e.Unload} {
+		for _, words := range [][]string{
+			e.Daemon, e.Ready, e.Open, e.Stop, e.Load, e.Once, e.Exec, e.Idle, e.Remove, e.Unload,
+		} {
 			filled := fill(words, "/dir", "/archive", "image")
 			filled = (&job{Command: filled, Prefix: "i"}).command(7)
 			if i := slices.IndexFunc(filled, func(w string) bool { return strings.ContainsAny(w, "{}") }); i >= 0 {

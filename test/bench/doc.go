@@ -14,6 +14,7 @@
 //   - Rates are complete starts per second of a number of workers that each start the next container when theirs ended.
 //   - Memory is what the engine's own processes (everything in the room but the programs of the containers) and the
 //     whole machine have more with idle containers than without, divided by their number.
-//   - All engines run the same root: a static busybox and nothing else. runc and crun get a bundle with Docker's seccomp
-//     profile and capabilities, an empty network namespace and a read-only root, and no image, network or log to care for.
+//   - All engines run the same root: a static busybox and nothing else. runc and crun get a bundle with Docker's
+//     seccomp profile and capabilities, an empty network namespace and a read-only root, and have no image, network or
+//     log to care for.
 package main

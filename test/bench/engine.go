@@ -42,7 +42,8 @@ func engines(bin, cgroup string) []engine {
 	return []engine{
 		withClient(engine{
 			Name: "brig", Program: brig,
-			Open: []string{brig, "engine", "start", "--root", "{dir}/brig", "--run", "/run/brig", "--socket", "/run/brig/s"},
+			Open: []string{brig, "engine", "start", "--root", brigRoot("{dir}"), "--run", "/run/brig",
+				"--socket", "/run/brig/s"},
 			Stop: []string{brig, "engine", "stop", "--run", "/run/brig"},
 		}, []string{brig, "--host", "unix:///run/brig/s"}),
 		withClient(engine{
@@ -133,7 +134,8 @@ func builtVersion(file string) string {
 	return info.Main.Version
 }
 
-// saidVersion takes the version out of what a program prints: the first word of the first line that begins with a digit.
+// saidVersion takes the version out of what a program prints: the first word of its first line that begins with a
+// digit.
 func saidVersion(text string) string {
 	for word := range strings.FieldsSeq(firstLine(text)) {
 		if word[0] >= '0' && word[0] <= '9' {
@@ -157,7 +159,7 @@ func peerDirs() (dirs, error) {
 
 const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// path is PATH in a room. The distribution's docker.io must not meet a newer client in /usr/local, and a newer moby must.
+// path is PATH in a room. The distribution's docker.io must not meet a newer client in /usr/local; a newer moby must.
 func (d dirs) path(newest bool) string {
 	if newest {
 		return d.built + ":" + systemPath

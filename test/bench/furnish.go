@@ -81,14 +81,14 @@ func hierarchies() []string {
 }
 
 // enterCgroup moves this process into NAME/agent of every hierarchy. What engines derive from their own group or are
-// told to make below NAME can then be swept by its name. The agent sits in a leaf because v2 allows processes there only.
+// told to make below NAME can then be swept by its name. The agent sits in a leaf: v2 allows processes there only.
 func enterCgroup(name string) error {
 	for _, h := range hierarchies() {
 		leaf := filepath.Join(h, name, "agent")
 		if err := os.MkdirAll(leaf, 0o755); err != nil {
 			return err
 		}
-		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} { // v1: empty in a new group, and no process may enter
+		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} { // v1: empty at first, and no process may enter
 			all, err := os.ReadFile(filepath.Join(h, file))
 			if err != nil {
 				continue

@@ -69,7 +69,8 @@ func staticBusybox() (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("the containers run a static busybox, and there is none. Next: apt-get install busybox-static")
+	return "", errors.New("the containers run a static busybox, " +
+		"and there is none. Next: apt-get install busybox-static")
 }
 
 // layer writes a tar and knows the digest of its uncompressed bytes.

@@ -47,7 +47,8 @@ func (s *session) measureDetached(ctx context.Context) {
 	s.rounds(ctx, s.o.rounds, idle, func(c *contender) error {
 		n++
 		ask := func(words []string) (time.Duration, error) {
-			a, err := c.room.do(job{Op: opTime, Command: fill(words, c.dir, "", smallImage), Prefix: fmt.Sprintf("d%d-", n)})
+			a, err := c.room.do(job{Op: opTime, Command: fill(words, c.dir, "", smallImage),
+				Prefix: fmt.Sprintf("d%d-", n)})
 			return a.Took, err
 		}
 		took, err := ask(c.Idle)

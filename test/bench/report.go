@@ -89,8 +89,8 @@ func (r *report) markdown() string {
 			r.loadTable())
 	}
 	section("Goals", r.goalTable())
-	b.WriteString("\nNot measured here: 2,000 and more running containers, a restart of brigd with 1,000, and the speed of " +
-		"system\ncalls, files and network inside a container.\n")
+	b.WriteString("\nNot measured here: 2,000 and more running containers, a restart of brigd with 1,000, and the " +
+		"speed of system\ncalls, files and network inside a container.\n")
 	return b.String()
 }
 
@@ -185,7 +185,8 @@ func (r *report) loadTable() *table {
 	brig, gunzip := r.named("brig").load.median(), r.gunzip.median()
 	for _, c := range r.list {
 		if len(c.Load) > 0 {
-			t.add(c.Name, ms(c.load.median()), ms(c.load.min()), times(c.load.median(), brig), times(c.load.median(), gunzip))
+			t.add(c.Name, ms(c.load.median()), ms(c.load.min()), times(c.load.median(), brig),
+				times(c.load.median(), gunzip))
 		}
 	}
 	t.add("gzip in Go, to nowhere", ms(gunzip), ms(r.gunzip.min()), times(gunzip, brig), "")

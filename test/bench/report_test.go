@@ -32,8 +32,8 @@ func aReport() *report {
 			{engine: engine{Name: "docker.io", Load: []string{"load"}}, version: "20.10", once: milliseconds(280, 260),
 				rates: map[int]float64{1: 3.5}, load: milliseconds(4600), failure: "a\\b | c\nsecond line"},
 			{engine: engine{Name: "moby", Load: []string{"load"}}, failure: "dockerd is not installed"},
-			{engine: engine{Name: "runc"}, version: "1.1.5", client: "29.0", once: milliseconds(50), detach: milliseconds(48),
-				idle: &idleCost{machine: 300}},
+			{engine: engine{Name: "runc"}, version: "1.1.5", client: "29.0", once: milliseconds(50),
+				detach: milliseconds(48), idle: &idleCost{machine: 300}},
 			{engine: engine{Name: "no container", Bare: true}, once: milliseconds(0.9)},
 		},
 	}
@@ -73,6 +73,7 @@ func TestGoalsAreComparedUnrounded(t *testing.T) {
 		{goal{have: 8.0001, limit: 8}, "no"},
 		{goal{have: 149.99, limit: 150, least: true}, "no"},
 		{goal{have: 150, limit: 150, least: true}, "yes"},
+		{goal{have: -1, limit: 512}, "not measured"},
 	} {
 		if got := c.goal.met(); got != c.want {
 			t.Errorf("%+v: %s, want %s", c.goal, got, c.want)

@@ -205,8 +205,8 @@ func (c *contender) close() {
 	if c.room == nil {
 		return
 	}
-	if len(c.Stop) > 0 && !c.room.cut {
-		if _, err := c.run(c.Stop, "", ""); err != nil {
+	if len(c.Stop) > 0 {
+		if _, err := c.run(c.Stop, "", ""); err != nil && !c.room.cut {
 			note("%s does not stop: %v", c.Name, err)
 		}
 	}

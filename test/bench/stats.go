@@ -8,7 +8,8 @@ import (
 // sample is a number of measured times, in the order in which they were taken.
 type sample []time.Duration
 
-// quantile is the smallest value that at least the share q (0 < q ≤ 1) of the sample does not exceed; 0 of an empty one.
+// quantile is the smallest value that at least the share q (0 < q ≤ 1) of the sample does not exceed, 0 if the sample
+// is empty.
 func (s sample) quantile(q float64) time.Duration {
 	if len(s) == 0 {
 		return 0

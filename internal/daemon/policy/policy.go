@@ -82,7 +82,7 @@ func Make(in Input) (*Effective, error) {
 	e.Volumes, e.Mounts = m.volumes, m.shown
 	e.Spec = c.spec(in, e)
 	e.Spec.Mounts = m.spec
-	e.NeedsCaller = needsCaller(&e.Spec)
+	e.NeedsCaller = needsCaller(&e.Spec) || e.Profile != ""
 	if err := c.err(); err != nil {
 		return nil, err
 	}

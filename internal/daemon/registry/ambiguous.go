@@ -7,7 +7,8 @@ import (
 )
 
 // fields are the names in a manifest or index that mean something here.
-const fields = " schemaVersion mediaType config layers manifests fsLayers digest size urls annotations platform os architecture variant "
+const fields = "schemaVersion mediaType config layers manifests fsLayers digest size urls annotations platform " +
+	"os architecture variant"
 
 // unambiguous refuses documents that two readers can understand differently under one digest: a name that is there
 // twice in one object, or that is one of ours but for upper and lower case (encoding/json would take it for ours,

@@ -9,7 +9,8 @@
 // authentication.
 // Answers: A4: wrong digests, truncated blobs, lies about sizes; plain HTTP and certificates nobody vouches for;
 // redirects and token servers that point at the metadata address or at this machine; foreign layers (SSRF);
-// a document that is both manifest and index (CVE-2021-41190); huge documents; endless and stalled replies.
+// a document that is both manifest and index (CVE-2021-41190), or that two readers understand differently; huge
+// documents; endless and stalled replies.
 //
 // It is our own client of the protocol because the libraries that exist import archive, compression and os/exec
 // packages, which brigd must not have.

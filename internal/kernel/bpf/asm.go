@@ -42,12 +42,10 @@ type ALU uint8
 // The operations.
 const (
 	Add ALU = 0x00
-	Sub ALU = 0x10
 	Or  ALU = 0x40
 	And ALU = 0x50
 	Lsh ALU = 0x60
 	Rsh ALU = 0x70
-	Xor ALU = 0xa0
 	Mov ALU = 0xb0
 )
 
@@ -59,11 +57,9 @@ const (
 	Always Cond = 0x00
 	EQ     Cond = 0x10
 	GT     Cond = 0x20
-	GE     Cond = 0x30
 	AnySet Cond = 0x40 // dst & src != 0
 	NE     Cond = 0x50
 	LT     Cond = 0xa0
-	LE     Cond = 0xb0
 )
 
 const (
@@ -158,13 +154,13 @@ func Assemble(prog []Insn) ([]byte, error) {
 	labels := map[string]int{}
 	slots := 0
 	for _, in := range prog {
+		_, twice := labels[in.label]
 		switch {
+		case in.wide:
+			slots += 2
 		case in.label == "":
 			slots++
-			if in.wide {
-				slots++
-			}
-		case has(labels, in.label):
+		case twice:
 			return nil, fmt.Errorf("bpf: label %q is there twice", in.label)
 		default:
 			labels[in.label] = slots
@@ -192,11 +188,6 @@ func Assemble(prog []Insn) ([]byte, error) {
 		}
 	}
 	return code, nil
-}
-
-func has(m map[string]int, key string) bool {
-	_, ok := m[key]
-	return ok
 }
 
 // append encodes one slot: op, registers (4 bits each, dst in the low half on little-endian machines), offset,

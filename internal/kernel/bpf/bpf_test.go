@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/bpf/trial"
 )
 
 func TestAssembleEncodesAsRFC9669(t *testing.T) {
@@ -110,7 +112,7 @@ func TestPacketProgramReadsMap(t *testing.T) {
 	key := append(append([]byte{}, frame[6:12]...), 0, 0)
 	verdict := func(want uint32) {
 		t.Helper()
-		got, err := TestRun(fd, frame)
+		got, err := trial.Run(fd, frame)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,9 +123,6 @@ func TestPacketProgramReadsMap(t *testing.T) {
 	verdict(2)
 	if err := m.Put(key, []byte{1, 2, 3, 4}); err != nil {
 		t.Fatal(err)
-	}
-	if v, err := m.Get(key); err != nil || v[3] != 4 {
-		t.Fatalf("get: %v %v", v, err)
 	}
 	verdict(0)
 	if err := m.Delete(key); err != nil {

@@ -43,16 +43,10 @@ func (m *Map) Delete(key []byte) error {
 	return m.element(unix.BPF_MAP_DELETE_ELEM, "delete", key, nil)
 }
 
-// Get returns the value of key; unix.ENOENT when it is not there.
-func (m *Map) Get(key []byte) ([]byte, error) {
-	value := make([]byte, m.value)
-	return value, m.element(unix.BPF_MAP_LOOKUP_ELEM, "get", key, value)
-}
-
-// element does one operation. The kernel reads (or writes) as many bytes as the map was made for, so lengths are
+// element does one operation. The kernel reads as many bytes as the map was made for, so lengths are
 // checked.
 func (m *Map) element(cmd uintptr, what string, key, value []byte) error {
-	if len(key) != m.key || value != nil && len(value) != m.value || value == nil && cmd != unix.BPF_MAP_DELETE_ELEM {
+	if len(key) != m.key || len(value) != m.value && cmd != unix.BPF_MAP_DELETE_ELEM {
 		return fmt.Errorf("map element %s: key of %d and value of %d bytes, not %d and %d: %w",
 			what, len(key), len(value), m.key, m.value, unix.EINVAL)
 	}

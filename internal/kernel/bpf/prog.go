@@ -106,20 +106,3 @@ func AttachDevice(cgroup, prog int) error {
 	_, err := call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
 	return wrap("attach device program", err)
 }
-
-// TestRun runs a packet program once on packet (at least 14 bytes) and returns its verdict; nothing is sent.
-func TestRun(prog int, packet []byte) (uint32, error) {
-	if len(packet) < 14 {
-		return 0, fmt.Errorf("run program: a packet of %d bytes has no Ethernet header: %w", len(packet), unix.EINVAL)
-	}
-	var pin runtime.Pinner
-	defer pin.Unpin()
-	pin.Pin(&packet[0])
-	a := struct {
-		prog, verdict, sizeIn, sizeOut uint32
-		dataIn, dataOut                uint64
-		repeat, duration               uint32
-	}{prog: uint32(prog), sizeIn: uint32(len(packet)), dataIn: address(packet)}
-	_, err := call(unix.BPF_PROG_TEST_RUN, unsafe.Pointer(&a), unsafe.Sizeof(a))
-	return a.verdict, wrap("run program", err)
-}

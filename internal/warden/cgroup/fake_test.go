@@ -35,7 +35,8 @@ func fakeV2(t *testing.T, controllers, own string) string {
 		t.Fatal(err)
 	}
 	for _, d := range []string{"", own} {
-		if err := os.WriteFile(filepath.Join(dir, d, "cgroup.controllers"), []byte(controllers+"\n"), 0o600); err != nil {
+		file := filepath.Join(dir, d, "cgroup.controllers")
+		if err := os.WriteFile(file, []byte(controllers+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -295,7 +296,8 @@ func TestHierarchiesAreFoundFromOurOwnGroups(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.controllers"), []byte("io rdma"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	list, err := discover("6:name=systemd:/none\n5:cpu,cpuacct:/\n4:memory:/x\n3:pids:/../mine\n2:devices:/none\njunk\n",
+	const self = "6:name=systemd:/none\n5:cpu,cpuacct:/\n4:memory:/x\n3:pids:/../mine\n2:devices:/none\njunk\n"
+	list, err := discover(self,
 		func(controllers []string) (int, error) {
 			asked = append(asked, strings.Join(controllers, ","))
 			return openDir(unix.AT_FDCWD, dir)

@@ -65,7 +65,8 @@ func settings(res wire.Resources, bfq bool) []setting {
 	cpus, mems := control{"cpuset.cpus", res.CpusetCpus}, control{"cpuset.mems", res.CpusetMems}
 	return []setting{
 		{"memory", true, control{"memory.limit_in_bytes", limit}, control{"memory.max", limit}},
-		{"memory", both == res.Memory, control{"memory.memsw.limit_in_bytes", number(both)}, control{"memory.swap.max", swap}},
+		{"memory", both == res.Memory, control{"memory.memsw.limit_in_bytes", number(both)},
+			control{"memory.swap.max", swap}},
 		{"memory", false, control{"memory.soft_limit_in_bytes", number(res.MemoryReservation)},
 			control{"memory.low", number(res.MemoryReservation)}},
 		{"cpu", res.CPUShares == 1024, control{"cpu.shares", number(res.CPUShares)},

@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/kernel/bpf/trial"
 )
 
 var testPlan = Plan{
@@ -132,7 +132,7 @@ func TestSecondLayerPrograms(t *testing.T) {
 		{"arrival", "host's end", packet{dst: host}, true},
 		{"back", "made by the host", packet{src: host, dst: own}, true},
 	} {
-		got, err := bpf.TestRun(g.progs[tc.prog], tc.p.frame())
+		got, err := trial.Run(g.progs[tc.prog], tc.p.frame())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestSecondLayerPrograms(t *testing.T) {
 	if err := g.Forget(loopback); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := bpf.TestRun(g.progs["sender"], packet{}.frame()); err != nil || got != tcShot {
+	if got, err := trial.Run(g.progs["sender"], packet{}.frame()); err != nil || got != tcShot {
 		t.Errorf("forgotten endpoint: verdict %d, %v", got, err)
 	}
 	if err := g.Forget(loopback); err != nil {

@@ -43,37 +43,20 @@ func NewHost(netns int, plan Plan) *Host {
 	}
 }
 
-// Replace writes the whole table with the ports of these members in one transaction. With splice there are no
-// translations, now and in later calls of Add: every client of a published port is then served by its real socket, as a
-// service of the host would be, and the host's input rules decide. Calls must not overlap with Add and Remove.
+// Replace writes the whole table with the ports of these members. With splice there are no translations, now and in
+// later calls of Add: every client of a published port is then served by its real socket, as a service of the host would
+// be, and the host's input rules decide. Calls must not overlap with Add and Remove.
 func (h *Host) Replace(members []Member, splice bool) error {
 	h.splice = splice
-	return h.commit(func(c *nftables.Conn) error {
-		h.reset(c)
-		for _, s := range []*nftables.Set{h.wide, h.narrow} {
-			if err := c.AddSet(s, nil); err != nil {
-				return err
-			}
-		}
-		wide, narrow := h.translations(members)
-		if err := addElements(c, h.wide, wide); err != nil {
-			return err
-		}
-		if err := addElements(c, h.narrow, narrow); err != nil {
-			return err
-		}
-		for _, b := range h.chains() {
-			h.chain(c, b)
-		}
-		return nil
-	})
+	return h.write(h.elements(members), h.chains())
 }
 
-func (h *Host) translations(members []Member) (wide, narrow []nftables.SetElement) {
+func (h *Host) elements(members []Member) []filled {
 	if h.splice {
-		return nil, nil
+		members = nil
 	}
-	return translations(members)
+	wide, narrow := translations(members)
+	return []filled{{h.wide, wide}, {h.narrow, narrow}}
 }
 
 func (h *Host) chains() []base {
@@ -129,27 +112,11 @@ func setMark() []expr.Any {
 	}
 }
 
-// Add publishes the ports of m. A member without ports costs nothing here.
-func (h *Host) Add(m Member) error { return h.change(m, addElements) }
+// Add publishes the ports of m. A member without ports costs nothing here: an empty transaction is not sent.
+func (h *Host) Add(m Member) error { return h.add(h.elements([]Member{m})) }
 
 // Remove takes the ports of m away.
-func (h *Host) Remove(m Member) error { return h.change(m, deleteElements) }
-
-func (h *Host) change(m Member, do func(*nftables.Conn, *nftables.Set, []nftables.SetElement) error) error {
-	wide, narrow := h.translations([]Member{m})
-	if len(wide)+len(narrow) == 0 {
-		return nil
-	}
-	return h.commit(func(c *nftables.Conn) error {
-		if err := do(c, h.wide, wide); err != nil {
-			return err
-		}
-		return do(c, h.narrow, narrow)
-	})
-}
-
-// Present tells whether the table is still there: other programs may flush it.
-func (h *Host) Present() (bool, error) { return h.present() }
+func (h *Host) Remove(m Member) error { return h.remove(h.elements([]Member{m})) }
 
 // Blockers names the chains of other programs that drop what is forwarded unless a rule says otherwise: ufw's,
 // firewalld's or Docker's. An accept of ours does not overrule them, and whether one of their rules lets us through is
@@ -174,9 +141,3 @@ func (h *Host) Blockers() (names []string, err error) {
 	})
 	return names, err
 }
-
-// Delete removes the table.
-func (h *Host) Delete() error { return h.remove() }
-
-// Close closes the netlink socket and leaves the table.
-func (h *Host) Close() { h.close() }

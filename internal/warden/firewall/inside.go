@@ -52,34 +52,21 @@ func NewInside(netns int, plan Plan) *Inside {
 	}
 }
 
-// Replace writes the whole table with these members in one transaction: there is no moment without rules. hosts are the
-// host's own addresses, as far as they are known; the program at the host's end knows the rest (gate.go).
+// Replace writes the whole table with these members. hosts are the host's own addresses, as far as they are known; the
+// program at the host's end knows the rest (gate.go). Connections are counted anew from then on.
 func (i *Inside) Replace(members []Member, hosts []netip.Addr) error {
-	return i.commit(func(c *nftables.Conn) error {
-		i.reset(c)
-		for _, s := range []*nftables.Set{i.live, i.open, i.hosts, i.flows} {
-			if err := c.AddSet(s, nil); err != nil {
-				return err
-			}
-		}
-		if err := addElements(c, i.live, liveElements(members)); err != nil {
-			return err
-		}
-		if err := addElements(c, i.open, openElements(members)); err != nil {
-			return err
-		}
-		if err := addElements(c, i.hosts, addressElements(hosts)); err != nil {
-			return err
-		}
-		i.chain(c, base{name: "refuse", rules: refusals()})
-		i.chain(c, i.outward())
-		i.chain(c, i.entry())
-		i.chain(c, i.pass())
-		i.chain(c, i.localIn())
-		i.chain(c, base{name: "answer", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput,
-			policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{rule(known(), accept())}})
-		return nil
-	})
+	return i.write(
+		append(i.elements(members), filled{i.hosts, addressElements(hosts)}, filled{i.flows, nil}),
+		[]base{
+			{name: "refuse", rules: refusals()},
+			i.outward(), i.entry(), i.pass(), i.localIn(),
+			{name: "answer", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput,
+				policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{rule(known(), accept())}},
+		})
+}
+
+func (i *Inside) elements(members []Member) []filled {
+	return []filled{{i.live, liveElements(members)}, {i.open, openElements(members)}}
 }
 
 // entry runs before connection tracking: a forged sender costs no entry there.
@@ -154,33 +141,8 @@ func (i *Inside) localIn() base {
 		}}
 }
 
-// Add makes m live, with its ports: one small transaction.
-func (i *Inside) Add(m Member) error {
-	return i.commit(func(c *nftables.Conn) error {
-		if err := addElements(c, i.live, liveElements([]Member{m})); err != nil {
-			return err
-		}
-		return addElements(c, i.open, openElements([]Member{m}))
-	})
-}
+// Add makes m live, with its ports.
+func (i *Inside) Add(m Member) error { return i.add(i.elements([]Member{m})) }
 
 // Remove takes away what Add gave; from then on no packet of m passes, whatever becomes of its interface.
-func (i *Inside) Remove(m Member) error {
-	return i.commit(func(c *nftables.Conn) error {
-		if err := deleteElements(c, i.live, liveElements([]Member{m})); err != nil {
-			return err
-		}
-		return deleteElements(c, i.open, openElements([]Member{m}))
-	})
-}
-
-// SetHosts replaces the set of the host's own addresses.
-func (i *Inside) SetHosts(hosts []netip.Addr) error {
-	return i.commit(func(c *nftables.Conn) error {
-		c.FlushSet(i.hosts)
-		return addElements(c, i.hosts, addressElements(hosts))
-	})
-}
-
-// Close closes the netlink socket and leaves the table.
-func (i *Inside) Close() { i.close() }
+func (i *Inside) Remove(m Member) error { return i.remove(i.elements([]Member{m})) }

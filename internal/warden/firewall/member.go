@@ -24,10 +24,6 @@ type Member struct {
 	Ports   []Port
 }
 
-// chunk bounds the elements of one netlink message: a nested attribute has a 16-bit length, an element at most 76
-// bytes.
-const chunk = 256
-
 func liveKey(m Member) []byte {
 	key := binary.NativeEndian.AppendUint32(nil, uint32(m.Ifindex))
 	a := m.Addr.As4()

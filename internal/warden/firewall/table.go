@@ -71,8 +71,8 @@ func dial(netns int) (*nftables.Conn, error) {
 	return c, nil
 }
 
-// present tells whether the kernel still has the table.
-func (t *table) present() (is bool, err error) {
+// Present tells whether the table is still there: other programs may flush it.
+func (t *table) Present() (is bool, err error) {
 	err = t.use(func(c *nftables.Conn) error {
 		tables, err := c.ListTablesOfFamily(t.t.Family)
 		is = slices.ContainsFunc(tables, func(x *nftables.Table) bool { return x.Name == t.t.Name })
@@ -81,8 +81,8 @@ func (t *table) present() (is bool, err error) {
 	return is, err
 }
 
-// remove deletes the table if it is there.
-func (t *table) remove() error {
+// Delete removes the table if it is there.
+func (t *table) Delete() error {
 	return t.commit(func(c *nftables.Conn) error {
 		c.AddTable(t.t) // deleting what is not there would fail
 		c.DelTable(t.t)
@@ -90,14 +90,56 @@ func (t *table) remove() error {
 	})
 }
 
-// reset queues the table anew and empty.
-func (t *table) reset(c *nftables.Conn) {
-	c.AddTable(t.t)
-	c.DelTable(t.t)
-	c.AddTable(t.t)
+// filled is a set with elements.
+type filled struct {
+	set      *nftables.Set
+	elements []nftables.SetElement
 }
 
-func (t *table) close() {
+// write replaces the whole table in one transaction: there is no moment without rules.
+func (t *table) write(sets []filled, chains []base) error {
+	return t.commit(func(c *nftables.Conn) error {
+		c.AddTable(t.t)
+		c.DelTable(t.t)
+		c.AddTable(t.t)
+		for _, s := range sets {
+			if err := c.AddSet(s.set, nil); err != nil {
+				return err
+			}
+		}
+		for _, b := range chains {
+			t.chain(c, b)
+		}
+		return send(c.SetAddElements, sets)
+	})
+}
+
+// add and remove change elements in one small transaction.
+func (t *table) add(sets []filled) error {
+	return t.commit(func(c *nftables.Conn) error { return send(c.SetAddElements, sets) })
+}
+
+func (t *table) remove(sets []filled) error {
+	return t.commit(func(c *nftables.Conn) error { return send(c.SetDeleteElements, sets) })
+}
+
+// chunk bounds the elements of one netlink message: a nested attribute has a 16-bit length, an element at most 76
+// bytes.
+const chunk = 256
+
+func send(do func(*nftables.Set, []nftables.SetElement) error, sets []filled) error {
+	for _, s := range sets {
+		for part := range slices.Chunk(s.elements, chunk) {
+			if err := do(s.set, part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Close closes the netlink socket and leaves the table.
+func (t *table) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
@@ -127,22 +169,4 @@ func (t *table) chain(c *nftables.Conn, b base) {
 	for _, r := range b.rules {
 		c.AddRule(&nftables.Rule{Table: t.t, Chain: ch, Exprs: r})
 	}
-}
-
-func addElements(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) error {
-	for part := range slices.Chunk(elements, chunk) {
-		if err := c.SetAddElements(s, part); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func deleteElements(c *nftables.Conn, s *nftables.Set, elements []nftables.SetElement) error {
-	for part := range slices.Chunk(elements, chunk) {
-		if err := c.SetDeleteElements(s, part); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -55,52 +55,46 @@ type pool struct {
 	subnet netip.Prefix
 
 	mu   sync.Mutex
-	used []uint64 // one bit per address
+	used map[uint32]bool // by place in the subnet
 	next uint32
-	free int
 }
 
 var errFull = errors.New("every address of the network is in use")
 
 func newPool(subnet netip.Prefix) *pool {
-	n := size(subnet)
-	return &pool{subnet: subnet, used: make([]uint64, (n+63)/64), next: firstContainer,
-		free: int(n) - firstContainer - reservedAtEnd}
+	return &pool{subnet: subnet, used: map[uint32]bool{}, next: firstContainer}
 }
 
 func (p *pool) take() (netip.Addr, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.free == 0 {
-		return netip.Addr{}, errFull
-	}
-	for {
+	end := size(p.subnet) - reservedAtEnd
+	for range end - firstContainer {
 		n := p.next
-		if p.next++; p.next >= size(p.subnet)-reservedAtEnd {
+		if p.next++; p.next == end {
 			p.next = firstContainer
 		}
-		if p.used[n/64]&(1<<(n%64)) == 0 {
-			p.used[n/64] |= 1 << (n % 64)
-			p.free--
+		if !p.used[n] {
+			p.used[n] = true
 			return nth(p.subnet, n), nil
 		}
 	}
+	return netip.Addr{}, errFull
 }
 
 // claim marks an address that lives on from an earlier warden, and lets take go on behind it.
 func (p *pool) claim(a netip.Addr) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n, err := p.index(a)
-	if err != nil {
-		return err
-	}
-	if p.used[n/64]&(1<<(n%64)) != 0 {
+	n, end := p.index(a), size(p.subnet)-reservedAtEnd
+	switch {
+	case n < firstContainer || n >= end:
+		return fmt.Errorf("address %s is not one that a container of %s can have", a, p.subnet)
+	case p.used[n]:
 		return fmt.Errorf("address %s is in use twice", a)
 	}
-	p.used[n/64] |= 1 << (n % 64)
-	p.free--
-	if n >= p.next && n+1 < size(p.subnet)-reservedAtEnd {
+	p.used[n] = true
+	if n >= p.next && n+1 < end {
 		p.next = n + 1
 	}
 	return nil
@@ -110,24 +104,16 @@ func (p *pool) claim(a netip.Addr) error {
 func (p *pool) put(a netip.Addr) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n, err := p.index(a)
-	if err != nil || p.used[n/64]&(1<<(n%64)) == 0 {
-		return
-	}
-	p.used[n/64] &^= 1 << (n % 64)
-	p.free++
+	delete(p.used, p.index(a))
 }
 
-func (p *pool) index(a netip.Addr) (uint32, error) {
-	if !a.Is4() || !p.subnet.Contains(a) {
-		return 0, fmt.Errorf("address %s is not of the network %s", a, p.subnet)
+// index is the place of an address in the subnet; 0, which nobody gets, for every other.
+func (p *pool) index(a netip.Addr) uint32 {
+	if !p.subnet.Contains(a) {
+		return 0
 	}
 	b, base := a.As4(), p.subnet.Addr().As4()
-	n := binary.BigEndian.Uint32(b[:]) - binary.BigEndian.Uint32(base[:])
-	if n < firstContainer || n >= size(p.subnet)-reservedAtEnd {
-		return 0, fmt.Errorf("address %s is not a container's", a)
-	}
-	return n, nil
+	return binary.BigEndian.Uint32(b[:]) - binary.BigEndian.Uint32(base[:])
 }
 
 // macOf gives the locally administered MAC that belongs to an address, as Docker forms it.

@@ -239,9 +239,8 @@ func (r *Router) Release(e *Endpoint) error {
 	return nil
 }
 
-// Adopt takes over an endpoint that an earlier warden made; live with its ports, or not yet given to a container. Sync
-// then writes the tables.
-func (r *Router) Adopt(e *Endpoint, ports []Port, live bool) error {
+// Adopt takes over a live endpoint of an earlier warden with its ports. Sync then writes the tables.
+func (r *Router) Adopt(e *Endpoint, ports []Port) error {
 	if l, err := r.router.LinkByIndex(e.Ifindex); err != nil || l.Attrs().Name != e.Name {
 		return fmt.Errorf("endpoint %s: its interface %s is gone", e.Addr, e.Name)
 	}
@@ -251,11 +250,9 @@ func (r *Router) Adopt(e *Endpoint, ports []Port, live bool) error {
 	if err := r.gate.GuardEndpoint(r.router, e.Ifindex, macOf(e.Addr), e.Addr); err != nil {
 		return err
 	}
-	if live {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.members[e.Addr] = e.member(ports)
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members[e.Addr] = e.member(ports)
 	return nil
 }
 

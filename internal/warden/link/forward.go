@@ -227,32 +227,8 @@ func (r *Router) Refresh() error {
 			return err
 		}
 	}
-	hosts, err := r.hostAddresses()
-	if err != nil {
+	if err := r.reconcile(false); err != nil {
 		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !slices.Equal(hosts, r.hosts) {
-		if err := r.inner.SetHosts(hosts); err != nil {
-			return err
-		}
-		r.hosts = hosts
-	}
-	present, err := r.outer.Present()
-	if err != nil {
-		return err
-	}
-	blockers, err := r.outer.Blockers()
-	if err != nil {
-		return err
-	}
-	changed := (len(blockers) > 0) != (len(r.blockers) > 0)
-	r.blockers = blockers
-	if !present || changed {
-		if err := r.outer.Replace(r.list(), len(blockers) > 0); err != nil {
-			return err
-		}
 	}
 	return r.openForwarding()
 }

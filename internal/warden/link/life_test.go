@@ -219,7 +219,7 @@ func TestAdoptionKeepsConnectionsAndRules(t *testing.T) {
 	kept, err := json.Marshal(c.ep)
 	must(t, err)
 
-	w.r.Detach() // the warden is gone; the keeper has the namespace
+	w.r.drop() // the warden is gone; the keeper has the namespace
 	w.reaches("no warden: egress", c.ns, "tcp", outsideIP+":80", hostIP)
 	w.reaches("no warden: published port", w.outside, "tcp", hostIP+":8080", outsideIP)
 
@@ -228,7 +228,7 @@ func TestAdoptionKeepsConnectionsAndRules(t *testing.T) {
 	w.open(ns, &s)
 	var e Endpoint
 	must(t, json.Unmarshal(kept, &e))
-	must(t, w.r.Adopt(&e, []Port{tcp("0.0.0.0", 8080, 80)}, true))
+	must(t, w.r.Adopt(&e, []Port{tcp("0.0.0.0", 8080, 80)}))
 	must(t, w.r.Sync())
 	w.reaches("adopted: egress", c.ns, "tcp", outsideIP+":80", hostIP)
 	w.reaches("adopted: published port", w.outside, "tcp", hostIP+":8080", outsideIP)
@@ -247,7 +247,7 @@ func TestKilledEngineIsCleanedUpByTheNext(t *testing.T) {
 	before := strings.Join(w.traces(), "\n")
 	w.open(-1, nil)
 	s := w.r.State()
-	w.r.Detach() // nobody holds the namespace: the kernel takes it and the pair away, and nothing else
+	w.r.drop() // nobody holds the namespace: the kernel takes it and the pair away, and nothing else
 	w.open(-1, &s)
 	w.serve(w.outside, outsideIP+":80")
 	c := w.container()

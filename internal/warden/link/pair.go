@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -38,7 +39,7 @@ func (r *Router) choose(adopted bool) error {
 		if err := checkSubnet(c); err != nil {
 			return err
 		}
-		if !overlaps(c, taken) {
+		if !slices.ContainsFunc(taken, c.Overlaps) {
 			r.settle(c)
 			return nil
 		}
@@ -49,15 +50,6 @@ func (r *Router) choose(adopted bool) error {
 func (r *Router) settle(subnet netip.Prefix) {
 	r.plan = planFor(r.cfg.Instance, subnet)
 	r.pool = newPool(subnet)
-}
-
-func overlaps(p netip.Prefix, taken []netip.Prefix) bool {
-	for _, t := range taken {
-		if p.Overlaps(t) {
-			return true
-		}
-	}
-	return false
 }
 
 // hostRoutes lists the destinations of the host's IPv4 routes of every table, without default routes and our own.
@@ -167,28 +159,29 @@ func (r *Router) routerSysctls() error {
 			sysctl{"ipv6/conf/default/disable_ipv6", "1"}, sysctl{"ipv4/icmp_ratelimit", "0"}); err != nil {
 			return err
 		}
-		return setSysctls(false,
-			sysctl{"ipv4/conf/all/rp_filter", "1"}, sysctl{"ipv4/conf/default/rp_filter", "1"},
-			sysctl{"ipv4/conf/default/forwarding", "1"},
-			sysctl{"ipv4/conf/all/accept_redirects", "0"}, sysctl{"ipv4/conf/default/accept_redirects", "0"},
-			sysctl{"ipv4/conf/all/send_redirects", "0"}, sysctl{"ipv4/conf/default/send_redirects", "0"},
-			sysctl{"ipv4/conf/all/accept_source_route", "0"}, sysctl{"ipv4/conf/default/accept_source_route", "0"},
-			sysctl{"ipv4/conf/all/route_localnet", "0"}, sysctl{"ipv4/conf/default/route_localnet", "0"},
-			sysctl{"ipv4/conf/all/proxy_arp", "0"}, sysctl{"ipv4/conf/default/proxy_arp", "0"},
-			sysctl{"ipv4/conf/default/arp_ignore", "8"})
+		for _, conf := range []string{"ipv4/conf/all/", "ipv4/conf/default/"} {
+			if err := setSysctls(false, cautious(conf)...); err != nil {
+				return err
+			}
+		}
+		return setSysctls(false, sysctl{"ipv4/conf/default/forwarding", "1"}, sysctl{"ipv4/conf/default/arp_ignore", "8"})
 	})
 }
 
-// hostSysctls sets up the host's end, and no other interface. route_localnet stays 0 (CVE-2020-8558).
+// cautious are the settings of every interface of ours. route_localnet stays 0 (CVE-2020-8558).
+func cautious(conf string) []sysctl {
+	return []sysctl{{conf + "rp_filter", "1"}, {conf + "route_localnet", "0"}, {conf + "accept_redirects", "0"},
+		{conf + "send_redirects", "0"}, {conf + "accept_source_route", "0"}, {conf + "proxy_arp", "0"}}
+}
+
+// hostSysctls sets up the host's end, and no other interface.
 func (r *Router) hostSysctls() error {
 	v4, v6 := "ipv4/conf/"+r.plan.HostLink+"/", "ipv6/conf/"+r.plan.HostLink+"/"
 	if err := setSysctls(true, sysctl{v6 + "disable_ipv6", "1"}, sysctl{v6 + "accept_ra", "0"},
 		sysctl{v6 + "addr_gen_mode", "1"}, sysctl{v6 + "forwarding", "0"}); err != nil {
 		return err
 	}
-	return setSysctls(false, sysctl{v4 + "forwarding", "1"}, sysctl{v4 + "rp_filter", "1"},
-		sysctl{v4 + "route_localnet", "0"}, sysctl{v4 + "accept_redirects", "0"}, sysctl{v4 + "send_redirects", "0"},
-		sysctl{v4 + "accept_source_route", "0"}, sysctl{v4 + "proxy_arp", "0"}, sysctl{v4 + "arp_ignore", "8"})
+	return setSysctls(false, append(cautious(v4), sysctl{v4 + "forwarding", "1"}, sysctl{v4 + "arp_ignore", "8"})...)
 }
 
 // guard attaches the second layer to both ends.

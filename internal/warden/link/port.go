@@ -3,8 +3,10 @@ package link
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -12,7 +14,7 @@ import (
 )
 
 // ErrInUse says that another program, or another container, has the port.
-var ErrInUse = errors.New("port is in use")
+var ErrInUse = errors.New("in use by another program or container")
 
 // Socket is a socket that the warden bound and never reads: it reserves a published port, and brigd accepts on it for
 // clients that no translation can reach (loopback, IPv6). The descriptor belongs to the receiver.
@@ -67,8 +69,7 @@ func (r *Router) reserve(proto string, addrs []netip.Addr, port uint16) (socks [
 			(errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)):
 			continue // a host without IPv6
 		case errors.Is(err, unix.EADDRINUSE):
-			return socks, fmt.Errorf("port %d/%s on %s is in use by another program or container: %w", port, proto, a,
-				errInUse{err})
+			return socks, fmt.Errorf("port %d/%s on %s is %w", port, proto, a, ErrInUse)
 		case errors.Is(err, unix.EADDRNOTAVAIL):
 			return socks, fmt.Errorf("port %d/%s: the host has no address %s: %w", port, proto, a, err)
 		case err != nil:
@@ -79,13 +80,6 @@ func (r *Router) reserve(proto string, addrs []netip.Addr, port uint16) (socks [
 	}
 	return socks, nil
 }
-
-// errInUse is ErrInUse that keeps the errno without saying it twice.
-type errInUse struct{ cause error }
-
-func (e errInUse) Error() string        { return "address already in use" }
-func (e errInUse) Is(target error) bool { return target == ErrInUse }
-func (e errInUse) Unwrap() error        { return e.cause }
 
 // ListenDNS opens the sockets of the forwarder: UDP and TCP, port 53 of the gateway, inside the router namespace. The
 // files belong to the caller.
@@ -103,67 +97,54 @@ func (r *Router) ListenDNS() (udp, tcp *os.File, err error) {
 	return os.NewFile(uintptr(u), "dns/udp"), os.NewFile(uintptr(t), "dns/tcp"), nil
 }
 
-// listen opens one bound socket in the namespace ns and returns the port that it got. UDP without SO_REUSEADDR, which
+// listen opens one bound socket in the namespace ns and returns the port that it got. UDP has no SO_REUSEADDR, which
 // would let two sockets share the port.
 func listen(ns int, proto string, at netip.AddrPort) (fd int, port uint16, err error) {
-	fd = -1
 	err = inside(ns, func() error {
-		family, kind := unix.AF_INET, unix.SOCK_STREAM
-		if at.Addr().Is6() {
-			family = unix.AF_INET6
-		}
-		if proto == "udp" {
-			kind = unix.SOCK_DGRAM
-		}
-		s, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		s, err := bind(proto, at)
 		if err != nil {
 			return err
 		}
-		if err := bind(s, family, kind, at); err != nil {
-			unix.Close(s)
-			return err
-		}
-		sa, err := unix.Getsockname(s)
+		defer s.Close()
+		raw, err := s.SyscallConn()
 		if err != nil {
-			unix.Close(s)
 			return err
 		}
-		fd, port = s, portOf(sa)
-		return nil
+		refused := raw.Control(func(own uintptr) {
+			if port, err = portOf(int(own)); err == nil {
+				fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 3)
+			}
+		})
+		return errors.Join(refused, err)
 	})
 	return fd, port, err
 }
 
-func bind(s, family, kind int, at netip.AddrPort) error {
-	var sa unix.Sockaddr
-	if family == unix.AF_INET6 {
-		if err := unix.SetsockoptInt(s, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
-			return err
-		}
-		sa = &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
-	} else {
-		sa = &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
-	}
-	if kind == unix.SOCK_STREAM {
-		if err := unix.SetsockoptInt(s, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1); err != nil {
-			return err
-		}
-	}
-	if err := unix.Bind(s, sa); err != nil {
-		return err
-	}
-	if kind == unix.SOCK_STREAM {
-		return unix.Listen(s, 4096)
-	}
-	return nil
+// socket is what TCP listeners and UDP sockets have in common.
+type socket interface {
+	Close() error
+	SyscallConn() (syscall.RawConn, error)
 }
 
-func portOf(sa unix.Sockaddr) uint16 {
+// bind makes a socket of one family; that of IPv6 leaves IPv4 alone.
+func bind(proto string, at netip.AddrPort) (socket, error) {
+	family := "4"
+	if at.Addr().Is6() {
+		family = "6"
+	}
+	if proto == "udp" {
+		return net.ListenUDP("udp"+family, net.UDPAddrFromAddrPort(at))
+	}
+	return net.ListenTCP("tcp"+family, net.TCPAddrFromAddrPort(at))
+}
+
+func portOf(fd int) (uint16, error) {
+	sa, err := unix.Getsockname(fd)
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return uint16(sa.Port)
+		return uint16(sa.Port), nil
 	case *unix.SockaddrInet6:
-		return uint16(sa.Port)
+		return uint16(sa.Port), nil
 	}
-	return 0
+	return 0, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -167,26 +168,37 @@ func (r *Router) Gateway() netip.Addr { return r.plan.Gateway }
 // HostAddress returns the host's address towards the router: the sender that containers see for spliced connections.
 func (r *Router) HostAddress() netip.Addr { return r.plan.Host }
 
-// MTU returns the largest packet of the endpoints in bytes: that of the host's smallest uplink.
-func (r *Router) MTU() int { return r.mtu }
-
 // Sync writes both tables anew from what the router knows: after adoption, and when something looks wrong.
-func (r *Router) Sync() error {
+func (r *Router) Sync() error { return r.reconcile(true) }
+
+// reconcile reads what the host has become and writes both tables if that, or their loss, demands it; or always.
+func (r *Router) reconcile(always bool) error {
 	hosts, err := r.hostAddresses()
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	members := r.list()
-	if err := r.inner.Replace(members, hosts); err != nil {
+	present, err := r.outer.Present()
+	if err != nil {
 		return err
 	}
-	r.hosts = hosts
-	if r.blockers, err = r.outer.Blockers(); err != nil {
+	blockers, err := r.outer.Blockers()
+	if err != nil {
 		return err
 	}
-	return r.outer.Replace(members, len(r.blockers) > 0)
+	splice := len(blockers) > 0
+	if always || !present || splice != (len(r.blockers) > 0) || !slices.Equal(hosts, r.hosts) {
+		members := r.list()
+		if err := r.inner.Replace(members, hosts); err != nil {
+			return err
+		}
+		if err := r.outer.Replace(members, splice); err != nil {
+			return err
+		}
+	}
+	r.hosts, r.blockers = hosts, blockers
+	return nil
 }
 
 func (r *Router) list() []firewall.Member {
@@ -195,13 +207,6 @@ func (r *Router) list() []firewall.Member {
 		out = append(out, m)
 	}
 	return out
-}
-
-// Detach closes the router's descriptors and leaves the network as it is, for a warden that ends before its containers.
-func (r *Router) Detach() {
-	r.whole.Lock()
-	defer r.whole.Unlock()
-	r.drop()
 }
 
 // Close takes the network down and undoes every change on the host. Endpoints that are still there lose their pair.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
@@ -23,45 +22,37 @@ func (r *Router) Watch(ctx context.Context, trouble func(error)) error {
 	if err != nil {
 		return fmt.Errorf("watch the host's network: %w", err)
 	}
-	changes := make(chan struct{}, 1)
-	go func() {
-		defer close(changes)
-		if err := listenTo(s, changes); ctx.Err() == nil {
-			trouble(fmt.Errorf("watch the host's network: %w", err))
-		}
-	}()
 	defer s.Close()
-	timer := time.NewTimer(every)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case _, ok := <-changes:
-			if ok {
-				timer.Reset(settle) // changes come in bursts
-			} else {
-				changes = nil // the error was told; the clock goes on
-			}
-		case <-timer.C:
+	stop := context.AfterFunc(ctx, s.Close)
+	defer stop()
+	wait := every
+	for ctx.Err() == nil {
+		patience := unix.NsecToTimeval(int64(wait))
+		if err := s.SetReceiveTimeout(&patience); err != nil {
+			return fmt.Errorf("watch the host's network: %w", err)
+		}
+		_, _, err := s.Receive()
+		if err == nil || errors.Is(err, unix.ENOBUFS) { // messages were lost: something has changed
+			wait = settle // changes come in bursts
+			continue
+		}
+		if !errors.Is(err, unix.EAGAIN) && ctx.Err() == nil { // EAGAIN: the time is over
+			trouble(fmt.Errorf("watch the host's network: %w", err))
+			pause(ctx, every) // the clock goes on
+		}
+		if ctx.Err() == nil {
 			if err := r.Refresh(); err != nil {
 				trouble(err)
 			}
-			timer.Reset(every)
 		}
+		wait = every
 	}
+	return nil
 }
 
-// listenTo says that something has changed for each message, whatever it holds, until the socket is closed.
-func listenTo(s *nl.NetlinkSocket, changes chan<- struct{}) error {
-	for {
-		// ENOBUFS: messages were lost, so something has changed.
-		if _, _, err := s.Receive(); err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return err
-		}
-		select {
-		case changes <- struct{}{}:
-		default:
-		}
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
 	}
 }

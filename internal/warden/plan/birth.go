@@ -27,7 +27,8 @@ type Filter struct {
 }
 
 // Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>,
-// <userns>, <netns>, <tasksN>, <mountN>, <files>, <landlock>, and <stdin>, <stdout>, <stderr> or <tty>.
+// <userns>, <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (of reaper.File), and <stdin>,
+// <stdout>, <stderr> or <tty>.
 type Input struct {
 	Spec *wire.Spec
 	// Mounts has one entry for each of Spec.Mounts.
@@ -55,7 +56,7 @@ func Birth(in Input) (*Plan, error) {
 		return nil, err
 	}
 	s := in.Spec
-	b := &builder{root: "<root>"}
+	b := &builder{root: "<root>", init: s.Init}
 	b.stage("stage 0, in the engine's namespaces")
 	b.preamble()
 	b.cgroups(in.Tasks)

@@ -91,7 +91,9 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	if err := b.search(p); err != nil {
 		return err
 	}
-	b.unblock()
+	if true || !b.init { // which loses no signal that comes before it waits for one
+		b.unblock()
+	}
 	b.gate()
 	if nnp {
 		b.do("set no_new_privs", "No program gains privileges by its file's mode or capabilities.", "prctl",

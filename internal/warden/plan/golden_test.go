@@ -27,6 +27,7 @@ func TestGoldenPlans(t *testing.T) {
 	births := map[string]func(in *plan.Input){
 		"run":          func(*plan.Input) {},
 		"run-it":       func(in *plan.Input) { in.Spec.Process.Terminal = true },
+		"run-init":     func(in *plan.Input) { in.Spec.Init = true },
 		"network-none": func(in *plan.Input) { in.Spec.Network.Mode = wire.NetworkNone },
 		"read-only":    func(in *plan.Input) { in.Spec.WritableRoot = false },
 		"mounts": func(in *plan.Input) {

@@ -60,6 +60,7 @@ type builder struct {
 	parked int    // mounts between the old root and the new one
 	sync   string // names the socket of the gate, if it was moved
 	root   string // names the descriptor of the root directory
+	init   bool   // the program is a child of init
 }
 
 // stage begins a section.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,13 @@ func (b *builder) search(p *wire.Process) error {
 	if !strings.Contains(p.Args[0], "/") {
 		what += " in PATH"
 	}
+	var args func(path string) Arg
+	if b.init {
+		if len(list)*len(p.Args) > maxVectors {
+			return fmt.Errorf("plan: %d arguments, and %d names of the program: %w", len(p.Args), len(list), unix.E2BIG)
+		}
+		args = initArgs(p.Args)
+	}
 	found := b.label("found")
 	for _, c := range list {
 		next := b.label("next")
@@ -62,7 +70,11 @@ func (b *builder) search(p *wire.Process) error {
 			jump(next, unix.ENOENT, unix.ENOTDIR).remember(next, unix.EACCES).sort = NotFound
 		b.do(what, why, "faccessat2", res("program"), str(""), flags("X_OK", unix.X_OK),
 			flags("AT_EMPTY_PATH|AT_EACCESS", unix.AT_EMPTY_PATH|unix.AT_EACCESS)).remember(next, unix.EACCES).sort = NotFound
-		let := b.do(what, why, "let", str(c.exec)).to("path").then(found)
+		name, value := "path", str(c.exec)
+		if b.init {
+			name, value = "arguments", args(c.exec)
+		}
+		let := b.do(what, why, "let", value).to(name).then(found)
 		let.kind = clone.Set
 		b.place(next)
 	}
@@ -73,9 +85,38 @@ func (b *builder) search(p *wire.Process) error {
 	return nil
 }
 
+// maxVectors bounds the pointers to arguments, of which init has a list for each candidate: 8 MiB.
+const maxVectors = 1 << 20
+
+// initArgs makes the arguments of init for a program that was found at a path. All lists share the program's own.
+func initArgs(program []string) func(path string) Arg {
+	var shared []uintptr
+	var of *clone.Program
+	return func(path string) Arg {
+		own := []string{"init", path}
+		return Arg{show: func() string { return fmt.Sprintf("%q", append(own, program...)) },
+			memory: func(p *clone.Program) uintptr {
+				if of != p {
+					of, shared = p, nil
+					for _, a := range program {
+						shared = append(shared, p.String(a))
+					}
+				}
+				return p.Words(slices.Concat([]uintptr{p.String(own[0]), p.String(own[1])}, shared, []uintptr{0}))
+			}}
+	}
+}
+
 // exec replaces the process. By descriptor where that gives it its name; a script needs the path in any case.
 func (b *builder) exec(p *wire.Process, byFD bool) {
 	what := "execute " + p.Args[0]
+	if b.init {
+		op := b.do("execute init for "+p.Args[0], "Process 1 is the engine's init, from a sealed file in memory. It has all "+
+			"of the confinement; it executes the program that was found and waits for every orphan.", "execveat",
+			res("<init>"), str(""), res("arguments"), list(p.Env), flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH))
+		op.kind, op.sort = clone.Exec, NotExecutable
+		return
+	}
 	if byFD {
 		op := b.do(what, "What was found is what is executed: by descriptor. A script's interpreter cannot read a "+
 			"close-on-exec descriptor (ENOENT), it gets the path.", "execveat", res("program"), str(""), list(p.Args),

@@ -110,9 +110,9 @@ func (c *code) call(name string, args ...argument) {
 	c.add(c.trap())
 }
 
-// elf is a position-independent executable with one segment, which holds the headers and the code: nothing in it can be
+// executable is a position-independent executable with one segment, which holds the headers and the code: nothing in it can be
 // written, nothing else can be executed.
-func elf(machine uint16, code []byte) []byte {
+func executable(machine uint16, code []byte) []byte {
 	const (
 		header, segment      = 64, 56
 		entry                = header + 2*segment

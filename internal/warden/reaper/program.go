@@ -1,9 +1,13 @@
 package reaper
 
 import (
+	"bytes"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/memfile"
 )
 
 // The frame that the program makes below its arguments.
@@ -121,8 +125,26 @@ func (c *code) fail(where, why string) {
 	c.data(where+" text", why)
 }
 
-// Program is the ELF file for an architecture as Go names it.
-func Program(arch string) ([]byte, error) {
+// File is the program for an architecture as Go names it, for every container that wants one. It is sealed, and its mode
+// keeps what seals leave open: a container could attach extended attributes for another one to read.
+func File(arch string) (*os.File, error) {
+	b, err := program(arch)
+	if err != nil {
+		return nil, err
+	}
+	f, err := memfile.Seal("init", bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o555); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("init program: %w", err)
+	}
+	return f, nil
+}
+
+// program is the ELF file.
+func program(arch string) ([]byte, error) {
 	c := &code{arch: arch, at: map[string]int{}}
 	var machine uint16
 	switch arch {
@@ -137,5 +159,5 @@ func Program(arch string) ([]byte, error) {
 		c.out = c.out[:0]
 		c.write()
 	}
-	return elf(machine, c.out), c.err
+	return executable(machine, c.out), c.err
 }

@@ -3,8 +3,7 @@
 // Zone: warden.
 // Input: files that brigd or a worker wrote (either may be conquered); digests that brigd claims.
 // Output: read-only descriptors of sealed files.
-// Spec: fcntl(2) F_SETLEASE (a read lease fails while a writer exists), openat(2) O_TMPFILE, linkat(2); fs-verity where
-// the file system has it.
+// Spec: fcntl(2) F_SETLEASE (a read lease fails while a writer exists), openat(2) O_TMPFILE, linkat(2).
 // Answers: A4 (changing a blob, data file or index after it was verified, from a conquered daemon or worker).
 //
 //	Create ──▶ unnamed file, written by a worker ──▶ Seal: no writer left, hash, link, fsync ──▶ objects/HEX

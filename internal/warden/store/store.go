@@ -1,11 +1,14 @@
 package store
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -19,6 +22,7 @@ type Store struct {
 	objects *os.Root
 	indexes *os.Root
 	dir     string
+	sealing sync.Mutex // of an index and its list of devices
 }
 
 // sealWait is how long Seal waits for the last writer to go: descriptors that travel may outlive their sender's close.
@@ -92,9 +96,14 @@ func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, d
 	if err != nil {
 		return o, err
 	}
+	// What an index says depends on its devices: both make its name, so that it can never come to mean other data.
 	list := strings.Join(devices, "\n")
-	name := strings.TrimPrefix(o.Digest, "sha256:") + ".devices"
-	if err := writeNew(s.indexes, name, list); err != nil {
+	sum := sha256.Sum256([]byte(o.Digest + "\n" + list))
+	hexa := hex.EncodeToString(sum[:])
+	o.Digest = "sha256:" + hexa
+	s.sealing.Lock()
+	defer s.sealing.Unlock()
+	if err := writeNew(s.indexes, hexa+".devices", list); err != nil {
 		return o, err
 	}
 	return o, link(f, s.indexes, o.Digest)

@@ -101,8 +101,10 @@ func decodeResult(kind wire.JobKind, body []byte) (*Result, error) {
 	if err := wire.DecodeStrict(body, &r); err != nil {
 		return nil, fmt.Errorf("result of %s: %w", kind, err)
 	}
-	set := map[wire.JobKind]bool{wire.JobLayer: r.Layer != nil, wire.JobMerge: r.Merge != nil, wire.JobCheck: r.Check != nil,
-		wire.JobLoad: r.Load != nil, wire.JobExport: r.Export != nil, wire.JobSave: r.Save != nil}
+	set := map[wire.JobKind]bool{
+		wire.JobLayer: r.Layer != nil, wire.JobMerge: r.Merge != nil, wire.JobCheck: r.Check != nil,
+		wire.JobLoad: r.Load != nil, wire.JobExport: r.Export != nil, wire.JobSave: r.Save != nil,
+	}
 	for k, is := range set {
 		if is != (k == kind) {
 			return nil, fmt.Errorf("result of %s: the worker answered for %s: %w", kind, k, errdefs.ErrInvalidArgument)
@@ -157,9 +159,11 @@ func Decode(body []byte) (Job, error) {
 	if err := wire.DecodeStrict(body, &j); err != nil {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
-	set := map[wire.JobKind]bool{wire.JobLayer: j.Layer != nil, wire.JobMerge: j.Merge != nil, wire.JobCheck: j.Check != nil,
+	set := map[wire.JobKind]bool{
+		wire.JobLayer: j.Layer != nil, wire.JobMerge: j.Merge != nil, wire.JobCheck: j.Check != nil,
 		wire.JobLoad: j.Load != nil, wire.JobExport: j.Export != nil, wire.JobSave: j.Save != nil, wire.JobDNS: j.DNS != nil,
-		wire.JobFill: j.Fill != nil}
+		wire.JobFill: j.Fill != nil,
+	}
 	if _, known := set[j.Kind]; !known {
 		return Job{}, fmt.Errorf("unknown job %q", j.Kind)
 	}

@@ -11,8 +11,8 @@ import "github.com/brig-engine/brig/internal/wire"
 //	  │ ◀──────── job.progress {done, total} ── │   any number, not answered
 //	  │ ◀── job.done {result} or error ──────── │   exactly one, the last packet
 //
-// A worker that sees the end of the connection ends itself; brigd cancels by closing. The names of the first and the last
-// packet are in package wire, since the warden has jobs of its own: wire.Errand.
+// A worker that sees the end of the connection ends itself; brigd cancels by closing. The names of the first and the
+// last packet are in package wire, since the warden has jobs of its own: wire.Errand.
 const (
 	opFile     wire.Op = "job.file"
 	opProgress wire.Op = "job.progress"
@@ -127,7 +127,7 @@ type DNSParams struct {
 	Upstreams int `json:"upstreams"`
 }
 
-// Result is the last packet of a job that succeeded. Exactly the field of its kind is set; wire.JobDNS and wire.JobFill have
+// Result is the last packet of a job that succeeded. Exactly the field of its kind is set; DNS and fill have
 // none.
 type Result struct {
 	Layer  *LayerResult  `json:"layer,omitempty"`

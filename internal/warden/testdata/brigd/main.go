@@ -1,4 +1,5 @@
-// brigd stands in for the daemon in the warden's tests: it hands its connection to the test and then waits.
+// brigd stands in for the daemon in the warden's tests: it hands its connection and the API's listening socket to the test
+// and then waits.
 package main
 
 import (
@@ -18,7 +19,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	if _, _, err := c.WriteMsgUnix([]byte("x"), unix.UnixRights(4), nil); err != nil {
+	if _, _, err := c.WriteMsgUnix([]byte("x"), unix.UnixRights(4, 3), nil); err != nil {
 		panic(err)
 	}
 	unix.Close(4)

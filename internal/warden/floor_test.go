@@ -1,0 +1,139 @@
+package warden
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+const gib = 1 << 30
+
+// plain is a spec that the floor has nothing against.
+func plain() wire.Spec {
+	caps := wire.Capabilities{Bounding: ordinary, Permitted: ordinary, Effective: ordinary}
+	return wire.Spec{Process: wire.Process{Args: []string{"true"}, Cwd: "/", Capabilities: caps},
+		Resources: wire.Resources{Memory: gib, Pids: 100}}
+}
+
+func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
+	root, user := &caller{}, &caller{uid: 1000}
+	mount := func(kind wire.MountKind, source, target string) func(*wire.Spec) {
+		return func(s *wire.Spec) { s.Mounts = []wire.Mount{{Kind: kind, Source: source, Target: target}} }
+	}
+	capability := func(c int) func(*wire.Spec) {
+		return func(s *wire.Spec) { s.Process.Capabilities.Bounding |= 1 << c }
+	}
+	for name, c := range map[string]struct {
+		change func(*wire.Spec)
+		by     *caller
+		says   string // "" if it is allowed
+	}{
+		"nothing odd":                 {func(*wire.Spec) {}, nil, ""},
+		"sys_admin":                   {capability(unix.CAP_SYS_ADMIN), root, "never given"},
+		"dac_read_search":             {capability(unix.CAP_DAC_READ_SEARCH), root, "never given"},
+		"net_admin without root":      {capability(unix.CAP_NET_ADMIN), user, "administrator"},
+		"net_admin by root":           {capability(unix.CAP_NET_ADMIN), root, ""},
+		"effective beyond permitted":  {func(s *wire.Spec) { s.Process.Capabilities.Permitted = 0 }, root, "permitted"},
+		"own filter without root":     {func(s *wire.Spec) { s.Process.Filter = "sha256:x" }, user, "administrator"},
+		"unconfined without a caller": {func(s *wire.Spec) { s.Process.Filter = unconfined }, nil, "administrator"},
+		"new privileges by root":      {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, root, ""},
+		"new privileges by a user":    {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, user, "administrator"},
+		"no memory limit":             {func(s *wire.Spec) { s.Resources.Memory = 0 }, root, "memory limit"},
+		"more memory than there is":   {func(s *wire.Spec) { s.Resources.Memory = 5 * gib }, root, "memory limit"},
+		"unlimited swap":              {func(s *wire.Spec) { s.Resources.MemorySwap = -1 }, root, "swap"},
+		"no limit of processes":       {func(s *wire.Spec) { s.Resources.Pids = 0 }, root, "processes"},
+		"a device":                    {func(s *wire.Spec) { s.Resources.Devices = []wire.DeviceRule{{Type: "b"}} }, root, "devices"},
+		"an id beyond the range":      {func(s *wire.Spec) { s.Process.User.UID = idsPerSandbox }, root, "ids"},
+		"a group beyond the range":    {func(s *wire.Spec) { s.Process.User.Groups = []uint32{1 << 31} }, root, "group"},
+		"mount over /proc":            {mount(wire.MountTmpfs, "", "/proc/self"), root, "/proc"},
+		"mount over /dev":             {mount(wire.MountTmpfs, "", "/dev/null"), root, "/dev"},
+		"larger /dev/shm":             {mount(wire.MountTmpfs, "", "/dev/shm"), root, ""},
+		"target that climbs":          {mount(wire.MountTmpfs, "", "/a/../../b"), root, "clean"},
+		"volume that is a path":       {mount(wire.MountVolume, "../../etc", "/v"), root, "name of a volume"},
+		"hidden volume":               {mount(wire.MountVolume, ".v.removed", "/v"), root, "name of a volume"},
+		"bind without a caller":       {mount(wire.MountBind, "/etc", "/v"), nil, "caller"},
+		"host sysctl":                 {func(s *wire.Spec) { s.Sysctl = map[string]string{"kernel.core_pattern": "|/x"} }, root, "namespaced"},
+		"sysctl that is a path":       {func(s *wire.Spec) { s.Sysctl = map[string]string{"net./../../kernel": "1"} }, root, "namespaced"},
+		"sysctl with a line break":    {func(s *wire.Spec) { s.Sysctl = map[string]string{"net.x": "1\n2"} }, root, "namespaced"},
+		"path to hide elsewhere":      {func(s *wire.Spec) { s.MaskedPaths = []string{"/etc/passwd"} }, root, "/proc or /sys"},
+		"paths without number":        {func(s *wire.Spec) { s.MaskedPaths = make([]string, maxPaths+1) }, root, "at most"},
+		"ports without number":        {func(s *wire.Spec) { s.Network.Ports = make([]wire.Port, maxPorts+1) }, root, "at most"},
+		"low port by a user":          {func(s *wire.Spec) { s.Network = published(80) }, user, "administrator"},
+		"low port by root":            {func(s *wire.Spec) { s.Network = published(80) }, root, ""},
+		"another network":             {func(s *wire.Spec) { s.Network = wire.Network{Mode: "host"} }, root, "network"},
+		"priority by a user":          {func(s *wire.Spec) { s.Process.Rlimits = []wire.Rlimit{{Type: "rtprio", Hard: 99}} }, user, "priority"},
+		"zero byte":                   {func(s *wire.Spec) { s.Process.Env = []string{"A=\x00"} }, root, "zero byte"},
+		"no program":                  {func(s *wire.Spec) { s.Process.Args = nil }, root, "program"},
+		"less killable than the host": {func(s *wire.Spec) { s.Process.OOMScoreAdj = -1 }, root, "OOM"},
+	} {
+		s := plain()
+		c.change(&s)
+		err := checkSpec(&s, c.by, 4*gib)
+		switch {
+		case c.says == "" && err != nil:
+			t.Errorf("%s: refused: %v", name, err)
+		case c.says != "" && (!errdefs.IsPermissionDenied(err) || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%s: %v, want a refusal with %q", name, err, c.says)
+		}
+	}
+}
+
+func published(port uint16) wire.Network {
+	return wire.Network{Mode: wire.NetworkEndpoint, Name: "bridge", Ports: []wire.Port{{Proto: "tcp", HostPort: port, ContainerPort: 80}}}
+}
+
+func TestHiddenPathsCannotBeLeftOut(t *testing.T) {
+	s := plain()
+	hide(&s)
+	if len(s.MaskedPaths) != len(alwaysMasked) || len(s.ReadonlyPaths) != len(alwaysReadonly) {
+		t.Errorf("%v %v", s.MaskedPaths, s.ReadonlyPaths)
+	}
+	hide(&s)
+	if len(s.MaskedPaths) != len(alwaysMasked) {
+		t.Errorf("twice: %v", s.MaskedPaths)
+	}
+}
+
+func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
+	ceiling := wire.Process{Capabilities: wire.Capabilities{Bounding: 0b1010}, Filter: "sha256:own", OOMScoreAdj: 500}
+	p := wire.Process{Args: []string{"sh"}, Cwd: "/", Filter: unconfined, NoLandlock: true, AllowNewPrivileges: true,
+		Capabilities: wire.Capabilities{Bounding: 0b1110, Permitted: 0b0110, Effective: 0b0110}}
+	if err := capProcess(&p, &ceiling); err != nil {
+		t.Fatal(err)
+	}
+	c := p.Capabilities
+	if c.Bounding != 0b1010 || c.Permitted != 0b0010 || c.Effective != 0b0010 {
+		t.Errorf("capabilities %+v", c)
+	}
+	if p.Filter != "sha256:own" || p.NoLandlock || p.AllowNewPrivileges || p.OOMScoreAdj != 500 {
+		t.Errorf("%+v", p)
+	}
+}
+
+func TestRangesAreHandedOutOnceAndRoundRobin(t *testing.T) {
+	r := newRanges()
+	first, err := r.take()
+	if err != nil || !sandboxBase(first) {
+		t.Fatal(first, err)
+	}
+	r.free(first)
+	if second, _ := r.take(); second == first {
+		t.Error("a range was used again at once")
+	}
+	for _, bad := range []uint32{0, 1000, firstIDs + 1, volumeIDs, ownIDs} {
+		if r.claim(bad) == nil {
+			t.Errorf("%#x was claimed", bad)
+		}
+	}
+	n := 1
+	for ; err == nil; n++ {
+		_, err = r.take()
+	}
+	if want := (volumeIDs - firstIDs) / idsPerSandbox; n-1 != want || !strings.Contains(err.Error(), "brig rm") {
+		t.Errorf("%d ranges, want %d: %v", n-1, want, err)
+	}
+}
