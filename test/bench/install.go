@@ -58,6 +58,9 @@ func (d dirs) install(ctx context.Context) error {
 			env[1] = "CGO_ENABLED=1"
 		}
 		if err := show(ctx, env, "go", "install", "-tags", m.tags, m.path+"@"+m.version); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
 			note("%v", err) // one peer less
 		}
 	}

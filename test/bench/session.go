@@ -71,7 +71,7 @@ func newSession(dir, bin string, peers dirs, o *options) (*session, error) {
 // measure opens the rooms and takes all measurements. An engine that fails drops out; only an interruption is an error.
 func (s *session) measure(ctx context.Context) error {
 	for _, c := range s.list {
-		if c.failure == "" {
+		if c.failure == "" && ctx.Err() == nil {
 			note("opening %s", c.Name)
 			if err := c.open(ctx, s); ctx.Err() == nil {
 				c.drop(err)

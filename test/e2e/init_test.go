@@ -11,7 +11,8 @@ func TestInit(t *testing.T) {
 	t.Run("is process 1 and the program its child", func(t *testing.T) {
 		e := e.with(t)
 		lines := strings.Split(e.brig("run", "--rm", "--init", "box", "ps", "-o", "pid,args"), "\n")
-		if len(lines) != 3 || strings.TrimSpace(lines[1]) != "1 init /bin/ps ps -o pid,args" || !strings.HasSuffix(lines[2], " ps -o pid,args") {
+		if len(lines) != 3 || strings.TrimSpace(lines[1]) != "1 init /bin/ps ps -o pid,args" ||
+			!strings.HasSuffix(lines[2], " ps -o pid,args") {
 			t.Errorf("%q", lines)
 		}
 		if out := e.brig("run", "--rm", "box", "sh", "-c", "echo $$"); out != "1" {
@@ -23,9 +24,10 @@ func TestInit(t *testing.T) {
 		for _, c := range []struct {
 			code int
 			args []string
-		}{{0, []string{"true"}}, {7, []string{"sh", "-c", "exit 7"}}, {143, []string{"sh", "-c", "kill -TERM $$"}}, {127, []string{"nothing"}},
-			{126, []string{"/etc/passwd"}}} {
-			if out, code := e.run(e.brigCommand(append([]string{"run", "--rm", "--init", "box"}, c.args...)...)); code != c.code {
+		}{{0, []string{"true"}}, {7, []string{"sh", "-c", "exit 7"}}, {143, []string{"sh", "-c", "kill -TERM $$"}},
+			{127, []string{"nothing"}}, {126, []string{"/etc/passwd"}}} {
+			cmd := e.brigCommand(append([]string{"run", "--rm", "--init", "box"}, c.args...)...)
+			if out, code := e.run(cmd); code != c.code {
 				t.Errorf("%v: exit code %d, want %d\n%s", c.args, code, c.code, out)
 			}
 		}
@@ -48,7 +50,8 @@ func TestInit(t *testing.T) {
 	})
 	t.Run("docker run --init", func(t *testing.T) {
 		e := e.with(t)
-		if out := e.docker("run", "--rm", "--init", "-u", "worker", "box", "sh", "-c", "id -u; cat /proc/1/comm"); out != "1000\ninit" {
+		out := e.docker("run", "--rm", "--init", "-u", "worker", "box", "sh", "-c", "id -u; cat /proc/1/comm")
+		if out != "1000\ninit" {
 			t.Errorf("%q", out)
 		}
 	})

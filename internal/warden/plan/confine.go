@@ -91,7 +91,7 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	if err := b.search(p); err != nil {
 		return err
 	}
-	if true || !b.init { // which loses no signal that comes before it waits for one
+	if !b.init { // which loses no signal that comes before it waits for one
 		b.unblock()
 	}
 	b.gate()

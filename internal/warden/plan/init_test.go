@@ -220,7 +220,8 @@ func TestInitLeavesNoZombies(t *testing.T) {
 func TestInitGivesTheTerminalToTheProgram(t *testing.T) {
 	b := withInit(t, image(t), script(`trap 'echo caught; exit 5' INT; trap 'echo resized' WINCH; stty -echo
 		sed 's/.*) . [0-9]* \([0-9]*\) [0-9]* [0-9]* \([0-9]*\) .*/group \1 foreground \2/' /proc/$$/stat > /tmp/groups
-		echo ready; cat /tmp/groups; read x; echo "read $x"; while :; do sleep 0.01; done`), func(s *wire.Spec) { s.Process.Terminal = true })
+		echo ready; cat /tmp/groups; read x; echo "read $x"; while :; do sleep 0.01; done`),
+		func(s *wire.Spec) { s.Process.Terminal = true })
 	_, fd, lines := begin(t, b)
 	expect(t, line(t, lines), "group 2 foreground 2")
 	send := func(s string) {
@@ -276,10 +277,12 @@ func TestInitCannotBeChangedFromInside(t *testing.T) {
 	if err != nil || seals&all != all {
 		t.Errorf("seals %#x, %v", seals, err)
 	}
-	out, _, err := withInit(t, image(t), script(`exec 2>&1; echo x > /proc/1/exe; echo x >> /proc/1/exe; chmod 777 /proc/1/exe
+	out, _, err := withInit(t, image(t), script(`exec 2>&1; echo x > /proc/1/exe; echo x >> /proc/1/exe
+		chmod 777 /proc/1/exe
 		touch -d 2001-01-01 /proc/1/exe; stat -L -c '%a %u' /proc/1/exe; /proc/1/exe; echo $?`)).run(t)
 	must(t, err)
-	if strings.Count(out, "ermi") < 3 || !strings.Contains(out, "\n555 65534\n") || !strings.HasSuffix(out, "\n125\n") {
+	if strings.Count(out, "ermi") < 3 || !strings.Contains(out, "\n555 65534\n") ||
+		!strings.HasSuffix(out, "\n125\n") {
 		t.Errorf("inside: %s", out)
 	}
 	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(before, after) {
@@ -306,7 +309,7 @@ func TestInitSaysWhatItCannotDo(t *testing.T) {
 	}
 }
 
-// A user's own limit of the stack bounds the arguments; our own bound is on their lists, one for each directory of PATH.
+// The kernel bounds the arguments; our own bound is on lists of them, one for each directory of PATH.
 func TestInitBoundsItsArguments(t *testing.T) {
 	s := spec(append([]string{"true"}, make([]string, 600_000)...)...)
 	s.Init = true

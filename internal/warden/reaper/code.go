@@ -36,7 +36,7 @@ const (
 	lessOrEqual
 )
 
-// isa encodes the ten instructions that the program consists of. Words have 64 bits. Offsets lie within ±4095, those of
+// isa encodes the instructions that the program consists of. Words have 64 bits. Offsets lie within ±4095, those of
 // load and store are positive multiples of 8; distances count from the first byte of the instruction.
 type isa interface {
 	set(r reg, v int) []byte         // r = v; -1 ≤ v < 65536
@@ -110,8 +110,8 @@ func (c *code) call(name string, args ...argument) {
 	c.add(c.trap())
 }
 
-// executable is a position-independent executable with one segment, which holds the headers and the code: nothing in it can be
-// written, nothing else can be executed.
+// executable is a position-independent ELF file with one segment, which holds the headers and the code: nothing in it
+// can be written, nothing else can be executed.
 func executable(machine uint16, code []byte) []byte {
 	const (
 		header, segment      = 64, 56

@@ -125,8 +125,8 @@ func (c *code) fail(where, why string) {
 	c.data(where+" text", why)
 }
 
-// File is the program for an architecture as Go names it, for every container that wants one. It is sealed, and its mode
-// keeps what seals leave open: a container could attach extended attributes for another one to read.
+// File is the program for an architecture as Go names it, for every container that wants one. It is sealed, and its
+// mode closes what seals leave open: a container could attach extended attributes for another one to read.
 func File(arch string) (*os.File, error) {
 	b, err := program(arch)
 	if err != nil {

@@ -56,7 +56,8 @@ func TestEncodings(t *testing.T) {
 			"1f5000b1a0000054"},
 		{"s2 != 0", func(i isa) []byte { return i.branch(s2, notEqual, 0, 64) }, "4981fe000000000f8533000000",
 			"bf0200f1e1010054"},
-		{"s0 < 3", func(i isa) []byte { return i.branch(s0, less, 3, 624) }, "4881fb030000000f8c63020000", "7f0e00f16b130054"},
+		{"s0 < 3", func(i isa) []byte { return i.branch(s0, less, 3, 624) }, "4881fb030000000f8c63020000",
+			"7f0e00f16b130054"},
 		{"ret <= 0, back", func(i isa) []byte { return i.branch(ret, lessOrEqual, 0, -92) }, "4881f8000000000f8e97ffffff",
 			"1f0000f10dfdff54"},
 		{"jump on", func(i isa) []byte { return i.jumpBy(4096) }, "e9fb0f0000", "00040014"},
@@ -125,7 +126,8 @@ func TestFileIsAnExecutableThatNobodyWrites(t *testing.T) {
 			t.Errorf("%s: %+v", arch, f.FileHeader)
 		}
 		load, stack := f.Progs[0], f.Progs[1]
-		if load.Type != elf.PT_LOAD || load.Flags != elf.PF_R|elf.PF_X || load.Filesz != uint64(len(b)) || load.Memsz != load.Filesz {
+		if load.Type != elf.PT_LOAD || load.Flags != elf.PF_R|elf.PF_X || load.Filesz != uint64(len(b)) ||
+			load.Memsz != load.Filesz {
 			t.Errorf("%s: %+v", arch, load.ProgHeader)
 		}
 		if stack.Type != elf.PT_GNU_STACK || stack.Flags != elf.PF_R|elf.PF_W {
@@ -169,7 +171,7 @@ func TestEveryCallPassesTheDefaultFilter(t *testing.T) {
 			t.Fatalf("%s: %d calls, %v", arch, len(made), c.err)
 		}
 		byDefault, floor := seccomp.Default(wire.FilterArch(arch)), seccomp.Floor(wire.FilterArch(arch), seccomp.Relax{})
-		conditional := func(nr uint32) bool { // allowed for the arguments that are used here, as the births of package plan show
+		conditional := func(nr uint32) bool { // allowed for the arguments used here, as the births of package plan show
 			for _, name := range []string{"clone", "ioctl"} {
 				if n, _ := kernel.Number(arch, name); n == nr {
 					return true
