@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -97,12 +98,23 @@ func newPool(w *Warden, size int) *pool {
 // fill makes one sandbox for each that was taken, until want is closed.
 func (p *pool) fill() {
 	for range p.want {
+		p.calm()
 		s, err := p.w.newSandbox(true)
 		if err != nil {
 			p.w.log("prepare a sandbox: %v", err)
 			continue // the next start makes its own and says why it cannot
 		}
 		p.ready <- s
+	}
+}
+
+// calm waits until no start is under way, but not for long: refilling takes processors from what somebody waits for.
+func (p *pool) calm() {
+	for range 25 {
+		time.Sleep(2 * time.Millisecond)
+		if len(p.w.starts) == 0 {
+			return
+		}
 	}
 }
 

@@ -66,8 +66,9 @@ func TestDebianNginxServesAndLogs(t *testing.T) {
 	for _, want := range []string{`"GET / HTTP/1.0" 200`, `"GET /missing-page HTTP/1.0" 404`, "closed/\" is forbidden"} {
 		e.eventually("the log has "+want, func() bool { return strings.Contains(e.brig("logs", "web"), want) })
 	}
-	if out := e.brig("exec", "web", "sh", "-c", "id -un $(stat -c %u /proc/[0-9]*/ | sort -u)"); !strings.Contains(out, "www-data") {
-		t.Errorf("the workers do not run as www-data: %q", out)
+	owners := e.brig("exec", "web", "sh", "-c", "stat -c %U /proc/[0-9]*/ | sort -u")
+	if !strings.Contains(owners, "www-data") {
+		t.Errorf("the workers do not run as www-data: %q", owners)
 	}
 	begin := time.Now()
 	e.brig("stop", "web")
@@ -140,8 +141,9 @@ func TestDebianPostgresKeepsItsDataInAVolume(t *testing.T) {
 	e.withDebian("postgres")
 	e.brig("run", "-d", "--name", "db", "-v", "data:/var/lib/postgresql/data", "postgres")
 	e.eventually("postgres", func() bool { return e.sql("db", "SELECT 1") == "1" })
-	if out := e.brig("exec", "db", "stat", "-c", "%U", "/proc/1", "/var/lib/postgresql/data"); out != "postgres\npostgres" {
-		t.Errorf("owners of the process and its data: %q", out)
+	owners := e.brig("exec", "db", "stat", "-c", "%U", "/proc/1", "/var/lib/postgresql/data")
+	if owners != "postgres\npostgres" {
+		t.Errorf("owners of the process and its data: %q", owners)
 	}
 	if out := e.brig("exec", "db", "cat", "/proc/1/comm"); out != "postgres" {
 		t.Errorf("process 1: %q", out)
@@ -178,8 +180,8 @@ func (e *engine) sql(container, statement string) string {
 	return out
 }
 
-// pythonWork uses what a sandbox likes to break: semaphores in /dev/shm, threads, processes, the kernel's random source,
-// sockets of its own loopback, times and files of a temporary directory.
+// pythonWork uses what a sandbox likes to break: semaphores in /dev/shm, threads, processes, the kernel's random
+// source, sockets of its own loopback, locks on files of a temporary directory.
 const pythonWork = `
 import hashlib, multiprocessing, os, socket, sqlite3, ssl, subprocess, tempfile, threading, zlib
 with multiprocessing.Pool(4) as pool:
@@ -204,7 +206,8 @@ func TestDebianPythonWorks(t *testing.T) {
 	if out := e.must(cmd); out != "True" {
 		t.Errorf("%q", out)
 	}
-	e.brig("run", "-d", "--name", "files", "-p", "8000:8000", "-w", "/etc", "-u", "www-data", "python", "python3", "-u", "-m", "http.server")
+	e.brig("run", "-d", "--name", "files", "-p", "8000:8000", "-w", "/etc", "-u", "www-data", "python",
+		"python3", "-u", "-m", "http.server")
 	e.reaches("127.0.0.1:8000", "/os-release", "bookworm")
 	if out := e.brig("logs", "files"); !strings.Contains(out, "GET /os-release") {
 		t.Errorf("the log: %q", out)

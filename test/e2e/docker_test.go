@@ -178,7 +178,8 @@ func TestDockerRunsAndExecutes(t *testing.T) {
 		{"one box", []string{"ps", "--format", "{{.Names}} {{.Image}}"}},
 		{"one", []string{"ps", "--filter", "label=a=b", "--format", "{{.Names}}"}},
 		{"", []string{"ps", "-q", "--filter", "label=a=c"}},
-		{"true 67108864 b", []string{"inspect", "-f", `{{.State.Running}} {{.HostConfig.Memory}} {{.Config.Labels.a}}`, "one"}},
+		{"true 67108864 b",
+			[]string{"inspect", "-f", `{{.State.Running}} {{.HostConfig.Memory}} {{.Config.Labels.a}}`, "one"}},
 		{"vol /data", []string{"inspect", "-f", "{{range .Mounts}}{{.Name}} {{.Destination}}{{end}}", "one"}},
 		{"vol", []string{"volume", "ls", "-q"}},
 		{"one", []string{"stop", "-t", "5", "one"}},
@@ -216,7 +217,8 @@ func TestDockerRunsAndExecutes(t *testing.T) {
 func TestDockerFollowsLogs(t *testing.T) {
 	e := startEngine(t).withBusybox()
 	e.docker("run", "-d", "--name", "talks", "box", "sh", "-c",
-		"i=0; while [ $i -lt 5 ]; do i=$((i+1)); echo line $i; done; while [ ! -e /go ]; do sleep 0.05; done; echo err >&2; echo end")
+		"i=0; while [ $i -lt 5 ]; do i=$((i+1)); echo line $i; done; "+
+			"while [ ! -e /go ]; do sleep 0.05; done; echo err >&2; echo end")
 	e.eventually("the last two lines", func() bool { return e.docker("logs", "-n", "2", "talks") == "line 4\nline 5" })
 	x := e.atTerminal("logs", "-f", "talks")
 	x.shows("line 5")
@@ -268,7 +270,8 @@ func TestDockerMovesImages(t *testing.T) {
 		t.Errorf("after save and load: %q, was %q", out, id)
 	}
 	var list []struct{ RepoTags []string }
-	if err := json.Unmarshal([]byte(e.docker("inspect", "box")), &list); err != nil || len(list) != 1 || len(list[0].RepoTags) != 2 {
+	err := json.Unmarshal([]byte(e.docker("inspect", "box")), &list)
+	if err != nil || len(list) != 1 || len(list[0].RepoTags) != 2 {
 		t.Errorf("inspect: %v %v", list, err)
 	}
 	if out := e.docker("run", "--rm", "box", "echo", "back"); out != "back" {

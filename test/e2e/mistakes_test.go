@@ -56,6 +56,13 @@ func (e *engine) oneSentence(code int, words []string, args ...string) {
 	}
 }
 
+// settled waits until the engine has taken in the image that it brings along.
+func (e *engine) settled() *engine {
+	e.t.Helper()
+	e.eventually("the engine's own image", func() bool { return e.brig("images", "-q", "brig-probe") != "" })
+	return e
+}
+
 // traces lists what an engine can leave behind: objects, files, mounts, control groups, processes.
 func (e *engine) traces() []string {
 	e.t.Helper()
@@ -133,7 +140,7 @@ func rewrite(t testing.TB, archive []byte, change func(name string, content []by
 }
 
 func TestMistakesGetOneSentenceAndLeaveNothing(t *testing.T) {
-	e := startEngine(t).withBusybox()
+	e := startEngine(t).settled().withBusybox()
 	rootfs := busyboxTar(t)
 	saved := filepath.Join(e.dir, "saved.tar")
 	e.brig("save", "-o", saved, "box")
@@ -156,6 +163,7 @@ func TestMistakesGetOneSentenceAndLeaveNothing(t *testing.T) {
 		}
 		return content
 	})
+	junk := e.write("a", bytes.Repeat([]byte("junk"), 5000))
 	damaged := bytes.Clone(rootfs)
 	copy(damaged[1024:], "no header")
 
@@ -164,10 +172,11 @@ func TestMistakesGetOneSentenceAndLeaveNothing(t *testing.T) {
 		words []string
 		args  []string
 	}{
-		{"a corrupted archive to load", []string{"damaged"}, []string{"load", "-i", e.write("a", bytes.Repeat([]byte("junk"), 5000))}},
+		{"a corrupted archive to load", []string{"damaged"}, []string{"load", "-i", junk}},
 		{"a corrupted archive to import", []string{"damaged"}, []string{"import", e.write("b", damaged), "bad"}},
 		{"a truncated archive to load", []string{"cut off"}, []string{"load", "-i", e.write("c", archive[:len(archive)/2])}},
-		{"a truncated archive to import", []string{"cut off"}, []string{"import", e.write("d", rootfs[:len(rootfs)/2]), "bad"}},
+		{"a truncated archive to import", []string{"cut off"},
+			[]string{"import", e.write("d", rootfs[:len(rootfs)/2]), "bad"}},
 		{"a wrong digest", []string{"sha256:"}, []string{"load", "-i", e.write("e", altered)}},
 		{"an archive without a layer", []string{"sha256"}, []string{"load", "-i", e.write("f", without)}},
 		{"a missing file", []string{"/not/there", "no such file"}, []string{"load", "-i", "/not/there"}},
@@ -190,8 +199,8 @@ func TestMistakesGetOneSentenceAndLeaveNothing(t *testing.T) {
 		{"a port in use by a container", []string{"8080", "in use"}, []string{"-p", "8080:80", "box", "true"}},
 		{"a port in use by a program", []string{"9090", "in use"}, []string{"-p", "9090:80", "box", "true"}},
 		{"the same in the background", []string{"9090", "in use"}, []string{"-d", "-p", "9090:80", "box", "true"}},
-		{"an unknown image that is not to be pulled", []string{"No such image: nothing"}, []string{"--pull", "never", "nothing"}},
-		{"an unknown image of a registry that is not there", []string{"127.0.0.1:1", "refused"}, []string{"127.0.0.1:1/nothing"}},
+		{"an unknown image, not to be pulled", []string{"No such image: nothing"}, []string{"--pull", "never", "nothing"}},
+		{"an image of a registry that is not there", []string{"127.0.0.1:1", "refused"}, []string{"127.0.0.1:1/nothing"}},
 		{"a host's directory that is not there", []string{"/not/there"}, []string{"-v", "/not/there:/x", "box", "true"}},
 		{"a volume's name that is none", []string{"not a name"}, []string{"-v", "not a name:/x", "box", "true"}},
 		{"a size that is none", []string{"--memory", "lots"}, []string{"--memory", "lots", "box", "true"}},
@@ -202,11 +211,13 @@ func TestMistakesGetOneSentenceAndLeaveNothing(t *testing.T) {
 		e.with(t).oneSentence(127, []string{"nothing", "not found"}, "run", "box", "nothing")
 	})
 	t.Run("out of memory inside", func(t *testing.T) {
-		e.with(t).oneSentence(137, []string{"memory"}, "run", "--rm", "-m", "16m", "box", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
+		e.with(t).oneSentence(137, []string{"memory"}, "run", "--rm", "-m", "16m", "box",
+			"dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
 	})
 	if out := e.brig("exec", "taken", "echo", "lives"); out != "lives" {
 		t.Errorf("the container that was there before: %q", out)
 	}
+	e.brig("rm", "-f", "taken")
 }
 
 // listens is a program of the host that has a port.
@@ -226,6 +237,7 @@ func (e *engine) listens(address string) net.Listener {
 func TestFullDiskGetsOneSentenceAndLeavesNothing(t *testing.T) {
 	e := &engine{t: t}
 	e.onSmallDisk(24 << 20)
+	e.settled()
 	e.brig("import", e.write("small.tar", busyboxTar(t)), "box")
 	with := func(size int) []byte {
 		return rewrite(t, busyboxTar(t), func(name string, content []byte) []byte {

@@ -76,11 +76,13 @@ var recipes = map[string]recipe{
 	},
 	"postgres": {
 		packages: "postgresql",
-		files:    map[string]string{"entrypoint": fmt.Sprintf(stepDown, "postgres", "/var/lib/postgresql/data /run/postgresql") + startPostgres},
+		files: map[string]string{"entrypoint": fmt.Sprintf(stepDown, "postgres",
+			"/var/lib/postgresql/data /run/postgresql") + startPostgres},
 		early: []string{`mkdir -p "$1/etc/postgresql-common"`,
 			`echo create_main_cluster = false > "$1/etc/postgresql-common/createcluster.conf"`},
 		late: []string{
-			`for p in postgres initdb psql pg_isready; do chroot "$1" sh -c "ln -sf /usr/lib/postgresql/*/bin/$p /usr/local/bin/$p"; done`,
+			`for p in postgres initdb psql pg_isready; do ` +
+				`chroot "$1" sh -c "ln -sf /usr/lib/postgresql/*/bin/$p /usr/local/bin/$p"; done`,
 			`chroot "$1" install -d -o postgres -g postgres -m 0700 /var/lib/postgresql/data`,
 		},
 		changes: []string{"EXPOSE 5432", "VOLUME /var/lib/postgresql/data", "STOPSIGNAL SIGINT", "ENV LANG=C.UTF-8",

@@ -183,9 +183,10 @@ func (e *engine) throughRegistry(image, rootfs, hello string) {
 	}
 	e.brig("push", remote)
 	digest := e.registryDigest("test/"+image, "v1")
-	const repoDigest = "{{index .RepoDigests 0}}"
-	if got := e.brig("inspect", "--type", "image", "--format", repoDigest, remote); got != registryAddress+"/test/"+image+"@"+digest {
-		e.t.Errorf("after push: %s, want the digest %s", got, digest)
+	full := registryAddress + "/test/" + image + "@" + digest
+	what := []string{"inspect", "--type", "image", "--format", "{{.Id}} {{index .RepoDigests 0}}", remote}
+	if got := e.brig(what...); got != id+" "+full {
+		e.t.Errorf("after push: %s, want %s %s", got, id, full)
 	}
 	e.brig("rmi", image, remote)
 	if out, code := e.run(e.brigCommand("inspect", "--type", "image", id)); code == 0 {
@@ -194,8 +195,8 @@ func (e *engine) throughRegistry(image, rootfs, hello string) {
 	if out := e.brig("pull", remote); !strings.Contains(out, digest) {
 		e.t.Errorf("pull does not say the digest %s:\n%s", digest, out)
 	}
-	if got := e.brig("inspect", "--type", "image", "--format", "{{.Id}} "+repoDigest, remote); got != id+" "+registryAddress+"/test/"+image+"@"+digest {
-		e.t.Errorf("after pull: %s", got)
+	if got := e.brig(what...); got != id+" "+full {
+		e.t.Errorf("after pull: %s, want %s %s", got, id, full)
 	}
 	if got := e.layerSums(remote); fmt.Sprint(got) != fmt.Sprint(want) {
 		e.t.Errorf("the layer of %s as saved after pull: %v, want %v", image, got, want)
@@ -204,13 +205,13 @@ func (e *engine) throughRegistry(image, rootfs, hello string) {
 		e.t.Errorf("%s after pull: %q", image, out)
 	}
 	e.brig("rmi", remote)
-	e.brig("pull", registryAddress+"/test/"+image+"@"+digest)
-	e.brig("rmi", registryAddress+"/test/"+image+"@"+digest)
+	e.brig("pull", full)
+	e.brig("rmi", full)
 }
 
 func TestImagesThroughARegistry(t *testing.T) {
 	slow(t)
-	e := startEngine(t)
+	e := startEngine(t).settled()
 	e.withRegistry()
 	before := e.brig("images", "-aq")
 	for name := range recipes {
@@ -259,14 +260,18 @@ func TestDockerPushesAndPulls(t *testing.T) {
 		t.Errorf("push does not say the digest %s:\n%s", digest, out)
 	}
 	e.docker("rmi", "box", remote)
-	if out := e.docker("pull", remote); !strings.Contains(out, "Digest: "+digest) || !strings.Contains(out, "Downloaded newer image") {
-		t.Errorf("pull: %s", out)
+	out = e.docker("pull", remote)
+	for _, want := range []string{"Digest: " + digest, "Downloaded newer image"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("pull does not say %q: %s", want, out)
+		}
 	}
 	if out := e.docker("pull", "-q", remote); out != remote {
 		t.Errorf("pull -q: %q", out)
 	}
-	if out := e.docker("images", "--digests", "--no-trunc", "--format", "{{.ID}} {{.Digest}}", registryAddress+"/test/docker"); out != id+" "+digest {
-		t.Errorf("images: %q, want %s %s", out, id, digest)
+	list := e.docker("images", "--digests", "--no-trunc", "--format", "{{.ID}} {{.Digest}}", registryAddress+"/test/docker")
+	if list != id+" "+digest {
+		t.Errorf("images: %q, want %s %s", list, id, digest)
 	}
 	if out := e.docker("run", "--rm", remote, "echo", "pulled"); out != "pulled" {
 		t.Errorf("%q", out)

@@ -145,11 +145,9 @@ func (g *Group) Kill() error {
 }
 
 // Remove removes the group and all below it, in every hierarchy. The kernel may take a while to let go of the last
-// process: it is tried again until ctx ends. Call it off the path of a start or stop: it first has page cache
-// reclaimed, so that what is left of it does not keep the dead group in memory (traps 37). A group that is not there
-// is no error.
+// process: it is tried again until ctx ends. Page cache is not reclaimed first (traps 37): most of it is the image's,
+// which the next container reads from there instead of from the disk. A group that is not there is no error.
 func (g *Group) Remove(ctx context.Context) error {
-	g.reclaim()
 	var errs []error
 	for _, h := range g.p.hierarchies {
 		err := retry(ctx, func() error {
@@ -162,20 +160,6 @@ func (g *Group) Remove(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// reclaim is an attempt: a page that others use too stays, and removal does not depend on it.
-func (g *Group) reclaim() {
-	h := g.p.find("memory")
-	switch {
-	case h == nil:
-	case !h.v2:
-		_ = writeAt(h.fd, g.id+"/memory.force_empty", "0", 0)
-	default:
-		if used := g.read(h, "memory.current"); used != "" {
-			_ = writeAt(h.fd, g.id+"/memory.reclaim", used, 0)
-		}
-	}
 }
 
 // List names every group of the engine that exists in any hierarchy, for the sweep after a crash.

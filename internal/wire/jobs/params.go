@@ -70,6 +70,15 @@ type LayerParams struct {
 // MergeParams are the parameters of wire.JobMerge: the layers, lowest first.
 type MergeParams struct {
 	Layers []MergeLayer `json:"layers"`
+	// MountPoints are names that the index gets if no layer has them, so that no container has to make them for itself.
+	MountPoints []MountPoint `json:"mountPoints,omitempty"`
+}
+
+// MountPoint is an empty directory or file. Path is clean and relative to the root; what is there already stays, and so
+// does whatever a link leads to.
+type MountPoint struct {
+	Path string `json:"path"`
+	Dir  bool   `json:"dir,omitempty"`
 }
 
 // MergeLayer is one layer of an image. DataSize is the size of its data file in bytes, by fstat.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"strings"
 
 	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/index/erofs"
@@ -42,6 +44,9 @@ func Merge(w io.Writer, p jobs.MergeParams, limits jobs.Limits, open func(name s
 			progress(int64(n+1), int64(len(p.Layers)))
 		}
 	}
+	if err := t.mountPoints(p.MountPoints); err != nil {
+		return nil, err
+	}
 	t.finish()
 	pl := t.layOut()
 	out, err := pl.write(w, sizes, uuid(ids.Sum(nil)), limits.MaxIndexBytes)
@@ -52,6 +57,34 @@ func Merge(w io.Writer, p jobs.MergeParams, limits jobs.Limits, open func(name s
 		Xattrs: t.xattrs}
 	t.setuid(r)
 	return r, t.accounts(r, open)
+}
+
+// maxMountPoints bounds what an index gets beside its layers.
+const maxMountPoints = 32
+
+// mountPoints adds names that are not there. Where a link or a file is on the way nothing is added.
+func (t *tree) mountPoints(points []jobs.MountPoint) error {
+	if len(points) > maxMountPoints {
+		return toc.Exceeded("mount points", maxMountPoints)
+	}
+	for _, p := range points {
+		if p.Path == "" || path.Clean("/"+p.Path) != "/"+p.Path {
+			return toc.Invalid("mount point %.200q is not a clean path", p.Path)
+		}
+		dirName, base := path.Split(p.Path)
+		dir := t.find(strings.TrimSuffix(dirName, "/"))
+		if dir == nil || !dir.isDir() || dir.kids[base] != nil {
+			continue
+		}
+		n, err := t.add(dir, base)
+		if err != nil {
+			return err
+		}
+		if n.inode = (&inode{mode: erofs.ModeRegular | 0o644}); p.Dir {
+			n.inode, n.kids = implicitDir(n), map[string]*node{}
+		}
+	}
+	return nil
 }
 
 // uuid makes a random-looking UUID (version 8) of a digest.
