@@ -181,6 +181,7 @@ func (f *fakeEngine) program(act func(s io.ReadWriter) int) {
 		<-started
 		ended <- act(stream)
 	})
+	f.on("DELETE /containers/0123456789abcdef", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
 }
 
 // hijack turns a request into a raw stream.

@@ -100,7 +100,7 @@ func (a *App) runDetached(ctx context.Context, c *request.Create, f *creation) e
 	if err != nil {
 		return err
 	}
-	if err := a.startContainer(ctx, id); err != nil {
+	if err := a.startNew(ctx, id); err != nil {
 		return err
 	}
 	fmt.Fprintln(a.Out, id)
@@ -124,7 +124,7 @@ func (a *App) runAttached(ctx context.Context, c *request.Create, f *creation, s
 	if c.Body.HostConfig.AutoRemove {
 		condition = container.WaitConditionRemoved
 	}
-	return s.run(ctx, id, condition, func() error { return a.startContainer(ctx, id) })
+	return s.run(ctx, id, condition, func() error { return a.startNew(ctx, id) })
 }
 
 // create makes the container, and pulls its image if that is asked for or needed.
@@ -176,6 +176,23 @@ func setFlag(q url.Values, key string, on bool) {
 	if on {
 		q.Set(key, "1")
 	}
+}
+
+// startNew starts a container that was made for this. One that cannot be started is taken back with its anonymous
+// volumes: nobody has seen its id.
+func (a *App) startNew(ctx context.Context, id string) error {
+	err := a.startContainer(ctx, id)
+	if err == nil {
+		return nil
+	}
+	engine, failed := a.engine()
+	if failed == nil {
+		failed = engine.Call(ctx, "DELETE", "/containers/"+url.PathEscape(id), url.Values{"v": {"1"}}, nil)
+	}
+	if failed != nil && !api.IsStatus(failed, 404) && !api.IsStatus(failed, 409) { // --rm removes it as well
+		a.say("the container stays behind: %v. Next: brig rm -v %s", failed, short(id))
+	}
+	return err
 }
 
 func (a *App) startContainer(ctx context.Context, id string) error {

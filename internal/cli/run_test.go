@@ -75,7 +75,20 @@ func TestExitStatus(t *testing.T) {
 			if r.code != c.code || r.err != c.err {
 				t.Errorf("got status %d, error %q; want %d, %q", r.code, r.err, c.code, c.err)
 			}
+			if taken := slices.Contains(f.lines(), "DELETE /containers/0123456789abcdef?v=1"); taken != (c.start != "") {
+				t.Errorf("taken back: %v in %q", taken, f.lines())
+			}
 		})
+	}
+}
+
+func TestOutOfMemoryIsSaid(t *testing.T) {
+	f := newFake(t)
+	f.program(func(io.ReadWriter) int { return 0 })
+	f.json("POST /containers/0123456789abcdef/wait", 200, `{"StatusCode":137,"OOMKilled":true}`)
+	r := f.brig("", "run", "--rm", "alpine")
+	if r.code != 137 || !strings.HasPrefix(r.err, "brig: out of memory") || strings.Count(r.err, "\n") != 1 {
+		t.Errorf("got status %d, error %q", r.code, r.err)
 	}
 }
 

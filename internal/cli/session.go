@@ -82,14 +82,15 @@ func (s *session) run(ctx context.Context, id string, until container.WaitCondit
 		// Nobody reads what the program writes any more; waiting for its end could take for ever.
 		return fmt.Errorf("output of container %s: %w", short(id), err)
 	}
-	code, err := w.exit()
-	if err != nil {
-		return err
+	end := <-w.result
+	if end.err != nil || end.code == 0 {
+		return end.err
 	}
-	if code != 0 {
-		return &exitError{code: code}
+	if end.oom {
+		return &exitError{end.code, errors.New("out of memory: the kernel ended a process at the container's limit. " +
+			"Next: a larger --memory")}
 	}
-	return nil
+	return &exitError{code: end.code}
 }
 
 func short(id string) string { return id[:min(len(id), 12)] }
@@ -223,6 +224,7 @@ type watcher struct {
 
 type waited struct {
 	code int
+	oom  bool // the kernel ended a process of the container for its use of memory
 	err  error
 }
 
@@ -240,7 +242,10 @@ func watch(ctx context.Context, engine *api.Client, path string, until container
 			return
 		}
 		defer res.Body.Close()
-		var body container.WaitResponse
+		var body struct {
+			container.WaitResponse
+			OOMKilled bool
+		}
 		if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
 			w.result <- waited{err: fmt.Errorf("lost the engine while the container was running: %w", err)}
 			return
@@ -249,7 +254,7 @@ func watch(ctx context.Context, engine *api.Client, path string, until container
 			w.result <- waited{err: errors.New(body.Error.Message)}
 			return
 		}
-		w.result <- waited{code: int(body.StatusCode)}
+		w.result <- waited{code: int(body.StatusCode), oom: body.OOMKilled}
 	}()
 	return w
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -38,24 +39,27 @@ type keeper struct {
 	conn     *wire.Conn
 	lines    chan string // what engines say about themselves: "ready" or an error
 	deaths   []time.Time
-	messages chan message
+	messages chan message // of the warden that runs; nil when it has closed its connection
 	stopping bool
 }
 
 type message struct {
-	conn *wire.Conn
 	keep wire.Keep
 	fds  []int
 }
 
 // Run keeps a warden running until it ends by itself or SIGTERM ended it.
 func Run(cfg Config) error {
-	k := &keeper{Config: cfg, held: map[string]*os.File{}, messages: make(chan message), lines: make(chan string, 1)}
+	k := &keeper{Config: cfg, held: map[string]*os.File{}, lines: make(chan string, 1)}
 	err := k.prepare()
 	if err == nil {
 		err = k.loop()
 	}
-	k.report(err)
+	if err != nil {
+		k.report(err)
+	} else { // says nothing if the engine was ready before
+		k.report(errors.New("the engine ended before it was ready. Next: brig doctor"))
+	}
 	return err
 }
 
@@ -73,7 +77,7 @@ func (k *keeper) prepare() error {
 		}
 	}
 	for _, dir := range []string{k.Root, k.Run} {
-		if err := lock(dir); err != nil {
+		if err := k.lock(dir); err != nil {
 			return err
 		}
 	}
@@ -101,13 +105,13 @@ func (k *keeper) prepare() error {
 }
 
 // lock takes the lock of one of the engine's directories for the life of this process.
-func lock(dir string) error {
+func (k *keeper) lock(dir string) error {
 	fd, err := unix.Open(filepath.Join(dir, "lock"), unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", dir, err)
 	}
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return fmt.Errorf("an engine already runs in %s. Next: brig engine status --run %s", dir, dir)
+		return fmt.Errorf("an engine already runs in %s. Next: brig engine status --run %s", dir, k.Run)
 	}
 	return nil
 }
@@ -131,7 +135,11 @@ func (k *keeper) loop() error {
 			if done, err := k.reap(); done || err != nil {
 				return err
 			}
-		case m := <-k.messages:
+		case m, ok := <-k.messages:
+			if !ok {
+				k.messages = nil
+				continue
+			}
 			k.apply(m)
 		case line := <-k.lines:
 			k.heard(line)
@@ -168,41 +176,60 @@ func (k *keeper) start() error {
 	}
 	k.warden = p.Pid
 	p.Release()
-	for key, f := range k.held {
-		if err := k.conn.SendKeep(wire.Keep{Op: wire.KeepHave, Key: key}, int(f.Fd())); err != nil {
-			return fmt.Errorf("hand over %s: %w", key, err)
-		}
+	if err := k.handOver(); err != nil { // its death, if it is not dead already, counts as any other
+		fmt.Fprintln(os.Stderr, "brig-keeper: hand over:", err)
+		unix.Kill(k.warden, unix.SIGKILL)
 	}
-	if err := k.conn.SendKeep(wire.Keep{Op: wire.KeepEnd}); err != nil {
-		return fmt.Errorf("hand over: %w", err)
-	}
+	k.messages = make(chan message)
 	go receive(k.conn, k.messages)
 	go readLine(ours, k.lines)
 	return nil
 }
 
-// receive passes messages on until the warden is gone; what it had sent before it died is still read.
+// handOver gives the new warden what is held. One that does not read it in time has failed.
+func (k *keeper) handOver() error {
+	k.conn.Raw().SetWriteDeadline(time.Now().Add(deathWindow))
+	for key, f := range k.held {
+		if err := k.conn.SendKeep(wire.Keep{Op: wire.KeepHave, Key: key}, int(f.Fd())); err != nil {
+			return err
+		}
+	}
+	return k.conn.SendKeep(wire.Keep{Op: wire.KeepEnd})
+}
+
+// receive passes messages on until the warden is gone; what it had sent before it died is still read. A message that
+// breaks a rule, or whose descriptor this process has no room for, is lost alone: packets keep their borders.
 func receive(conn *wire.Conn, out chan<- message) {
+	defer close(out)
+	defer conn.Close()
 	for {
 		keep, fds, err := conn.ReceiveKeep()
-		if err != nil {
-			conn.Close()
+		var ended *net.OpError
+		switch {
+		case errors.As(err, &ended) || errors.Is(err, io.EOF):
 			return
+		case err != nil:
+			fmt.Fprintln(os.Stderr, "brig-keeper: a message of the warden is lost:", err)
+		default:
+			out <- message{keep, fds}
 		}
-		out <- message{conn, keep, fds}
 	}
 }
 
 func (k *keeper) apply(m message) {
+	hold := m.keep.Op == wire.KeepHold && len(m.fds) == 1
+	if !hold && (m.keep.Op != wire.KeepDrop || len(m.fds) != 0) {
+		fmt.Fprintf(os.Stderr, "brig-keeper: the warden sent %q with %d descriptors\n", m.keep.Op, len(m.fds))
+		wire.CloseAll(m.fds)
+		return
+	}
 	if old := k.held[m.keep.Key]; old != nil {
 		old.Close()
 		delete(k.held, m.keep.Key)
 	}
-	if m.keep.Op == wire.KeepHold && len(m.fds) == 1 {
+	if hold {
 		k.held[m.keep.Key] = os.NewFile(uintptr(m.fds[0]), m.keep.Key)
-		return
 	}
-	wire.CloseAll(m.fds)
 }
 
 // readLine passes the one line that an engine says about itself on. An engine that died before says nothing.

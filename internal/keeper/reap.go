@@ -77,15 +77,15 @@ func (k *keeper) restart(status unix.WaitStatus) error {
 	return k.start()
 }
 
-// drain applies what the dead warden had sent: its connection ends when everything is read.
+// drain applies what the dead warden had sent. A child of it may still have its end of the connection open, so the
+// connection is shut here: what is in it is read, then it ends.
 func (k *keeper) drain() {
-	for {
-		select {
-		case m := <-k.messages:
-			k.apply(m)
-		case <-time.After(20 * time.Millisecond):
-			return
-		}
+	if k.messages == nil {
+		return
+	}
+	k.conn.Raw().CloseRead()
+	for m := range k.messages {
+		k.apply(m)
 	}
 }
 

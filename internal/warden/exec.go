@@ -137,9 +137,18 @@ func (e *entry) openStreams() error {
 	return nil
 }
 
+// rootOf opens the root directory of a process.
+func rootOf(pid int) (int, error) {
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("the container's root: %w", err)
+	}
+	return fd, nil
+}
+
 // terminals opens the container's devpts without following anything that the container could have put in its place.
 func terminals(pid int) (int, error) {
-	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	root, err := rootOf(pid)
 	if err != nil {
 		return -1, err
 	}
@@ -155,9 +164,17 @@ func (e *entry) join() error {
 	if in.Filters, err = w.filters.programs(e.process); err != nil {
 		return err
 	}
-	in.Landlock = w.landlock >= 0 && !e.process.NoLandlock
-	if in.Landlock {
-		e.fds["landlock"] = w.landlock
+	if in.Landlock = w.abi > 0 && !e.process.NoLandlock; in.Landlock {
+		root, err := rootOf(e.c.note.Started.PID)
+		if err != nil {
+			return err
+		}
+		set, err := w.domain(root)
+		unix.Close(root)
+		if err != nil {
+			return err
+		}
+		e.give("landlock", set)
 	}
 	list, err := plan.Join(in)
 	if err != nil {

@@ -67,6 +67,7 @@ const (
 	maxFileSize   = 16 << 10
 	maxPids       = 1 << 22
 	minMemory     = 6 << 20
+	defaultShm    = 64 << 20
 	unconfined    = "unconfined"
 	volumeIDs     = 0x7FFC0000 // ids on disk of every volume; no sandbox runs with them
 	ownIDs        = 0x7FFD0000 // brigd and workers

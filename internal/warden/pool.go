@@ -10,6 +10,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/link"
+	"github.com/brig-engine/brig/internal/warden/rootfs"
 )
 
 // sandbox is what a container is born into: a range of ids with the user and network namespaces that it owns.
@@ -18,11 +19,31 @@ type sandbox struct {
 	user     int // descriptor of the user namespace
 	net      int // descriptor of the network namespace
 	endpoint *link.Endpoint
+	mounts   map[string]int // dev, pts and shm, detached, in a sandbox of the pool
 }
 
 func (s *sandbox) close() {
 	unix.Close(s.user)
 	unix.Close(s.net)
+	for _, fd := range s.mounts {
+		unix.Close(fd)
+	}
+}
+
+// prepare makes the mounts that every container has.
+func (s *sandbox) prepare() (err error) {
+	s.mounts = map[string]int{}
+	for name, make := range map[string]func() (int, error){
+		"dev": func() (int, error) { return rootfs.Dev(s.base) },
+		"pts": func() (int, error) { return rootfs.Pts(s.base) },
+		"shm": func() (int, error) { return rootfs.Shm(defaultShm, s.base) },
+	} {
+		if s.mounts[name], err = make(); err != nil {
+			delete(s.mounts, name)
+			return err
+		}
+	}
+	return nil
 }
 
 // ranges hands out ids round robin, so that a range is not used again soon after its container is gone.
@@ -100,6 +121,11 @@ func (p *pool) fill() {
 	for range p.want {
 		p.calm()
 		s, err := p.w.newSandbox(true)
+		if err == nil {
+			if err = s.prepare(); err != nil {
+				p.w.dropSandbox(s)
+			}
+		}
 		if err != nil {
 			p.w.log("prepare a sandbox: %v", err)
 			continue // the next start makes its own and says why it cannot

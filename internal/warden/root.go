@@ -119,26 +119,23 @@ func (b *birth) directories() (upper, work int, err error) {
 	return upper, work, full(err)
 }
 
-// devices makes the mounts that every container has.
+// devices gives the container the mounts that every container has, with /dev/shm of its own size.
 func (b *birth) devices() error {
-	shm := b.spec.ShmSize
-	if shm == 0 {
-		shm = 64 << 20
+	if b.box.mounts == nil {
+		if err := b.box.prepare(); err != nil {
+			return err
+		}
 	}
-	base := b.box.base
-	for _, m := range []struct {
-		name string
-		make func() (int, error)
-	}{
-		{"dev", func() (int, error) { return rootfs.Dev(base) }},
-		{"pts", func() (int, error) { return rootfs.Pts(base) }},
-		{"shm", func() (int, error) { return rootfs.Shm(shm, base) }},
-	} {
-		fd, err := m.make()
+	for name, fd := range b.box.mounts {
+		b.give(name, fd)
+	}
+	b.box.mounts = nil
+	if size := b.spec.ShmSize; size != 0 && size != defaultShm {
+		fd, err := rootfs.Shm(size, b.box.base)
 		if err != nil {
 			return err
 		}
-		b.give(m.name, fd)
+		b.give("shm", fd)
 	}
 	return nil
 }

@@ -3,7 +3,9 @@ package warden
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -200,9 +202,12 @@ func (b *birth) born() error {
 	if b.input.Filters, err = w.filters.programs(p); err != nil {
 		return err
 	}
-	b.input.Landlock = w.landlock >= 0 && !p.NoLandlock
-	if b.input.Landlock {
-		b.fds["landlock"] = w.landlock
+	if b.input.Landlock = w.abi > 0 && !p.NoLandlock; b.input.Landlock {
+		set, err := w.domain(b.fds["root"])
+		if err != nil {
+			return err
+		}
+		b.give("landlock", set)
 	}
 	if b.spec.Init {
 		b.fds["init"] = int(w.programs.init.Fd())
@@ -302,6 +307,9 @@ func (b *birth) undo() {
 	for i, s := range b.sockets {
 		unix.Close(s.FD)
 		w.keep.drop(portKey(b.c.id, i))
+	}
+	if b.box != nil {
+		wire.CloseAll(slices.Collect(maps.Values(b.box.mounts)))
 	}
 	if b.box != nil && b.box.endpoint != nil {
 		if err := w.router.Release(b.box.endpoint); err != nil {

@@ -57,7 +57,6 @@ type Warden struct {
 	pool        *pool
 	host        plan.Host
 	abi         landlock.ABI
-	landlock    int // ruleset of containers; -1 without
 	null        int // /dev/null
 	scratch     string
 	// attachImages: this kernel clones only mounts that have a place (before 6.15).
@@ -143,7 +142,7 @@ func open(cfg Config) (*Warden, error) {
 		}
 		*dir = real
 	}
-	w := &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1, landlock: -1,
+	w := &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1,
 		ranges: newRanges(), stopping: make(chan struct{}), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
 	w.handlers = w.table()
@@ -219,11 +218,25 @@ func (w *Warden) openLandlock() (err error) {
 		w.facts.Missing = append(w.facts.Missing, "landlock")
 		return nil
 	}
-	// Containers: no device node is ever made, whatever else fails; and a process is in a domain of its own, so that
-	// one that was executed later cannot look into process 1 (traps 17).
-	r := landlock.Ruleset{FS: unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK}.For(w.abi)
-	w.landlock, err = landlock.Create(w.abi, r)
-	return err
+	return nil
+}
+
+// domain makes the ruleset of a container whose root directory is given. No device node is ever made, whatever else
+// fails; and a process is in a domain of its own, so that one that was executed later cannot look into process 1
+// (traps 17). A domain that handles any access to files refuses renames and links between directories (EXDEV) unless a
+// rule allows them, so one rule does, for all that lies below the root, mounts included.
+func (w *Warden) domain(root int) (int, error) {
+	r := landlock.Ruleset{FS: unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+		unix.LANDLOCK_ACCESS_FS_REFER}.For(w.abi)
+	set, err := landlock.Create(w.abi, r)
+	if err != nil || w.abi < landlock.ABIRefer {
+		return set, err
+	}
+	if err := landlock.AllowPath(set, landlock.Beneath(unix.LANDLOCK_ACCESS_FS_REFER, root)); err != nil {
+		unix.Close(set)
+		return -1, err
+	}
+	return set, nil
 }
 
 // openRouter makes or adopts the network. An engine without one still runs containers that ask for none.

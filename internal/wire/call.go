@@ -49,7 +49,8 @@ const maxUnderWay = 128
 type Handler func(*Request) (Reply, error)
 
 // Serve reads requests from conn and runs each in a goroutine of its own until the connection ends. It refuses unknown
-// operations, and by name those that Known says are not built.
+// operations, by name those that Known says are not built, and descriptors too many or too few. A handler that panics
+// ends the process: the keeper starts another one, which knows its state, and nothing goes on half done.
 func Serve(conn *Conn, handle Handler) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -99,7 +100,22 @@ func dispatch(handle Handler, r *Request) (Reply, error) {
 	case !built:
 		return Reply{}, fmt.Errorf("operation %s is not built yet: %w", r.Op, errdefs.ErrNotImplemented)
 	}
+	if least, most := descriptors(r.Op); len(r.FDs) < least || len(r.FDs) > most {
+		return Reply{}, fmt.Errorf("%s came with %d descriptors, not %d to %d: %w",
+			r.Op, len(r.FDs), least, most, errdefs.ErrInvalidArgument)
+	}
 	return handle(r)
+}
+
+// descriptors tells how many descriptors come with a request: see the comments of the operations.
+func descriptors(op Op) (least, most int) {
+	switch op {
+	case OpObjectSeal, OpIndexSeal, OpWorkerStart:
+		return 1, 1
+	case OpContainerStart:
+		return 0, 1
+	}
+	return 0, 0
 }
 
 // ErrNoCaller is returned where an operation needs the caller's connection and it did not travel with the request.

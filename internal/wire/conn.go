@@ -23,6 +23,8 @@ const (
 	MaxBody = 4 << 20
 	// MaxFDs is how many descriptors one packet may carry.
 	MaxFDs = 128
+	// maxPacket is the largest packet: a body and what is around it.
+	maxPacket = MaxInline + 4096
 )
 
 // Frame is what a packet holds: either a body, or the size of the body that is in the first descriptor.
@@ -48,7 +50,7 @@ var ErrTooLarge = errors.New("message too large")
 
 // NewConn takes over c.
 func NewConn(c *net.UnixConn) *Conn {
-	return &Conn{c: c, buf: make([]byte, MaxInline+4096), oob: make([]byte, unix.CmsgSpace(4*MaxFDs))}
+	return &Conn{c: c, buf: make([]byte, maxPacket), oob: make([]byte, unix.CmsgSpace(4*MaxFDs))}
 }
 
 // FileConn makes a Conn of an inherited descriptor, which it takes over.
@@ -94,6 +96,9 @@ func (c *Conn) Send(f *Frame, fds []int) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", f.Op, err)
 	}
+	if len(b) > maxPacket {
+		return fmt.Errorf("%w: a packet of %d bytes is over the limit of %d", ErrTooLarge, len(b), maxPacket)
+	}
 	var oob []byte
 	if len(fds) > 0 {
 		oob = unix.UnixRights(fds...)
@@ -121,7 +126,9 @@ func bodyFile(body []byte) (int, error) {
 // it and is an error; the connection is then of no more use.
 func (c *Conn) Receive() (*Frame, []int, error) {
 	n, oobn, flags, _, err := c.c.ReadMsgUnix(c.buf, c.oob)
-	if err != nil {
+	if err != nil { // Go calls a packet of no bytes the end, and descriptors may have come with it
+		fds, _ := rights(c.oob[:oobn])
+		CloseAll(fds)
 		return nil, nil, err
 	}
 	fds, err := rights(c.oob[:oobn])

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/containerd/errdefs"
 )
@@ -33,20 +34,27 @@ var classes = map[string]error{
 	"data_loss":           errdefs.ErrDataLoss,
 }
 
-// ToError turns any error into one that can be sent. An error without a class is "unknown".
+// maxText bounds a sentence in bytes: it may quote a stranger's name, and must fit a packet even if every byte is escaped.
+const maxText = 8 << 10
+
+// ToError turns any error into one that can be sent. An error without a class is "unknown"; a sentence over maxText is cut.
 func ToError(err error) *Error {
 	if err == nil {
 		return nil
 	}
+	text := err.Error()
+	if len(text) > maxText {
+		text = strings.ToValidUTF8(text[:maxText], "") + "…"
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		// Keep the whole sentence of the wrapping error, and the class of the inner one.
-		return &Error{Class: e.Class, Text: err.Error(), Code: e.Code}
+		return &Error{Class: e.Class, Text: text, Code: e.Code}
 	}
 	for name, class := range classes {
 		if errors.Is(err, class) {
-			return &Error{Class: name, Text: err.Error()}
+			return &Error{Class: name, Text: text}
 		}
 	}
-	return &Error{Class: "unknown", Text: err.Error()}
+	return &Error{Class: "unknown", Text: text}
 }

@@ -269,7 +269,8 @@ func TestDockerPushesAndPulls(t *testing.T) {
 	if out := e.docker("pull", "-q", remote); out != remote {
 		t.Errorf("pull -q: %q", out)
 	}
-	list := e.docker("images", "--digests", "--no-trunc", "--format", "{{.ID}} {{.Digest}}", registryAddress+"/test/docker")
+	const format = "{{.ID}} {{.Digest}}"
+	list := e.docker("images", "--digests", "--no-trunc", "--format", format, registryAddress+"/test/docker")
 	if list != id+" "+digest {
 		t.Errorf("images: %q, want %s %s", list, id, digest)
 	}

@@ -183,6 +183,13 @@ func (s *Server) containerKill(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// waited is Docker's reply, and why the program ended if that was the kernel's doing: a container that removes itself
+// cannot be asked any more.
+type waited struct {
+	apicontainer.WaitResponse
+	OOMKilled bool `json:",omitempty"`
+}
+
 func (s *Server) containerWait(w http.ResponseWriter, r *http.Request) error {
 	cond := container.Condition(r.FormValue("condition"))
 	switch cond {
@@ -205,7 +212,7 @@ func (s *Server) containerWait(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return nil // the client went away
 	}
-	reply := apicontainer.WaitResponse{StatusCode: int64(exit.Code)}
+	reply := waited{OOMKilled: exit.OOMKilled, WaitResponse: apicontainer.WaitResponse{StatusCode: int64(exit.Code)}}
 	if failed != nil {
 		reply.Error = &apicontainer.WaitExitError{Message: message(failed)}
 	}
