@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X github.com/brig-engine/brig/internal/wire.Version=$(VERSION)
 EMBEDDED := cmd/brigd/embedded/image.tar
 export CGO_ENABLED := 0
 
-.PHONY: all build run test test-all lint bench survey loc help clean go-version
+.PHONY: all build run test test-all lint bench loc help clean go-version
 
 all: build ## build the programs into bin/
 
@@ -31,8 +31,8 @@ run: build ## see a confined container and the seven attacks fail: make run [IMA
 test: build ## run the tests of this repository (root, at most ten minutes)
 	@$(GO) run ./test/lane
 
-test-all: build ## the slow lane: peers, scale, fuzzing
-	@$(GO) run ./test/lane -slow -timeout 30m
+test-all: build ## the slow lane: real images, a registry, scale, fuzzing
+	@$(GO) run ./test/lane -slow -timeout 30m -fuzz 3s
 
 lint: ## gofmt, vet, the arrows between packages, the size of what runs as root
 	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; exit 1; }

@@ -56,9 +56,7 @@ func Run(cfg Config) error {
 		err = k.loop()
 	}
 	if err != nil {
-		k.report(err)
-	} else { // says nothing if the engine was ready before
-		k.report(errors.New("the engine ended before it was ready. Next: brig doctor"))
+		k.heard(err.Error())
 	}
 	return err
 }
@@ -69,10 +67,7 @@ func (k *keeper) prepare() error {
 		return fmt.Errorf("become subreaper: %w", err)
 	}
 	for dir, mode := range map[string]os.FileMode{k.Root: 0o711, k.Run: 0o711, filepath.Join(k.Run, "exits"): 0o700} {
-		if err := os.MkdirAll(dir, mode); err != nil {
-			return err
-		}
-		if err := os.Chmod(dir, mode); err != nil {
+		if err := errors.Join(os.MkdirAll(dir, mode), os.Chmod(dir, mode)); err != nil {
 			return err
 		}
 	}
@@ -240,25 +235,14 @@ func readLine(r *os.File, out chan<- string) {
 	}
 }
 
+// heard writes to Ready what the engine says first, and tells systemd whenever it serves.
 func (k *keeper) heard(line string) {
-	if line != "ready" {
-		k.report(errors.New(line))
-		return
+	if line == "ready" {
+		notify()
 	}
-	k.report(nil)
-	notify()
-}
-
-// report writes to Ready, once.
-func (k *keeper) report(err error) {
-	if k.Ready == nil {
-		return
+	if k.Ready != nil {
+		fmt.Fprintln(k.Ready, line)
+		k.Ready.Close()
+		k.Ready = nil
 	}
-	if err == nil {
-		fmt.Fprintln(k.Ready, "ready")
-	} else {
-		fmt.Fprintln(k.Ready, err)
-	}
-	k.Ready.Close()
-	k.Ready = nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +38,7 @@ func (k *keeper) reap() (done bool, err error) {
 		if status.Exited() && status.ExitStatus() == 0 || k.stopping {
 			os.Remove(k.Socket)
 			os.Remove(filepath.Join(k.Run, "keeper.pid"))
+			k.heard("the engine ended before it was ready. Next: brig doctor") // if it was, Ready is closed
 			return true, nil
 		}
 		if err := k.restart(status); err != nil {
@@ -61,13 +63,8 @@ func note(dir string, pid int) {
 // restart starts a new warden after the old one died, unless that happens all the time.
 func (k *keeper) restart(status unix.WaitStatus) error {
 	now := time.Now()
-	recent := k.deaths[:0]
-	for _, t := range k.deaths {
-		if now.Sub(t) < deathWindow {
-			recent = append(recent, t)
-		}
-	}
-	k.deaths = append(recent, now)
+	old := func(t time.Time) bool { return now.Sub(t) >= deathWindow }
+	k.deaths = append(slices.DeleteFunc(k.deaths, old), now)
 	fmt.Fprintf(os.Stderr, "brig-keeper: the warden died (wait status %#x)\n", int(status))
 	if len(k.deaths) >= maxDeaths {
 		return errors.New("the warden died five times in ten seconds; its last words are above. Next: brig doctor")

@@ -43,7 +43,8 @@ type lane struct {
 }
 
 func main() {
-	slow := flag.Bool("slow", false, "also what takes long: peers, scale, fuzzing (sets BRIG_SLOW=1)")
+	slow := flag.Bool("slow", false, "also what takes long: real images, scale (sets BRIG_SLOW=1)")
+	each := flag.Duration("fuzz", 0, "afterwards run each fuzz target this long")
 	skips := flag.String("skips", "test/skips.txt", "list of allowed skips, one reason a line")
 	timeout := flag.Duration("timeout", 10*time.Minute, "of one package")
 	flag.Parse()
@@ -59,7 +60,15 @@ func main() {
 		fmt.Fprintln(os.Stderr, "lane:", err)
 		os.Exit(1)
 	}
-	if !l.summary(os.Stdout, time.Since(start)) {
+	good := l.summary(os.Stdout, time.Since(start))
+	if *each > 0 {
+		failed, err := fuzz(packages(), *each)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "lane:", err)
+		}
+		good = good && err == nil && failed == 0
+	}
+	if !good {
 		os.Exit(1)
 	}
 }
