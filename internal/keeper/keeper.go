@@ -149,7 +149,6 @@ func (k *keeper) start() error {
 		return fmt.Errorf("socket pair: %w", err)
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "keeper")
-	defer theirs.Close()
 	if k.conn, err = wire.FileConn(pair[0], "warden"); err != nil {
 		return err
 	}
@@ -157,7 +156,6 @@ func (k *keeper) start() error {
 	if err != nil {
 		return err
 	}
-	defer ready.Close()
 	attr := &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -166,6 +164,8 @@ func (k *keeper) start() error {
 	}
 	args := []string{"brig-warden", "--root", k.Root, "--run", k.Run, "--libexec", k.Libexec}
 	p, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", k.binary.Fd()), args, attr)
+	theirs.Close() // with a copy of it here, the end of the warden would not end the connection
+	ready.Close()
 	if err != nil {
 		return fmt.Errorf("start brig-warden: %w", err)
 	}

@@ -62,9 +62,8 @@ func note(dir string, pid int) {
 
 // restart starts a new warden after the old one died, unless that happens all the time.
 func (k *keeper) restart(status unix.WaitStatus) error {
-	now := time.Now()
-	old := func(t time.Time) bool { return now.Sub(t) >= deathWindow }
-	k.deaths = append(slices.DeleteFunc(k.deaths, old), now)
+	old := func(t time.Time) bool { return time.Since(t) >= deathWindow }
+	k.deaths = append(slices.DeleteFunc(k.deaths, old), time.Now())
 	fmt.Fprintf(os.Stderr, "brig-keeper: the warden died (wait status %#x)\n", int(status))
 	if len(k.deaths) >= maxDeaths {
 		return errors.New("the warden died five times in ten seconds; its last words are above. Next: brig doctor")

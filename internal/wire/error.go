@@ -34,10 +34,12 @@ var classes = map[string]error{
 	"data_loss":           errdefs.ErrDataLoss,
 }
 
-// maxText bounds a sentence in bytes: it may quote a stranger's name, and must fit a packet even if every byte is escaped.
+// maxText bounds a sentence in bytes: it may quote a stranger's name, and must fit a packet even if every byte is
+// escaped.
 const maxText = 8 << 10
 
-// ToError turns any error into one that can be sent. An error without a class is "unknown"; a sentence over maxText is cut.
+// ToError turns any error into one that can be sent. An error without a class is "unknown"; a sentence over maxText is
+// cut.
 func ToError(err error) *Error {
 	if err == nil {
 		return nil
