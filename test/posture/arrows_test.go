@@ -91,7 +91,7 @@ func TestRootImportsAreTheReviewedList(t *testing.T) {
 // What runs as root, in lines that are neither blank nor only a comment. The goal for ours is 8,000; until it is reached
 // the limit is a ratchet, which is only ever lowered to what make loc prints.
 const (
-	oursLimit      = 12_950
+	oursLimit      = 12_300
 	librariesLimit = 60_000
 	keeperLimit    = 300
 )
