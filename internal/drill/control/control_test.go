@@ -49,8 +49,9 @@ func TestEveryProbeIsExposedWithoutDefences(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
+	program := buildProbe(t)
 	report, err := drill.Run(ctx, e, drill.Options{
-		Program: buildProbe(t), Outside: true, MemoryHog: 128 << 20, Forks: 1500,
+		Program: program, Outside: true, MemoryHog: 128 << 20, Forks: 1500,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +60,19 @@ func TestEveryProbeIsExposedWithoutDefences(t *testing.T) {
 	for _, v := range report.Verdicts {
 		seen[v.Probe] = v
 		t.Logf("%-17s %-14s %s", v.Probe, v.Verdict, v.Detail)
+	}
+	// How long a neighbour waits is a matter of chance, too: what is measured gets more than one chance to be seen.
+	for _, p := range drill.Catalogue() {
+		for try := 0; p.Needs&drill.NeedNeighbour != 0 && seen[p.ID].Verdict == drill.Blocked && try < 8; try++ {
+			again, err := drill.Run(ctx, e, drill.Options{Program: program, Outside: true, MemoryHog: 128 << 20, Forks: 1500, Only: []string{p.ID}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range again.Verdicts {
+				seen[v.Probe] = v
+				t.Logf("%-17s %-14s %s (again)", v.Probe, v.Verdict, v.Detail)
+			}
+		}
 	}
 	for _, p := range drill.Catalogue() {
 		if v, ok := seen[p.ID]; !ok {
