@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/spf13/cobra"
@@ -178,6 +179,9 @@ func setFlag(q url.Values, key string, on bool) {
 	}
 }
 
+// takeBackPatience is how long run waits for the removal of a container that could not be started.
+const takeBackPatience = 5 * time.Second
+
 // startNew starts a container that was made for this. One that cannot be started is taken back with its anonymous
 // volumes: nobody has seen its id.
 func (a *App) startNew(ctx context.Context, id string) error {
@@ -187,6 +191,9 @@ func (a *App) startNew(ctx context.Context, id string) error {
 	}
 	engine, failed := a.engine()
 	if failed == nil {
+		// An engine that does not answer any more must not keep the error from being said.
+		ctx, cancel := context.WithTimeout(ctx, takeBackPatience)
+		defer cancel()
 		failed = engine.Call(ctx, "DELETE", "/containers/"+url.PathEscape(id), url.Values{"v": {"1"}}, nil)
 	}
 	if failed != nil && !api.IsStatus(failed, 404) && !api.IsStatus(failed, 409) { // --rm removes it as well
