@@ -38,7 +38,6 @@ type birth struct {
 	entries []link.Port
 	pidfd   int
 	theirs  []int // descriptors for the reply, beside pidfd
-	live    bool  // the endpoint was activated
 	reply   wire.Started
 }
 
@@ -231,11 +230,7 @@ func (b *birth) atGate(pid int) error {
 	if b.box.endpoint == nil {
 		return nil
 	}
-	if err := b.w.router.Activate(b.box.endpoint, b.entries); err != nil {
-		return err
-	}
-	b.live = true
-	return nil
+	return b.w.router.Activate(b.box.endpoint, b.entries)
 }
 
 // record notes the container for a later warden.
