@@ -178,7 +178,7 @@ func (e *entry) join() error {
 	}
 	list, err := plan.Join(in)
 	if err != nil {
-		return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+		return planError(e.process.Args, err)
 	}
 	atGate := func(pid int) error {
 		_, err := w.setLimits(pid, e.process)

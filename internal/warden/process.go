@@ -70,6 +70,15 @@ func programError(program string, err error) error {
 	return err
 }
 
+// planError is for what no plan can be made of: a program that is nowhere, or a request that is wrong.
+func planError(args []string, err error) error {
+	var step *plan.StepError
+	if errors.As(err, &step) {
+		return programError(args[0], err)
+	}
+	return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+}
+
 // openTerminal takes a pair of the container's own devpts and gives the slave to the process's user.
 func openTerminal(pts int, base uint32, p *wire.Process) (master, slave int, err error) {
 	if master, slave, err = pty.Open(pts); err != nil {

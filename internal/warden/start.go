@@ -213,7 +213,7 @@ func (b *birth) born() error {
 	}
 	list, err := plan.Birth(b.input)
 	if err != nil {
-		return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+		return planError(p.Args, err)
 	}
 	b.reply.PID, b.pidfd, err = plan.Start(list, plan.Options{FDs: b.fds, Cgroup: b.cgroup2, AtGate: b.atGate})
 	return programError(p.Args[0], err)

@@ -328,3 +328,16 @@ func TestPostureDoesNotDependOnTheParent(t *testing.T) {
 		}
 	}
 }
+
+// Without a directory to search there is no plan, but the answer is that of a program that is nowhere.
+func TestNoPathIsNoProgram(t *testing.T) {
+	for _, env := range [][]string{nil, {"PATH="}, {"PATH=bin:./sbin"}} {
+		s := spec("true")
+		s.Process.Env = env
+		_, err := plan.Birth(plan.Input{Spec: s})
+		var step *plan.StepError
+		if !errors.As(err, &step) || step.Sort != plan.NotFound || !errors.Is(err, unix.ENOENT) {
+			t.Errorf("%q: got %v", env, err)
+		}
+	}
+}

@@ -56,6 +56,9 @@ func (b *builder) search(p *wire.Process) error {
 	if !strings.Contains(p.Args[0], "/") {
 		what += " in PATH"
 	}
+	if len(list) == 0 { // no PATH, or none of its directories is absolute
+		return &StepError{Op: &Op{What: what}, Sort: NotFound, Errno: unix.ENOENT}
+	}
 	var args func(path string) Arg
 	if b.init {
 		if len(list)*len(p.Args) > maxVectors {
