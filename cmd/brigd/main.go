@@ -65,7 +65,7 @@ func serve(state, run string, ready *os.File) error {
 	if err != nil {
 		return err
 	}
-	warden := client.New(conn)
+	warden := client.New(conn, "the warden")
 	server, err := open(context.Background(), warden, state, run)
 	if err != nil {
 		return err

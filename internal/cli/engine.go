@@ -195,7 +195,7 @@ func (a *App) printStatus(s *engineStatus) {
 	line("address", s.Address)
 	if s.Running {
 		var pids []string
-		for _, name := range []string{"brig-keeper", "brig-warden", "brigd"} {
+		for _, name := range []string{"brig-keeper", "brig-warden", "brig-router", "brigd"} {
 			if pid := s.PIDs[name]; pid != 0 {
 				pids = append(pids, fmt.Sprintf("%s %d", name, pid))
 			}

@@ -24,7 +24,7 @@ type Config struct {
 	Root    string // durable state, absolute
 	Run     string // volatile state, absolute
 	Socket  string // path of the API socket, absolute
-	Libexec string // directory with brig-warden, brigd and brig-worker
+	Libexec string // directory with the other programs
 	// Ready, if not nil, receives "ready\n" or one line of error when the engine has started or failed to.
 	Ready *os.File
 }

@@ -2,15 +2,12 @@ package warden
 
 import (
 	"errors"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/warden/firewall"
-	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -27,7 +24,7 @@ func (w *Warden) adopt(have map[string]int) error {
 		w.adoptContainer(n, have)
 	}
 	if w.router != nil {
-		if err := w.router.Sync(); err != nil {
+		if err := w.router.tell(wire.OpRouterSync, nil); err != nil {
 			return err
 		}
 	}
@@ -78,7 +75,7 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	if n.Endpoint == nil || w.router == nil {
 		return
 	}
-	if err := w.router.Adopt(n.Endpoint, portsOf(n)); err != nil {
+	if err := w.router.use(wire.OpEndpointAdopt, n.Endpoint, portsOf(n.Started.Ports)); err != nil {
 		w.log("container %s: %v", short(n.ID), err)
 	}
 }
@@ -109,15 +106,11 @@ func findProcess(p *process) int {
 	return fd
 }
 
-// portsOf makes the router's entries of the published ports again.
-func portsOf(n *note) []link.Port {
-	var ports []link.Port
-	for _, p := range n.Started.Ports {
-		host, err := netip.ParseAddr(p.HostIP)
-		if err != nil {
-			continue
-		}
-		ports = append(ports, link.Port{Proto: firewall.ProtoNumber(p.Proto), HostIP: host, HostPort: p.HostPort, ContainerPort: p.ContainerPort})
+// portsOf lists the published ports as they are bound.
+func portsOf(bound []wire.BoundPort) []wire.Port {
+	ports := make([]wire.Port, 0, len(bound))
+	for _, p := range bound {
+		ports = append(ports, p.Port)
 	}
 	return ports
 }
@@ -129,6 +122,9 @@ func (w *Warden) sweep() error {
 		return err
 	}
 	for _, id := range groups {
+		if id == "router" && w.router != nil {
+			continue // this warden's own
+		}
 		if c := w.live[id]; c == nil || c.note.Exit != nil {
 			if g, err := w.group(id); err == nil {
 				w.removeGroup(g)

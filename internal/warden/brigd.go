@@ -22,6 +22,7 @@ import (
 // Ids of the engine's own unprivileged processes, on the host.
 const (
 	brigdID    = ownIDs + 1
+	routerID   = ownIDs + 2
 	workerID   = ownIDs + 0x100 // and the 255 after it, in turn
 	workerIDs  = 256
 	insideID   = 65534 // a worker's id in its own user namespace
@@ -78,7 +79,7 @@ func (w *Warden) runBrigd() (pidfd.Status, error) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		wire.Serve(conn, w.handle)
+		wire.Serve(conn, wire.Known, w.handle)
 		// It has ended, or has sent what no brigd of this build sends: there is no talking on with it.
 		conn.Close()
 		select {
@@ -132,7 +133,7 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		FDs: 3, UID: brigdID, GID: brigdID, Host: w.host}
 	in.Landlock = rules >= 0
 	in.Filters = []plan.Filter{{Name: "brigd's", Code: code}}
-	group, err := w.brigdGroup()
+	group, err := w.ownGroup("brigd", wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048})
 	if err != nil {
 		return -1, err
 	}
@@ -145,12 +146,13 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 	return w.startService(in, w.programs.brigd, fds, max(group.Dir, 0))
 }
 
-// brigdGroup makes brigd's control group anew: a brigd that outlived its warden ends with the old one.
-func (w *Warden) brigdGroup() (*cgroup.Attach, error) {
-	if old, err := w.group("brigd"); err == nil {
+// ownGroup makes the control group of one of the engine's own processes anew: one that outlived its warden ends with the
+// old one, so there are never two.
+func (w *Warden) ownGroup(name string, bounds wire.Resources) (*cgroup.Attach, error) {
+	if old, err := w.group(name); err == nil {
 		w.removeGroup(old)
 	}
-	g, err := w.parent.Create("brigd", wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048})
+	g, err := w.parent.Create(name, bounds)
 	if err != nil {
 		return nil, err
 	}
@@ -307,6 +309,8 @@ func workerLimits(pid int) error {
 
 // noRouter says why there is no network.
 func (w *Warden) noRouter() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return fmt.Errorf("this machine cannot have the network called bridge: %w: %w. Next: --network none",
 		w.routerError, errdefs.ErrFailedPrecondition)
 }

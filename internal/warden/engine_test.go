@@ -51,7 +51,7 @@ func newRig(t *testing.T) *rig {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	r := &rig{t: t, dir: dir}
-	build := exec.Command("go", "build", "-o", dir+"/", "../../cmd/brig-keeper", "../../cmd/brig-warden", "../../cmd/brig-worker", "./testdata/brigd")
+	build := exec.Command("go", "build", "-o", dir+"/", "../../cmd/brig-keeper", "../../cmd/brig-warden", "../../cmd/brig-worker", "../../cmd/brig-router", "./testdata/brigd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -109,7 +109,7 @@ func (r *rig) accept() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.client, r.peer = client.New(conn), c
+	r.client, r.peer = client.New(conn, "the warden"), c
 	r.call(wire.OpHello, wire.Hello{Version: wire.Version}, &r.hello)
 }
 

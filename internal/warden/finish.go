@@ -13,7 +13,6 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
-	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -114,12 +113,12 @@ func (w *Warden) reaped(p *process, fd int) {
 
 // takeDown gives back everything that a container had while it ran. Its pid namespace is gone, and with it every
 // process; the directory and the id range stay until it is removed.
-func (w *Warden) takeDown(c *container, endpoint *link.Endpoint) {
+func (w *Warden) takeDown(c *container, endpoint *wire.Endpoint) {
 	w.dropStreams(c.id, c.pty)
 	c.pty = -1
 	w.dropPorts(c)
 	if endpoint != nil && w.router != nil {
-		if err := w.router.Release(endpoint); err != nil {
+		if err := w.router.release(endpoint); err != nil {
 			w.log("container %s: %v", short(c.id), err)
 		}
 	}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/kernel/release"
-	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/warden/seccomp"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -68,17 +67,17 @@ func (w *Warden) openFilters() (err error) {
 
 func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "router.json") }
 
-func (w *Warden) readRouterState() (*link.State, error) {
+func (w *Warden) readRouterState() (*wire.RouterState, error) {
 	b, err := os.ReadFile(w.routerStatePath())
 	if err != nil {
 		return nil, err
 	}
-	var s link.State
+	var s wire.RouterState
 	return &s, wire.DecodeStrict(b, &s)
 }
 
-func (w *Warden) writeRouterState() error {
-	b, err := json.Marshal(w.router.State())
+func (w *Warden) writeRouterState(s wire.RouterState) error {
+	b, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}

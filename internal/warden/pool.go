@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/warden/idmap"
-	"github.com/brig-engine/brig/internal/warden/link"
+	"github.com/brig-engine/brig/internal/warden/netns"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // sandbox is what a container is born into: a range of ids with the user and network namespaces that it owns.
@@ -18,7 +19,7 @@ type sandbox struct {
 	base     uint32
 	user     int // descriptor of the user namespace
 	net      int // descriptor of the network namespace
-	endpoint *link.Endpoint
+	endpoint *wire.Endpoint
 	mounts   map[string]int // dev, pts and shm, detached, in a sandbox of the pool
 }
 
@@ -188,11 +189,11 @@ func (w *Warden) sandboxAt(base uint32, endpoint bool) (*sandbox, error) {
 	}
 	s := &sandbox{base: base, user: user, net: net}
 	if !endpoint {
-		err = link.Loopback(net)
+		err = netns.Prepare(net)
 	} else if w.router == nil {
-		err = fmt.Errorf("this machine cannot have the network called bridge: %w. Next: --network none", w.routerError)
+		err = w.noRouter()
 	} else {
-		s.endpoint, err = w.router.NewEndpoint(net)
+		s.endpoint, err = w.router.newEndpoint(net)
 	}
 	if err != nil {
 		s.close()
@@ -204,7 +205,7 @@ func (w *Warden) sandboxAt(base uint32, endpoint bool) (*sandbox, error) {
 // dropSandbox gives back a sandbox in which nothing was born.
 func (w *Warden) dropSandbox(s *sandbox) {
 	if s.endpoint != nil {
-		if err := w.router.Release(s.endpoint); err != nil {
+		if err := w.router.release(s.endpoint); err != nil {
 			w.log("%v", err)
 		}
 	}

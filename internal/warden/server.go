@@ -1,12 +1,9 @@
 package warden
 
 import (
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -76,6 +73,8 @@ func (w *Warden) hello(q wire.Hello) (any, error) {
 		return nil, fmt.Errorf("brigd is version %q and the warden %q; both come from one build: %w",
 			q.Version, wire.Version, errdefs.ErrFailedPrecondition)
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return w.facts, nil
 }
 
@@ -122,31 +121,11 @@ func (w *Warden) volumeRemove(q wire.VolumeRef) (any, error) {
 	return nil, w.volumes.remove(q.Name)
 }
 
-// networkDNS opens the forwarder's sockets. Those of an earlier forwarder are closed when it ends, which may take a
-// moment after its brigd has died.
+// networkDNS gives the forwarder's sockets, which outlive every forwarder.
 func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
 	if w.router == nil {
 		return wire.Reply{}, w.noRouter()
 	}
-	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		udp, tcp, err := w.router.ListenDNS()
-		if errors.Is(err, unix.EADDRINUSE) && time.Now().Before(deadline) {
-			continue
-		}
-		if err != nil {
-			return wire.Reply{}, err
-		}
-		defer udp.Close()
-		defer tcp.Close()
-		u, err := dup(int(udp.Fd()))
-		if err != nil {
-			return wire.Reply{}, err
-		}
-		t, err := dup(int(tcp.Fd()))
-		if err != nil {
-			unix.Close(u)
-			return wire.Reply{}, err
-		}
-		return wire.Reply{FDs: []int{u, t}}, nil
-	}
+	fds, err := w.router.dns()
+	return wire.Reply{FDs: fds}, err
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
-	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -34,8 +33,7 @@ type birth struct {
 	cgroup2 int
 	streams *stdio
 	pty     int
-	sockets []link.Socket
-	entries []link.Port
+	sockets []int // of the published ports, in the order of reply.Ports
 	pidfd   int
 	theirs  []int // descriptors for the reply, beside pidfd
 	reply   wire.Started
@@ -168,28 +166,24 @@ func (b *birth) stdio() error {
 
 // reserve binds the published ports before anything runs, so that a port in use is an error of the start.
 func (b *birth) reserve() error {
+	var warnings []string
 	for _, p := range b.spec.Network.Ports {
 		if b.w.router == nil {
 			return b.w.noRouter()
 		}
-		socks, err := b.w.router.ReservePort(p.Proto, p.HostIP, p.HostPort)
-		if errors.Is(err, link.ErrInUse) {
-			return fmt.Errorf("%w: %w", err, errdefs.ErrConflict)
-		}
+		got, fds, err := b.w.router.reserve(p)
 		if err != nil {
-			return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+			return err
 		}
-		for _, s := range socks {
+		for _, s := range got.Sockets {
 			bound := wire.BoundPort{Port: p, Listener: true}
-			bound.HostIP, bound.HostPort = s.HostIP.String(), s.Port
+			bound.HostIP, bound.HostPort = s.HostIP.String(), s.HostPort
 			b.reply.Ports = append(b.reply.Ports, bound)
-			b.entries = append(b.entries, s.Entry(p.ContainerPort))
 		}
-		b.sockets = append(b.sockets, socks...)
+		b.sockets = append(b.sockets, fds...)
+		warnings = got.Warnings // the same for every port
 	}
-	if len(b.sockets) > 0 {
-		b.reply.Warnings = append(b.reply.Warnings, b.w.router.Warnings()...)
-	}
+	b.reply.Warnings = append(b.reply.Warnings, warnings...)
 	return nil
 }
 
@@ -230,7 +224,7 @@ func (b *birth) atGate(pid int) error {
 	if b.box.endpoint == nil {
 		return nil
 	}
-	return b.w.router.Activate(b.box.endpoint, b.entries)
+	return b.w.router.use(wire.OpEndpointActivate, b.box.endpoint, portsOf(b.reply.Ports))
 }
 
 // record notes the container for a later warden.
@@ -268,11 +262,11 @@ func (b *birth) handOver() ([]int, error) {
 		return nil, err
 	}
 	for i, s := range b.sockets {
-		if err := w.keep.hold(portKey(c.id, i), s.FD); err != nil {
+		if err := w.keep.hold(portKey(c.id, i), s); err != nil {
 			return nil, err
 		}
-		c.ports = append(c.ports, s.FD)
-		theirs, err := dup(s.FD)
+		c.ports = append(c.ports, s)
+		theirs, err := dup(s)
 		if err != nil {
 			return nil, err
 		}
@@ -300,14 +294,14 @@ func (b *birth) undo() {
 	w.dropStreams(b.c.id, b.pty)
 	b.c.pty, b.c.ports = -1, nil
 	for i, s := range b.sockets {
-		unix.Close(s.FD)
+		unix.Close(s)
 		w.keep.drop(portKey(b.c.id, i))
 	}
 	if b.box != nil {
 		wire.CloseAll(slices.Collect(maps.Values(b.box.mounts)))
 	}
 	if b.box != nil && b.box.endpoint != nil {
-		if err := w.router.Release(b.box.endpoint); err != nil {
+		if err := w.router.release(b.box.endpoint); err != nil {
 			w.log("%v", err)
 		}
 	}

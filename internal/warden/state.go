@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -26,7 +25,7 @@ type note struct {
 	ID string `json:"id"`
 	// Ceiling is the confinement of process 1, without arguments and environment: no execution gets more.
 	Ceiling  wire.Process        `json:"ceiling"`
-	Endpoint *link.Endpoint      `json:"endpoint,omitempty"`
+	Endpoint *wire.Endpoint      `json:"endpoint,omitempty"`
 	Execs    map[string]*process `json:"execs,omitempty"`
 }
 

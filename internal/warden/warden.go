@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -22,7 +21,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
-	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/reaper"
 	"github.com/brig-engine/brig/internal/warden/store"
@@ -49,7 +47,7 @@ type Warden struct {
 	volumes     volumes
 	notes       notes
 	parent      *cgroup.Parent
-	router      *link.Router
+	router      *router
 	routerError error
 	filters     *filters
 	images      images
@@ -63,7 +61,7 @@ type Warden struct {
 	attachImages bool
 	overlay      sync.Mutex
 
-	programs     struct{ brigd, worker, init *os.File }
+	programs     struct{ brigd, worker, router, init *os.File }
 	workerFilter []unix.SockFilter
 	workers      atomic.Uint64
 
@@ -110,12 +108,10 @@ func Run(cfg Config) error {
 		}
 	}()
 	go w.pool.fill()
-	watching, done := context.WithCancel(context.Background())
 	if w.router != nil {
-		go w.router.Watch(watching, func(err error) { w.log("network: %v", err) })
+		go w.router.supervise()
 	}
 	err = w.superviseBrigd()
-	done()
 	w.mu.Lock()
 	idle := len(w.live) == 0
 	w.mu.Unlock()
@@ -196,6 +192,9 @@ func (w *Warden) openPrograms() (err error) {
 	if w.programs.worker, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-worker")); err != nil {
 		return err
 	}
+	if w.programs.router, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-router")); err != nil {
+		return err
+	}
 	if w.programs.init, err = reaper.File(runtime.GOARCH); err != nil {
 		return err
 	}
@@ -239,34 +238,6 @@ func (w *Warden) domain(root int) (int, error) {
 	return set, nil
 }
 
-// openRouter makes or adopts the network. An engine without one still runs containers that ask for none.
-func (w *Warden) openRouter(have map[string]int) {
-	existing := -1
-	if fd, ok := have["router"]; ok {
-		existing = fd
-		delete(have, "router")
-	}
-	cfg := link.Config{Instance: w.instance}
-	if s, err := w.readRouterState(); err == nil {
-		cfg.State = s
-	}
-	w.router, w.routerError = link.OpenRouter(cfg, existing)
-	if existing >= 0 {
-		unix.Close(existing)
-	}
-	if w.routerError == nil {
-		w.routerError = errors.Join(w.writeRouterState(), w.keep.hold("router", w.router.NetnsFD()))
-	}
-	if w.routerError != nil {
-		w.log("no network: %v", w.routerError)
-		w.facts.NetworkError = w.routerError.Error()
-		w.router = nil
-		return
-	}
-	w.facts.Subnet, w.facts.Gateway = w.router.Subnet().String(), w.router.Gateway().String()
-	w.facts.HostAddress = w.router.HostAddress().String()
-}
-
 // close takes everything down after brigd has stopped the containers.
 func (w *Warden) close() error {
 	for _, c := range w.all() {
@@ -280,7 +251,7 @@ func (w *Warden) close() error {
 	}
 	var err error
 	if w.router != nil {
-		err = w.router.Close()
+		err = w.router.close()
 	}
 	if g, gerr := w.group("brigd"); gerr == nil {
 		w.removeGroup(g)

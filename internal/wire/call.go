@@ -48,10 +48,10 @@ const maxUnderWay = 128
 // Handler carries out one request.
 type Handler func(*Request) (Reply, error)
 
-// Serve reads requests from conn and runs each in a goroutine of its own until the connection ends. It refuses unknown
-// operations, by name those that Known says are not built, and descriptors too many or too few. A handler that panics
-// ends the process: the keeper starts another one, which knows its state, and nothing goes on half done.
-func Serve(conn *Conn, handle Handler) error {
+// Serve reads requests from conn and runs each in a goroutine of its own until the connection ends. It refuses what is
+// not in the list, by name what is not built, and descriptors too many or too few. A handler that panics ends the
+// process: its parent starts another one, which knows its state, and nothing goes on half done.
+func Serve(conn *Conn, list List, handle Handler) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	slots := make(chan struct{}, maxUnderWay)
@@ -64,15 +64,15 @@ func Serve(conn *Conn, handle Handler) error {
 		wg.Add(1)
 		go func() {
 			defer func() { <-slots; wg.Done() }()
-			answerOne(conn, handle, f, &Request{Op: f.Op, Body: f.Body, FDs: fds})
+			answerOne(conn, list, handle, f, &Request{Op: f.Op, Body: f.Body, FDs: fds})
 		}()
 	}
 }
 
-func answerOne(conn *Conn, handle Handler, f *Frame, r *Request) {
+func answerOne(conn *Conn, list List, handle Handler, f *Frame, r *Request) {
 	defer func() { CloseAll(r.FDs) }()
 	out := &Frame{ID: f.ID}
-	reply, err := dispatch(handle, r)
+	reply, err := dispatch(list, handle, r)
 	if err == nil && reply.Body != nil {
 		out.Body, err = json.Marshal(reply.Body)
 	}
@@ -92,30 +92,19 @@ func answerOne(conn *Conn, handle Handler, f *Frame, r *Request) {
 	}
 }
 
-func dispatch(handle Handler, r *Request) (Reply, error) {
-	built, known := Known[r.Op]
+func dispatch(list List, handle Handler, r *Request) (Reply, error) {
+	rule, known := list[r.Op]
 	switch {
 	case !known:
 		return Reply{}, fmt.Errorf("unknown operation %q: %w", r.Op, errdefs.ErrInvalidArgument)
-	case !built:
+	case !rule.Built:
 		return Reply{}, fmt.Errorf("operation %s is not built yet: %w", r.Op, errdefs.ErrNotImplemented)
 	}
-	if least, most := descriptors(r.Op); len(r.FDs) < least || len(r.FDs) > most {
+	if len(r.FDs) < rule.Least || len(r.FDs) > rule.Most {
 		return Reply{}, fmt.Errorf("%s came with %d descriptors, not %d to %d: %w",
-			r.Op, len(r.FDs), least, most, errdefs.ErrInvalidArgument)
+			r.Op, len(r.FDs), rule.Least, rule.Most, errdefs.ErrInvalidArgument)
 	}
 	return handle(r)
-}
-
-// descriptors tells how many descriptors come with a request: see the comments of the operations.
-func descriptors(op Op) (least, most int) {
-	switch op {
-	case OpObjectSeal, OpIndexSeal, OpWorkerStart:
-		return 1, 1
-	case OpContainerStart:
-		return 0, 1
-	}
-	return 0, 0
 }
 
 // ErrNoCaller is returned where an operation needs the caller's connection and it did not travel with the request.

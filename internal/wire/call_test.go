@@ -20,7 +20,7 @@ func serve(t *testing.T, handle Handler) *Conn {
 	t.Helper()
 	a, b := newPair(t)
 	done := make(chan error, 1)
-	go func() { done <- Serve(b, handle) }()
+	go func() { done <- Serve(b, Known, handle) }()
 	t.Cleanup(func() {
 		a.Close()
 		select {
@@ -101,7 +101,8 @@ func settle(t *testing.T, want int) {
 func TestEveryBuiltOperationReachesTheHandler(t *testing.T) {
 	with := map[Op][]int{OpObjectSeal: {1}, OpIndexSeal: {1}, OpWorkerStart: {1}, OpContainerStart: {0, 1}}
 	c := serve(t, func(r *Request) (Reply, error) { return Reply{Body: fmt.Sprint(r.Op, len(r.FDs))}, nil })
-	for op, built := range Known {
+	for op, rule := range Known {
+		built := rule.Built
 		counts := with[op]
 		if counts == nil {
 			counts = []int{0}
@@ -209,7 +210,7 @@ func TestReplyThatCannotBeSentIsAnError(t *testing.T) {
 func TestServeEndsAtABrokenPacket(t *testing.T) {
 	a, b := newPair(t)
 	done := make(chan error, 1)
-	go func() { done <- Serve(b, func(*Request) (Reply, error) { return Reply{}, nil }) }()
+	go func() { done <- Serve(b, Known, func(*Request) (Reply, error) { return Reply{}, nil }) }()
 	raw(t, a, []byte(`{"id":1,"op":"hello","uid":0}`))
 	select {
 	case err := <-done:

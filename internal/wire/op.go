@@ -1,7 +1,7 @@
 package wire
 
 // Op names one operation that brigd may ask of the warden. The list is closed: the warden refuses an unknown name, and
-// refuses by name what Built does not hold.
+// refuses by name what is not built.
 type Op string
 
 // The operations, by noun. The comment gives request → reply, and the descriptors that travel with each.
@@ -59,18 +59,30 @@ const (
 	OpTrailAppend  Op = "trail.append"  // (not built)
 )
 
-// Known reports, for each operation of the closed list, whether this version has it.
-var Known = map[Op]bool{
-	OpHello: true, OpObjectCreate: true, OpObjectSeal: true, OpObjectOpen: true, OpObjectRemove: true, OpObjectList: true,
-	OpIndexSeal: true, OpIndexRemove: true, OpWorkerStart: true, OpFilterPut: true,
-	OpContainerStart: true, OpContainerAttach: true, OpContainerCloseStdin: true, OpContainerSignal: true,
-	OpContainerFinish: true, OpContainerRemove: true, OpContainerList: true, OpContainerProcs: true,
-	OpContainerStats: true, OpContainerUpdate: false, OpContainerPause: false, OpContainerResume: false,
-	OpContainerUsage: false, OpContainerMount: false, OpContainerCheckpoint: false,
-	OpExecStart: true, OpExecFinish: true, OpExecSignal: true, OpExecStdin: true,
-	OpVolumeCreate: true, OpVolumeRemove: true, OpVolumeList: true, OpVolumeUsage: false,
-	OpNetworkDNS: true, OpNetworkCreate: false, OpNetworkRemove: false, OpNetworkJoin: false, OpNetworkLeave: false,
-	OpSecretPut: false, OpSecretRemove: false, OpLSMLoad: false, OpTrailAppend: false,
+// List is a closed list of operations.
+type List map[Op]Rule
+
+// Rule is what is true of an operation: whether this version has it, and how many descriptors come with a request.
+type Rule struct {
+	Built       bool
+	Least, Most int
+}
+
+// Known is what brigd may ask of the warden.
+var Known = List{
+	OpHello: {Built: true}, OpObjectCreate: {Built: true}, OpObjectSeal: {Built: true, Least: 1, Most: 1},
+	OpObjectOpen: {Built: true}, OpObjectRemove: {Built: true}, OpObjectList: {Built: true},
+	OpIndexSeal: {Built: true, Least: 1, Most: 1}, OpIndexRemove: {Built: true},
+	OpWorkerStart: {Built: true, Least: 1, Most: 1}, OpFilterPut: {Built: true},
+	OpContainerStart: {Built: true, Most: 1}, OpContainerAttach: {Built: true}, OpContainerCloseStdin: {Built: true},
+	OpContainerSignal: {Built: true}, OpContainerFinish: {Built: true}, OpContainerRemove: {Built: true},
+	OpContainerList: {Built: true}, OpContainerProcs: {Built: true}, OpContainerStats: {Built: true},
+	OpContainerUpdate: {}, OpContainerPause: {}, OpContainerResume: {}, OpContainerUsage: {}, OpContainerMount: {},
+	OpContainerCheckpoint: {},
+	OpExecStart:           {Built: true}, OpExecFinish: {Built: true}, OpExecSignal: {Built: true}, OpExecStdin: {Built: true},
+	OpVolumeCreate: {Built: true}, OpVolumeRemove: {Built: true}, OpVolumeList: {Built: true}, OpVolumeUsage: {},
+	OpNetworkDNS: {Built: true}, OpNetworkCreate: {}, OpNetworkRemove: {}, OpNetworkJoin: {}, OpNetworkLeave: {},
+	OpSecretPut: {}, OpSecretRemove: {}, OpLSMLoad: {}, OpTrailAppend: {},
 }
 
 // Hello opens a connection. Version must be equal on both sides: all binaries come from one build.

@@ -247,7 +247,8 @@ func (e *engine) eventually(what string, f func() bool) {
 	e.t.Fatalf("%s: not within 15 s", what)
 }
 
-// pid finds a process of this engine by the name of its program and its directory among the arguments.
+// pid finds a process of this engine by the name of its program, and the engine's directory among the arguments or as the
+// place of its log.
 func (e *engine) pid(program string) int {
 	e.t.Helper()
 	if pid := e.find(program); pid != 0 {
@@ -270,7 +271,8 @@ func (e *engine) find(program string) int {
 			continue
 		}
 		args := strings.Split(string(line), "\x00")
-		if filepath.Base(args[0]) == program && strings.Contains(string(line), e.dir) {
+		log, _ := os.Readlink("/proc/" + d.Name() + "/fd/2")
+		if filepath.Base(args[0]) == program && strings.Contains(string(line)+log, e.dir) {
 			pid, _ := strconv.Atoi(d.Name())
 			return pid
 		}

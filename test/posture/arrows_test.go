@@ -24,17 +24,21 @@ var foreignFormats = []string{"net/http", "archive/", "compress/", "encoding/xml
 	"os/exec", "text/template", "html/template", "github.com/klauspost/compress", "github.com/erofs/", "github.com/miekg/dns"}
 
 var arrows = []arrow{
-	{"internal/warden", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/cli"}, foreignFormats...), nil,
-		"who holds privilege parses no foreign format and runs no helper program"},
-	{"internal/keeper", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/warden"}, foreignFormats...), nil,
+	{"internal/warden", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/cli",
+		Module + "internal/router", "github.com/vishvananda/", "github.com/google/nftables", "github.com/mdlayher/"}, foreignFormats...), nil,
+		"who holds privilege parses no foreign format, speaks no netlink and runs no helper program"},
+	{"internal/router", append([]string{Module}, foreignFormats...),
+		[]string{Module + "internal/kernel", Module + "internal/wire", Module + "internal/router"},
+		"who holds the network knows nothing of the engine and runs no program"},
+	{"internal/keeper", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/warden", Module + "internal/router"}, foreignFormats...), nil,
 		"the keeper does nothing that can fail"},
-	{"internal/daemon", []string{"os/exec", "archive/", "compress/bzip2", "github.com/klauspost/compress", "github.com/erofs/", Module + "internal/warden", Module + "internal/worker"}, nil,
+	{"internal/daemon", []string{"os/exec", "archive/", "compress/bzip2", "github.com/klauspost/compress", "github.com/erofs/", Module + "internal/warden", Module + "internal/router", Module + "internal/worker"}, nil,
 		"who decides runs nothing and reads no archive"},
 	{"internal/worker", []string{Module}, []string{Module + "internal/kernel", Module + "internal/wire", Module + "internal/worker"},
 		"what reads strangers' bytes knows nothing of the engine"},
 	{"internal/kernel", []string{Module}, []string{Module + "internal/kernel"}, "kernel packages are leaves"},
 	{"internal/wire", []string{Module, "net/http"}, []string{Module + "internal/wire", Module + "internal/kernel"}, "messages know nobody"},
-	{"internal/cli", []string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/warden", Module + "internal/keeper"}, nil,
+	{"internal/cli", []string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/warden", Module + "internal/router", Module + "internal/keeper"}, nil,
 		"the command line talks to the engine through its API only"},
 }
 
@@ -91,8 +95,8 @@ func TestRootImportsAreTheReviewedList(t *testing.T) {
 // What runs as root, in lines that are neither blank nor only a comment. The goal for ours is 8,000; until it is reached
 // the limit is a ratchet, which is only ever lowered to what make loc prints.
 const (
-	oursLimit      = 12_300
-	librariesLimit = 60_000
+	oursLimit      = 10_900
+	librariesLimit = 1_000
 	keeperLimit    = 300
 )
 

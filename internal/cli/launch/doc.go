@@ -29,7 +29,7 @@ type Options struct {
 // Status is what can be seen of an engine from outside.
 type Status struct {
 	Running bool           `json:"running"`
-	PIDs    map[string]int `json:"pids,omitempty"` // by program: brig-keeper, brig-warden, brigd
+	PIDs    map[string]int `json:"pids,omitempty"` // by program: brig-keeper, brig-warden, brig-router, brigd
 }
 
 // How long the two transitions may take.

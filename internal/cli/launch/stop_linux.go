@@ -105,8 +105,8 @@ func Look(run string) Status {
 		return Status{}
 	}
 	s := Status{Running: true, PIDs: map[string]int{"brig-keeper": pid}}
-	for _, name := range []string{"brig-warden", "brigd"} {
-		// The keeper's child is the warden, and brigd is the warden's, or its adopted grandchild.
+	for _, name := range []string{"brig-warden", "brig-router", "brigd"} {
+		// The keeper's child is the warden, and the others are the warden's, or its adopted grandchildren.
 		if p := childNamed(s.PIDs, name); p != 0 {
 			s.PIDs[name] = p
 		}

@@ -53,7 +53,7 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	client := client.New(c)
+	client := client.New(c, "the warden")
 	ctx := context.Background()
 	s := &Server{Bus: &event.Bus{}, Root: "/var/lib/brig", Images: handler(func(_ http.ResponseWriter,
 		r *http.Request) error {

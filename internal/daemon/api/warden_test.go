@@ -72,7 +72,7 @@ func (f *fakeWarden) connect() int {
 	}
 	f.t.Cleanup(func() { conn.Close() })
 	go func() {
-		_ = wire.Serve(conn, f.handle) // it ends with the connection
+		_ = wire.Serve(conn, wire.Known, f.handle) // it ends with the connection
 		conn.Close()
 	}()
 	return pair[1]

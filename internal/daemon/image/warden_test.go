@@ -45,9 +45,9 @@ func (f *fakeWarden) client(t *testing.T) *client.Client {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = wire.Serve(a, f.handle) // ends with the connection
+		_ = wire.Serve(a, wire.Known, f.handle) // ends with the connection
 	}()
-	c := client.New(b)
+	c := client.New(b, "the warden")
 	t.Cleanup(func() {
 		c.Close()
 		<-done

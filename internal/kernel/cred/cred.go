@@ -26,6 +26,11 @@ func Drop(keep uint64) error {
 			}
 		}
 	}
+	return Keep(keep)
+}
+
+// Keep is Drop without the bounding set, which takes CAP_SETPCAP to change.
+func Keep(keep uint64) error {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&head, &data[0]); err != nil {
@@ -36,7 +41,7 @@ func Drop(keep uint64) error {
 		data[i].Effective = data[i].Permitted
 		data[i].Inheritable = 0
 	}
-	err = allThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&data[0])), 0)
+	err := allThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&data[0])), 0)
 	if err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}

@@ -62,6 +62,12 @@ func TestGoldenPlans(t *testing.T) {
 			return plan.Service(plan.ServiceInput{Args: []string{"brigd"}, Env: []string{"GOMAXPROCS=2"}, FDs: 2,
 				UID: 0x7ffd0001, GID: 0x7ffd0001, Host: goldenHost()})
 		},
+		"service-router": func() (*plan.Plan, error) {
+			const steady = 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_BIND_SERVICE
+			const start = steady | 1<<unix.CAP_SYS_ADMIN
+			return plan.Service(plan.ServiceInput{Args: []string{"brig-router"}, FDs: 2, UID: 0x7ffd0002, GID: 0x7ffd0002,
+				Capabilities: start, Steady: steady, Host: goldenHost()})
+		},
 		"service-worker": func() (*plan.Plan, error) {
 			return plan.Service(plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 3, UID: 1, GID: 1, Tasks: 1, Worker: true,
 				Host: goldenHost()})

@@ -9,7 +9,7 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/clone"
 )
 
-// ServiceInput is what the birth of one of Brig's own processes is computed from: brigd, or a worker. The descriptors
+// ServiceInput is what the birth of one of Brig's own processes is computed from: brigd, brig-router, or a worker. The descriptors
 // that the plan wants are <exe> (a sealed copy of the program), <fdN>, <tasksN>, <landlock>, <stdin>, <stdout>,
 // <stderr>, and <userns>, <netns> of a worker.
 type ServiceInput struct {
@@ -17,12 +17,15 @@ type ServiceInput struct {
 	// FDs is the number of descriptors that the program finds at 3, 4, ….
 	FDs   int
 	Tasks int
-	// UID and GID: of the host for brigd, of the worker's user namespace for a worker.
+	// UID and GID: of the host, or of the worker's user namespace for a worker.
 	UID, GID uint32
 	// Worker: namespaces of its own, and a root that is empty. Otherwise the process stays in the engine's namespaces.
 	Worker bool
-	// Capabilities that the process keeps, in its user namespace: a mask; none but for what fills a volume.
+	// Capabilities that the process keeps, in its user namespace: a mask; none but for what fills a volume, and brig-router.
 	Capabilities uint64
+	// Steady, for a process with an id of the host, are those of Capabilities that its bounding set holds: it starts with
+	// more and gives that up by itself, for good.
+	Steady uint64
 	Host
 }
 
@@ -51,17 +54,7 @@ func Service(in ServiceInput) (*Plan, error) {
 	}
 	b.session()
 	b.stdio(false)
-	for c := 0; c <= in.LastCap; c++ {
-		if in.Capabilities&(1<<c) != 0 {
-			continue
-		}
-		b.do("drop a capability from the bounding set", "The process and all that it could execute have "+
-			"no capability.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
-	}
-	if !in.Worker {
-		b.become(in.UID, in.GID, "An id that owns nothing but this process's own files.")
-	}
-	b.capset(in.Capabilities, in.Capabilities, 0, "What is left: nothing, except for what fills a volume.")
+	b.rights(&in)
 	b.do("become unreadable", "A change of ids can make a process readable again (T13).", "prctl",
 		flags("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), num(0))
 	b.descriptors(in.FDs, in.Landlock)
@@ -79,6 +72,40 @@ func Service(in ServiceInput) (*Plan, error) {
 		str(""), list(in.Args), list(in.Env), flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH))
 	op.kind = clone.Exec
 	return &Plan{Title: "birth of a process of the engine: " + strings.Join(in.Args, " "), Ops: b.ops}, nil
+}
+
+// rights takes ids and gives up capabilities. Those that an id of the host keeps are ambient, so that they survive
+// execution; the bounding set does not hold ambient ones back, and comes to hold less while nothing is lost yet.
+func (b *builder) rights(in *ServiceInput) {
+	bounding := in.Capabilities
+	if !in.Worker {
+		bounding = in.Steady
+	}
+	keeps := !in.Worker && in.Capabilities != 0
+	if keeps {
+		until := in.Capabilities | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+		b.capset(until, until, in.Capabilities, "What is to be ambient becomes inheritable while the bounding set holds it; "+
+			"the others are for the steps to come.")
+	}
+	for c := 0; c <= in.LastCap; c++ {
+		if bounding&(1<<c) == 0 {
+			b.do("drop a capability from the bounding set", "The process and all that it could execute have "+
+				"no capability.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
+		}
+	}
+	if keeps {
+		b.do("keep capabilities over the change of ids", "Until capset sets exactly what was asked for.", "prctl",
+			flags("PR_SET_KEEPCAPS", unix.PR_SET_KEEPCAPS), num(1))
+	}
+	if !in.Worker {
+		b.become(in.UID, in.GID, "An id that owns nothing but this process's own files.")
+	}
+	if !keeps {
+		b.capset(in.Capabilities, in.Capabilities, 0, "What is left: nothing, except for what fills a volume.")
+		return
+	}
+	b.capset(in.Capabilities, in.Capabilities, in.Capabilities, "What is left: what the process starts with.")
+	b.ambient(in.Capabilities)
 }
 
 // worker puts the process into namespaces of its own, with a root that has nothing in it.

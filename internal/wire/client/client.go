@@ -1,6 +1,7 @@
-// Package client asks the warden, over the socket that package wire describes.
+// Package client asks another process of the engine, over the socket that package wire describes.
 //
-// Zone: brigd. Input: replies of the warden, which brigd has to trust. Output: typed replies and descriptors.
+// Zone: brigd, which has to trust the warden's replies; brig-warden, which does not trust brig-router's and looks at
+// each. Input: replies, strictly decoded and bounded. Output: typed replies and descriptors.
 package client
 
 import (
@@ -18,6 +19,7 @@ import (
 // under way and every later one fails with errdefs.ErrUnavailable.
 type Client struct {
 	conn *wire.Conn
+	peer string
 	done chan struct{}
 
 	mu      sync.Mutex
@@ -31,9 +33,9 @@ type answer struct {
 	fds   []int
 }
 
-// New starts to read replies from conn.
-func New(conn *wire.Conn) *Client {
-	c := &Client{conn: conn, done: make(chan struct{}), waiting: map[uint64]chan answer{}}
+// New starts to read replies from conn; peer is what people know the other end as.
+func New(conn *wire.Conn, peer string) *Client {
+	c := &Client{conn: conn, peer: peer, done: make(chan struct{}), waiting: map[uint64]chan answer{}}
 	go c.read()
 	return c
 }
@@ -66,7 +68,7 @@ func (c *Client) read() {
 func (c *Client) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.err = fmt.Errorf("the warden is gone: %w: %w", errdefs.ErrUnavailable, err)
+	c.err = fmt.Errorf("%s is gone: %w: %w", c.peer, errdefs.ErrUnavailable, err)
 	for id, ch := range c.waiting {
 		delete(c.waiting, id)
 		close(ch)
@@ -82,7 +84,7 @@ func (c *Client) Call(ctx context.Context, op wire.Op, request, reply any, fds .
 }
 
 // Give is Call for descriptors that this process does not keep: they are closed as soon as they were sent, so that a
-// file which the warden is asked to seal has no writer left.
+// file which is to be sealed has no writer left.
 func (c *Client) Give(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error) {
 	return c.call(ctx, op, request, reply, fds, true)
 }
@@ -118,7 +120,7 @@ func (c *Client) call(ctx context.Context, op wire.Op, request, reply any, fds [
 	}
 	if err != nil {
 		c.forget(f.ID)
-		return nil, fmt.Errorf("ask the warden for %s: %w: %w", op, errdefs.ErrUnavailable, err)
+		return nil, fmt.Errorf("ask %s for %s: %w: %w", c.peer, op, errdefs.ErrUnavailable, err)
 	}
 	select {
 	case a, ok := <-ch:

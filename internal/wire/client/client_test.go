@@ -30,7 +30,7 @@ func newPair(t *testing.T) (*Client, *wire.Conn) {
 			t.Fatal(err)
 		}
 	}
-	c := New(ends[0])
+	c := New(ends[0], "the warden")
 	t.Cleanup(func() {
 		ends[1].Close()
 		select {

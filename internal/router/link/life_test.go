@@ -228,7 +228,7 @@ func TestAdoptionKeepsConnectionsAndRules(t *testing.T) {
 	w.open(ns, &s)
 	var e Endpoint
 	must(t, json.Unmarshal(kept, &e))
-	must(t, w.r.Adopt(&e, []Port{tcp("0.0.0.0", 8080, 80)}))
+	must(t, w.r.Adopt(&e, true, []Port{tcp("0.0.0.0", 8080, 80)}))
 	must(t, w.r.Sync())
 	w.reaches("adopted: egress", c.ns, "tcp", outsideIP+":80", hostIP)
 	w.reaches("adopted: published port", w.outside, "tcp", hostIP+":8080", outsideIP)
@@ -267,7 +267,7 @@ func TestEnginesSideBySide(t *testing.T) {
 		t.Errorf("both engines have %s", second.Subnet())
 	}
 	ns := netnsFor(t)
-	e, err := second.NewEndpoint(ns)
+	e, err := newEndpoint(second, ns)
 	must(t, err)
 	must(t, second.Activate(e, nil))
 	first := w.container(tcp("0.0.0.0", 8080, 80))
@@ -311,26 +311,17 @@ func TestNamespaceOfAUserNamespace(t *testing.T) {
 	ns, err := unix.Open("/proc/"+strconv.Itoa(cmd.Process.Pid)+"/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	must(t, err)
 	defer unix.Close(ns)
-	e, err := w.r.NewEndpoint(ns)
+	e, err := newEndpoint(w.r, ns)
 	must(t, err)
 	must(t, w.r.Activate(e, nil))
 	w.reaches("egress", ns, "tcp", outsideIP+":80", hostIP)
-}
-
-func TestNetworkNoneHasLoopbackAndNothingElse(t *testing.T) {
-	w := newNetwork(t)
-	ns := netnsFor(t)
-	must(t, Loopback(ns))
-	w.serve(ns, "127.0.0.1:80")
-	w.reaches("loopback", ns, "tcp", "127.0.0.1:80", "127.0.0.1")
-	w.refusedAtOnce("anything else", ns, "tcp", outsideIP+":80")
 }
 
 func TestOneContainerCannotFillTheTableOfConnections(t *testing.T) {
 	w := newNetwork(t)
 	w.serve(w.outside, outsideIP+":80")
 	greedy, other := w.container(), w.container()
-	limit := int(w.r.flowLimit())
+	limit := int(w.r.plan.Flows)
 	var c net.PacketConn
 	must(t, inside(greedy.ns, func() (err error) { c, err = net.ListenPacket("udp", ":0"); return err }))
 	defer c.Close()

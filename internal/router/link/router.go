@@ -15,7 +15,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/warden/firewall"
+	"github.com/brig-engine/brig/internal/router/firewall"
+	"github.com/brig-engine/brig/internal/router/rtnl"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Config says which network to make.
@@ -30,12 +32,8 @@ type Config struct {
 	State *State
 }
 
-// State is what has to be remembered to find, or to undo, what a router changed on the host. The kernel remembers the
-// rest.
-type State struct {
-	Instance string       `json:"instance"`
-	Subnet   netip.Prefix `json:"subnet"`
-}
+// State is what the caller has to keep for the next OpenRouter.
+type State = wire.RouterState
 
 // Port is one published port of an endpoint; see firewall.Port.
 type Port = firewall.Port
@@ -48,11 +46,15 @@ type Router struct {
 	mtu    int
 	host   *netlink.Handle
 	router *netlink.Handle
-	inner  *firewall.Inside
-	outer  *firewall.Host
-	gate   *firewall.Gate
-	pool   *pool
-	names  atomic.Uint64
+	// batches and hostBatches are sockets of the router's namespace and of the host's.
+	batches, hostBatches *rtnl.Socket
+	inner                *firewall.Inside
+	outer                *firewall.Host
+	gate                 *firewall.Gate
+	dns                  []int // the forwarder's sockets, UDP and TCP
+	pool                 *pool
+	names                atomic.Uint64
+	indexes              atomic.Int32 // the last interface index that an endpoint was given
 
 	whole  sync.Mutex // held while the router as a whole is healed or taken down
 	closed bool
@@ -72,8 +74,8 @@ func HostLink(instance string) string {
 	return instance
 }
 
-// OpenRouter makes the router, or adopts the one whose namespace is existing (a descriptor, which is duplicated; -1:
-// none). After adoption the caller names the living endpoints (Adopt) and then calls Sync. What is missing of the pair,
+// OpenRouter makes the router, or adopts the one whose namespace is existing (a descriptor, which stays the caller's;
+// -1: none). After adoption the caller names the living endpoints (Adopt) and then calls Sync. What is missing of the pair,
 // its addresses, routes and settings is made again in either case.
 func OpenRouter(cfg Config, existing int) (_ *Router, err error) {
 	if n := HostLink(cfg.Instance); len(n) == 0 || len(n) >= unix.IFNAMSIZ {
@@ -89,25 +91,22 @@ func OpenRouter(cfg Config, existing int) (_ *Router, err error) {
 	if r.host, err = dial(cfg.HostNetns, unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER); err != nil {
 		return nil, err
 	}
-	if existing >= 0 {
-		r.ns, err = unix.FcntlInt(uintptr(existing), unix.F_DUPFD_CLOEXEC, 3)
-	} else {
-		r.ns, err = newNetns()
-	}
+	err = inside(cfg.HostNetns, func() (err error) {
+		r.hostBatches, err = rtnl.Open()
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	if r.router, err = dial(r.ns, unix.NETLINK_ROUTE); err != nil {
 		return nil, err
 	}
 	if err := r.choose(existing >= 0); err != nil {
 		return nil, err
 	}
+	if err := r.enter(existing); err != nil {
+		return nil, err
+	}
 	if r.gate, err = firewall.LoadGate(r.plan); err != nil {
 		return nil, err
 	}
-	r.plan.Flows = r.flowLimit()
-	r.inner = firewall.NewInside(r.ns, r.plan)
 	r.outer = firewall.NewHost(cfg.HostNetns, r.plan)
 	if err := r.build(existing >= 0); err != nil {
 		return nil, errors.Join(err, r.abandon(existing >= 0))
@@ -118,22 +117,19 @@ func OpenRouter(cfg Config, existing int) (_ *Router, err error) {
 // flowLimit is what one container may take of the machine's table of connections: a sixteenth, in bounds. TCP
 // connections that were closed do not count, although they stay there for two minutes: a full table evicts them first.
 // The kernel walks the counted ones in a list now and then, which forbids a much larger limit.
-func (r *Router) flowLimit() uint32 {
+func flowLimit() uint32 {
 	const least, most = 1024, 16384
 	limit := uint64(0)
-	_ = inside(r.ns, func() error {
-		b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_max")
-		if err == nil {
-			limit, err = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
-		}
-		return err // the least is a good limit too
-	})
+	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_max")
+	if err == nil { // without it, the least is a good limit too
+		limit, _ = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	}
 	return uint32(min(max(limit/16, least), most))
 }
 
 // build makes pair, tables and forwarding, in an order in which nothing is ever open before its rules are there.
 func (r *Router) build(adopted bool) error {
-	steps := []func() error{r.routerSysctls, r.pair, r.guard}
+	steps := []func() error{r.pair, r.guard}
 	if !adopted {
 		steps = append(steps, r.Sync)
 	}
@@ -240,6 +236,8 @@ func (r *Router) drop() {
 	r.closed = true
 	if r.inner != nil {
 		r.inner.Close()
+	}
+	if r.outer != nil {
 		r.outer.Close()
 	}
 	if r.gate != nil {
@@ -250,8 +248,11 @@ func (r *Router) drop() {
 			h.Close()
 		}
 	}
-	if r.ns >= 0 {
-		unix.Close(r.ns)
-		r.ns = -1
+	for _, s := range []*rtnl.Socket{r.batches, r.hostBatches} {
+		if s != nil {
+			s.Close()
+		}
 	}
+	wire.CloseAll(append(r.dns, r.ns))
+	r.dns, r.ns = nil, -1
 }

@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/brig-engine/brig/internal/warden/firewall"
+	"github.com/brig-engine/brig/internal/router/firewall"
 )
 
 // The layout of a subnet, from its first address: network, gateway, containers …, and in the last four: unused, the

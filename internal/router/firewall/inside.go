@@ -38,18 +38,23 @@ type Inside struct {
 	flows             *nftables.Set
 }
 
-// NewInside describes the table in the namespace netns; Replace writes it.
-func NewInside(netns int, plan Plan) *Inside {
+// OpenInside opens the socket of the table in the namespace that the calling thread is in, once and for all; Replace
+// writes the table.
+func OpenInside(plan Plan) (*Inside, error) {
+	conn, err := dial(0)
+	if err != nil {
+		return nil, err
+	}
 	t := &nftables.Table{Name: plan.Instance, Family: nftables.TableFamilyINet}
 	return &Inside{
-		table: table{netns: netns, t: t}, plan: plan,
+		table: table{t: t, conn: conn}, plan: plan,
 		live: &nftables.Set{Table: t, ID: 1, Name: "live", Concatenation: true,
 			KeyType: nftables.MustConcatSetType(nftables.TypeIFIndex, nftables.TypeIPAddr)},
 		open: &nftables.Set{Table: t, ID: 2, Name: "open", Concatenation: true, KeyType: nftables.MustConcatSetType(
 			nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)},
 		hosts: &nftables.Set{Table: t, ID: 3, Name: "hosts", KeyType: nftables.TypeIPAddr},
 		flows: &nftables.Set{Table: t, ID: 4, Name: "flows", KeyType: nftables.TypeIPAddr, Dynamic: true, Size: MaxEndpoints},
-	}
+	}, nil
 }
 
 // Replace writes the whole table with these members. hosts are the host's own addresses, as far as they are known; the

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/router/rtnl"
 )
 
 // world is a host with one uplink and one machine outside, all in namespaces that the test made:
@@ -86,10 +89,10 @@ func newWorld(t testing.TB) *world {
 	}
 	eth, err := w.hostNL.LinkByName("eth0")
 	must(t, err)
-	must(t, waitUp(w.hostNL, eth.Attrs().Index))
+	must(t, settled(w.hostNL, eth.Attrs().Index))
 	far, err := out.LinkByName("eth0")
 	must(t, err)
-	must(t, waitUp(out, far.Attrs().Index))
+	must(t, settled(out, far.Attrs().Index))
 	must(t, w.hostNL.RouteAdd(&netlink.Route{LinkIndex: eth.Attrs().Index, Dst: ipNet(netip.IPv4Unspecified(), 0),
 		Gw: net.ParseIP(outsideIP)}))
 	return w
@@ -140,7 +143,7 @@ func (w *world) secondLAN() int {
 	for h, name := range map[*netlink.Handle]string{w.hostNL: "lan1", in: "eth0"} {
 		l, err := h.LinkByName(name)
 		must(t, err)
-		must(t, waitUp(h, l.Attrs().Index))
+		must(t, settled(h, l.Attrs().Index))
 	}
 	must(t, in.RouteAdd(&netlink.Route{Dst: ipNet(netip.IPv4Unspecified(), 0), Gw: net.ParseIP("10.98.0.1")}))
 	out, err := dial(w.outside, unix.NETLINK_ROUTE)
@@ -160,6 +163,18 @@ func (w *world) outsideRoute() {
 	must(w.t, out.RouteAdd(&netlink.Route{Dst: prefixNet(w.r.Subnet()), Gw: net.ParseIP(hostIP)}))
 }
 
+// settled is waitUp for a handle.
+func settled(h *netlink.Handle, index int) error {
+	for range 1000 {
+		l, err := h.LinkByIndex(index)
+		if err != nil || l.Attrs().OperState == netlink.OperUp {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("interface %d does not come up", index)
+}
+
 type box struct {
 	ns int
 	ep *Endpoint
@@ -170,13 +185,50 @@ func (w *world) container(ports ...Port) box {
 	w.t.Helper()
 	b := box{ns: netnsFor(w.t)}
 	var err error
-	b.ep, err = w.r.NewEndpoint(b.ns)
+	b.ep, err = newEndpoint(w.r, b.ns)
 	must(w.t, err)
 	must(w.t, w.r.Activate(b.ep, ports))
 	return b
 }
 
 func (b box) at(port int) string { return fmt.Sprintf("%s:%d", b.ep.Addr, port) }
+
+// newEndpoint does what the warden does before it asks.
+func newEndpoint(r *Router, ns int) (*Endpoint, error) {
+	var in *rtnl.Socket
+	err := inside(ns, func() (err error) {
+		err = setSysctls(true, sysctl{"ipv6/conf/default/disable_ipv6", "1"},
+			sysctl{"ipv4/ip_unprivileged_port_start", "0"}, sysctl{"ipv4/ping_group_range", "0 2147483647"})
+		if err == nil {
+			in, err = rtnl.Open()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	var up rtnl.Batch
+	up.Up(rtnl.Loopback)
+	if err := in.Do(&up); err != nil {
+		return nil, err
+	}
+	return r.NewEndpoint(ns, in)
+}
+
+// newNetns makes a network namespace, owned by the process's user namespace, and returns a descriptor of it.
+func newNetns() (fd int, err error) {
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends here
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			fd, err = currentNetns()
+		}
+		done <- err
+	}()
+	return fd, <-done
+}
 
 // serve answers every TCP connection with the client's address, and every datagram likewise, until the test ends.
 func (w *world) serve(ns int, addr string) {

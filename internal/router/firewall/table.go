@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,13 +17,18 @@ const socketBuffer = 4 << 20
 
 // table is one nftables table with its netlink socket. All changes are transactions: they happen whole or not at all.
 type table struct {
-	netns int // descriptor of the namespace, owned by the caller; 0 is the warden's own
-	t     *nftables.Table
+	t *nftables.Table
+	// dial opens another socket of the table's namespace; nil where that namespace cannot be entered again.
+	dial func() (*nftables.Conn, error)
 
 	mu     sync.Mutex
 	conn   *nftables.Conn
-	closed bool // netns may be another file's number by now
+	closed bool
 }
+
+// ErrLost says that a table cannot be reached any more: its socket is of no use after an error, and its namespace cannot
+// be entered for another one. A new process can.
+var ErrLost = errors.New("the table's socket is lost")
 
 // commit runs fill and sends what it queued as one transaction.
 func (t *table) commit(fill func(*nftables.Conn) error) error {
@@ -39,24 +45,31 @@ func (t *table) commit(fill func(*nftables.Conn) error) error {
 func (t *table) use(do func(*nftables.Conn) error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	switch {
+	case t.closed:
 		return fmt.Errorf("nftables table %s: the network was closed", t.t.Name)
-	}
-	if t.conn == nil {
-		c, err := dial(t.netns)
+	case t.conn == nil && t.dial == nil:
+		return fmt.Errorf("nftables table %s: %w", t.t.Name, ErrLost)
+	case t.conn == nil:
+		c, err := t.dial()
 		if err != nil {
 			return err
 		}
 		t.conn = c
 	}
-	if err := do(t.conn); err != nil {
-		t.conn.CloseLasting()
-		t.conn = nil
-		return fmt.Errorf("nftables table %s: %w", t.t.Name, err)
+	err := do(t.conn)
+	if err == nil {
+		return nil
 	}
-	return nil
+	t.conn.CloseLasting()
+	t.conn = nil
+	if t.dial == nil {
+		err = fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	return fmt.Errorf("nftables table %s: %w", t.t.Name, err)
 }
 
+// dial opens a socket of the namespace netns, 0 for the calling thread's own.
 func dial(netns int) (*nftables.Conn, error) {
 	c, err := nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(netns),
 		nftables.WithSockOptions(func(c *mdnl.Conn) error {

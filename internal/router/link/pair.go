@@ -10,7 +10,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/warden/firewall"
+	"github.com/brig-engine/brig/internal/router/firewall"
+	"github.com/brig-engine/brig/internal/router/rtnl"
 )
 
 const defaultMTU = 1500
@@ -153,19 +154,17 @@ func (r *Router) uplinkMTU() (int, error) {
 
 // routerSysctls sets what every later interface of the router inherits. The namespace starts with the kernel's or the
 // first namespace's defaults, depending on net.core.devconf_inherit_init_net: nothing is assumed.
-func (r *Router) routerSysctls() error {
-	return inside(r.ns, func() error {
-		if err := setSysctls(true, sysctl{"ipv6/conf/all/disable_ipv6", "1"},
-			sysctl{"ipv6/conf/default/disable_ipv6", "1"}, sysctl{"ipv4/icmp_ratelimit", "0"}); err != nil {
+func routerSysctls() error {
+	if err := setSysctls(true, sysctl{"ipv6/conf/all/disable_ipv6", "1"},
+		sysctl{"ipv6/conf/default/disable_ipv6", "1"}, sysctl{"ipv4/icmp_ratelimit", "0"}); err != nil {
+		return err
+	}
+	for _, conf := range []string{"ipv4/conf/all/", "ipv4/conf/default/"} {
+		if err := setSysctls(false, cautious(conf)...); err != nil {
 			return err
 		}
-		for _, conf := range []string{"ipv4/conf/all/", "ipv4/conf/default/"} {
-			if err := setSysctls(false, cautious(conf)...); err != nil {
-				return err
-			}
-		}
-		return setSysctls(false, sysctl{"ipv4/conf/default/forwarding", "1"}, sysctl{"ipv4/conf/default/arp_ignore", "8"})
-	})
+	}
+	return setSysctls(false, sysctl{"ipv4/conf/default/forwarding", "1"}, sysctl{"ipv4/conf/default/arp_ignore", "8"})
 }
 
 // cautious are the settings of every interface of ours. route_localnet stays 0 (CVE-2020-8558).
@@ -190,10 +189,16 @@ func (r *Router) guard() error {
 	if err != nil {
 		return err
 	}
-	if err := r.gate.GuardHostLink(r.host, h.Attrs().Index); err != nil {
-		return err
+	var host, up rtnl.Batch
+	r.gate.GuardHostLink(&host, h.Attrs().Index)
+	r.gate.GuardUplink(&up, u.Attrs().Index)
+	if err := r.hostBatches.Do(&host); err != nil {
+		return fmt.Errorf("guard %s: %w", r.plan.HostLink, err)
 	}
-	return r.gate.GuardUplink(r.router, u.Attrs().Index)
+	if err := r.batches.Do(&up); err != nil {
+		return fmt.Errorf("guard %s: %w", firewall.Uplink, err)
+	}
+	return nil
 }
 
 func (r *Router) ends() (host, up netlink.Link, err error) {
@@ -213,17 +218,7 @@ func (r *Router) raise() error {
 	if err != nil {
 		return err
 	}
-	lo, err := r.router.LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("loopback of the router: %w", err)
-	}
 	sub, router := r.plan.Subnet, routerOf(r.plan.Subnet)
-	if err := r.router.LinkSetUp(lo); err != nil {
-		return fmt.Errorf("bring up the router's loopback: %w", err)
-	}
-	if err := r.router.AddrReplace(lo, &netlink.Addr{IPNet: ipNet(r.plan.Gateway, 32)}); err != nil {
-		return fmt.Errorf("give the router the address %s: %w", r.plan.Gateway, err)
-	}
 	if err := joinEnd(r.host, h, r.plan.Host, router, routerMAC()); err != nil {
 		return fmt.Errorf("%s: %w", r.plan.HostLink, err)
 	}
@@ -240,7 +235,7 @@ func (r *Router) raise() error {
 	if err != nil {
 		return fmt.Errorf("default route of the router: %w", err)
 	}
-	if err := errors.Join(waitUp(r.host, h.Attrs().Index), waitUp(r.router, u.Attrs().Index)); err != nil {
+	if err := errors.Join(waitUp(r.hostBatches, h.Attrs().Index), waitUp(r.batches, u.Attrs().Index)); err != nil {
 		return err
 	}
 	return r.openForwarding()

@@ -82,8 +82,8 @@ func TestReservedSocketAcceptsLoopbackClients(t *testing.T) {
 
 func TestContainersReachTheForwarderOnly(t *testing.T) {
 	w := newNetwork(t)
-	udp, tcp, err := w.r.ListenDNS()
-	must(t, err)
+	fds := w.r.TakeDNS()
+	udp, tcp := os.NewFile(uintptr(fds[0]), "udp"), os.NewFile(uintptr(fds[1]), "tcp")
 	pc, err := net.FilePacketConn(udp)
 	must(t, err)
 	udp.Close()

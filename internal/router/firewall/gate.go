@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/router/rtnl"
 )
 
 // Gate is the second layer: five tc programs that know no rule set and drop by default.
@@ -67,19 +68,21 @@ func (g *Gate) Close() {
 	g.senders.Close()
 }
 
-// GuardEndpoint attaches sender and neighbour to the router's side of an endpoint, which must not be up yet.
-func (g *Gate) GuardEndpoint(h *netlink.Handle, ifindex int, mac net.HardwareAddr, a netip.Addr) error {
+// GuardEndpoint lets the endpoint's sender pass and adds to b what attaches sender and neighbour to the router's side of
+// it, which must not be up yet.
+func (g *Gate) GuardEndpoint(b *rtnl.Batch, ifindex int, mac net.HardwareAddr, a netip.Addr) error {
 	value := make([]byte, senderSize)
 	copy(value, mac)
-	b := a.As4()
-	copy(value[8:], b[:])
+	addr := a.As4()
+	copy(value[8:], addr[:])
 	if err := g.senders.Put(senderKey(ifindex), value); err != nil {
 		if errors.Is(err, unix.E2BIG) {
 			return fmt.Errorf("all %d endpoints of the network are in use", MaxEndpoints)
 		}
 		return err
 	}
-	return g.attach(h, ifindex, "sender", "neighbour")
+	g.attach(b, ifindex, "sender", "neighbour")
+	return nil
 }
 
 // Forget frees the map's element of an endpoint; from then on its sender program drops everything.
@@ -92,37 +95,16 @@ func (g *Gate) Forget(ifindex int) error {
 
 func senderKey(ifindex int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(ifindex)) }
 
-// GuardUplink attaches outward to the router's end of the pair.
-func (g *Gate) GuardUplink(h *netlink.Handle, ifindex int) error {
-	return g.attach(h, ifindex, "", "outward")
-}
+// GuardUplink adds to b what attaches outward to the router's end of the pair.
+func (g *Gate) GuardUplink(b *rtnl.Batch, ifindex int) { g.attach(b, ifindex, "", "outward") }
 
-// GuardHostLink attaches arrival and back to the host's end of the pair.
-func (g *Gate) GuardHostLink(h *netlink.Handle, ifindex int) error {
-	return g.attach(h, ifindex, "arrival", "back")
-}
+// GuardHostLink adds to b what attaches arrival and back to the host's end of the pair.
+func (g *Gate) GuardHostLink(b *rtnl.Batch, ifindex int) { g.attach(b, ifindex, "arrival", "back") }
 
-func (g *Gate) attach(h *netlink.Handle, ifindex int, ingress, egress string) error {
-	q := &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{
-		LinkIndex: ifindex, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
-	if err := h.QdiscAdd(q); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("add clsact to interface %d: %w", ifindex, err)
+func (g *Gate) attach(b *rtnl.Batch, ifindex int, ingress, egress string) {
+	b.Clsact(ifindex)
+	if ingress != "" {
+		b.Program(ifindex, netlink.HANDLE_MIN_INGRESS, "brig_"+ingress, g.progs[ingress])
 	}
-	for _, f := range []struct {
-		name   string
-		parent uint32
-	}{{ingress, netlink.HANDLE_MIN_INGRESS}, {egress, netlink.HANDLE_MIN_EGRESS}} {
-		if f.name == "" {
-			continue
-		}
-		err := h.FilterReplace(&netlink.BpfFilter{
-			FilterAttrs: netlink.FilterAttrs{LinkIndex: ifindex, Parent: f.parent, Handle: 1, Priority: 1,
-				Protocol: unix.ETH_P_ALL},
-			Fd: g.progs[f.name], Name: "brig_" + f.name, DirectAction: true,
-		})
-		if err != nil {
-			return fmt.Errorf("attach %s to interface %d: %w", f.name, ifindex, err)
-		}
-	}
-	return nil
+	b.Program(ifindex, netlink.HANDLE_MIN_EGRESS, "brig_"+egress, g.progs[egress])
 }

@@ -3,9 +3,10 @@
 // table holds what only the host can do (masquerade, published ports) and fails closed when somebody flushes it; the
 // tc programs are a second layer that reads no rule at all and drops by default (traps.md 5).
 //
-// Zone: the warden. Both tables and all programs are written over netlink and bpf(2); no nft, iptables or tc program
+// Zone: brig-router. Both tables and all programs are written over netlink and bpf(2); no nft, iptables or tc program
 // runs.
-// Input: numbers only: interface indexes and addresses that package link chose itself, ports that the floor has passed.
+// Input: numbers only: interface indexes and addresses that package link chose itself, ports that the warden
+// has held against the floor.
 // Output: kernel state, named after the instance; nothing is returned from it but whether it is there.
 // Spec: nft(8), tc-bpf(8); the layers and who answers for what are drawn in inside.go, host.go and gate.go.
 // Answers: A6 (neighbours' traffic, forged DNS, router advertisements: CVE-2020-13401; the engine's API:

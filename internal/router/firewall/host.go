@@ -28,14 +28,15 @@ type Host struct {
 	splice       bool
 }
 
-// NewHost describes the table in the host's namespace; Replace writes it.
+// NewHost describes the table in the host's namespace, of which netns is a descriptor (0: the process's own); Replace
+// writes it.
 func NewHost(netns int, plan Plan) *Host {
 	t := &nftables.Table{Name: plan.Instance, Family: nftables.TableFamilyIPv4}
 	port := nftables.MustConcatSetType(nftables.TypeInetProto, nftables.TypeInetService)
 	addrPort := nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)
 	target := nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService)
 	return &Host{
-		table: table{netns: netns, t: t}, plan: plan,
+		table: table{t: t, dial: func() (*nftables.Conn, error) { return dial(netns) }}, plan: plan,
 		wide: &nftables.Set{Table: t, ID: 1, Name: "ports", IsMap: true, Concatenation: true,
 			KeyType: port, DataType: target},
 		narrow: &nftables.Set{Table: t, ID: 2, Name: "address_ports", IsMap: true, Concatenation: true,

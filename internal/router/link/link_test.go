@@ -127,7 +127,7 @@ func TestPooledEndpointIsMuteUntilActivated(t *testing.T) {
 	w := newNetwork(t)
 	w.serve(w.outside, outsideIP+":80")
 	ns := netnsFor(t)
-	e, err := w.r.NewEndpoint(ns)
+	e, err := newEndpoint(w.r, ns)
 	must(t, err)
 	w.refused("pooled", ns, "tcp", outsideIP+":80")
 	must(t, w.r.Activate(e, nil))

@@ -14,7 +14,7 @@ func BenchmarkNewEndpoint(b *testing.B) {
 		ns, err := newNetns()
 		must(b, err)
 		b.StartTimer()
-		e, err := w.r.NewEndpoint(ns)
+		e, err := newEndpoint(w.r, ns)
 		must(b, err)
 		b.StopTimer()
 		must(b, w.r.Release(e))
@@ -32,7 +32,7 @@ func BenchmarkActivateRelease(b *testing.B) {
 		b.Run(bc.name, func(b *testing.B) {
 			w := newNetwork(b)
 			ns := netnsFor(b)
-			e, err := w.r.NewEndpoint(ns)
+			e, err := newEndpoint(w.r, ns)
 			must(b, err)
 			for b.Loop() {
 				must(b, w.r.Activate(e, bc.ports))

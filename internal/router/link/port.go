@@ -5,29 +5,24 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/warden/firewall"
+	"github.com/brig-engine/brig/internal/router/firewall"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // ErrInUse says that another program, or another container, has the port.
 var ErrInUse = errors.New("in use by another program or container")
 
-// Socket is a socket that the warden bound and never reads: it reserves a published port, and brigd accepts on it for
+// Socket is a socket that is bound and never read here: it reserves a published port, and brigd accepts on it for
 // clients that no translation can reach (loopback, IPv6). The descriptor belongs to the receiver.
 type Socket struct {
 	Proto  string // tcp, udp
 	HostIP netip.Addr
 	Port   uint16
 	FD     int
-}
-
-// Entry gives what Activate needs to lead the port to a container's.
-func (s Socket) Entry(containerPort uint16) Port {
-	return Port{Proto: firewall.ProtoNumber(s.Proto), HostIP: s.HostIP, HostPort: s.Port, ContainerPort: containerPort}
 }
 
 // ReservePort binds a published port on the host. hostIP "" is every address of both families, which gives two sockets
@@ -81,20 +76,27 @@ func (r *Router) reserve(proto string, addrs []netip.Addr, port uint16) (socks [
 	return socks, nil
 }
 
-// ListenDNS opens the sockets of the forwarder: UDP and TCP, port 53 of the gateway, inside the router namespace. The
-// files belong to the caller.
-func (r *Router) ListenDNS() (udp, tcp *os.File, err error) {
-	at := netip.AddrPortFrom(r.plan.Gateway, 53)
-	u, _, err := listen(r.ns, "udp", at)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open DNS socket %s: %w", at, err)
+// openDNS opens the sockets of the forwarder, UDP and TCP, port 53 of the gateway, in the namespace that the thread is
+// in.
+func openDNS(gateway netip.Addr) (fds []int, err error) {
+	at := netip.AddrPortFrom(gateway, 53)
+	for _, proto := range []string{"udp", "tcp"} {
+		fd, _, err := listen(0, proto, at)
+		if err != nil {
+			wire.CloseAll(fds)
+			return nil, fmt.Errorf("open DNS socket %s: %w", at, err)
+		}
+		fds = append(fds, fd)
 	}
-	t, _, err := listen(r.ns, "tcp", at)
-	if err != nil {
-		unix.Close(u)
-		return nil, nil, fmt.Errorf("open DNS socket %s: %w", at, err)
-	}
-	return os.NewFile(uintptr(u), "dns/udp"), os.NewFile(uintptr(t), "dns/tcp"), nil
+	return fds, nil
+}
+
+// TakeDNS hands over the forwarder's sockets, UDP and TCP, of a namespace that was made anew; there are none of one that
+// was adopted, because somebody has them still.
+func (r *Router) TakeDNS() []int {
+	fds := r.dns
+	r.dns = nil
+	return fds
 }
 
 // listen opens one bound socket in the namespace ns and returns the port that it got. UDP has no SO_REUSEADDR, which

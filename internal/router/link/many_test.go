@@ -23,7 +23,7 @@ func TestEndpointsComeAndGoAtTheSameTime(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				e, err := w.r.NewEndpoint(ns)
+				e, err := newEndpoint(w.r, ns)
 				if err == nil {
 					err = errors.Join(w.r.Activate(e, []Port{udp("0.0.0.0", 5000+uint16(e.Addr.As4()[3]), 53)}), w.r.Refresh())
 				}
@@ -56,7 +56,7 @@ func TestClosedRouterRefusesAndDoesNotPanic(t *testing.T) {
 	if err := w.r.Release(c.ep); err == nil {
 		t.Error("the table of a closed network was changed")
 	}
-	if e, err := w.r.NewEndpoint(c.ns); err == nil {
+	if e, err := newEndpoint(w.r, c.ns); err == nil {
 		t.Errorf("a closed network made the endpoint %v", e)
 	}
 	if err := w.r.Sync(); err == nil {
@@ -68,7 +68,7 @@ func TestDroppedNamespaceLeavesNoInterface(t *testing.T) {
 	w := newNetwork(t)
 	ns, err := newNetns()
 	must(t, err)
-	e, err := w.r.NewEndpoint(ns)
+	e, err := newEndpoint(w.r, ns)
 	must(t, err)
 	must(t, w.r.Release(e))
 	unix.Close(ns)

@@ -1,0 +1,139 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// answers tells whether a published port says hello.
+func (e *engine) answers(addr string) bool {
+	c, err := e.dial("tcp", addr)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(2 * time.Second))
+	b, _ := io.ReadAll(c)
+	return string(b) == "hello\n"
+}
+
+// What speaks netlink for everybody is not root, and keeps the two capabilities that it lives on: on every thread, in
+// every set, and in no namespace but the host's.
+func TestTheRouterHasTwoCapabilities(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "--rm", "box", "true") // past the start-up, in which it has a third
+	pid := e.pid("brig-router")
+	home, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", e.pid("brig-warden")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id, two, none = "2147287042", "0000000000001400", "0000000000000000"
+	want := map[string]string{"Uid": strings.Repeat(id+" ", 4), "Gid": strings.Repeat(id+" ", 4), "Groups": "", "CapInh": none,
+		"CapPrm": two, "CapEff": two, "CapBnd": two, "CapAmb": none, "NoNewPrivs": "1", "Seccomp": "2", "Seccomp_filters": "2"}
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatal(threads, err)
+	}
+	for _, thread := range threads {
+		status, err := os.ReadFile(thread + "/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := 0
+		for line := range strings.Lines(string(status)) {
+			name, value, _ := strings.Cut(line, ":")
+			value = strings.Join(strings.Fields(value), " ")
+			if w, ok := want[name]; ok {
+				if seen++; value != strings.TrimSpace(w) {
+					t.Errorf("%s: %s is %q, want %q", thread, name, value, w)
+				}
+			}
+		}
+		if seen != len(want) {
+			t.Errorf("%s: %d of %d lines are there", thread, seen, len(want))
+		}
+		if ns, err := os.Readlink(thread + "/ns/net"); err != nil || ns != home {
+			t.Errorf("%s is in %s (%v), want %s", thread, ns, err, home)
+		}
+	}
+}
+
+func TestAKilledRouterIsReplacedAndNoContainerNotices(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	serve := func(name, port string) {
+		e.brig("run", "-d", "--name", name, "-p", port+":80", "box", "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
+		e.eventually(name, func() bool { return e.answers("127.0.0.1:" + port) })
+	}
+	serve("before", "9000")
+	e.brig("run", "-d", "--name", "ends", "-p", "9001:80", "box", "sleep", "1000")
+	for range 3 {
+		old := e.pid("brig-router")
+		if err := unix.Kill(old, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		e.eventually("the port", func() bool { return e.answers("127.0.0.1:9000") })
+		e.eventually("another router", func() bool { p := e.find("brig-router"); return p != 0 && p != old })
+		e.eventually("the port", func() bool { return e.answers("127.0.0.1:9000") })
+	}
+	e.refused(125, []string{"9000", "in use"}, "run", "--rm", "-p", "9000:80", "box", "true")
+	// What the old router published, the new one withdraws: the port is free for the next container.
+	e.brig("rm", "-f", "ends")
+	serve("after", "9001")
+	addresses := map[string]bool{}
+	for i := range 20 { // those of the pool, and those made since
+		name := fmt.Sprintf("p%d", i)
+		e.brig("run", "-d", "--name", name, "box", "sleep", "1000")
+		addresses[e.brig("inspect", "--format", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)] = true
+	}
+	for _, name := range []string{"before", "after"} {
+		addresses[e.brig("inspect", "--format", "{{.NetworkSettings.Networks.bridge.IPAddress}}", name)] = true
+	}
+	if len(addresses) != 22 {
+		t.Errorf("22 containers have %d addresses: %v", len(addresses), addresses)
+	}
+	e.stop()
+	e.nothingIsLeft()
+	e.start()
+}
+
+// nothingIsLeft looks for what a stopped engine could leave in the host's network.
+func (e *engine) nothingIsLeft() {
+	e.t.Helper()
+	for _, program := range []string{"brigd", "brig-router", "brig-warden", "brig-keeper"} {
+		if e.runs(program) {
+			e.t.Errorf("%s still runs", program)
+		}
+	}
+	err := e.within(func() error {
+		links, err := netlink.LinkList()
+		if err != nil {
+			return err
+		}
+		for _, l := range links {
+			if strings.HasPrefix(l.Attrs().Name, "brig") {
+				e.t.Errorf("the interface %s is left", l.Attrs().Name)
+			}
+		}
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		tables, err := c.ListTables()
+		for _, table := range tables {
+			e.t.Errorf("the table %s is left", table.Name)
+		}
+		return err
+	})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+}
