@@ -32,10 +32,11 @@ type router struct {
 	reply wire.RouterReply
 	kept  [3]int // what the keeper holds: the namespace, and the forwarder's UDP and TCP socket
 
-	process sync.RWMutex // held for writing between two processes
-	client  *client.Client
-	pidfd   int
-	down    error
+	process  sync.RWMutex // held for writing between two processes
+	client   *client.Client
+	pidfd    int
+	down     error
+	patience time.Duration
 
 	mu      sync.Mutex
 	book    map[netip.Addr]wire.EndpointUse // the endpoints there are
@@ -54,7 +55,7 @@ func (r *router) during(f func() error) error {
 
 // ask sends a request to the process, which the caller holds.
 func (r *router) ask(op wire.Op, q, reply any, fds ...int) ([]int, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), routerPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), r.patience)
 	defer cancel()
 	got, err := r.client.Call(ctx, op, q, reply, fds...)
 	if errors.Is(err, context.DeadlineExceeded) {

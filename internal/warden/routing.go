@@ -32,7 +32,7 @@ var routerKeys = [3]string{"router", "router.udp", "router.tcp"}
 // openRouter starts the process that makes or adopts the network. An engine without one still runs containers that ask
 // for none.
 func (w *Warden) openRouter(have map[string]int) {
-	r := &router{w: w, pidfd: -1, kept: [3]int{-1, -1, -1}, book: map[netip.Addr]wire.EndpointUse{}}
+	r := &router{w: w, pidfd: -1, patience: routerPatience, kept: [3]int{-1, -1, -1}, book: map[netip.Addr]wire.EndpointUse{}}
 	whole := true
 	for i, key := range routerKeys {
 		r.kept[i] = take(have, key)

@@ -137,3 +137,93 @@ func (e *engine) nothingIsLeft() {
 		e.t.Fatal(err)
 	}
 }
+
+// What other programs take away on the host comes back by what the router has in its steady state: its table, its end of
+// the pair with settings, routes and programs.
+func TestTheRouterHealsTheHostsSide(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "-d", "--name", "web", "-p", "9000:80", "box", "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
+	e.eventually("the port", func() bool { return e.answers("127.0.0.1:9000") })
+	pid := e.pid("brig-router")
+	err := e.within(func() error {
+		links, err := netlink.LinkList()
+		if err != nil {
+			return err
+		}
+		for _, l := range links {
+			if strings.HasPrefix(l.Attrs().Name, "brig") {
+				err = netlink.LinkDel(l)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		c.FlushRuleset()
+		return c.Flush()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.answers("127.0.0.1:9000") {
+		t.Error("the port answers without a way to the container: the test could not fail")
+	}
+	e.eventually("the port", func() bool { return e.answers("127.0.0.1:9000") })
+	if now := e.pid("brig-router"); now != pid {
+		t.Errorf("it took another router\n%s", e.log())
+	}
+}
+
+// The router's own table it cannot heal: it ends, and the next one writes it.
+func TestALostTableIsWrittenByTheNextRouter(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "-d", "--name", "web", "-p", "9000:80", "box", "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
+	e.eventually("the port", func() bool { return e.answers("127.0.0.1:9000") })
+	pid := e.pid("brig-router")
+	inner := *e
+	inner.netns = e.routerNetns()
+	defer unix.Close(inner.netns)
+	err := inner.within(func() error {
+		c, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		c.FlushRuleset()
+		return c.Flush()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.run(e.brigCommand("run", "--rm", "box", "true")) // finds the table gone
+	e.eventually("another router", func() bool { p := e.find("brig-router"); return p != 0 && p != pid })
+	e.brig("run", "--rm", "box", "true")
+	e.eventually("the port", func() bool { return e.answers("127.0.0.1:9000") })
+}
+
+// routerNetns opens the router's namespace, which the warden holds.
+func (e *engine) routerNetns() int {
+	e.t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", e.pid("brig-warden"))
+	fds, err := filepath.Glob(proc + "fd/*")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if to, _ := os.Readlink(fd); !strings.HasPrefix(to, "net:") {
+			continue
+		}
+		other := *e
+		if other.netns, err = unix.Open(fd, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+			continue // a sandbox that was given away
+		}
+		if other.within(func() error { _, err := netlink.LinkByName("uplink"); return err }) == nil {
+			return other.netns
+		}
+		unix.Close(other.netns)
+	}
+	e.t.Fatal("the warden holds no router's namespace")
+	return -1
+}

@@ -21,6 +21,7 @@ func fixed(arch wire.FilterArch) map[string]wire.Filter {
 		"floor-relaxed": Floor(arch, Relax{Mount: true, Packet: true, NetworkAdmin: true}),
 		"daemon":        Daemon(arch),
 		"worker":        Worker(arch),
+		"router":        Router(arch),
 	}
 }
 

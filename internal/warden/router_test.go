@@ -1,0 +1,142 @@
+package warden
+
+import (
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
+)
+
+// newRouter is the warden's end of a router that answers as handle says; its process is a sleep.
+func newRouter(t *testing.T, handle wire.Handler) *router {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]*wire.Conn
+	for i, fd := range pair {
+		if ends[i], err = wire.FileConn(fd, "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go wire.Serve(ends[1], wire.RouterOps, handle)
+	process := exec.Command("/bin/sleep", "60")
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(process.Process.Pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &router{w: &Warden{instance: "brig"}, client: client.New(ends[0], "brig-router"), pidfd: fd, patience: 10 * time.Second,
+		book: map[netip.Addr]wire.EndpointUse{}}
+	r.reply = wire.RouterReply{State: wire.RouterState{Instance: "brig", Subnet: netip.MustParsePrefix("172.30.0.0/16")},
+		Gateway: netip.MustParseAddr("172.30.0.1"), Host: netip.MustParseAddr("172.30.255.254")}
+	t.Cleanup(func() {
+		ends[0].Close()
+		ends[1].Close()
+		process.Process.Kill()
+		process.Wait()
+		unix.Close(fd)
+	})
+	return r
+}
+
+func TestASilentRouterIsKilled(t *testing.T) {
+	never := make(chan struct{})
+	defer close(never)
+	r := newRouter(t, func(*wire.Request) (wire.Reply, error) { <-never; return wire.Reply{}, nil })
+	r.patience = 50 * time.Millisecond
+	if _, _, err := r.reserve(wire.Port{Proto: "tcp", HostPort: 80}); !errdefs.IsUnavailable(err) {
+		t.Errorf("reserve: %v", err)
+	}
+	p := []unix.PollFd{{Fd: int32(r.pidfd), Events: unix.POLLIN}}
+	if n, err := unix.Poll(p, 5000); n != 1 {
+		t.Errorf("the process lives (%v)", err)
+	}
+}
+
+// What a conquered router says is looked at before anybody relies on it.
+func TestALyingRouterIsFoundOut(t *testing.T) {
+	listen := func(network, addr string) (fd int, port uint16) {
+		var f interface{ Fd() uintptr }
+		switch network {
+		case "tcp":
+			l, err := net.Listen("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			f, _ = l.(*net.TCPListener).File()
+			port = uint16(l.Addr().(*net.TCPAddr).Port)
+		default:
+			l, err := net.ListenPacket("udp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			f, _ = l.(*net.UDPConn).File()
+			port = uint16(l.LocalAddr().(*net.UDPAddr).Port)
+		}
+		return int(f.Fd()), port
+	}
+	tcp, port := listen("tcp", "127.0.0.1:0")
+	udp, other := listen("udp", "127.0.0.1:0")
+	local := netip.MustParseAddr("127.0.0.1")
+	at := func(port uint16) wire.BoundSocket { return wire.BoundSocket{HostIP: local, HostPort: port} }
+	for _, x := range []struct {
+		name  string
+		ask   wire.Port
+		said  []wire.BoundSocket
+		fds   []int
+		fault string
+	}{
+		{"honest", wire.Port{Proto: "tcp", HostPort: port}, []wire.BoundSocket{at(port)}, []int{tcp}, ""},
+		{"any port", wire.Port{Proto: "udp"}, []wire.BoundSocket{at(other)}, []int{udp}, ""},
+		{"nothing", wire.Port{Proto: "tcp", HostPort: port}, nil, nil, "0 sockets, 0 descriptors"},
+		{"no socket", wire.Port{Proto: "tcp", HostPort: port}, []wire.BoundSocket{at(port)}, nil, "1 sockets, 0 descriptors"},
+		{"another protocol", wire.Port{Proto: "tcp", HostPort: other}, []wire.BoundSocket{at(other)}, []int{udp}, "in place of tcp"},
+		{"another port", wire.Port{Proto: "tcp", HostPort: port + 1}, []wire.BoundSocket{at(port)}, []int{tcp}, "in place of tcp"},
+		{"another port than it says", wire.Port{Proto: "tcp"}, []wire.BoundSocket{at(port + 1)}, []int{tcp}, "in place of tcp"},
+		{"no socket at all", wire.Port{Proto: "tcp", HostPort: port}, []wire.BoundSocket{at(port)}, []int{0}, "cannot be"},
+	} {
+		r := newRouter(t, func(*wire.Request) (wire.Reply, error) {
+			return wire.Reply{Body: wire.PortReply{Sockets: x.said}, FDs: x.fds, Keep: true}, nil
+		})
+		_, fds, err := r.reserve(x.ask)
+		wire.CloseAll(fds)
+		if (err == nil) != (x.fault == "") || err != nil && !strings.Contains(err.Error(), x.fault) {
+			t.Errorf("%s: %v", x.name, err)
+		}
+	}
+	for name, change := range map[string]func(*wire.RouterReply){
+		"another engine":  func(r *wire.RouterReply) { r.State.Instance = "brig-1" },
+		"no subnet":       func(r *wire.RouterReply) { r.State.Subnet = netip.Prefix{} },
+		"strange gateway": func(r *wire.RouterReply) { r.Gateway = netip.MustParseAddr("8.8.8.8") },
+		"strange host":    func(r *wire.RouterReply) { r.Host = netip.Addr{} },
+	} {
+		r := newRouter(t, nil)
+		reply := r.reply
+		change(&reply)
+		if err := r.take(&reply, nil, true); err == nil {
+			t.Errorf("%s was believed", name)
+		}
+	}
+	r := newRouter(t, nil)
+	reply := r.reply
+	if err := r.take(&reply, nil, true); err != nil {
+		t.Errorf("an honest one: %v", err)
+	}
+	if err := r.take(&reply, nil, false); err == nil {
+		t.Error("a network without a namespace was believed")
+	}
+}
