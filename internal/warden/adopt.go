@@ -122,7 +122,7 @@ func (w *Warden) sweep() error {
 		return err
 	}
 	for _, id := range groups {
-		if id == "router" && w.router != nil {
+		if id == "brig-router" && w.router != nil {
 			continue // this warden's own
 		}
 		if c := w.live[id]; c == nil || c.note.Exit != nil {

@@ -133,17 +133,9 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		FDs: 3, UID: brigdID, GID: brigdID, Host: w.host}
 	in.Landlock = rules >= 0
 	in.Filters = []plan.Filter{{Name: "brigd's", Code: code}}
-	group, err := w.ownGroup("brigd", wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048})
-	if err != nil {
-		return -1, err
-	}
-	defer group.Close()
-	in.Tasks = len(group.Tasks)
+	bounds := wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048}
 	fds := map[string]int{"landlock": rules, "fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready}
-	for i, fd := range group.Tasks {
-		fds[fmt.Sprintf("tasks%d", i)] = fd
-	}
-	return w.startService(in, w.programs.brigd, fds, max(group.Dir, 0))
+	return w.startService(in, w.programs.brigd, fds, bounds)
 }
 
 // ownGroup makes the control group of one of the engine's own processes anew: one that outlived its warden ends with the
@@ -214,14 +206,23 @@ func (w *Warden) brigdLandlock(own ...string) (int, error) {
 	return set, nil
 }
 
-// startService gives birth to a process of the engine and returns its pidfd.
-func (w *Warden) startService(in plan.ServiceInput, exe *os.File, fds map[string]int, cgroup int) (int, error) {
+// startService gives birth to a process of the engine, in a control group of its own, and returns its pidfd.
+func (w *Warden) startService(in plan.ServiceInput, exe *os.File, fds map[string]int, bounds wire.Resources) (int, error) {
+	group, err := w.ownGroup(in.Args[0], bounds)
+	if err != nil {
+		return -1, err
+	}
+	defer group.Close()
+	in.Tasks = len(group.Tasks)
+	for i, fd := range group.Tasks {
+		fds[fmt.Sprintf("tasks%d", i)] = fd
+	}
 	p, err := plan.Service(in)
 	if err != nil {
 		return -1, err
 	}
 	fds["exe"], fds["stdin"], fds["stdout"], fds["stderr"] = int(exe.Fd()), w.null, 2, 2
-	_, fd, err := plan.Start(p, plan.Options{FDs: fds, Cgroup: cgroup})
+	_, fd, err := plan.Start(p, plan.Options{FDs: fds, Cgroup: max(group.Dir, 0)})
 	return fd, err
 }
 

@@ -1,9 +1,11 @@
 package warden
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
 )
@@ -139,4 +142,64 @@ func TestALyingRouterIsFoundOut(t *testing.T) {
 	if err := r.take(&reply, nil, false); err == nil {
 		t.Error("a network without a namespace was believed")
 	}
+}
+
+// The settings of the network are open to the router, and no other file; it binds and does not connect.
+func TestTheRoutersLandlockDomain(t *testing.T) {
+	abi, err := landlock.Version()
+	if err != nil || abi < landlock.ABINet {
+		t.Skip("missing: Landlock ABI 4")
+	}
+	settings, err := unix.Open("/proc/sys/net", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(settings)
+	set, err := (&Warden{abi: abi}).routerLandlock(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(set)
+	open := func(path string, flags int) error {
+		fd, err := unix.Open(path, flags|unix.O_CLOEXEC, 0)
+		if err == nil {
+			unix.Close(fd)
+		}
+		return err
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		if err := errors.Join(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), landlock.RestrictSelf(set)); err != nil {
+			t.Error(err)
+			return
+		}
+		if err := open("/proc/sys/net/ipv4/conf/lo/forwarding", unix.O_WRONLY|unix.O_TRUNC); err != nil {
+			t.Errorf("a setting of the network: %v", err)
+		}
+		for path, flags := range map[string]int{"/etc/passwd": unix.O_RDONLY, "/proc/self/status": unix.O_RDONLY, "/tmp": unix.O_RDONLY,
+			"/proc/sys/kernel/core_pattern": unix.O_WRONLY, "/dev/null": unix.O_RDWR, "/proc/sys/net/ipv4": unix.O_RDONLY} {
+			if err := open(path, flags); !errors.Is(err, unix.EACCES) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Errorf("bind: %v", err)
+			return
+		}
+		defer l.Close()
+		s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer unix.Close(s)
+		to := &unix.SockaddrInet4{Port: l.Addr().(*net.TCPAddr).Port, Addr: [4]byte{127, 0, 0, 1}}
+		if err := unix.Connect(s, to); !errors.Is(err, unix.EACCES) {
+			t.Errorf("connect: %v", err)
+		}
+	}()
+	<-done
 }

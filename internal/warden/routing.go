@@ -144,16 +144,8 @@ func (w *Warden) startRouter(conn int) (int, error) {
 		}
 		defer unix.Close(fds["landlock"])
 	}
-	group, err := w.ownGroup("router", wire.Resources{Memory: max(w.facts.MemoryTotal/8, 512<<20), Pids: 256, CPUShares: 2048})
-	if err != nil {
-		return -1, err
-	}
-	defer group.Close()
-	in.Tasks = len(group.Tasks)
-	for i, fd := range group.Tasks {
-		fds[fmt.Sprintf("tasks%d", i)] = fd
-	}
-	return w.startService(in, w.programs.router, fds, max(group.Dir, 0))
+	bounds := wire.Resources{Memory: max(w.facts.MemoryTotal/8, 512<<20), Pids: 256, CPUShares: 2048}
+	return w.startService(in, w.programs.router, fds, bounds)
 }
 
 // routerLandlock makes the ruleset of brig-router: settings of the network, which the kernel lets it change in the
@@ -270,7 +262,7 @@ func (r *router) close() error {
 		defer r.client.Close()
 		return r.tell(wire.OpRouterClose, nil)
 	})
-	if g, gerr := r.w.group("router"); gerr == nil {
+	if g, gerr := r.w.group("brig-router"); gerr == nil {
 		r.w.removeGroup(g)
 	}
 	return err
