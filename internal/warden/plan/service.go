@@ -89,8 +89,8 @@ func (b *builder) rights(in *ServiceInput) {
 	}
 	for c := 0; c <= in.LastCap; c++ {
 		if bounding&(1<<c) == 0 {
-			b.do("drop a capability from the bounding set", "The process and all that it could execute have "+
-				"no capability.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
+			b.do("drop a capability from the bounding set", "What is not in the bounding set cannot come "+
+				"back by any execve.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
 		}
 	}
 	if keeps {
