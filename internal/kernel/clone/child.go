@@ -36,15 +36,17 @@ type StepError struct {
 	Errno syscall.Errno // of a refused step
 }
 
-func (e *StepError) Error() string {
+func (e *StepError) Error() string { return fmt.Sprintf("step %d: %s", e.Step, e.Reason()) }
+
+// Reason is the error without the step.
+func (e *StepError) Reason() string {
 	switch e.Cause {
 	case Killed:
-		return fmt.Sprintf("step %d: the child was killed", e.Step)
+		return "the child was killed"
 	case Late:
-		return fmt.Sprintf("step %d: not done in time, the child was killed", e.Step)
-	default:
-		return fmt.Sprintf("step %d: %v", e.Step, e.Errno)
+		return "not done in time, the child was killed"
 	}
+	return e.Errno.Error()
 }
 
 // Unwrap gives the errno.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/warden/plan/text"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -91,7 +92,7 @@ func TestGoldenPlans(t *testing.T) {
 				if err := os.MkdirAll("testdata", 0o755); err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(file, []byte(p.String()), 0o644); err != nil {
+				if err := os.WriteFile(file, []byte(text.Plan(p)), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -99,7 +100,7 @@ func TestGoldenPlans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := p.String(); got != string(want) {
+			if got := text.Plan(p); got != string(want) {
 				t.Errorf("the plan has changed; compare and use -update:\n%s", got)
 			}
 		})

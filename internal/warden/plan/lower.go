@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -9,33 +10,23 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/clone"
 )
 
-func errnoName(e unix.Errno) string { return unix.ErrnoName(e) }
-
 // lowered is a plan as a program.
 type lowered struct {
 	program *clone.Program
-	// inputs are the names of the descriptors that Start wants, in its order.
+	// inputs are the descriptors that Start wants, in its order, without the angle brackets.
 	inputs []string
 	// ops[i] is the operation of step i, nil in the program's prologue.
 	ops []*Op
 
-	numbers map[string]uintptr
-	slots   map[string]clone.Slot
+	slots   map[Ref]clone.Slot
 	labels  map[string]int
+	strings map[string]uintptr // of vectors: the lists of init's arguments share the program's own
 }
 
-// Lower makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
-func (p *Plan) Lower() (*clone.Program, []string, error) {
-	l, err := p.lower()
-	if err != nil {
-		return nil, nil, err
-	}
-	return l.program, l.inputs, nil
-}
-
+// lower makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
 func (p *Plan) lower() (*lowered, error) {
-	l := &lowered{program: clone.New(), numbers: numbers(), labels: map[string]int{},
-		slots: map[string]clone.Slot{"<sync>": clone.Sync}}
+	l := &lowered{program: clone.New(), slots: map[Ref]clone.Slot{"<sync>": clone.Sync}, labels: map[string]int{},
+		strings: map[string]uintptr{}}
 	l.ops = make([]*Op, l.program.Len())
 	at := l.program.Len()
 	for _, op := range p.Ops {
@@ -49,12 +40,12 @@ func (p *Plan) lower() (*lowered, error) {
 		}
 	}
 	for _, op := range p.Ops {
-		if op.Call == "" {
+		if op.Label != "" || op.Stage != "" {
 			continue
 		}
 		step, err := l.step(op)
 		if err != nil {
-			return nil, fmt.Errorf("plan: %s: %w", op.Call, err)
+			return nil, fmt.Errorf("plan: %s: %w", op.What, err)
 		}
 		l.program.Add(step)
 		l.ops = append(l.ops, op)
@@ -62,34 +53,26 @@ func (p *Plan) lower() (*lowered, error) {
 	return l, nil
 }
 
-func (l *lowered) step(op *Op) (clone.Step, error) {
-	nr, known := l.numbers[op.Call]
-	step := clone.Step{Nr: nr, Kind: op.kind}
-	if !known || len(op.Args) > len(step.Args) || len(op.On) > len(step.On) {
-		return step, fmt.Errorf("not a system call that a plan may make")
+func (l *lowered) step(op *Op) (step clone.Step, err error) {
+	step.Nr, step.Kind = op.Nr, op.Kind
+	if len(op.Args) > len(step.Args) || len(op.On) > len(step.On) {
+		return step, fmt.Errorf("too many arguments or tolerated errors: %w", unix.E2BIG)
 	}
 	for i, a := range op.Args {
-		switch {
-		case a.reg != "":
-			slot, err := l.slot(a.reg, true)
-			if err != nil {
-				return step, err
-			}
-			step.From[i] = slot
-		case a.memory != nil:
-			step.Args[i] = a.memory(l.program)
-		default:
-			step.Args[i] = a.value
+		if ref, ok := a.(Ref); ok {
+			step.From[i], err = l.slot(ref, true)
+		} else {
+			step.Args[i], err = l.argument(a)
 		}
-	}
-	if op.Out != "" {
-		slot, err := l.slot(op.Out, false)
 		if err != nil {
 			return step, err
 		}
-		step.Out = slot
 	}
-	var err error
+	if op.Out != "" {
+		if step.Out, err = l.slot(op.Out, false); err != nil {
+			return step, err
+		}
+	}
 	if step.Skip, err = l.skip(op.Then); err != nil {
 		return step, err
 	}
@@ -102,12 +85,62 @@ func (l *lowered) step(op *Op) (clone.Step, error) {
 	return step, nil
 }
 
+// argument is a number, or the address of memory that it makes in the program.
+func (l *lowered) argument(a any) (uintptr, error) {
+	p := l.program
+	switch a := a.(type) {
+	case int:
+		return uintptr(a), nil
+	case string:
+		return p.String(a), nil
+	case []string:
+		return l.vector(a), nil
+	case []byte:
+		return p.Bytes(a), nil
+	case []uint32, []uint64:
+		b, err := binary.Append(nil, binary.NativeEndian, a)
+		return p.Bytes(b), err
+	case ForkArgs:
+		return p.ForkArgs(uint64(a)), nil
+	case Filter:
+		return l.filter(a.Code), nil
+	}
+	return 0, fmt.Errorf("a %T is no argument of a system call", a)
+}
+
+// vector is a list of C strings that ends with a nil pointer.
+func (l *lowered) vector(list []string) uintptr {
+	words := make([]uintptr, 0, len(list)+1)
+	for _, s := range list {
+		address, ok := l.strings[s]
+		if !ok {
+			address = l.program.String(s)
+			l.strings[s] = address
+		}
+		words = append(words, address)
+	}
+	return l.program.Words(append(words, 0))
+}
+
+// filter is a struct sock_fprog: a count, padding, a pointer to the instructions.
+func (l *lowered) filter(code []unix.SockFilter) uintptr {
+	b := make([]byte, 0, 8*len(code))
+	for _, c := range code {
+		b = binary.NativeEndian.AppendUint16(b, c.Code)
+		b = append(b, c.Jt, c.Jf)
+		b = binary.NativeEndian.AppendUint32(b, c.K)
+	}
+	head := make([]byte, 8)
+	binary.NativeEndian.PutUint16(head, uint16(len(code)))
+	return l.program.Words([]uintptr{uintptr(binary.NativeEndian.Uint64(head)), l.program.Bytes(b)})
+}
+
 // slot finds or makes the slot of a name. A use of a name that nothing has made is an input if it is in angle brackets.
-func (l *lowered) slot(name string, use bool) (clone.Slot, error) {
+func (l *lowered) slot(name Ref, use bool) (clone.Slot, error) {
 	if s, ok := l.slots[name]; ok {
 		return s, nil
 	}
-	input := strings.HasPrefix(name, "<")
+	input := strings.HasPrefix(string(name), "<")
 	if use != input {
 		return 0, fmt.Errorf("%s is used before it is made", name)
 	}
@@ -118,7 +151,7 @@ func (l *lowered) slot(name string, use bool) (clone.Slot, error) {
 	l.slots[name] = s
 	if input {
 		l.program.Input(s)
-		l.inputs = append(l.inputs, name)
+		l.inputs = append(l.inputs, strings.Trim(string(name), "<>"))
 	}
 	return s, nil
 }

@@ -18,39 +18,33 @@ func (b *builder) protect(s *wire.Spec) {
 	}
 }
 
-const tree = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
-
 func (b *builder) mask(where string) {
 	const why = "What procfs and sysfs tell about the host is covered: files by our own null device, directories by an " +
 		"empty, read-only file system."
 	what := "hide " + where
-	target, file, done := "masked", b.label("file"), b.label("done")
-	b.do(what, why, "openat2", res(b.root), str(where[1:]), how(openDir, 0, inRoot|unix.RESOLVE_NO_SYMLINKS),
-		num(sizeofHow)).to(target).jump(done, unix.ENOENT).jump(file, unix.ENOTDIR)
-	b.do(what, why, "open_tree", res("empty"), str(""), flags("CLONE|CLOEXEC|AT_EMPTY_PATH", tree|unix.AT_EMPTY_PATH)).
-		to("nothing")
-	b.attach("nothing", target, where)
-	b.ops[len(b.ops)-1].Then = done
+	file, done := b.label("file"), b.label("done")
+	b.because(why)
+	b.open(what, b.root, where[1:], openDir, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").jump(done, unix.ENOENT).
+		jump(file, unix.ENOTDIR)
+	b.do(what, unix.SYS_OPEN_TREE, Ref("empty"), "", tree|unix.AT_EMPTY_PATH).to("nothing")
+	b.attach("nothing", "masked", where).then(done)
 	b.place(file)
-	b.do(what, why, "openat2", res(b.root), str(where[1:]), how(unix.O_PATH, 0, inRoot|unix.RESOLVE_NO_SYMLINKS),
-		num(sizeofHow)).to(target).jump(done, unix.ENOENT, unix.ENOTDIR)
-	b.do(what, why, "open_tree", res("<dev>"), str("null"),
-		flags("CLONE|CLOEXEC|AT_SYMLINK_NOFOLLOW", tree|unix.AT_SYMLINK_NOFOLLOW)).to("null")
-	b.attach("null", target, where)
+	b.because(why)
+	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").
+		jump(done, unix.ENOENT, unix.ENOTDIR)
+	b.do(what, unix.SYS_OPEN_TREE, Ref("<dev>"), "null", tree|unix.AT_SYMLINK_NOFOLLOW).to("null")
+	b.attach("null", "masked", where)
 	b.place(done)
 }
 
 func (b *builder) readOnly(where string) {
-	const why = "Switches of procfs can be read, not set."
 	what := "protect " + where
-	const target, clone = "protected", "copy"
 	done := b.label("done")
-	b.do(what, why, "openat2", res(b.root), str(where[1:]), how(unix.O_PATH, 0, inRoot|unix.RESOLVE_NO_SYMLINKS),
-		num(sizeofHow)).to(target).jump(done, unix.ENOENT, unix.ENOTDIR)
-	b.do(what, why, "open_tree", res(target), str(""), flags("CLONE|CLOEXEC|AT_EMPTY_PATH|AT_RECURSIVE",
-		tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)).to(clone)
-	b.do(what, why, "mount_setattr", append([]Arg{res(clone), str(""), flags("AT_EMPTY_PATH|AT_RECURSIVE",
-		unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)}, attr(inert|unix.MOUNT_ATTR_RDONLY)...)...)
-	b.attach(clone, target, where)
+	b.because("Switches of procfs can be read, not set.")
+	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("protected").
+		jump(done, unix.ENOENT, unix.ENOTDIR)
+	b.do(what, unix.SYS_OPEN_TREE, Ref("protected"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).to("copy")
+	b.setattr(what, Ref("copy"), inert|unix.MOUNT_ATTR_RDONLY, unix.AT_RECURSIVE)
+	b.attach("copy", "protected", where)
 	b.place(done)
 }

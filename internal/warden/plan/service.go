@@ -40,58 +40,51 @@ func Service(in ServiceInput) (*Plan, error) {
 	case in.FDs > most:
 		return nil, fmt.Errorf("plan: %d descriptors: %w", in.FDs, unix.E2BIG)
 	}
-	b := &builder{root: "root"}
-	b.stage("stage 0, in the engine's namespaces")
-	b.preamble()
-	b.cgroups(in.Tasks)
+	b := begin("root", in.Tasks)
 	if in.Worker {
 		b.worker(&in)
 	} else {
-		b.do("enter the root directory", "Not the directory that the engine was started in.", "chdir", str("/"))
+		b.because("Not the directory that the engine was started in.")
+		b.do("enter the root directory", unix.SYS_CHDIR, "/")
 	}
 	b.session()
 	b.stdio(false)
-	for c := 0; c <= in.LastCap; c++ {
-		if in.Capabilities&(1<<c) != 0 {
-			continue
-		}
-		b.do("drop a capability from the bounding set", "The process and all that it could execute have "+
-			"no capability.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
-	}
+	b.because("The process and all that it could execute have no capability.")
+	b.bound(in.Capabilities, in.LastCap)
 	if !in.Worker {
-		b.become(in.UID, in.GID, "An id that owns nothing but this process's own files.")
+		b.because("An id that owns nothing but this process's own files.")
+		b.become(in.UID, in.GID)
 	}
-	b.capset(in.Capabilities, in.Capabilities, 0, "What is left: nothing, except for what fills a volume.")
-	b.do("become unreadable", "A change of ids can make a process readable again (T13).", "prctl",
-		flags("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), num(0))
+	b.because("What is left: nothing, except for what fills a volume.")
+	b.capset(in.Capabilities, in.Capabilities, 0)
+	b.unreadable()
 	b.descriptors(in.FDs, in.Landlock)
 	b.unblock()
 	b.sync = "sync"
 	b.gate()
-	b.do("set no_new_privs", "No program gains privileges by its file's mode or capabilities.", "prctl",
-		flags("PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS), num(1), num(0), num(0), num(0))
+	b.noNewPrivs()
 	if in.Landlock {
-		b.do("enter a Landlock domain", "The file system is closed to it, except what the ruleset names.",
-			"landlock_restrict_self", res("landlock"), num(0))
+		b.because("The file system is closed to it, except what the ruleset names.")
+		b.landlock("landlock")
 	}
 	b.seccomp(in.Filters)
-	op := b.do("execute "+in.Args[0], "The engine's own program, from a sealed copy in memory.", "execveat", res("exe"),
-		str(""), list(in.Args), list(in.Env), flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH))
-	op.kind = clone.Exec
+	b.because("The engine's own program, from a sealed copy in memory.")
+	b.do("execute "+in.Args[0], unix.SYS_EXECVEAT, Ref("exe"), "", in.Args, in.Env, unix.AT_EMPTY_PATH).Kind = clone.Exec
 	return &Plan{Title: "birth of a process of the engine: " + strings.Join(in.Args, " "), Ops: b.ops}, nil
 }
 
 // worker puts the process into namespaces of its own, with a root that has nothing in it.
 func (b *builder) worker(in *ServiceInput) {
-	b.do("enter the worker's user namespace", "One id of the host, and no other, exists in it.", "setns", res("<userns>"),
-		flags("CLONE_NEWUSER", unix.CLONE_NEWUSER))
-	b.do("enter the worker's network namespace", "It has no interface.", "setns", res("<netns>"),
-		flags("CLONE_NEWNET", unix.CLONE_NEWNET))
-	b.become(in.UID, in.GID, "The one id of that namespace, before a process exists in it (T13).")
-	b.fork(unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS, "stage 1, process 1 of its namespace",
-		"A worker sees no process, mount, queue or name of the host.")
-	b.do("leave the host's view of cgroups", "The namespace's root is the worker's own cgroup.", "unshare",
-		flags("CLONE_NEWCGROUP", unix.CLONE_NEWCGROUP))
+	b.because("One id of the host, and no other, exists in it.")
+	b.do("enter the worker's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
+	b.because("It has no interface.")
+	b.do("enter the worker's network namespace", unix.SYS_SETNS, Ref("<netns>"), unix.CLONE_NEWNET)
+	b.because("The one id of that namespace, before a process exists in it (T13).")
+	b.become(in.UID, in.GID)
+	b.because("A worker sees no process, mount, queue or name of the host.")
+	b.fork(namespaces, "stage 1, process 1 of its namespace")
+	b.because("The namespace's root is the worker's own cgroup.")
+	b.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	b.private()
 	b.fresh("root", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
 	b.park("root", "an empty root")
@@ -101,21 +94,20 @@ func (b *builder) worker(in *ServiceInput) {
 
 // descriptors places what the program was given at 3, 4, … and closes everything else at execve.
 func (b *builder) descriptors(count int, landlock bool) {
-	const why = "The program finds exactly the descriptors that it was given, at 3, 4, …"
-	move := func(from, to string) {
-		b.do("move a descriptor aside", why, "fcntl", res(from), flags("F_DUPFD_CLOEXEC", unix.F_DUPFD_CLOEXEC),
-			num(aside)).to(to)
+	b.because("The program finds exactly the descriptors that it was given, at 3, 4, …")
+	move := func(name string) {
+		b.do("move a descriptor aside", unix.SYS_FCNTL, Ref("<"+name+">"), unix.F_DUPFD_CLOEXEC, aside).to(Ref(name))
 	}
-	move("<exe>", "exe")
-	move("<sync>", "sync")
+	move("exe")
+	move("sync")
 	if landlock {
-		move("<landlock>", "landlock")
+		move("landlock")
 	}
 	for i := range count {
-		move(fmt.Sprintf("<fd%d>", i), fmt.Sprintf("fd%d", i))
+		move(fmt.Sprintf("fd%d", i))
 	}
-	b.do("close the others", why, "close_range", num(3), num(aside-1), num(0))
+	b.do("close the others", unix.SYS_CLOSE_RANGE, 3, aside-1, 0)
 	for i := range count {
-		b.do("place a descriptor", why, "dup3", res(fmt.Sprintf("fd%d", i)), num(3+i), num(0))
+		b.do("place a descriptor", unix.SYS_DUP3, Ref(fmt.Sprintf("fd%d", i)), 3+i, 0)
 	}
 }

@@ -28,9 +28,7 @@ type StepError struct {
 	Index int
 	Op    *Op
 	Sort  Sort
-	// Cause is refused, killed or late.
-	Cause clone.Cause
-	Errno unix.Errno
+	clone.StepError
 }
 
 func (e *StepError) Error() string {
@@ -38,24 +36,7 @@ func (e *StepError) Error() string {
 	if e.Op != nil {
 		what = e.Op.What
 	}
-	switch e.Cause {
-	case clone.Killed:
-		return what + ": the child was killed"
-	case clone.Late:
-		return what + ": not done in time, the child was killed"
-	}
-	return what + ": " + e.Errno.Error()
-}
-
-// Unwrap gives the errno.
-func (e *StepError) Unwrap() error {
-	if e.Cause == clone.Late {
-		return unix.ETIMEDOUT
-	}
-	if e.Errno != 0 {
-		return e.Errno
-	}
-	return nil
+	return what + ": " + e.Reason()
 }
 
 // Start makes the process of a plan and returns when its program has been executed. The caller reaps it by the pidfd.
@@ -66,9 +47,9 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 	}
 	fds := make([]int, len(l.inputs))
 	for i, name := range l.inputs {
-		fd, ok := o.FDs[name[1:len(name)-1]]
+		fd, ok := o.FDs[name]
 		if !ok {
-			return 0, -1, fmt.Errorf("plan: descriptor %s was not prepared", name)
+			return 0, -1, fmt.Errorf("plan: descriptor <%s> was not prepared", name)
 		}
 		fds[i] = fd
 	}
@@ -90,7 +71,7 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 // gate leads the child through its gate, if the plan has one.
 func (l *lowered) gate(child *clone.Child, atGate func(pid int) error) error {
 	for _, op := range l.ops {
-		if op == nil || op.kind != clone.Gate {
+		if op == nil || op.Kind != clone.Gate {
 			continue
 		}
 		if err := child.Await(); err != nil {
@@ -112,7 +93,7 @@ func (l *lowered) explain(err error) error {
 	if !errors.As(err, &step) || step.Step >= len(l.ops) {
 		return err
 	}
-	e := &StepError{Index: max(step.Step-clone.Prologue+1, 0), Op: l.ops[step.Step], Cause: step.Cause, Errno: step.Errno}
+	e := &StepError{Index: max(step.Step-clone.Prologue+1, 0), Op: l.ops[step.Step], StepError: *step}
 	if e.Op == nil || step.Cause != clone.Refused {
 		return e
 	}

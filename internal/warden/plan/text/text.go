@@ -1,14 +1,18 @@
-package plan
+package text
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/warden/plan"
 )
 
-// String prints the plan: one line for each system call, or for a run of calls that differ in one number, with what it
+// Plan prints a plan: one line for each system call, or for a run of calls that differ in one number, with what it
 // needs and why it is there.
-func (p *Plan) String() string {
+func Plan(p *plan.Plan) string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "%s\n", p.Title)
 	n, why := 0, ""
@@ -26,7 +30,7 @@ func (p *Plan) String() string {
 				fmt.Fprintf(&w, "       # %s\n", op.Why)
 			}
 			why = op.Why
-			run, arg := p.run(i)
+			run, arg := repeats(p.Ops[i:])
 			number := strconv.Itoa(n + 1)
 			if run > 1 {
 				number += "–" + strconv.Itoa(n+run)
@@ -38,22 +42,22 @@ func (p *Plan) String() string {
 	return w.String()
 }
 
-// run counts the operations from i on that are the same but for one numeric argument, and tells which.
-func (p *Plan) run(i int) (count, arg int) {
-	first := p.Ops[i]
+// repeats counts the operations that are the same as the first but for one numeric argument, and tells which.
+func repeats(ops []*plan.Op) (count, arg int) {
+	first := ops[0]
 	arg = -1
-	for count = 1; i+count < len(p.Ops); count++ {
-		op := p.Ops[i+count]
-		if op.Call != first.Call || op.Why != first.Why || len(op.Args) != len(first.Args) ||
-			op.Out+op.Then+first.Out+first.Then != "" || len(op.On)+len(first.On) > 0 {
+	for count = 1; count < len(ops); count++ {
+		op := ops[count]
+		if op.Nr != first.Nr || op.Kind != first.Kind || op.Why != first.Why || len(op.Args) != len(first.Args) ||
+			op.Out+first.Out != "" || op.Then+first.Then != "" || len(op.On)+len(first.On) > 0 || op.What == "" {
 			break
 		}
 		differs := -1
 		for k := range op.Args {
-			if op.Args[k].String() == first.Args[k].String() {
+			if argument(op, k) == argument(first, k) {
 				continue
 			}
-			if _, err := strconv.Atoi(op.Args[k].String()); err != nil || differs >= 0 {
+			if _, err := strconv.Atoi(argument(op, k)); err != nil || differs >= 0 {
 				return count, arg
 			}
 			differs = k
@@ -67,21 +71,21 @@ func (p *Plan) run(i int) (count, arg int) {
 }
 
 // line is a run of operations; argument arg is the one that differs.
-func line(ops []*Op, arg int) string {
+func line(ops []*plan.Op, arg int) string {
 	op := ops[0]
 	var w strings.Builder
 	if op.Out != "" {
 		fmt.Fprintf(&w, "%s = ", op.Out)
 	}
-	w.WriteString(op.Call + "(")
-	for i, a := range op.Args {
+	w.WriteString(callOf(op).name + "(")
+	for i := range op.Args {
 		if i > 0 {
 			w.WriteString(", ")
 		}
 		if i == arg {
 			w.WriteString(ranges(ops, arg))
 		} else {
-			w.WriteString(a.String())
+			w.WriteString(argument(op, i))
 		}
 	}
 	w.WriteString(")")
@@ -93,22 +97,22 @@ func line(ops []*Op, arg int) string {
 		if to == "" {
 			to = "go on"
 		}
-		fmt.Fprintf(&w, "  %s → %s", errnoName(t.Errno), to)
+		fmt.Fprintf(&w, "  %s → %s", unix.ErrnoName(t.Errno), to)
 	}
 	return w.String()
 }
 
 // ranges writes the values of the differing argument, as in "1–8 10–18".
-func ranges(ops []*Op, arg int) string {
+func ranges(ops []*plan.Op, arg int) string {
 	var parts []string
 	for i := 0; i < len(ops); {
 		k := i
-		for k+1 < len(ops) && ops[k+1].Args[arg].value == ops[k].Args[arg].value+1 {
+		for k+1 < len(ops) && ops[k+1].Args[arg].(int) == ops[k].Args[arg].(int)+1 {
 			k++
 		}
-		part := ops[i].Args[arg].String()
+		part := argument(ops[i], arg)
 		if k > i {
-			part += "–" + ops[k].Args[arg].String()
+			part += "–" + argument(ops[k], arg)
 		}
 		parts = append(parts, part)
 		i = k + 1
