@@ -13,15 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open returns a close-on-exec pidfd of process pid, which must be an unreaped child of the caller.
-func Open(pid int) (int, error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return -1, fmt.Errorf("pidfd_open %d: %w", pid, err)
-	}
-	return fd, nil
-}
-
 // Signal sends a signal. It returns os.ErrProcessDone's errno, ESRCH, if the process has ended.
 func Signal(fd int, sig unix.Signal) error {
 	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {

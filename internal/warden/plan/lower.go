@@ -18,15 +18,13 @@ type lowered struct {
 	// ops[i] is the operation of step i, nil in the program's prologue.
 	ops []*Op
 
-	slots   map[Ref]clone.Slot
-	labels  map[string]int
-	strings map[string]uintptr // of vectors: the lists of init's arguments share the program's own
+	slots  map[Ref]clone.Slot
+	labels map[string]int
 }
 
 // lower makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
 func (p *Plan) lower() (*lowered, error) {
-	l := &lowered{program: clone.New(), slots: map[Ref]clone.Slot{"<sync>": clone.Sync}, labels: map[string]int{},
-		strings: map[string]uintptr{}}
+	l := &lowered{program: clone.New(), slots: map[Ref]clone.Slot{"<sync>": clone.Sync}, labels: map[string]int{}}
 	l.ops = make([]*Op, l.program.Len())
 	at := l.program.Len()
 	for _, op := range p.Ops {
@@ -94,7 +92,7 @@ func (l *lowered) argument(a any) (uintptr, error) {
 	case string:
 		return p.String(a), nil
 	case []string:
-		return l.vector(a), nil
+		return p.Strings(a), nil
 	case []byte:
 		return p.Bytes(a), nil
 	case []uint32, []uint64:
@@ -106,20 +104,6 @@ func (l *lowered) argument(a any) (uintptr, error) {
 		return l.filter(a.Code), nil
 	}
 	return 0, fmt.Errorf("a %T is no argument of a system call", a)
-}
-
-// vector is a list of C strings that ends with a nil pointer.
-func (l *lowered) vector(list []string) uintptr {
-	words := make([]uintptr, 0, len(list)+1)
-	for _, s := range list {
-		address, ok := l.strings[s]
-		if !ok {
-			address = l.program.String(s)
-			l.strings[s] = address
-		}
-		words = append(words, address)
-	}
-	return l.program.Words(append(words, 0))
 }
 
 // filter is a struct sock_fprog: a count, padding, a pointer to the instructions.
