@@ -121,7 +121,7 @@ func Start(p *Program, fds []int, o Options) (*Child, error) {
 		err = cmp.Or(err, c.adopt())
 	}
 	if err != nil {
-		c.Kill()
+		c.end()
 		return nil, err
 	}
 	return c, nil
@@ -196,6 +196,9 @@ func (c *Child) adopt() error {
 	return nil
 }
 
+// PIDFD is the child's pidfd. It belongs to the Child until Release.
+func (c *Child) PIDFD() int { return c.pidfd }
+
 // Pass lets the child go through one gate, which it need not have reached.
 func (c *Child) Pass() error {
 	if err := unix.Sendto(c.sync, []byte{0}, unix.MSG_NOSIGNAL, nil); err != nil {
@@ -232,7 +235,7 @@ func (c *Child) Done() error {
 			err = c.failure(Late)
 		}
 		if err != nil {
-			c.Kill()
+			c.end()
 			return err
 		}
 		var b [16]byte
@@ -247,7 +250,7 @@ func (c *Child) Done() error {
 		return nil
 	}
 	err := c.failure(Killed)
-	c.Kill()
+	c.end()
 	return err
 }
 
@@ -257,6 +260,9 @@ func (c *Child) Release() (pidfd int) {
 	c.close()
 	return pidfd
 }
+
+// Kill ends the child, whatever it does, reaps it and frees everything.
+func (c *Child) Kill() { c.end() }
 
 // failure makes an error of what the child has noted, or of cause if it has noted no errno.
 func (c *Child) failure(cause Cause) error {
@@ -269,8 +275,8 @@ func (c *Child) failure(cause Cause) error {
 
 func (c *Child) page() *page { return (*page)(unsafe.Pointer(&c.shared[0])) }
 
-// Kill ends the child, whatever it does, reaps it and frees everything.
-func (c *Child) Kill() {
+// end kills and reaps the child and frees everything.
+func (c *Child) end() {
 	c.kill()
 	c.close()
 }

@@ -125,7 +125,7 @@ func TestStoppedChildFreezesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Kill()
-	if err := unix.PidfdSendSignal(c.pidfd, unix.SIGSTOP, nil, 0); err != nil {
+	if err := unix.PidfdSendSignal(c.PIDFD(), unix.SIGSTOP, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()
@@ -266,7 +266,7 @@ func TestForksUnderPressure(t *testing.T) {
 	for i := range count {
 		p := New()
 		p.Add(call(unix.SYS_SETDOMAINNAME, 0, 1<<20)) // refused: too long
-		p.steps[p.Len()-1].On[0] = Tolerance{Errno: unix.EINVAL}
+		p.At(p.Len() - 1).On[0] = Tolerance{Errno: unix.EINVAL}
 		if i%2 == 0 {
 			twoStages(p)
 		}

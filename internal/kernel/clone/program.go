@@ -59,7 +59,7 @@ type Tolerance struct {
 type Step struct {
 	Nr   uintptr
 	Args [6]uintptr
-	// From[i], if set, is the slot whose value is added to Args[i].
+	// From[i], if set, is the slot whose value replaces Args[i].
 	From [6]Slot
 	// Out, if set, is the slot that the result goes to.
 	Out  Slot
@@ -77,8 +77,7 @@ type Program struct {
 	steps  []Step
 	inputs []Slot
 	keep   []any
-	texts  map[string]uintptr // of vectors
-	chunk  []byte             // what is left of the last of them
+	chunk  []byte // what is left of the last of them
 	slots  Slot
 	stages int
 	second *cloneArgs // of stage 1
@@ -87,7 +86,7 @@ type Program struct {
 // New returns a program that consists of the prologue that every child has: a private, small table of descriptors
 // without any descriptor of the engine that is not meant for this child.
 func New() *Program {
-	p := &Program{slots: firstFree, stages: 1, steps: make([]Step, 0, 320), texts: map[string]uintptr{}}
+	p := &Program{slots: firstFree, stages: 1, steps: make([]Step, 0, 320)}
 	const last = uintptr(^uint32(0))
 	p.Add(Step{Nr: unix.SYS_CLOSE_RANGE, Args: [6]uintptr{highest + 1, last, unix.CLOSE_RANGE_UNSHARE}})
 	empty := Tolerance{Errno: unix.EINVAL} // an empty range
@@ -140,6 +139,9 @@ func (p *Program) Input(s Slot) { p.inputs = append(p.inputs, s) }
 // Len is the number of steps so far.
 func (p *Program) Len() int { return len(p.steps) }
 
+// At is step i, for adjustments before Start.
+func (p *Program) At(i int) *Step { return &p.steps[i] }
+
 // Bytes keeps a copy of b for the program's life and returns its address. The heap does not move.
 func (p *Program) Bytes(b []byte) uintptr {
 	size := (max(len(b), 1) + 7) &^ 7 // structures of 64-bit words are aligned
@@ -176,17 +178,11 @@ func (p *Program) ForkArgs(flags uint64) uintptr {
 // ForkArgsSize is the second argument of clone3.
 const ForkArgsSize = unsafe.Sizeof(cloneArgs{})
 
-// Strings keeps a vector of C strings that ends with a nil pointer and returns its address. Vectors share strings: init
-// has the program's arguments in one for each place where the program may be.
+// Strings keeps a vector of C strings that ends with a nil pointer and returns its address.
 func (p *Program) Strings(list []string) uintptr {
 	w := make([]uintptr, 0, len(list)+1)
 	for _, s := range list {
-		address, ok := p.texts[s]
-		if !ok {
-			address = p.String(s)
-			p.texts[s] = address
-		}
-		w = append(w, address)
+		w = append(w, p.String(s))
 	}
 	return p.Words(append(w, 0))
 }

@@ -33,8 +33,8 @@ type page struct {
 type machine struct {
 	steps unsafe.Pointer // of count Step
 	count uintptr
-	page  unsafe.Pointer    // of page
-	slots [maxSlots]uintptr // that of noSlot stays 0
+	page  unsafe.Pointer // of page
+	slots [maxSlots]uintptr
 }
 
 // failed is the exit status of a child whose list did not end in an execve.
@@ -69,10 +69,25 @@ func spawn(args *cloneArgs, m *machine) (pid uintptr, errno syscall.Errno) {
 	for i := uintptr(0); i < m.count; i++ {
 		s := (*Step)(unsafe.Add(m.steps, i*stepSize))
 		shared.step = uint32(i)
-		// A slot is a byte and there are 256 of them: no bounds check.
-		a0, a1 := s.Args[0]+m.slots[s.From[0]], s.Args[1]+m.slots[s.From[1]]
-		a2, a3 := s.Args[2]+m.slots[s.From[2]], s.Args[3]+m.slots[s.From[3]]
-		a4, a5 := s.Args[4]+m.slots[s.From[4]], s.Args[5]+m.slots[s.From[5]]
+		a0, a1, a2, a3, a4, a5 := s.Args[0], s.Args[1], s.Args[2], s.Args[3], s.Args[4], s.Args[5]
+		if s.From[0] != 0 {
+			a0 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[0])*wordSize))
+		}
+		if s.From[1] != 0 {
+			a1 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[1])*wordSize))
+		}
+		if s.From[2] != 0 {
+			a2 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[2])*wordSize))
+		}
+		if s.From[3] != 0 {
+			a3 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[3])*wordSize))
+		}
+		if s.From[4] != 0 {
+			a4 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[4])*wordSize))
+		}
+		if s.From[5] != 0 {
+			a5 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[5])*wordSize))
+		}
 		r, e := uintptr(0), syscall.EINTR
 		if s.Kind == Fail {
 			e = remembered
@@ -111,7 +126,7 @@ func spawn(args *cloneArgs, m *machine) (pid uintptr, errno syscall.Errno) {
 			}
 		}
 		if s.Out != 0 {
-			m.slots[s.Out] = r
+			*(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.Out)*wordSize)) = r
 		}
 		if s.Poke != nil {
 			*s.Poke = uint32(r)
