@@ -144,14 +144,12 @@ func (k *keeper) loop() error {
 
 // start starts a warden and hands over what is held.
 func (k *keeper) start() error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	conn, end, err := wire.Pair("warden")
 	if err != nil {
-		return fmt.Errorf("socket pair: %w", err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "keeper")
-	if k.conn, err = wire.FileConn(pair[0], "warden"); err != nil {
 		return err
 	}
+	k.conn = conn
+	theirs := os.NewFile(uintptr(end), "keeper")
 	ours, ready, err := os.Pipe()
 	if err != nil {
 		return err

@@ -103,17 +103,12 @@ func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 
 // runJob starts a worker for a job of the warden's own and waits for its end.
 func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error), fds ...int) error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	conn, theirs, err := wire.Pair("worker")
 	if err != nil {
-		return fmt.Errorf("socket pair: %w", err)
-	}
-	conn, err := wire.FileConn(pair[0], "worker")
-	if err != nil {
-		unix.Close(pair[1])
 		return err
 	}
-	k, err := start(pair[1])
-	unix.Close(pair[1])
+	k, err := start(theirs)
+	unix.Close(theirs)
 	if err != nil {
 		conn.Close()
 		return err

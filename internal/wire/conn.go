@@ -72,6 +72,19 @@ func FileConn(fd int, name string) (*Conn, error) {
 	return NewConn(uc), nil
 }
 
+// Pair makes a connection: an end for this process, and a descriptor for the peer of that name.
+func Pair(peer string) (conn *Conn, theirs int, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, -1, fmt.Errorf("socket pair: %w", err)
+	}
+	if conn, err = FileConn(pair[0], peer); err != nil {
+		unix.Close(pair[1])
+		return nil, -1, err
+	}
+	return conn, pair[1], nil
+}
+
 // Close ends the connection.
 func (c *Conn) Close() error { return c.c.Close() }
 
