@@ -40,7 +40,7 @@ func (w *Warden) image(digest string) (int, error) {
 		defer d.Close()
 		fds = append(fds, int(d.Fd()))
 	}
-	fd, _, err := rootfs.MountImage(int(index.Fd()), fds, rootfs.Any)
+	fd, err := rootfs.MountImage(int(index.Fd()), fds)
 	if err == nil && w.attachImages {
 		err = w.attachImage(fd, digest)
 	}
@@ -180,8 +180,7 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(dir)
-	ids := []idmap.Extent{{Inside: volumeIDs, Outside: b.box.base, Size: idsPerSandbox}}
-	userns, err := idmap.NewUserns(ids, ids)
+	userns, err := idmap.NewUserns(idmap.Volume(b.box.base), idmap.Volume(b.box.base))
 	if err != nil {
 		return -1, err
 	}
@@ -215,8 +214,7 @@ func (b *birth) bind(m *wire.Mount) (fd int, file bool, err error) {
 		return -1, false, err
 	}
 	u := b.spec.Process.User
-	userns, err := idmap.NewUserns([]idmap.Extent{{Inside: by.uid, Outside: b.box.base + u.UID, Size: 1}},
-		[]idmap.Extent{{Inside: by.gid, Outside: b.box.base + u.GID, Size: 1}})
+	userns, err := idmap.NewUserns(idmap.Single(by.uid, b.box.base, u.UID), idmap.Single(by.gid, b.box.base, u.GID))
 	if err != nil {
 		return -1, false, err
 	}

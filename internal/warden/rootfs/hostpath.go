@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
-	"github.com/brig-engine/brig/internal/kernel/mount"
 	"github.com/brig-engine/brig/internal/kernel/path"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Caller is who asked for a host path, as the kernel told it about the connection.
@@ -59,11 +59,7 @@ func openAs(name string, c Caller) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	messages, err := unix.ParseSocketControlMessage(control[:n])
-	if err != nil || len(messages) != 1 {
-		return -1, errors.Join(unix.EBADMSG, err)
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
+	fds, err := wire.Rights(control[:n])
 	if err != nil || len(fds) != 1 {
 		return -1, errors.Join(unix.EBADMSG, err)
 	}
@@ -95,22 +91,4 @@ func opener(name string, c Caller) *clone.Program {
 	words := p.Words([]uintptr{uintptr(how.Flags), uintptr(how.Mode), uintptr(how.Resolve)})
 	p.SendFD(out, step(unix.SYS_OPENAT2, 0, p.String(name), words, unix.SizeofOpenHow))
 	return p
-}
-
-// BindIdmap makes a detached copy of what fd names, with ids mapped by userns. A file system that cannot map ids, or
-// that is mapped already, is refused: ids are never passed through unmapped (T8).
-func BindIdmap(fd, userns int, recursive bool) (int, error) {
-	c, err := mount.Clone(fd, recursive)
-	if err != nil {
-		return -1, err
-	}
-	if err := mount.Set(c, quiet, userns, recursive); err != nil {
-		unix.Close(c)
-		var fs unix.Statfs_t
-		if statErr := unix.Fstatfs(fd, &fs); statErr == nil {
-			err = fmt.Errorf("its file system (type %#x) cannot map ids: %w", fs.Type, err)
-		}
-		return -1, err
-	}
-	return c, nil
 }

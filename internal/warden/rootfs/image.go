@@ -8,53 +8,37 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/mount"
 	"github.com/brig-engine/brig/internal/kernel/path"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
-// Backing is how the kernel reads an image.
-type Backing uint8
-
-const (
-	// Any takes the first of the others that works: what works depends on kernel, kernel configuration and the file
-	// system of the store, so it is tried, not computed.
-	Any Backing = iota
-	// DirectFiles: the files themselves, past the page cache of the store's file system (6.12).
-	DirectFiles
-	// CachedFiles: the files themselves (6.12).
-	CachedFiles
-	// Loops: loop devices.
-	Loops
-)
+// backings are how the kernel reads an image. What works depends on kernel, kernel configuration and the file system of
+// the store, so it is tried, not computed.
+var backings = []func(index int, data []int) (int, error){
+	// The files themselves, past the page cache of the store's file system (6.12).
+	func(index int, data []int) (int, error) { return erofs(index, data, mount.Flag("directio")) },
+	// The files themselves (6.12).
+	func(index int, data []int) (int, error) { return erofs(index, data) },
+	mountLoops,
+}
 
 // MountImage mounts an EROFS index and the data files that are its devices, in order: detached, read-only, without
-// set-user-id programs and devices. The files are sealed: nobody can write to them (T1). It tells which backing worked.
-func MountImage(index int, data []int, want Backing) (int, Backing, error) {
+// set-user-id programs and devices. The files are sealed: nobody can write to them (T1).
+func MountImage(index int, data []int) (int, error) {
 	var failed error
-	for _, way := range []Backing{DirectFiles, CachedFiles, Loops} {
-		if want != Any && want != way {
-			continue
-		}
-		var fd int
-		var err error
-		if way == Loops {
-			fd, err = mountLoops(index, data)
-		} else {
-			fd, err = erofs(index, data, way == DirectFiles)
-		}
+	for _, mount := range backings {
+		fd, err := mount(index, data)
 		if err == nil {
-			return fd, way, nil
+			return fd, nil
 		}
 		failed = errors.Join(failed, err)
 	}
-	return -1, Any, fmt.Errorf("mount the image: %w", failed)
+	return -1, fmt.Errorf("mount the image: %w", failed)
 }
 
-func erofs(source int, devices []int, direct bool) (int, error) {
-	options := []mount.Option{mount.String("source", path.Proc(source)), mount.Flag("ro")}
+func erofs(source int, devices []int, more ...mount.Option) (int, error) {
+	options := append(more, mount.String("source", path.Proc(source)), mount.Flag("ro"))
 	for _, d := range devices {
 		options = append(options, mount.String("device", path.Proc(d)))
-	}
-	if direct {
-		options = append(options, mount.Flag("directio"))
 	}
 	return mount.New("erofs", unix.MOUNT_ATTR_RDONLY|quiet, options...)
 }
@@ -62,11 +46,7 @@ func erofs(source int, devices []int, direct bool) (int, error) {
 // mountLoops uses a loop device for each file. They clear themselves when the mount is gone.
 func mountLoops(index int, data []int) (int, error) {
 	var loops []int
-	defer func() {
-		for _, fd := range loops {
-			unix.Close(fd)
-		}
-	}()
+	defer func() { wire.CloseAll(loops) }()
 	for _, file := range append([]int{index}, data...) {
 		fd, err := loop(file)
 		if err != nil {
@@ -74,7 +54,7 @@ func mountLoops(index int, data []int) (int, error) {
 		}
 		loops = append(loops, fd)
 	}
-	return erofs(loops[0], loops[1:], false)
+	return erofs(loops[0], loops[1:])
 }
 
 // loop attaches a file to a free loop device, read-only and, where the store allows it, past the page cache.
@@ -114,20 +94,6 @@ func Attach(fd int, dir string) error {
 		return fmt.Errorf("attach the image at %s: %w", dir, err)
 	}
 	return nil
-}
-
-// ReadOnlyView makes a detached, idmapped copy of an image without an upper directory: what a worker reads that fills
-// a volume from an image.
-func ReadOnlyView(image, userns int) (int, error) {
-	fd, err := Idmap(image, userns)
-	if err != nil {
-		return -1, err
-	}
-	if err := mount.Set(fd, unix.MOUNT_ATTR_RDONLY|quiet, -1, false); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
 }
 
 // Layers makes the upper and work directories of a container below dir, which belongs to the warden, owned by the
