@@ -199,11 +199,7 @@ func (w *Warden) forgetExec(id, exec string, fd int) {
 }
 
 // containerAttach gives a new brigd what the one before had of a container.
-func (w *Warden) containerAttach(r *wire.Request) (wire.Reply, error) {
-	var q wire.ContainerRef
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) containerAttach(_ *wire.Request, q wire.ContainerRef) (wire.Reply, error) {
 	c, err := w.running(q.ID)
 	if err != nil {
 		return wire.Reply{}, err

@@ -19,11 +19,7 @@ const maxExecs = 128
 var execName = nameRule{64}
 
 // execStart executes a process in a running container, capped at the confinement of its process 1.
-func (w *Warden) execStart(r *wire.Request) (wire.Reply, error) {
-	var q wire.ExecStart
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error) {
 	if !execName.ok(q.Exec) {
 		return wire.Reply{}, fmt.Errorf("%q is no id of an execution: %w", q.Exec, errdefs.ErrInvalidArgument)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
+	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -108,7 +109,7 @@ func (b *birth) directories() (upper, work int, err error) {
 		err = errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o711))
 	}
 	if err != nil {
-		return -1, -1, full(err)
+		return -1, -1, store.Full(err)
 	}
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -116,7 +117,7 @@ func (b *birth) directories() (upper, work int, err error) {
 	}
 	defer unix.Close(fd)
 	upper, work, err = rootfs.Layers(fd, b.box.base)
-	return upper, work, full(err)
+	return upper, work, store.Full(err)
 }
 
 // devices gives the container the mounts that every container has, with /dev/shm of its own size.

@@ -25,17 +25,17 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
 		wire.OpHello:        with(w.hello),
 		wire.OpObjectCreate: w.objectCreate,
-		wire.OpObjectSeal:   w.objectSeal,
-		wire.OpObjectOpen:   w.objectOpen,
+		wire.OpObjectSeal:   of(w.objectSeal),
+		wire.OpObjectOpen:   of(w.objectOpen),
 		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
 		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
-		wire.OpIndexSeal:    w.indexSeal,
+		wire.OpIndexSeal:    of(w.indexSeal),
 		wire.OpIndexRemove:  with(w.indexRemove),
-		wire.OpWorkerStart:  w.workerStart,
+		wire.OpWorkerStart:  of(w.workerStart),
 		wire.OpFilterPut:    with(w.filterPut),
 
-		wire.OpContainerStart:      w.containerStart,
-		wire.OpContainerAttach:     w.containerAttach,
+		wire.OpContainerStart:      of(w.containerStart),
+		wire.OpContainerAttach:     of(w.containerAttach),
 		wire.OpContainerCloseStdin: with(w.containerCloseStdin),
 		wire.OpContainerSignal:     with(w.containerSignal),
 		wire.OpContainerFinish:     with(w.containerFinish),
@@ -44,7 +44,7 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpContainerProcs:      with(w.containerProcs),
 		wire.OpContainerStats:      with(w.containerStats),
 
-		wire.OpExecStart:  w.execStart,
+		wire.OpExecStart:  of(w.execStart),
 		wire.OpExecFinish: with(w.execFinish),
 		wire.OpExecSignal: with(w.execSignal),
 		wire.OpExecStdin:  with(w.execCloseStdin),
@@ -57,17 +57,28 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 	}
 }
 
-// with makes a handler of a function on a decoded body. Descriptors that came along are closed by the loop.
-func with[Q any](f func(Q) (any, error)) wire.Handler {
+// of makes a handler of a function on a request and its decoded body.
+func of[Q any](f func(*wire.Request, Q) (wire.Reply, error)) wire.Handler {
 	return func(r *wire.Request) (wire.Reply, error) {
 		var q Q
-		if len(r.Body) > 0 {
-			if err := r.Decode(&q); err != nil {
-				return wire.Reply{}, err
-			}
+		if err := r.Decode(&q); err != nil {
+			return wire.Reply{}, err
 		}
+		return f(r, q)
+	}
+}
+
+// with is of for a function on the body alone, which may be missing. Descriptors that came along are closed by the loop.
+func with[Q any](f func(Q) (any, error)) wire.Handler {
+	handler := of(func(_ *wire.Request, q Q) (wire.Reply, error) {
 		body, err := f(q)
 		return wire.Reply{Body: body}, err
+	})
+	return func(r *wire.Request) (wire.Reply, error) {
+		if len(r.Body) == 0 {
+			r.Body = []byte("{}")
+		}
+		return handler(r)
 	}
 }
 
@@ -87,11 +98,7 @@ func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
 	return wire.Reply{FDs: []int{fd}}, nil
 }
 
-func (w *Warden) objectSeal(r *wire.Request) (wire.Reply, error) {
-	var q wire.ObjectSeal
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) objectSeal(r *wire.Request, q wire.ObjectSeal) (wire.Reply, error) {
 	fd, err := r.Take(0)
 	if err != nil {
 		return wire.Reply{}, err
@@ -100,11 +107,7 @@ func (w *Warden) objectSeal(r *wire.Request) (wire.Reply, error) {
 	return wire.Reply{Body: o}, err
 }
 
-func (w *Warden) objectOpen(r *wire.Request) (wire.Reply, error) {
-	var q wire.ObjectRef
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
 	f, o, err := w.store.Open(q.Digest)
 	if err != nil {
 		return wire.Reply{}, err

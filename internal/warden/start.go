@@ -31,11 +31,7 @@ type birth struct {
 }
 
 // containerStart is the operation of that name.
-func (w *Warden) containerStart(r *wire.Request) (wire.Reply, error) {
-	var q wire.ContainerStart
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
 	by, err := w.callerOf(r, q.Caller)
 	if err != nil {
 		return wire.Reply{}, err

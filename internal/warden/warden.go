@@ -181,7 +181,7 @@ func (w *Warden) openDirectories() error {
 		filepath.Join(w.cfg.Root, "trash"), filepath.Join(w.cfg.Run, "fifo"), filepath.Join(w.cfg.Run, "exits")}
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o700); err != nil {
-			return full(err)
+			return store.Full(err)
 		}
 	}
 	var err error

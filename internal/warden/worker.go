@@ -15,11 +15,7 @@ import (
 )
 
 // workerStart starts a confined worker for brigd, which talks to it over the socket that came along.
-func (w *Warden) workerStart(r *wire.Request) (wire.Reply, error) {
-	var q wire.WorkerStart
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, error) {
 	switch wire.JobKind(q.Kind) {
 	case wire.JobLayer, wire.JobMerge, wire.JobLoad, wire.JobExport, wire.JobSave, wire.JobDNS:
 	default:
@@ -72,11 +68,7 @@ func (w *Warden) reapWorker(k *worker) {
 
 // indexSeal has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing
 // that one hostile process could have written.
-func (w *Warden) indexSeal(r *wire.Request) (wire.Reply, error) {
-	var q wire.IndexSeal
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) indexSeal(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
 	fd, err := r.Take(0)
 	if err != nil {
 		return wire.Reply{}, err
