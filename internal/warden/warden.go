@@ -78,10 +78,10 @@ type Warden struct {
 
 // Run is the life of the warden. It returns nil when it was told to stop and everything is down.
 func Run(cfg Config) error {
-	if err := clone.Reserve(); err != nil { // children's descriptors need low numbers; later there are none left
+	if err := harden(); err != nil {
 		return err
 	}
-	if err := harden(); err != nil {
+	if err := clone.Prepare(); err != nil { // hardened as this process is, and as small as it ever was
 		return err
 	}
 	w, err := open(cfg)
