@@ -92,3 +92,18 @@ func full(err error) error {
 	}
 	return err
 }
+
+// spread tells ext4 that the directories in dir have nothing to do with each other, so that it puts them into different
+// block groups. Otherwise all of them come and go in one group, where it looks for a place among all that were deleted
+// there in the last minutes, one by one: milliseconds for each container. Other file systems know nothing of it.
+func spread(dir string) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	const topdir = 0x20000 // FS_TOPDIR_FL
+	if flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS); err == nil && flags&topdir == 0 {
+		_ = unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags|topdir))
+	}
+}

@@ -184,6 +184,8 @@ func (w *Warden) openDirectories() error {
 			return full(err)
 		}
 	}
+	spread(filepath.Join(w.cfg.Root, "containers"))
+	spread(filepath.Join(w.cfg.Run, "fifo"))
 	var err error
 	w.store, err = store.Open(filepath.Join(w.cfg.Root, "store"))
 	return err
