@@ -16,7 +16,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/kernel/release"
 	"github.com/brig-engine/brig/internal/warden/link"
-	"github.com/brig-engine/brig/internal/warden/seccomp"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -58,11 +57,7 @@ func (w *Warden) openHost() error {
 }
 
 func (w *Warden) openFilters() (err error) {
-	if w.filters, err = newFilters(); err != nil {
-		return err
-	}
-	worker := seccomp.Worker(arch)
-	w.workerFilter, err = seccomp.Compile(&worker)
+	w.filters, err = newFilters()
 	return err
 }
 

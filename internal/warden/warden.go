@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,9 +23,9 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
+	"github.com/brig-engine/brig/internal/warden/code"
 	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/reaper"
 	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -63,9 +64,8 @@ type Warden struct {
 	attachImages bool
 	overlay      sync.Mutex
 
-	programs     struct{ brigd, worker, init *os.File }
-	workerFilter []unix.SockFilter
-	workers      atomic.Uint64
+	programs struct{ brigd, worker, init *os.File }
+	workers  atomic.Uint64
 
 	starts     chan struct{}
 	stopping   chan struct{}
@@ -196,11 +196,29 @@ func (w *Warden) openPrograms() (err error) {
 	if w.programs.worker, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-worker")); err != nil {
 		return err
 	}
-	if w.programs.init, err = reaper.File(runtime.GOARCH); err != nil {
+	if w.programs.init, err = initFile(); err != nil {
 		return err
 	}
 	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	return err
+}
+
+// initFile is process 1 of every container that wants an init. It is sealed, and its mode closes what seals leave open: a
+// container could attach extended attributes for another one to read.
+func initFile() (*os.File, error) {
+	b, err := code.Read("init")
+	if err != nil {
+		return nil, err
+	}
+	f, err := memfile.Seal("init", bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o555); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("init program: %w", err)
+	}
+	return f, nil
 }
 
 func (w *Warden) openCgroup() (err error) {
