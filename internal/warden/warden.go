@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +22,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
-	"github.com/brig-engine/brig/internal/warden/code"
 	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/store"
@@ -201,24 +199,6 @@ func (w *Warden) openPrograms() (err error) {
 	}
 	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	return err
-}
-
-// initFile is process 1 of every container that wants an init. It is sealed, and its mode closes what seals leave open: a
-// container could attach extended attributes for another one to read.
-func initFile() (*os.File, error) {
-	b, err := code.Read("init")
-	if err != nil {
-		return nil, err
-	}
-	f, err := memfile.Seal("init", bytes.NewReader(b))
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Chmod(0o555); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("init program: %w", err)
-	}
-	return f, nil
 }
 
 func (w *Warden) openCgroup() (err error) {
