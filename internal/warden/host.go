@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,9 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
+	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/release"
+	"github.com/brig-engine/brig/internal/warden/code"
 	"github.com/brig-engine/brig/internal/warden/link"
-	"github.com/brig-engine/brig/internal/warden/seccomp"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -58,12 +60,26 @@ func (w *Warden) openHost() error {
 }
 
 func (w *Warden) openFilters() (err error) {
-	if w.filters, err = newFilters(); err != nil {
-		return err
-	}
-	worker := seccomp.Worker(arch)
-	w.workerFilter, err = seccomp.Compile(&worker)
+	w.filters, err = newFilters()
 	return err
+}
+
+// initFile is process 1 of every container that wants an init. It is sealed, and its mode closes what seals leave open: a
+// container could attach extended attributes for another one to read.
+func initFile() (*os.File, error) {
+	b, err := code.Read("init")
+	if err != nil {
+		return nil, err
+	}
+	f, err := memfile.Seal("init", bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(0o555); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("init program: %w", err)
+	}
+	return f, nil
 }
 
 func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "router.json") }

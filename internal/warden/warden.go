@@ -24,7 +24,6 @@ import (
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/reaper"
 	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -63,9 +62,8 @@ type Warden struct {
 	attachImages bool
 	overlay      sync.Mutex
 
-	programs     struct{ brigd, worker, init *os.File }
-	workerFilter []unix.SockFilter
-	workers      atomic.Uint64
+	programs struct{ brigd, worker, init *os.File }
+	workers  atomic.Uint64
 
 	starts     chan struct{}
 	stopping   chan struct{}
@@ -198,7 +196,7 @@ func (w *Warden) openPrograms() (err error) {
 	if w.programs.worker, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-worker")); err != nil {
 		return err
 	}
-	if w.programs.init, err = reaper.File(runtime.GOARCH); err != nil {
+	if w.programs.init, err = initFile(); err != nil {
 		return err
 	}
 	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)

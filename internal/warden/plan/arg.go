@@ -79,18 +79,12 @@ func halves(text string, w ...uint32) Arg {
 }
 
 // filter is a struct sock_fprog: a count, padding, a pointer to the instructions.
-func filter(name string, code []unix.SockFilter) Arg {
-	text := func() string { return fmt.Sprintf("%s filter, %d instructions", name, len(code)) }
+func filter(name string, code []byte) Arg {
+	text := func() string { return fmt.Sprintf("%s filter, %d instructions", name, len(code)/8) }
 	return Arg{show: text, memory: func(p *clone.Program) uintptr {
-		b := make([]byte, 0, 8*len(code))
-		for _, c := range code {
-			b = binary.NativeEndian.AppendUint16(b, c.Code)
-			b = append(b, c.Jt, c.Jf)
-			b = binary.NativeEndian.AppendUint32(b, c.K)
-		}
 		head := make([]byte, 8)
-		binary.NativeEndian.PutUint16(head, uint16(len(code)))
-		return p.Words([]uintptr{uintptr(binary.NativeEndian.Uint64(head)), p.Bytes(b)})
+		binary.NativeEndian.PutUint16(head, uint16(len(code)/8))
+		return p.Words([]uintptr{uintptr(binary.NativeEndian.Uint64(head)), p.Bytes(code)})
 	}}
 }
 
