@@ -12,6 +12,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
+	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/daemon/policy/seccompjson"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
@@ -88,7 +89,7 @@ func nonEmpty(o network.Override) network.Override {
 	return o
 }
 
-// filterMaker hands seccomp profiles of requests to the warden.
+// filterMaker compiles seccomp profiles of requests and hands them to the warden.
 func filterMaker(warden *client.Client) func(context.Context, string, uint64) (string, error) {
 	return func(ctx context.Context, profile string, bounding uint64) (string, error) {
 		p, err := seccompjson.Default(), error(nil)
@@ -98,7 +99,7 @@ func filterMaker(warden *client.Client) func(context.Context, string, uint64) (s
 		if err != nil {
 			return "", err
 		}
-		f, err := p.Filter(seccompjson.Host{Arch: wire.FilterArch(runtime.GOARCH), Kernel: kernelVersion(),
+		f, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(),
 			Bounding: bounding})
 		if err != nil {
 			return "", err

@@ -15,7 +15,6 @@ import (
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/seccomp"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -113,14 +112,9 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 			return -1, err
 		}
 	}
-	filter := seccomp.Daemon(arch)
-	code, err := seccomp.Compile(&filter)
-	if err != nil {
-		return -1, err
-	}
 	in := plan.ServiceInput{Args: []string{"brigd", "--state", state, "--run", run}, Env: []string{"PATH=/usr/bin:/bin", "HOME=" + state},
 		FDs: 3, UID: brigdID, GID: brigdID, Host: w.host}
-	in.Filters = []plan.Filter{{Name: "brigd's", Code: code}}
+	in.Filters = w.filters.service("brigd")
 	fds := map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready}
 	if w.abi > 0 {
 		rules, err := w.brigdLandlock(state, run)
@@ -234,7 +228,7 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 	}
 	defer wire.CloseAll([]int{user, net})
 	in := plan.ServiceInput{UID: insideID, GID: insideID, Host: w.host}
-	in.Filters = []plan.Filter{{Name: "worker's", Code: w.workerFilter}}
+	in.Filters = w.filters.service("worker")
 	fds := map[string]int{"userns": user, "netns": net, "fd0": socket}
 	if w.abi > 0 {
 		set, err := landlock.Create(w.abi, landlock.Everything(w.abi))
@@ -250,13 +244,8 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 // startFiller gives birth to a worker that is root of a sandbox's user namespace, with the capabilities that copying
 // owners and modes takes there. It sees no file system but the two directories that its job brings.
 func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
-	filter := seccomp.Filler(arch)
-	code, err := seccomp.Compile(&filter)
-	if err != nil {
-		return nil, err
-	}
 	in := plan.ServiceInput{Host: w.host, Capabilities: mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID)}
-	in.Filters = []plan.Filter{{Name: "filler's", Code: code}}
+	in.Filters = w.filters.service("filler")
 	return w.birthOfWorker(in, map[string]int{"userns": box.user, "netns": box.net, "fd0": socket})
 }
 

@@ -24,7 +24,6 @@ import (
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/link"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/reaper"
 	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -63,9 +62,8 @@ type Warden struct {
 	attachImages bool
 	overlay      sync.Mutex
 
-	programs     struct{ brigd, worker, init *os.File }
-	workerFilter []unix.SockFilter
-	workers      atomic.Uint64
+	programs struct{ brigd, worker, init *os.File }
+	workers  atomic.Uint64
 
 	starts     chan struct{}
 	stopping   chan struct{}
@@ -78,10 +76,10 @@ type Warden struct {
 
 // Run is the life of the warden. It returns nil when it was told to stop and everything is down.
 func Run(cfg Config) error {
-	if err := clone.Reserve(); err != nil { // children's descriptors need low numbers; later there are none left
+	if err := harden(); err != nil {
 		return err
 	}
-	if err := harden(); err != nil {
+	if err := clone.Prepare(); err != nil { // hardened as this process is, and as small as it ever was
 		return err
 	}
 	w, err := open(cfg)
@@ -184,6 +182,8 @@ func (w *Warden) openDirectories() error {
 			return store.Full(err)
 		}
 	}
+	spread(filepath.Join(w.cfg.Root, "containers"))
+	spread(filepath.Join(w.cfg.Run, "fifo"))
 	var err error
 	w.store, err = store.Open(filepath.Join(w.cfg.Root, "store"))
 	return err
@@ -196,7 +196,7 @@ func (w *Warden) openPrograms() (err error) {
 	if w.programs.worker, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-worker")); err != nil {
 		return err
 	}
-	if w.programs.init, err = reaper.File(runtime.GOARCH); err != nil {
+	if w.programs.init, err = initFile(); err != nil {
 		return err
 	}
 	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)

@@ -26,6 +26,9 @@ var foreignFormats = []string{"net/http", "archive/", "compress/", "encoding/xml
 var arrows = []arrow{
 	{"internal/warden", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/cli"}, foreignFormats...), nil,
 		"who holds privilege parses no foreign format and runs no helper program"},
+	{"internal/warden", []string{Module + "dist", Module + "internal/kernel/seccomp"}, nil,
+		"filters are compiled ahead of time, or by brigd: no compiler and no table of calls runs as root"},
+	{"internal/warden/cgroup", []string{Module + "internal/kernel/bpf/asm"}, nil, "the device program is assembled ahead of time"},
 	{"internal/keeper", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/warden"}, foreignFormats...), nil,
 		"the keeper does nothing that can fail"},
 	{"internal/daemon", []string{"os/exec", "archive/", "compress/bzip2", "github.com/klauspost/compress", "github.com/erofs/", Module + "internal/warden", Module + "internal/worker"}, nil,
@@ -91,7 +94,7 @@ func TestRootImportsAreTheReviewedList(t *testing.T) {
 // What runs as root, in lines that are neither blank nor only a comment. The goal for ours is 8,000; until it is reached
 // the limit is a ratchet, which is only ever lowered to what make loc prints.
 const (
-	oursLimit      = 12_300
+	oursLimit      = 11_100
 	librariesLimit = 60_000
 	keeperLimit    = 300
 )

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/warden/code"
 )
 
 // Parent is the group of one engine, the same name in every hierarchy; each container is a group in it. It keeps two
@@ -195,7 +196,10 @@ func (p *Parent) finish() (err error) {
 			return err
 		}
 	}
-	p.prog, err = bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", deviceProgram())
+	device, err := code.Read("devices")
+	if err == nil {
+		p.prog, err = bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", device)
+	}
 	return err
 }
 

@@ -22,12 +22,12 @@ const maxMounts = 64
 // Filter is a seccomp program in the order of loading.
 type Filter struct {
 	Name  string
-	Code  []unix.SockFilter
+	Code  []byte  // struct sock_filter, one after the other
 	Flags uintptr // for seccomp(2), beside SPEC_ALLOW
 }
 
 // Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>,
-// <userns>, <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (of reaper.File), and <stdin>,
+// <userns>, <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (the program of code.Read("init")), and <stdin>,
 // <stdout>, <stderr> or <tty>.
 type Input struct {
 	Spec *wire.Spec

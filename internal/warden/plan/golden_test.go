@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // goldenHost is a fixed host: golden plans do not depend on the machine.
 func goldenHost() plan.Host {
 	return plan.Host{Landlock: true, LastCap: 40, ExecByFD: true, Filters: []plan.Filter{
-		{Name: "floor", Code: make([]unix.SockFilter, 50)}, {Name: "default", Code: make([]unix.SockFilter, 100)}}}
+		{Name: "floor", Code: make([]byte, 50*8)}, {Name: "default", Code: make([]byte, 100*8)}}}
 }
 
 // Every property of a container that the kernel enforces is a line of these files; a change of one is a review.

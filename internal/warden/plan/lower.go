@@ -122,16 +122,10 @@ func (l *lowered) vector(list []string) uintptr {
 }
 
 // filter is a struct sock_fprog: a count, padding, a pointer to the instructions.
-func (l *lowered) filter(code []unix.SockFilter) uintptr {
-	b := make([]byte, 0, 8*len(code))
-	for _, c := range code {
-		b = binary.NativeEndian.AppendUint16(b, c.Code)
-		b = append(b, c.Jt, c.Jf)
-		b = binary.NativeEndian.AppendUint32(b, c.K)
-	}
+func (l *lowered) filter(code []byte) uintptr {
 	head := make([]byte, 8)
-	binary.NativeEndian.PutUint16(head, uint16(len(code)))
-	return l.program.Words([]uintptr{uintptr(binary.NativeEndian.Uint64(head)), l.program.Bytes(b)})
+	binary.NativeEndian.PutUint16(head, uint16(len(code)/8))
+	return l.program.Words([]uintptr{uintptr(binary.NativeEndian.Uint64(head)), l.program.Bytes(code)})
 }
 
 // slot finds or makes the slot of a name. A use of a name that nothing has made is an input if it is in angle brackets.

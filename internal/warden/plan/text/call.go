@@ -114,7 +114,7 @@ func plain(a any) string {
 	case string, []string:
 		return fmt.Sprintf("%q", a)
 	case plan.Filter:
-		return fmt.Sprintf("%s filter, %d instructions", a.Name, len(a.Code))
+		return fmt.Sprintf("%s filter, %d instructions", a.Name, len(a.Code)/8)
 	}
 	return fmt.Sprint(a)
 }
