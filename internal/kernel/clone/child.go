@@ -96,7 +96,7 @@ func Start(p *Program, fds []int, o Options) (*Child, error) {
 	}
 	c := &Child{program: p, memory: m, cell: m.take(), pidfd: -1, sync: -1, patience: cmp.Or(o.Patience, Patience)}
 	if err := c.start(fds, o.Cgroup); err != nil {
-		c.end()
+		c.Kill()
 		return nil, err
 	}
 	return c, nil
@@ -170,9 +170,6 @@ func (c *Child) second() error {
 	return cmp.Or(c.adopt(pid), err, reapErr)
 }
 
-// PIDFD is the child's pidfd. It belongs to the Child until Release.
-func (c *Child) PIDFD() int { return c.pidfd }
-
 // Pass lets the child go through one gate, which it need not have reached.
 func (c *Child) Pass() error {
 	if err := unix.Sendto(c.sync, []byte{0}, unix.MSG_NOSIGNAL, nil); err != nil {
@@ -209,7 +206,7 @@ func (c *Child) Done() error {
 			err = c.failure(Late)
 		}
 		if err != nil {
-			c.end()
+			c.Kill()
 			return err
 		}
 		var b [16]byte
@@ -224,7 +221,7 @@ func (c *Child) Done() error {
 		return nil
 	}
 	err := c.failure(Killed)
-	c.end()
+	c.Kill()
 	return err
 }
 
@@ -234,9 +231,6 @@ func (c *Child) Release() (pidfd int) {
 	c.close()
 	return pidfd
 }
-
-// Kill ends the child, whatever it does, reaps it and frees everything.
-func (c *Child) Kill() { c.end() }
 
 // failure makes an error of what the child has noted, or of cause if it has noted no errno.
 func (c *Child) failure(cause Cause) error {
@@ -249,9 +243,9 @@ func (c *Child) failure(cause Cause) error {
 
 func (c *Child) page() *page { return pageOf(c.memory.cell(c.cell)) }
 
-// end kills and reaps the child and frees everything. A process that cannot die (it waits for a device) is reaped when
+// Kill ends the child, whatever it does, reaps it and frees everything. A process that cannot die (it waits for a device) is reaped when
 // it does, and has its cell until then.
-func (c *Child) end() {
+func (c *Child) Kill() {
 	pidfd := c.pidfd
 	if pidfd < 0 {
 		c.close()

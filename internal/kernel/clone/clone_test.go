@@ -194,7 +194,7 @@ func TestStoppedChildFreezesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Kill()
-	if err := unix.PidfdSendSignal(c.PIDFD(), unix.SIGSTOP, nil, 0); err != nil {
+	if err := unix.PidfdSendSignal(c.pidfd, unix.SIGSTOP, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()
@@ -252,7 +252,7 @@ func TestSlotsTolerancesAndJumps(t *testing.T) {
 	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Poke: pollfd})
 	p.Add(Step{Nr: unix.SYS_POLL, Args: [6]uintptr{pollfd, 1, 0}, Out: 21})
 	nothing := write("c") // as many bytes as poll found bad descriptors
-	nothing.From[2] = 21
+	nothing.Args[2], nothing.From[2] = 0, 21
 	p.Add(nothing)
 	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Out: 20})
 	duplicate := write("b")
@@ -335,7 +335,7 @@ func TestForksUnderPressure(t *testing.T) {
 	for i := range count {
 		p := New()
 		p.Add(call(unix.SYS_SETDOMAINNAME, 0, 1<<20)) // refused: too long
-		p.At(p.Len() - 1).On[0] = Tolerance{Errno: unix.EINVAL}
+		p.steps[p.Len()-1].On[0] = Tolerance{Errno: unix.EINVAL}
 		if i%2 == 0 {
 			twoStages(p)
 		}

@@ -55,7 +55,7 @@ type Tolerance struct {
 type Step struct {
 	Nr   uintptr
 	Args [6]uintptr
-	// From[i], if set, is the slot whose value replaces Args[i].
+	// From[i], if set, is the slot whose value is added to Args[i].
 	From [6]Slot
 	// Out, if set, is the slot that the result goes to.
 	Out  Slot
@@ -128,17 +128,11 @@ func (p *Program) Input(s Slot) { p.inputs = append(p.inputs, s) }
 // Len is the number of steps so far.
 func (p *Program) Len() int { return len(p.steps) }
 
-// At is step i, for adjustments before Start.
-func (p *Program) At(i int) *Step { return &p.steps[i] }
-
 // Bytes keeps a copy of b for the program's life and returns its address in the child.
 func (p *Program) Bytes(b []byte) uintptr {
 	at := p.base + uintptr(len(p.data))
 	p.data = append(p.data, b...)
-	pad := (8 - len(p.data)%8) % 8 // structures of 64-bit words are aligned
-	if len(b) == 0 {
-		pad = 8
-	}
+	pad := 8 - len(p.data)%8 // structures of 64-bit words are aligned, and nothing is no memory of its own
 	p.data = append(p.data, make([]byte, pad)...)
 	return at
 }

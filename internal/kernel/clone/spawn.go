@@ -71,7 +71,7 @@ type spawnerState struct {
 type machine struct {
 	steps uintptr // offset of count Step in the cell
 	count uintptr
-	slots [maxSlots]uintptr
+	slots [maxSlots]uintptr // that of noSlot stays 0
 }
 
 // failed is the exit status of a child whose list did not end in an execve.
@@ -142,25 +142,10 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 	for i := uintptr(0); i < m.count; i++ {
 		s := (*Step)(unsafe.Add(steps, i*stepSize))
 		shared.step = uint32(i)
-		a0, a1, a2, a3, a4, a5 := s.Args[0], s.Args[1], s.Args[2], s.Args[3], s.Args[4], s.Args[5]
-		if s.From[0] != 0 {
-			a0 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[0])*wordSize))
-		}
-		if s.From[1] != 0 {
-			a1 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[1])*wordSize))
-		}
-		if s.From[2] != 0 {
-			a2 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[2])*wordSize))
-		}
-		if s.From[3] != 0 {
-			a3 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[3])*wordSize))
-		}
-		if s.From[4] != 0 {
-			a4 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[4])*wordSize))
-		}
-		if s.From[5] != 0 {
-			a5 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[5])*wordSize))
-		}
+		// A slot is a byte and there are 256 of them: no bounds check.
+		a0, a1 := s.Args[0]+m.slots[s.From[0]], s.Args[1]+m.slots[s.From[1]]
+		a2, a3 := s.Args[2]+m.slots[s.From[2]], s.Args[3]+m.slots[s.From[3]]
+		a4, a5 := s.Args[4]+m.slots[s.From[4]], s.Args[5]+m.slots[s.From[5]]
 		r, e := uintptr(0), syscall.EINTR
 		if s.Kind == Fail {
 			e = remembered
@@ -199,7 +184,7 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 			}
 		}
 		if s.Out != 0 {
-			*(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.Out)*wordSize)) = r
+			m.slots[s.Out] = r
 		}
 		if s.Poke != 0 {
 			*(*uint32)(unsafe.Add(unsafe.Pointer(shared), s.Poke-uintptr(unsafe.Pointer(shared)))) = uint32(r)
