@@ -262,3 +262,6 @@ type VolumeRef struct {
 type VolumeList struct {
 	Names []string `json:"names"`
 }
+
+// Version of the programs, set by the build. All five come from one build and refuse to talk to another one.
+var Version = "0.1.0-dev"
