@@ -132,10 +132,14 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 		}
 		return nil, g.Kill()
 	}
-	if q.Signal < 1 || q.Signal > 64 {
-		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
+	return nil, sendSignal(c.pidfd, q.Signal)
+}
+
+func sendSignal(fd, number int) error {
+	if number < 1 || number > 64 {
+		return fmt.Errorf("there is no signal %d: %w", number, errdefs.ErrInvalidArgument)
 	}
-	return nil, pidfd.Signal(c.pidfd, unix.Signal(q.Signal))
+	return pidfd.Signal(fd, unix.Signal(number))
 }
 
 func (w *Warden) containerCloseStdin(q wire.ContainerRef) (any, error) {
@@ -145,7 +149,7 @@ func (w *Warden) containerCloseStdin(q wire.ContainerRef) (any, error) {
 	}
 	defer c.mu.Unlock()
 	c.note.Started.Stdin = false
-	return nil, w.keep.drop(q.ID + ".stdin")
+	return nil, w.keep.drop(key(q.ID, "stdin"))
 }
 
 func (w *Warden) containerList() (any, error) {

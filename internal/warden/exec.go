@@ -196,10 +196,7 @@ func (w *Warden) execSignal(q wire.ExecSignal) (any, error) {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	if q.Signal < 1 || q.Signal > 64 {
-		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
-	}
-	return nil, pidfd.Signal(x.pidfd, unix.Signal(q.Signal))
+	return nil, sendSignal(x.pidfd, q.Signal)
 }
 
 func (w *Warden) execCloseStdin(q wire.ExecRef) (any, error) {

@@ -50,13 +50,8 @@ func (d notes) write(n *note) error {
 	return os.Rename(tmp, d.path(n.ID))
 }
 
-func (d notes) remove(id string) error {
-	err := os.Remove(d.path(id))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
-}
+// remove is no error where there is none.
+func (d notes) remove(id string) error { return os.RemoveAll(d.path(id)) }
 
 // all reads every note. One that cannot be read is an error: its container must not be forgotten silently.
 func (d notes) all() ([]*note, error) {

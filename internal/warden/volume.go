@@ -19,26 +19,33 @@ import (
 // nothing (traps 8).
 type volumes struct{ dir string }
 
-func (v volumes) create(name string) error {
+// of gives the directory of a volume.
+func (v volumes) of(name string) (string, error) {
 	if !volumeName.ok(name) {
-		return fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
+		return "", fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
 	}
-	data := filepath.Join(v.dir, name, "data")
+	return filepath.Join(v.dir, name), nil
+}
+
+func (v volumes) create(name string) error {
+	dir, err := v.of(name)
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(dir, "data")
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return err
 	}
-	if err := os.Chown(data, volumeIDs, volumeIDs); err != nil {
-		return err
-	}
-	return os.Chmod(data, 0o755)
+	return errors.Join(os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755))
 }
 
 // open gives the volume's directory.
 func (v volumes) open(name string) (int, error) {
-	if !volumeName.ok(name) {
-		return -1, fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
+	dir, err := v.of(name)
+	if err != nil {
+		return -1, err
 	}
-	fd, err := unix.Open(filepath.Join(v.dir, name, "data"), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(filepath.Join(dir, "data"), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return -1, fmt.Errorf("no such volume: %s: %w", name, errdefs.ErrNotFound)
 	}
@@ -58,18 +65,15 @@ func (v volumes) setFilled(name string) error {
 // remove deletes a volume. What is in it was written by strangers: it is removed below a descriptor, never across
 // mounts, without following a link (os.RemoveAll works with unlinkat on descriptors).
 func (v volumes) remove(name string) error {
-	if !volumeName.ok(name) {
-		return fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
+	dir, err := v.of(name)
+	if err != nil {
+		return err
 	}
 	gone := filepath.Join(v.dir, "."+name+".removed") // no name of a volume begins with a dot
 	if err := os.RemoveAll(gone); err != nil {
 		return err
 	}
-	err := os.Rename(filepath.Join(v.dir, name), gone)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err := os.Rename(dir, gone); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return os.RemoveAll(gone)

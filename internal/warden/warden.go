@@ -149,11 +149,8 @@ func open(cfg Config) (*Warden, error) {
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	steps := []func() error{w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openLandlock}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openLandlock); err != nil {
+		return nil, err
 	}
 	w.openRouter(have)
 	if err := w.adopt(have); err != nil {
@@ -213,10 +210,10 @@ func (w *Warden) openCgroup() (err error) {
 	return nil
 }
 
-func (w *Warden) openLandlock() (err error) {
+func (w *Warden) openLandlock() error {
+	var err error
 	if w.abi, err = landlock.Version(); err != nil || w.abi == 0 {
 		w.facts.Missing = append(w.facts.Missing, "landlock")
-		return nil
 	}
 	return nil
 }

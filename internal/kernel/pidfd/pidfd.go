@@ -81,7 +81,9 @@ func EndedChild() int {
 }
 
 // field reads one of SIGCHLD's siginfo_t (64 bit): pid at 16, uid at 20, status at 24.
-func field(info *unix.Siginfo, offset int) int32 { return *(*int32)(unsafe.Add(unsafe.Pointer(info), offset)) }
+func field(info *unix.Siginfo, offset int) int32 {
+	return *(*int32)(unsafe.Add(unsafe.Pointer(info), offset))
+}
 
 func status(info *unix.Siginfo) Status {
 	value := field(info, 24)

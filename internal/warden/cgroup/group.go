@@ -119,7 +119,7 @@ func (g *Group) Procs() ([]int, error) {
 	var pids []int
 	err := walk(g.p.unified().fd, g.id, maxDepth, func(dir int, name string) error {
 		s, err := readAt(dir, name+"/cgroup.procs")
-		if err == unix.EOPNOTSUPP { // a threaded group: its processes are listed above it
+		if errors.Is(err, unix.EOPNOTSUPP) { // a threaded group: its processes are listed above it
 			return nil
 		}
 		for f := range strings.FieldsSeq(s) {

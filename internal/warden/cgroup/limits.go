@@ -159,14 +159,11 @@ func (g *Group) Stats() (wire.Stats, error) {
 	if err != nil {
 		return wire.Stats{}, err
 	}
-	usage, limit := "memory.usage_in_bytes", "memory.limit_in_bytes"
-	if h := g.p.find("memory"); h != nil && h.v2 {
-		usage, limit = "memory.current", "memory.max"
-	}
 	return wire.Stats{
-		MemoryUsage: g.number("memory", usage), MemoryLimit: g.number("memory", limit), OOMKills: kills,
-		CPUUsage: 1000 * keyed(g.read(g.p.unified(), "cpu.stat"), "usage_usec"),
-		Pids:     g.number("pids", "pids.current"), PidsLimit: g.number("pids", "pids.max"),
+		MemoryUsage: g.number("memory", "memory.usage_in_bytes", "memory.current"),
+		MemoryLimit: g.number("memory", "memory.limit_in_bytes", "memory.max"), OOMKills: kills,
+		CPUUsage: 1000 * keyed(g.read(g.p.unified(), "", "cpu.stat"), "usage_usec"),
+		Pids:     g.number("pids", "pids.current", "pids.current"), PidsLimit: g.number("pids", "pids.max", "pids.max"),
 	}, nil
 }
 
@@ -175,28 +172,24 @@ func (g *Group) OOMKills() (int64, error) {
 	if err := unix.Faccessat(g.p.unified().fd, g.id, unix.F_OK, 0); err != nil {
 		return 0, fmt.Errorf("control group %s: %w", g.id, class(err))
 	}
-	h := g.p.find("memory")
-	file := "memory.oom_control"
-	if h != nil && h.v2 {
-		file = "memory.events"
-	}
-	return keyed(g.read(h, file), "oom_kill"), nil
+	return keyed(g.read(g.p.find("memory"), "memory.oom_control", "memory.events"), "oom_kill"), nil
 }
 
-// read gives a file's content, "" where the kernel has none.
-func (g *Group) read(h *hierarchy, file string) string {
+// read gives the content of a file, by its name in either version; "" where the kernel has none.
+func (g *Group) read(h *hierarchy, v1, v2 string) string {
 	if h == nil {
 		return ""
 	}
-	s, err := readAt(h.fd, g.id+"/"+file)
-	if err != nil {
-		return ""
+	file := v1
+	if h.v2 {
+		file = v2
 	}
+	s, _ := readAt(h.fd, g.id+"/"+file)
 	return s
 }
 
-func (g *Group) number(controller, file string) int64 {
-	s := g.read(g.p.find(controller), file)
+func (g *Group) number(controller, v1, v2 string) int64 {
+	s := g.read(g.p.find(controller), v1, v2)
 	if s == "" {
 		return 0
 	}

@@ -184,15 +184,13 @@ func (p *Parent) finish() (err error) {
 		} else if _, err := readAt(h.fd, "memory.memsw.limit_in_bytes"); err != nil {
 			p.missing = append(p.missing, "swap accounting: a container's use of swap has no bound of its own")
 		}
-		total := min(memoryTotal(readFile("/proc/meminfo")), limit(h.base, file))
-		if err := writeAt(h.fd, file, strconv.FormatUint(total-memoryReserve(total), 10), p.extra); err != nil {
+		if err := p.leave(h, file, memoryReserve, memoryTotal(readFile("/proc/meminfo"))); err != nil {
 			return err
 		}
 	}
 	if h := p.find("pids"); h != nil {
-		most := min(parseNumber(readFile("/proc/sys/kernel/pid_max")),
-			parseNumber(readFile("/proc/sys/kernel/threads-max")), limit(h.base, "pids.max"))
-		if err := writeAt(h.fd, "pids.max", strconv.FormatUint(most-pidsReserve(most), 10), p.extra); err != nil {
+		most := min(parseNumber(readFile("/proc/sys/kernel/pid_max")), parseNumber(readFile("/proc/sys/kernel/threads-max")))
+		if err := p.leave(h, "pids.max", pidsReserve, most); err != nil {
 			return err
 		}
 	}
@@ -203,12 +201,15 @@ func (p *Parent) finish() (err error) {
 	return err
 }
 
+// leave bounds all containers together to what there is, or what was given to us of it, less what the host keeps.
+func (p *Parent) leave(h *hierarchy, file string, reserve func(uint64) uint64, total uint64) error {
+	total = min(total, limit(h.base, file))
+	return writeAt(h.fd, file, strconv.FormatUint(total-reserve(total), 10), p.extra)
+}
+
 // limit is what a group may have, the largest number where it has no such file (the root).
 func limit(dir int, file string) uint64 {
-	s, err := readAt(dir, file)
-	if err != nil {
-		return math.MaxUint64
-	}
+	s, _ := readAt(dir, file)
 	return parseNumber(s)
 }
 
@@ -231,10 +232,7 @@ func memoryTotal(meminfo string) uint64 {
 }
 
 func readFile(path string) string {
-	s, err := readAt(unix.AT_FDCWD, path)
-	if err != nil {
-		return ""
-	}
+	s, _ := readAt(unix.AT_FDCWD, path)
 	return s
 }
 

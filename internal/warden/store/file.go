@@ -160,7 +160,7 @@ func (s *Store) Remove(digest string) error {
 			return fmt.Errorf("object %s is needed by index %s: %w", digest, index.Digest, errdefs.ErrFailedPrecondition)
 		}
 	}
-	return gone(s.objects.Remove(n))
+	return s.objects.RemoveAll(n)
 }
 
 // RemoveIndex removes an index; its devices stay.
@@ -169,7 +169,7 @@ func (s *Store) RemoveIndex(digest string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(gone(s.indexes.Remove(n)), gone(s.indexes.Remove(n+".devices")))
+	return errors.Join(s.indexes.RemoveAll(n), s.indexes.RemoveAll(n+".devices"))
 }
 
 // List reads what is there. An index without its list of devices, which a crash may leave, is removed.
@@ -201,13 +201,6 @@ func each(dir *os.Root, f func(os.DirEntry)) error {
 	entries, err := d.ReadDir(-1)
 	for _, e := range entries {
 		f(e)
-	}
-	return err
-}
-
-func gone(err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
 	}
 	return err
 }
