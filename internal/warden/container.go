@@ -132,14 +132,10 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 		}
 		return nil, g.Kill()
 	}
-	return nil, sendSignal(c.pidfd, q.Signal)
-}
-
-func sendSignal(fd, number int) error {
-	if number < 1 || number > 64 {
-		return fmt.Errorf("there is no signal %d: %w", number, errdefs.ErrInvalidArgument)
+	if q.Signal < 1 || q.Signal > 64 {
+		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
 	}
-	return pidfd.Signal(fd, unix.Signal(number))
+	return nil, pidfd.Signal(c.pidfd, unix.Signal(q.Signal))
 }
 
 func (w *Warden) containerCloseStdin(q wire.ContainerRef) (any, error) {

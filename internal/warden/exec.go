@@ -190,15 +190,6 @@ func (w *Warden) execFinish(q wire.ExecRef) (any, error) {
 	return exit, nil
 }
 
-func (w *Warden) execSignal(q wire.ExecSignal) (any, error) {
-	c, _, x, err := w.execution(q.ID, q.Exec)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
-	return nil, sendSignal(x.pidfd, q.Signal)
-}
-
 func (w *Warden) execCloseStdin(q wire.ExecRef) (any, error) {
 	c, p, _, err := w.execution(q.ID, q.Exec)
 	if err != nil {

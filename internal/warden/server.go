@@ -47,7 +47,6 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 
 		wire.OpExecStart:  of(w.execStart),
 		wire.OpExecFinish: with(w.execFinish),
-		wire.OpExecSignal: with(w.execSignal),
 		wire.OpExecStdin:  with(w.execCloseStdin),
 
 		wire.OpNetworkDNS: w.networkDNS,

@@ -39,7 +39,7 @@ const (
 
 	OpExecStart  Op = "exec.start"  // ExecStart → Started, fds: as container.start
 	OpExecFinish Op = "exec.finish" // ExecRef → Exit
-	OpExecSignal Op = "exec.signal" // ExecSignal → –
+	OpExecSignal Op = "exec.signal" // (not built: the API cannot ask for it)
 	OpExecStdin  Op = "exec.closeStdin"
 
 	OpVolumeCreate Op = "volume.create" // VolumeRef → –
@@ -67,7 +67,7 @@ var Known = map[Op]bool{
 	OpContainerFinish: true, OpContainerRemove: true, OpContainerList: true, OpContainerProcs: true,
 	OpContainerStats: true, OpContainerUpdate: false, OpContainerPause: false, OpContainerResume: false,
 	OpContainerUsage: false, OpContainerMount: false, OpContainerCheckpoint: false,
-	OpExecStart: true, OpExecFinish: true, OpExecSignal: true, OpExecStdin: true,
+	OpExecStart: true, OpExecFinish: true, OpExecSignal: false, OpExecStdin: true,
 	OpVolumeCreate: true, OpVolumeRemove: true, OpVolumeList: true, OpVolumeUsage: false,
 	OpNetworkDNS: true, OpNetworkCreate: false, OpNetworkRemove: false, OpNetworkJoin: false, OpNetworkLeave: false,
 	OpSecretPut: false, OpSecretRemove: false, OpLSMLoad: false, OpTrailAppend: false,
@@ -244,13 +244,6 @@ type ExecStart struct {
 	ID      string  `json:"id"`
 	Exec    string  `json:"exec"`
 	Process Process `json:"process"`
-}
-
-// ExecSignal sends a signal to an executed process.
-type ExecSignal struct {
-	ID     string `json:"id"`
-	Exec   string `json:"exec"`
-	Signal int    `json:"signal"`
 }
 
 // VolumeRef names a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}.
