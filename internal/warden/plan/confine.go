@@ -117,14 +117,7 @@ func (b *builder) ids(p *wire.Process, lastCap int) {
 	b.do("keep capabilities over the change of ids", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
 	b.because("Ids and groups of the program, numbers inside the sandbox's range.")
 	u := p.User
-	if len(u.Groups) == 0 {
-		b.become(u.UID, u.GID)
-	} else {
-		uid, gid := int(u.UID), int(u.GID)
-		b.do("take group ids", unix.SYS_SETRESGID, gid, gid, gid)
-		b.do("set supplementary groups", unix.SYS_SETGROUPS, len(u.Groups), u.Groups)
-		b.do("take user ids", unix.SYS_SETRESUID, uid, uid, uid)
-	}
+	b.become(u.UID, u.GID, u.Groups...)
 	if u.Umask != nil {
 		b.do("set the umask", unix.SYS_UMASK, int(*u.Umask))
 	}

@@ -63,10 +63,14 @@ func (b *builder) preamble() {
 	b.do("become unreadable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 }
 
-// become takes ids, in the user namespace that was just entered if one was, and no supplementary group.
-func (b *builder) become(uid, gid uint32) {
+// become takes ids, in the user namespace that was just entered if one was.
+func (b *builder) become(uid, gid uint32, groups ...uint32) {
 	b.do("take group ids", unix.SYS_SETRESGID, int(gid), int(gid), int(gid))
-	b.do("drop supplementary groups", unix.SYS_SETGROUPS, 0, 0)
+	if len(groups) > 0 {
+		b.do("set supplementary groups", unix.SYS_SETGROUPS, len(groups), groups)
+	} else {
+		b.do("drop supplementary groups", unix.SYS_SETGROUPS, 0, 0)
+	}
 	b.do("take user ids", unix.SYS_SETRESUID, int(uid), int(uid), int(uid))
 }
 
