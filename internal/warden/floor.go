@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -69,10 +70,10 @@ const (
 	minMemory     = 6 << 20
 	defaultShm    = 64 << 20
 	unconfined    = "unconfined"
-	volumeIDs     = 0x7FFC0000 // ids on disk of every volume; no sandbox runs with them
-	ownIDs        = 0x7FFD0000 // brigd and workers
+	volumeIDs     = idmap.VolumeBase // ids on disk of every volume; no sandbox runs with them
+	ownIDs        = 0x7FFD0000       // brigd and workers
 	firstIDs      = 0x70000000
-	idsPerSandbox = 65536
+	idsPerSandbox = idmap.Size
 )
 
 // refusal collects what is wrong with a spec, so that everything is said at once.

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
@@ -203,19 +204,19 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 // can be created, and what belongs to others reads as nobody (traps 8, CVE-2021-41091).
 func (b *birth) bind(m *wire.Mount) (fd int, file bool, err error) {
 	by := b.caller
-	src, err := rootfs.OpenHostPath(m.Source, rootfs.Caller{UID: by.uid, GID: by.gid, Groups: by.groups})
+	src, err := rootfs.OpenHostPath(m.Source, cred.Peer(*by))
 	if errors.Is(err, unix.ENOENT) {
 		return -1, false, fmt.Errorf("bind source %s does not exist on the host. Next: mkdir -p %s: %w", m.Source, m.Source, errdefs.ErrInvalidArgument)
 	}
 	if err != nil {
-		return -1, false, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.uid, err, errdefs.ErrInvalidArgument)
+		return -1, false, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.UID, err, errdefs.ErrInvalidArgument)
 	}
 	defer unix.Close(src)
 	if err := b.w.bindable(src); err != nil {
 		return -1, false, err
 	}
 	u := b.spec.Process.User
-	userns, err := idmap.NewUserns(idmap.Single(by.uid, b.box.base, u.UID), idmap.Single(by.gid, b.box.base, u.GID))
+	userns, err := idmap.NewUserns(idmap.Single(by.UID, b.box.base, u.UID), idmap.Single(by.GID, b.box.base, u.GID))
 	if err != nil {
 		return -1, false, err
 	}

@@ -155,10 +155,7 @@ func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
 }
 
 // caller is who the kernel says is at the other end of a connection to the API.
-type caller struct {
-	uid, gid uint32
-	groups   []uint32
-}
+type caller cred.Peer
 
 // callerOf asks the kernel, not brigd (traps 2).
 func (w *Warden) callerOf(r *wire.Request, present bool) (*caller, error) {
@@ -178,7 +175,7 @@ func (w *Warden) callerOf(r *wire.Request, present bool) (*caller, error) {
 	if peer.UID == ^uint32(0) {
 		return nil, fmt.Errorf("who asks is not known on this machine: %w", errdefs.ErrPermissionDenied)
 	}
-	return &caller{uid: peer.UID, gid: peer.GID, groups: peer.Groups}, nil
+	return (*caller)(&peer), nil
 }
 
 // accepted checks that a connection is one that the API's own listener accepted: only those have its name. brigd's other
@@ -203,4 +200,4 @@ func accepted(conn, listener int) error {
 }
 
 // root reports whether the caller is the administrator.
-func (c *caller) root() bool { return c != nil && c.uid == 0 }
+func (c *caller) root() bool { return c != nil && c.UID == 0 }

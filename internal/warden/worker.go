@@ -32,11 +32,7 @@ func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, e
 		k.patience = workerPatience
 	}
 	theirs, err := dup(k.pidfd)
-	w.background.Add(1)
-	go func() {
-		defer w.background.Done()
-		w.reapWorker(k)
-	}()
+	w.background.Go(func() { w.reapWorker(k) })
 	if err != nil {
 		return wire.Reply{}, err
 	}

@@ -74,14 +74,16 @@ type Program struct {
 	steps  []Step
 	inputs []Slot
 	data   []byte
-	base   uintptr // of the window; 0 if there is none, which Start says
+	texts  map[string]uintptr // of vectors
+	base   uintptr            // of the window; 0 if there is none, which Start says
 	slots  Slot
 	stages int
 }
 
 // New returns a program that consists of the prologue that every child has: it forgets the spawner's descriptors.
 func New() *Program {
-	p := &Program{slots: firstFree, stages: 1, steps: make([]Step, 0, 320), data: make([]byte, 0, 8<<10)}
+	p := &Program{slots: firstFree, stages: 1, steps: make([]Step, 0, 320), data: make([]byte, 0, 8<<10),
+		texts: map[string]uintptr{}}
 	if m, err := shared(); err == nil {
 		p.base = m.base() + pageSize
 	}
@@ -149,11 +151,17 @@ func (p *Program) Words(w []uintptr) uintptr {
 	return p.Bytes(b)
 }
 
-// Strings keeps a vector of C strings that ends with a nil pointer and returns its address.
+// Strings keeps a vector of C strings that ends with a nil pointer and returns its address. Vectors share strings: init
+// has the program's arguments in one for each place where the program may be.
 func (p *Program) Strings(list []string) uintptr {
 	w := make([]uintptr, 0, len(list)+1)
 	for _, s := range list {
-		w = append(w, p.String(s))
+		address, ok := p.texts[s]
+		if !ok {
+			address = p.String(s)
+			p.texts[s] = address
+		}
+		w = append(w, address)
 	}
 	return p.Words(append(w, 0))
 }

@@ -119,13 +119,11 @@ type lowered struct {
 
 	slots  map[Ref]clone.Slot
 	labels map[string]int
-	texts  map[string]uintptr // of vectors
 }
 
 // lower makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
 func (p *Plan) lower() (*lowered, error) {
-	l := &lowered{program: clone.New(), slots: map[Ref]clone.Slot{"<sync>": clone.Sync}, labels: map[string]int{},
-		texts: map[string]uintptr{}}
+	l := &lowered{program: clone.New(), slots: map[Ref]clone.Slot{"<sync>": clone.Sync}, labels: map[string]int{}}
 	l.ops = make([]*Op, l.program.Len())
 	at := l.program.Len()
 	for _, op := range p.Ops {
@@ -193,7 +191,7 @@ func (l *lowered) argument(a any) (uintptr, error) {
 	case string:
 		return p.String(a), nil
 	case []string:
-		return l.vector(a), nil
+		return p.Strings(a), nil
 	case []byte:
 		return p.Bytes(a), nil
 	case []uint32, []uint64:
@@ -205,19 +203,6 @@ func (l *lowered) argument(a any) (uintptr, error) {
 		return l.filter(a.Code), nil
 	}
 	return 0, fmt.Errorf("a %T is no argument of a system call", a)
-}
-
-// vector is a list of C strings that ends with a nil pointer. Vectors share strings: init has the program's arguments in
-// one for each place where the program may be.
-func (l *lowered) vector(list []string) uintptr {
-	words := make([]uintptr, 0, len(list)+1)
-	for _, s := range list {
-		if l.texts[s] == 0 {
-			l.texts[s] = l.program.String(s)
-		}
-		words = append(words, l.texts[s])
-	}
-	return l.program.Words(append(words, 0))
 }
 
 // filter is a struct sock_fprog: a count, padding, a pointer to the instructions.

@@ -9,19 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
+	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// Caller is who asked for a host path, as the kernel told it about the connection.
-type Caller struct {
-	UID, GID uint32
-	Groups   []uint32
-}
-
 // OpenHostPath opens an absolute host path as the caller could: in a child that has his ids and no capability, and that
 // is killed when the file system behind the path does not answer in time (T2, T10). The descriptor is O_PATH.
-func OpenHostPath(name string, c Caller) (int, error) {
+func OpenHostPath(name string, c cred.Peer) (int, error) {
 	fd, err := openAs(name, c)
 	if err != nil {
 		var step *clone.StepError
@@ -36,7 +31,7 @@ func OpenHostPath(name string, c Caller) (int, error) {
 	return fd, nil
 }
 
-func openAs(name string, c Caller) (int, error) {
+func openAs(name string, c cred.Peer) (int, error) {
 	if len(name) == 0 || name[0] != '/' || len(name) >= unix.PathMax {
 		return -1, unix.EINVAL
 	}
@@ -67,7 +62,7 @@ func openAs(name string, c Caller) (int, error) {
 }
 
 // opener is the child: supplementary groups, ids, no capability (root keeps the rights of its id alone), open, send.
-func opener(name string, c Caller) *clone.Program {
+func opener(name string, c cred.Peer) *clone.Program {
 	p := clone.New()
 	out, _ := p.NewSlot() // of a new program: there is one
 	p.Input(out)

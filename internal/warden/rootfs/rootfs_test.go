@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/wire"
@@ -154,17 +155,17 @@ func TestHostPathIsOpenedWithTheCallersRights(t *testing.T) {
 	tests := []struct {
 		what string
 		path string
-		who  Caller
+		who  cred.Peer
 		want error
 	}{
-		{"owner", secret + "/inner", Caller{UID: 4711, GID: 4711}, nil},
-		{"stranger", secret + "/inner", Caller{UID: 4712, GID: 4712}, unix.EACCES},
-		{"root without capabilities", secret + "/inner", Caller{}, unix.EACCES},
-		{"member of the group", grouped + "/inner", Caller{UID: 4712, GID: 4712, Groups: []uint32{1, 815}}, nil},
-		{"not a member", grouped + "/inner", Caller{UID: 4712, GID: 4712, Groups: []uint32{1}}, unix.EACCES},
-		{"missing", dir + "/missing", Caller{UID: 4712}, unix.ENOENT},
-		{"magic link", "/proc/self/root/etc", Caller{}, unix.ELOOP},
-		{"relative", "etc", Caller{}, unix.EINVAL},
+		{"owner", secret + "/inner", cred.Peer{UID: 4711, GID: 4711}, nil},
+		{"stranger", secret + "/inner", cred.Peer{UID: 4712, GID: 4712}, unix.EACCES},
+		{"root without capabilities", secret + "/inner", cred.Peer{}, unix.EACCES},
+		{"member of the group", grouped + "/inner", cred.Peer{UID: 4712, GID: 4712, Groups: []uint32{1, 815}}, nil},
+		{"not a member", grouped + "/inner", cred.Peer{UID: 4712, GID: 4712, Groups: []uint32{1}}, unix.EACCES},
+		{"missing", dir + "/missing", cred.Peer{UID: 4712}, unix.ENOENT},
+		{"magic link", "/proc/self/root/etc", cred.Peer{}, unix.ELOOP},
+		{"relative", "etc", cred.Peer{}, unix.EINVAL},
 	}
 	for _, test := range tests {
 		fd, err := OpenHostPath(test.path, test.who)
