@@ -94,7 +94,7 @@ func TestRootImportsAreTheReviewedList(t *testing.T) {
 // What runs as root, in lines that are neither blank nor only a comment. The goal for ours is 8,000; until it is reached
 // the limit is a ratchet, which is only ever lowered to what make loc prints.
 const (
-	oursLimit      = 11_100
+	oursLimit      = 10_540
 	librariesLimit = 60_000
 	keeperLimit    = 300
 )

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,8 +19,6 @@ type Options struct {
 	Cgroup int
 	// AtGate is called when the child waits at its gate; its error ends the child. It sets resource limits.
 	AtGate func(pid int) error
-	// Patience for each wait; 0 is clone.Patience.
-	Patience time.Duration
 }
 
 // StepError says which operation of a plan failed. errors.Is sees the errno.
@@ -55,7 +52,7 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 		}
 		fds[i] = fd
 	}
-	child, err := clone.Start(l.program, fds, clone.Options{Cgroup: o.Cgroup, Patience: o.Patience})
+	child, err := clone.Start(l.program, fds, clone.Options{Cgroup: o.Cgroup})
 	if err != nil {
 		return 0, -1, l.explain(err)
 	}
