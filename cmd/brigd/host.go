@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -30,10 +31,30 @@ func hostOf(h *wire.HelloReply, state string) (policy.Host, network.Facts) {
 	if h.DNSForwarder {
 		forwarder = facts.Gateway
 	}
+	cpus, mems := cpusets()
 	return policy.Host{
+		CpusetCpus: cpus, CpusetMems: mems,
 		MemoryTotal: h.MemoryTotal, CPUs: h.CPUs, NofileHard: h.NofileHard, NetworkError: h.NetworkError,
 		Files: func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) },
 	}, facts
+}
+
+// cpusets are the processors and memory nodes that this process may use: containers are bound below the same limits.
+func cpusets() (cpus, mems string) {
+	b, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		slog.Error("the host's processors", "error", err)
+		return "", ""
+	}
+	for line := range strings.Lines(string(b)) {
+		switch key, value, _ := strings.Cut(strings.TrimSpace(line), ":\t"); key {
+		case "Cpus_allowed_list":
+			cpus = value
+		case "Mems_allowed_list":
+			mems = value
+		}
+	}
+	return cpus, mems
 }
 
 // address stands for the container's own address: only the warden knows it, at the start.
@@ -52,7 +73,8 @@ func files(r policy.FileRequest, gateway, forwarder netip.Addr) ([]wire.File, er
 	hosts := network.Hosts(netip.Addr{}, r.Hostname, r.Domainname, extra)
 	resolv := ""
 	if r.Network {
-		hosts = network.Hosts(netip.Addr{}, "", "", extra) + ownLine(r.Hostname, r.Domainname)
+		hosts = network.Hosts(netip.Addr{}, "", "", extra) +
+			network.OwnLine(address, r.Hostname, r.Domainname)
 		b, err := os.ReadFile("/etc/resolv.conf")
 		if err != nil && !os.IsNotExist(err) {
 			return nil, fmt.Errorf("the host's resolvers: %w", err)
@@ -65,13 +87,6 @@ func files(r policy.FileRequest, gateway, forwarder netip.Addr) ([]wire.File, er
 		{Path: "/etc/resolv.conf", Content: resolv},
 		{Path: "/etc/hostname", Content: r.Hostname + "\n"},
 	}, nil
-}
-
-func ownLine(host, domain string) string {
-	if domain != "" {
-		return address + "\t" + host + "." + domain + " " + host + "\n"
-	}
-	return address + "\t" + host + "\n"
 }
 
 // nonEmpty: clients send empty lists where nothing was said.
