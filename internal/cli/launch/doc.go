@@ -30,6 +30,8 @@ type Options struct {
 type Status struct {
 	Running bool           `json:"running"`
 	PIDs    map[string]int `json:"pids,omitempty"` // by program: brig-keeper, brig-warden, brigd
+	Root    string         `json:"root,omitempty"` // as in Options; "" if it cannot be told
+	Socket  string         `json:"socket,omitempty"`
 }
 
 // How long the two transitions may take.

@@ -90,7 +90,7 @@ func TestStartStatusStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := Look(o.Run)
-	if !s.Running || s.PIDs["brig-keeper"] == 0 {
+	if !s.Running || s.PIDs["brig-keeper"] == 0 || s.Root != o.Root || s.Socket != o.Socket {
 		t.Errorf("after the start: %+v", s)
 	}
 	if err := Start(o); !errors.Is(err, ErrRunning) {

@@ -105,6 +105,15 @@ func Look(run string) Status {
 		return Status{}
 	}
 	s := Status{Running: true, PIDs: map[string]int{"brig-keeper": pid}}
+	words := commandLine(strconv.Itoa(pid))
+	for i := 1; i+1 < len(words); i++ {
+		switch words[i] {
+		case "--root":
+			s.Root = words[i+1]
+		case "--socket":
+			s.Socket = words[i+1]
+		}
+	}
 	for _, name := range []string{"brig-warden", "brigd"} {
 		// The keeper's child is the warden, and brigd is the warden's, or its adopted grandchild.
 		if p := childNamed(s.PIDs, name); p != 0 {
@@ -139,7 +148,14 @@ func childNamed(parents map[string]int, name string) int {
 }
 
 func runs(pid, name string) bool {
+	return filepath.Base(commandLine(pid)[0]) == name
+}
+
+// commandLine has one word at least, which is empty if there is no such process.
+func commandLine(pid string) []string {
 	data, err := os.ReadFile("/proc/" + pid + "/cmdline")
-	program, _, _ := strings.Cut(string(data), "\x00")
-	return err == nil && filepath.Base(program) == name
+	if err != nil {
+		return []string{""}
+	}
+	return strings.Split(string(data), "\x00")
 }
