@@ -135,7 +135,11 @@ func TestTheReasonOfAFailedStartIsSaid(t *testing.T) {
 	if err := Start(o); err == nil || !strings.HasSuffix(err.Error(), "engine.log:\n  panic: something") {
 		t.Errorf("got %v", err)
 	}
-	o.Programs = t.TempDir()
+	o.Socket = "/" + strings.Repeat("x", 107)
+	if err := Start(o); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {
+		t.Errorf("a long path: %v", err)
+	}
+	o.Socket, o.Programs = "/x", t.TempDir()
 	if err := Start(o); err == nil || !strings.Contains(err.Error(), "install Brig completely") {
 		t.Errorf("without a keeper: %v", err)
 	}
