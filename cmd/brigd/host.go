@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -31,30 +32,28 @@ func hostOf(h *wire.HelloReply, state string) (policy.Host, network.Facts) {
 	if h.DNSForwarder {
 		forwarder = facts.Gateway
 	}
-	cpus, mems := cpusets()
 	return policy.Host{
-		CpusetCpus: cpus, CpusetMems: mems,
+		CpusetCpus:  processors(),
 		MemoryTotal: h.MemoryTotal, CPUs: h.CPUs, NofileHard: h.NofileHard, NetworkError: h.NetworkError,
 		Files: func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) },
 	}, facts
 }
 
-// cpusets are the processors and memory nodes that this process may use: containers are bound below the same limits.
-func cpusets() (cpus, mems string) {
-	b, err := os.ReadFile("/proc/self/status")
-	if err != nil {
+// processors are those that this process may use, as a list: containers are bound below the same limit. "": unknown.
+func processors() string {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
 		slog.Error("the host's processors", "error", err)
-		return "", ""
+		return ""
 	}
-	for line := range strings.Lines(string(b)) {
-		switch key, value, _ := strings.Cut(strings.TrimSpace(line), ":\t"); key {
-		case "Cpus_allowed_list":
-			cpus = value
-		case "Mems_allowed_list":
-			mems = value
+	var all []string
+	for n, left := 0, set.Count(); left > 0; n++ {
+		if set.IsSet(n) {
+			all = append(all, strconv.Itoa(n))
+			left--
 		}
 	}
-	return cpus, mems
+	return strings.Join(all, ",")
 }
 
 // address stands for the container's own address: only the warden knows it, at the start.

@@ -37,7 +37,7 @@ func testImage() *image.Image {
 }
 
 func testHost() Host {
-	return Host{MemoryTotal: 8 << 30, CPUs: 2, PidMax: 32768, NofileHard: 20000, CpusetCpus: "0-1", CpusetMems: "0"}
+	return Host{MemoryTotal: 8 << 30, CPUs: 2, PidMax: 32768, NofileHard: 20000, CpusetCpus: "0-1"}
 }
 
 // makeFrom decides about a body as the API would.
@@ -150,7 +150,7 @@ var refused = map[string]string{
 		"CpuShares":1,"CpusetCpus":"a","CpusetMems":"3-1","PidsLimit":-1,"BlkioWeight":5,"ShmSize":-1,"MemorySwappiness":50,
 		"CpuRealtimePeriod":1,"Umask":4096,"Ulimits":[{"Name":"core","Soft":-1,"Hard":-1},{"Name":"nofile","Soft":9,
 			"Hard":3},{"Name":"none","Soft":1,"Hard":1}]}}`,
-	"beyond":            `{"Image":"i","HostConfig":{"CpusetCpus":"0,1-2","CpusetMems":"1"}}`,
+	"beyond":            `{"Image":"i","HostConfig":{"CpusetCpus":"0,1-2"}}`,
 	"container-network": `{"Image":"i","HostConfig":{"NetworkMode":"container:x"}}`,
 	"mounts": `{"Image":"i","Volumes":{"relative":{}},"HostConfig":{"Binds":["/a","/a:b","/a:/../x","/a/../b:/c",
 		"/a:/proc/x","/a:/d","/a:/d",

@@ -102,7 +102,7 @@ func (c *collector) cpu(r *wire.Resources, h *container.HostConfig, host Host) {
 		c.quota(r, h)
 	}
 	r.CpusetCpus = c.cpuset("--cpuset-cpus", h.CpusetCpus, host.CpusetCpus)
-	r.CpusetMems = c.cpuset("--cpuset-mems", h.CpusetMems, host.CpusetMems)
+	r.CpusetMems = c.cpuset("--cpuset-mems", h.CpusetMems, "")
 	c.missing(h.CPURealtimePeriod != 0, "--cpu-rt-period", strconv.FormatInt(h.CPURealtimePeriod, 10))
 	c.missing(h.CPURealtimeRuntime != 0, "--cpu-rt-runtime", strconv.FormatInt(h.CPURealtimeRuntime, 10))
 	c.missing(h.CPUCount != 0, "CpuCount", strconv.FormatInt(h.CPUCount, 10))
@@ -142,7 +142,7 @@ func (c *collector) cpuset(option, s, there string) string {
 	has, _ := parseList(there)
 	for _, r := range asked {
 		if there != "" && !has.contains(r) {
-			c.invalid(option, s, "the host has %s", there)
+			c.invalid(option, s, "the engine may use %s", there)
 			return ""
 		}
 	}
