@@ -217,6 +217,8 @@ func (a *App) printStatus(s *engineStatus) {
 		line("engine", "running, version "+s.Version+", API "+s.APIVersion)
 	case s.Running:
 		line("engine", "running, but it does not answer: "+s.Problem)
+	case s.Hidden:
+		line("engine", "only root can tell: "+s.Problem)
 	default:
 		line("engine", "not running: "+s.Problem)
 	}

@@ -50,6 +50,9 @@ func main() {
 
 func (o *options) main() int {
 	if os.Geteuid() != 0 {
+		if _, err := exec.LookPath("sudo"); err != nil {
+			return complain(errors.New("root is needed to start the engine, and there is no sudo. Next: become root, then make run"))
+		}
 		return again("sudo", nil)
 	}
 	if o.apart && os.Getenv(apartMark) == "" {
