@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X github.com/brig-engine/brig/internal/wire.Version=$(VERSION)
 EMBEDDED := cmd/brigd/embedded/image.tar
 export CGO_ENABLED := 0
 
-.PHONY: all build run test test-all lint bench loc help clean go-version
+.PHONY: all build run test test-all lint embed bench loc help clean go-version
 
 all: build ## build the programs into bin/
 
@@ -34,8 +34,11 @@ test: build ## run the tests of this repository (root, at most ten minutes)
 test-all: build ## the slow lane: real images, a registry, scale, fuzzing
 	@$(GO) run ./test/lane -slow -timeout 30m -fuzz 3s
 
+embed: go-version ## write the filters and small programs that brig-warden has built in, from their tables
+	$(GO) run ./dist/embed -o internal/warden/code
+
 lint: ## gofmt, vet, the arrows between packages, the size of what runs as root
-	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; exit 1; }
+	@test -z "$$(gofmt -l cmd dist internal test)" || { gofmt -l cmd dist internal test; exit 1; }
 	$(GO) vet ./...
 	$(GO) test ./test/posture
 

@@ -45,6 +45,9 @@ func run(cfg *keeper.Config, readyFD int) error {
 		}
 		*p = abs
 	}
+	if os.Getenv("LISTEN_PID") == fmt.Sprint(os.Getpid()) { // sd_listen_fds(3)
+		cfg.Listener, cfg.Socket = os.NewFile(3, "listener"), ""
+	}
 	if readyFD >= 0 {
 		cfg.Ready = os.NewFile(uintptr(readyFD), "ready")
 	}

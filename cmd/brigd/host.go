@@ -7,11 +7,14 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
+	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/daemon/policy/seccompjson"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
@@ -31,9 +34,27 @@ func hostOf(h *wire.HelloReply, state string) (policy.Host, network.Facts) {
 		forwarder = facts.Gateway
 	}
 	return policy.Host{
+		CpusetCpus:  processors(),
 		MemoryTotal: h.MemoryTotal, CPUs: h.CPUs, NofileHard: h.NofileHard, NetworkError: h.NetworkError,
 		Files: func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) },
 	}, facts
+}
+
+// processors are those that this process may use, as a list: containers are bound below the same limit. "": unknown.
+func processors() string {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		slog.Error("the host's processors", "error", err)
+		return ""
+	}
+	var all []string
+	for n, left := 0, set.Count(); left > 0; n++ {
+		if set.IsSet(n) {
+			all = append(all, strconv.Itoa(n))
+			left--
+		}
+	}
+	return strings.Join(all, ",")
 }
 
 // address stands for the container's own address: only the warden knows it, at the start.
@@ -52,7 +73,8 @@ func files(r policy.FileRequest, gateway, forwarder netip.Addr) ([]wire.File, er
 	hosts := network.Hosts(netip.Addr{}, r.Hostname, r.Domainname, extra)
 	resolv := ""
 	if r.Network {
-		hosts = network.Hosts(netip.Addr{}, "", "", extra) + ownLine(r.Hostname, r.Domainname)
+		hosts = network.Hosts(netip.Addr{}, "", "", extra) +
+			network.OwnLine(address, r.Hostname, r.Domainname)
 		b, err := os.ReadFile("/etc/resolv.conf")
 		if err != nil && !os.IsNotExist(err) {
 			return nil, fmt.Errorf("the host's resolvers: %w", err)
@@ -65,13 +87,6 @@ func files(r policy.FileRequest, gateway, forwarder netip.Addr) ([]wire.File, er
 		{Path: "/etc/resolv.conf", Content: resolv},
 		{Path: "/etc/hostname", Content: r.Hostname + "\n"},
 	}, nil
-}
-
-func ownLine(host, domain string) string {
-	if domain != "" {
-		return address + "\t" + host + "." + domain + " " + host + "\n"
-	}
-	return address + "\t" + host + "\n"
 }
 
 // nonEmpty: clients send empty lists where nothing was said.
@@ -88,7 +103,7 @@ func nonEmpty(o network.Override) network.Override {
 	return o
 }
 
-// filterMaker hands seccomp profiles of requests to the warden.
+// filterMaker compiles seccomp profiles of requests and hands them to the warden.
 func filterMaker(warden *client.Client) func(context.Context, string, uint64) (string, error) {
 	return func(ctx context.Context, profile string, bounding uint64) (string, error) {
 		p, err := seccompjson.Default(), error(nil)
@@ -98,7 +113,7 @@ func filterMaker(warden *client.Client) func(context.Context, string, uint64) (s
 		if err != nil {
 			return "", err
 		}
-		f, err := p.Filter(seccompjson.Host{Arch: wire.FilterArch(runtime.GOARCH), Kernel: kernelVersion(),
+		f, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(),
 			Bounding: bounding})
 		if err != nil {
 			return "", err

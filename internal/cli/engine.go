@@ -19,22 +19,21 @@ import (
 )
 
 func newEngineNoun(a *App) *cobra.Command {
-	return noun(a, "engine", "Start, stop and look at the engine of this machine",
+	return noun(a, "engine", "Start, stop and look at the engine of this machine", "",
 		newEngineStart(a), newEngineStop(a), newEngineStatus(a))
 }
 
-// place is where an engine lives, as options.
+// place is where an engine lives, as options. RUN finds it; ROOT and SOCKET, where they are not needed, are compared.
 type place struct{ root, run, socket string }
 
-func (p *place) bind(cmd *cobra.Command) {
+func (p *place) bind(cmd *cobra.Command, root string) {
+	cmd.Flags().StringVar(&p.root, "root", root, "Directory of what lives longer")
 	cmd.Flags().StringVar(&p.run, "run", launch.DefaultRun, "Directory of what lives until the machine stops")
 	cmd.Flags().StringVar(&p.socket, "socket", "", "Path of the API socket (default RUN/brig.sock)")
 }
 
+// resolve makes the paths absolute.
 func (p *place) resolve() error {
-	if p.socket == "" {
-		p.socket = filepath.Join(p.run, "brig.sock")
-	}
 	for _, path := range []*string{&p.root, &p.run, &p.socket} {
 		if *path == "" {
 			continue
@@ -48,13 +47,33 @@ func (p *place) resolve() error {
 	return nil
 }
 
+// found holds what was asked for against the engine that runs in RUN, and takes over from it what was not.
+func (p *place) found(s launch.Status) error {
+	for _, is := range []struct {
+		option     string
+		asked, has *string
+	}{{"--root", &p.root, &s.Root}, {"--socket", &p.socket, &s.Socket}} {
+		switch {
+		case *is.asked == "":
+			*is.asked = *is.has
+		case *is.has != "" && *is.has != *is.asked:
+			return fmt.Errorf("%s %s: the engine in %s has %s. Next: give the --run of the engine that is meant",
+				is.option, *is.asked, p.run, *is.has)
+		}
+	}
+	if p.socket == "" {
+		p.socket = filepath.Join(p.run, "brig.sock")
+	}
+	return nil
+}
+
 func newEngineStart(a *App) *cobra.Command {
 	var p place
 	var foreground bool
 	cmd := &cobra.Command{
 		Use: "start [OPTIONS]", Short: "Start an engine", Args: words(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			if err := p.resolve(); err != nil {
+			if err := errors.Join(p.resolve(), p.found(launch.Status{})); err != nil {
 				return err
 			}
 			err := launch.Start(launch.Options{Root: p.root, Run: p.run, Socket: p.socket, Foreground: foreground})
@@ -69,8 +88,7 @@ func newEngineStart(a *App) *cobra.Command {
 			return nil
 		},
 	}
-	p.bind(cmd)
-	cmd.Flags().StringVar(&p.root, "root", launch.DefaultRoot, "Directory of what lives longer")
+	p.bind(cmd, launch.DefaultRoot)
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "Become the engine instead of starting it in the background")
 	return cmd
 }
@@ -99,6 +117,9 @@ func newEngineStop(a *App) *cobra.Command {
 			if err := p.resolve(); err != nil {
 				return err
 			}
+			if err := p.found(launch.Look(p.run)); err != nil {
+				return err
+			}
 			if err := launch.Stop(p.run, force); err != nil {
 				return err
 			}
@@ -106,7 +127,7 @@ func newEngineStop(a *App) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&p.run, "run", launch.DefaultRun, "Directory of what lives until the machine stops")
+	p.bind(cmd, "")
 	cmd.Flags().BoolVar(&force, "force", false, "Kill an engine that does not end; its containers run on")
 	return cmd
 }
@@ -136,7 +157,10 @@ func newEngineStatus(a *App) *cobra.Command {
 			if err := p.resolve(); err != nil {
 				return err
 			}
-			s := a.engineStatus(cmd.Context(), &p)
+			s, err := a.engineStatus(cmd.Context(), &p)
+			if err != nil {
+				return err
+			}
 			if format != "" {
 				if err := show.One(a.Out, format, s); err != nil {
 					return err
@@ -150,13 +174,17 @@ func newEngineStatus(a *App) *cobra.Command {
 			return nil
 		},
 	}
-	p.bind(cmd)
+	p.bind(cmd, "")
 	cmd.Flags().StringVarP(&format, "format", "f", "", "Format: json, or a template")
 	return cmd
 }
 
-func (a *App) engineStatus(ctx context.Context, p *place) engineStatus {
-	s := engineStatus{Status: launch.Look(p.run), Address: "unix://" + p.socket}
+func (a *App) engineStatus(ctx context.Context, p *place) (engineStatus, error) {
+	s := engineStatus{Status: launch.Look(p.run)}
+	if err := p.found(s.Status); err != nil {
+		return s, err
+	}
+	s.Address = "unix://" + p.socket
 	// An engine that hangs accepts connections and never answers; that is a state worth reporting, not waiting for.
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
@@ -174,12 +202,12 @@ func (a *App) engineStatus(ctx context.Context, p *place) engineStatus {
 		if errors.Is(err, context.DeadlineExceeded) {
 			s.Problem = "no answer within 3 seconds"
 		}
-		return s
+		return s, nil
 	}
 	s.Answers, s.Version, s.APIVersion, s.Kernel = true, v.Version, v.APIVersion, info.KernelVersion
 	s.Containers, s.Active, s.Images = info.Containers, info.ContainersRunning, info.Images
 	s.Security, s.Warnings = info.SecurityOptions, info.Warnings
-	return s
+	return s, nil
 }
 
 func (a *App) printStatus(s *engineStatus) {
@@ -189,6 +217,8 @@ func (a *App) printStatus(s *engineStatus) {
 		line("engine", "running, version "+s.Version+", API "+s.APIVersion)
 	case s.Running:
 		line("engine", "running, but it does not answer: "+s.Problem)
+	case s.Hidden:
+		line("engine", "only root can tell: "+s.Problem)
 	default:
 		line("engine", "not running: "+s.Problem)
 	}

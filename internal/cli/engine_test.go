@@ -78,12 +78,18 @@ func TestTheThirdRequestToEndIsObeyed(t *testing.T) {
 		os.Exit(a.Run(t.Context(), []string{"run", "alpine"}))
 	}
 	f := newFake(t)
-	block := make(chan struct{})
+	block, answer := make(chan struct{}), make(chan struct{})
 	f.on("POST /containers/0123456789abcdef/kill", func(http.ResponseWriter, *http.Request) { <-block })
 	f.program(func(s io.ReadWriter) int {
 		io.WriteString(s, frame(1, "up\n"))
 		<-block
 		return 0
+	})
+	const path = "POST /containers/0123456789abcdef/start"
+	start := f.answers[path]
+	f.on(path, func(w http.ResponseWriter, r *http.Request) {
+		start(w, r)
+		<-answer
 	})
 	defer close(block)
 	cmd := exec.Command(os.Args[0], "-test.run=TestTheThirdRequestToEndIsObeyed$")
@@ -98,6 +104,10 @@ func TestTheThirdRequestToEndIsObeyed(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.ReadFull(out, make([]byte, 3))
+	// One request comes before the start is over, and is passed on to an engine that does not answer.
+	cmd.Process.Signal(os.Interrupt)
+	time.Sleep(50 * time.Millisecond)
+	close(answer)
 	ended := make(chan struct{})
 	go func() {
 		io.Copy(io.Discard, out)

@@ -19,6 +19,7 @@ func newContainerNoun(a *App) *cobra.Command {
 	ls := newPs(a)
 	ls.Use, ls.Aliases = "ls [OPTIONS]", []string{"ps", "list"}
 	return noun(a, "container", "Everything that concerns containers",
+		"commit cp diff export pause prune stats unpause update",
 		ls, newRun(a), newCreate(a), newStart(a), newStop(a), newRestart(a), newKill(a), newWait(a), newRemove(a),
 		newExec(a), newAttach(a), newLogs(a), newTop(a), newPort(a), newRename(a), inspectOne(a, "container"))
 }
@@ -27,13 +28,13 @@ func newImageNoun(a *App) *cobra.Command {
 	ls, rm := newImages(a), newRmi(a)
 	ls.Use, ls.Aliases = "ls [OPTIONS] [REPOSITORY[:TAG]]", []string{"list"}
 	rm.Use, rm.Aliases = "rm [OPTIONS] IMAGE [IMAGE...]", []string{"remove"}
-	return noun(a, "image", "Everything that concerns images",
+	return noun(a, "image", "Everything that concerns images", "build prune",
 		ls, rm, newPull(a), newPush(a), newLoad(a), newSave(a), newImport(a), newTag(a), newHistory(a),
 		inspectOne(a, "image"))
 }
 
 func newVolumeNoun(a *App) *cobra.Command {
-	return noun(a, "volume", "Storage that outlives containers",
+	return noun(a, "volume", "Storage that outlives containers", "prune update",
 		newVolumeCreate(a), newVolumeList(a), newVolumeRemove(a), inspectOne(a, "volume"))
 }
 
@@ -142,7 +143,8 @@ func newVolumeRemove(a *App) *cobra.Command {
 }
 
 func newNetworkNoun(a *App) *cobra.Command {
-	return noun(a, "network", "What containers are connected to", newNetworkList(a), inspectOne(a, "network"))
+	return noun(a, "network", "What containers are connected to", "connect create disconnect prune rm",
+		newNetworkList(a), inspectOne(a, "network"))
 }
 
 // networkRow is what a template of `brig network ls --format` can name.

@@ -77,7 +77,10 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	}
 	rows := make([]containerRow, len(list))
 	for i := range list {
-		rows[i] = makeContainerRow(&list[i], a.Now(), l.noTrunc)
+		rows[i] = makeContainerRow(&list[i], a.Now(), l.noTrunc, size)
+	}
+	if size && len(list) > 0 && list[0].SizeRw < 0 {
+		a.say("warning: --size: this engine does not measure yet what containers write")
 	}
 	if l.quiet && l.format == "" {
 		for _, row := range rows {
@@ -92,16 +95,19 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	return show.List(a.Out, l.format, containerColumns(size), known, rows)
 }
 
-func makeContainerRow(c *container.Summary, now time.Time, full bool) containerRow {
+func makeContainerRow(c *container.Summary, now time.Time, full, size bool) containerRow {
 	created := time.Unix(c.Created, 0)
 	row := containerRow{
 		Labelled: show.WithLabels(c.Labels), ID: c.ID, Image: c.Image, Command: c.Command,
 		CreatedAt: created.Format("2006-01-02 15:04:05 -0700 MST"), RunningFor: show.Ago(now, created),
 		Ports: portList(c.Ports), State: string(c.State), Status: c.Status, Labels: labelList(c.Labels),
-		Size: show.Size(c.SizeRw),
+		Size: "N/A",
 	}
-	if c.SizeRootFs > 0 {
-		row.Size += " (virtual " + show.Size(c.SizeRootFs) + ")"
+	if c.SizeRw > 0 || size && c.SizeRw == 0 { // below 0 it was not measured
+		row.Size = show.Size(c.SizeRw)
+		if c.SizeRootFs > 0 {
+			row.Size += " (virtual " + show.Size(c.SizeRootFs) + ")"
+		}
 	}
 	if !full {
 		row.ID, row.Command = show.ShortID(c.ID), show.Truncate(c.Command, 20)

@@ -80,6 +80,9 @@ func newRoot(a *App, args []string) *cobra.Command {
 	root.SetCompletionCommandGroupID(groupEngine)
 	root.DisableFlagsInUseLine = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if words := cmd.Flags().Args(); cmd == root && len(words) > 0 {
+			return unknownCommand(words) // whose options nobody can know
+		}
 		return &exitError{engineFailed, withHint(cmd, err)}
 	})
 	root.Flags().StringVarP(&a.host, "host", "H", "", "Address of the engine (default $BRIG_HOST, or "+DefaultHost+")")
@@ -147,8 +150,8 @@ func isUnbuilt(word string) bool {
 func refuse(name string) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Hidden: true, DisableFlagParsing: true,
-		RunE: func(*cobra.Command, []string) error {
-			return fmt.Errorf("brig %s is not built yet. Next: brig --help lists what is", name)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return fmt.Errorf("%s is not built yet. Next: %s --help lists what is", cmd.CommandPath(), cmd.Parent().CommandPath())
 		},
 	}
 }
@@ -160,22 +163,31 @@ func unknownCommand(args []string) error {
 	return fmt.Errorf("%q is not a command.\nSee 'brig --help'", args[0])
 }
 
-// noun is a command that only groups others.
-func noun(a *App, name, short string, children ...*cobra.Command) *cobra.Command {
+// noun is a command that only groups others. unbuilt are those of Docker's that will exist, in one string.
+func noun(a *App, name, short, unbuilt string, children ...*cobra.Command) *cobra.Command {
+	unknown := func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		return fmt.Errorf("%q is not a command of brig %s.\nSee 'brig %s --help'", args[0], name, name)
+	}
 	cmd := &cobra.Command{
-		Use: name + " COMMAND", Short: short,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return fmt.Errorf("%q is not a command of brig %s.\nSee 'brig %s --help'", args[0], name, name)
-		},
+		Use: name + " COMMAND", Short: short, Args: unknown,
 		RunE:                  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		DisableFlagsInUseLine: true,
 	}
 	for _, child := range children {
 		cmd.AddCommand(plain(child))
 	}
+	for _, name := range strings.Fields(unbuilt) {
+		cmd.AddCommand(refuse(name))
+	}
+	cmd.SetFlagErrorFunc(func(at *cobra.Command, err error) error {
+		if words := at.Flags().Args(); at == cmd && len(words) > 0 {
+			return unknown(at, words) // whose options nobody can know
+		}
+		return &exitError{engineFailed, withHint(at, err)}
+	})
 	return cmd
 }
 

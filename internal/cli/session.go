@@ -162,9 +162,11 @@ func (s *session) forward(ctx context.Context, engine *api.Client, id string, st
 	for sig := range names {
 		signal.Notify(c, sig)
 	}
-	send := func(name string) {
-		// The program may end at the same moment; its exit status is what will be reported.
-		_ = engine.Call(ctx, "POST", "/containers/"+url.PathEscape(id)+"/kill", url.Values{"signal": {name}}, nil)
+	send := func(names ...string) {
+		for _, name := range names {
+			// The program may end at the same moment; its exit status is what will be reported.
+			_ = engine.Call(ctx, "POST", "/containers/"+url.PathEscape(id)+"/kill", url.Values{"signal": {name}}, nil)
+		}
 	}
 	done := make(chan struct{})
 	go func() {
@@ -175,9 +177,7 @@ func (s *session) forward(ctx context.Context, engine *api.Client, id string, st
 				return
 			case <-started:
 				started = nil
-				for _, name := range early {
-					send(name)
-				}
+				go send(early...) // an engine that does not answer must not keep the third request from being counted
 			case sig := <-c:
 				name := names[sig]
 				if name == "SIGINT" || name == "SIGTERM" {

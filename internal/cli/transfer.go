@@ -225,7 +225,16 @@ func newImport(a *App) *cobra.Command {
 			setQuery(q, "platform", platform)
 			req := api.Request{Method: "POST", Path: "/images/create", Query: q, Body: body, Length: length,
 				Header: map[string]string{"Content-Type": "application/x-tar"}}
-			return a.transfer(cmd.Context(), req, a.Out)
+			if a.terminalWidth(a.Out) > 0 {
+				return a.transfer(cmd.Context(), req, a.Out)
+			}
+			// A script reads the identifier, which comes last, and nothing else.
+			var said strings.Builder
+			err = a.transfer(cmd.Context(), req, &said)
+			if lines := strings.Split(strings.TrimSpace(said.String()), "\n"); err == nil {
+				fmt.Fprintln(a.Out, lines[len(lines)-1])
+			}
+			return err
 		},
 	}
 	cmd.Flags().StringArrayVarP(&changes, "change", "c", nil, "Apply a Dockerfile instruction to the image")

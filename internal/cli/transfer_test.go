@@ -144,7 +144,8 @@ func TestSaveIsWholeOrNotAtAll(t *testing.T) {
 
 func TestImport(t *testing.T) {
 	f := newFake(t)
-	f.json("POST /images/create", 200, `{"status":"sha256:12"}`)
+	f.json("POST /images/create", 200, `{"status":"Importing"}
+		{"id":"12","status":"Loading layer"}{"status":"sha256:12"}`)
 	r := f.brig("rootfs", "import", "-c", "CMD x", "-m", "msg", "-", "foo:bar")
 	if r.code != 0 || r.out != "sha256:12\n" {
 		t.Errorf("got %+v", r)

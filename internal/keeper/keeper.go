@@ -2,6 +2,7 @@ package keeper
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,8 +24,10 @@ import (
 type Config struct {
 	Root    string // durable state, absolute
 	Run     string // volatile state, absolute
-	Socket  string // path of the API socket, absolute
+	Socket  string // path of the API socket, absolute; "" if Listener is given, whose path stays at the end
 	Libexec string // directory with the other programs
+	// Listener is the API socket, if whoever started us listens already (systemd).
+	Listener *os.File
 	// Ready, if not nil, receives "ready\n" or one line of error when the engine has started or failed to.
 	Ready *os.File
 }
@@ -32,7 +35,6 @@ type Config struct {
 // keeper is the state of the loop in Run; only that loop touches it.
 type keeper struct {
 	Config
-	listener *os.File
 	binary   *os.File // sealed copy of the warden's program
 	held     map[string]*os.File
 	warden   int
@@ -76,17 +78,15 @@ func (k *keeper) prepare() error {
 			return err
 		}
 	}
-	os.Remove(k.Socket)                 // we hold the lock: nobody listens on it
-	defer unix.Umask(unix.Umask(0o177)) // the socket is root's alone from its first moment
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: k.Socket, Net: "unix"})
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", k.Socket, err)
+	if k.Listener == nil {
+		os.Remove(k.Socket)                 // we hold the lock: nobody listens on it
+		defer unix.Umask(unix.Umask(0o177)) // the socket is root's alone from its first moment
+		s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err = cmp.Or(err, unix.Bind(s, &unix.SockaddrUnix{Name: k.Socket}), unix.Listen(s, 4096)); err != nil {
+			return fmt.Errorf("listen on %s: %w", k.Socket, err)
+		}
+		k.Listener = os.NewFile(uintptr(s), "listener")
 	}
-	l.SetUnlinkOnClose(false)
-	if k.listener, err = l.File(); err != nil {
-		return err
-	}
-	l.Close()
 	self, err := wire.ReadStat(os.Getpid())
 	if err != nil {
 		return err
@@ -144,14 +144,12 @@ func (k *keeper) loop() error {
 
 // start starts a warden and hands over what is held.
 func (k *keeper) start() error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	conn, end, err := wire.Pair("warden")
 	if err != nil {
-		return fmt.Errorf("socket pair: %w", err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "keeper")
-	if k.conn, err = wire.FileConn(pair[0], "warden"); err != nil {
 		return err
 	}
+	k.conn = conn
+	theirs := os.NewFile(uintptr(end), "keeper")
 	ours, ready, err := os.Pipe()
 	if err != nil {
 		return err
@@ -159,7 +157,7 @@ func (k *keeper) start() error {
 	attr := &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, k.listener, theirs, ready},
+		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, k.Listener, theirs, ready},
 		Sys:   &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS},
 	}
 	args := []string{"brig-warden", "--root", k.Root, "--run", k.Run, "--libexec", k.Libexec}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/kernel/wait"
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -24,7 +24,7 @@ const (
 // reap notes and reaps every child that has ended. It reports done when the warden ended as it was asked to.
 func (k *keeper) reap() (done bool, err error) {
 	for {
-		pid := wait.Ended()
+		pid := pidfd.EndedChild()
 		if pid == 0 {
 			return false, nil
 		}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
 )
 
 const childEnv = "BRIG_ROUTER_TEST"
@@ -66,7 +67,10 @@ func attempt(what string, m *bpf.Map) error {
 		_, err := bpf.NewHash("brig_test", 4, 4, 8)
 		return err
 	case "program":
-		_, err := bpf.LoadProgram(bpf.SchedCLS, "brig_test", []bpf.Insn{bpf.OpImm(bpf.Mov, bpf.R0, 0), bpf.Exit()})
+		code, err := asm.Assemble([]asm.Insn{asm.OpImm(asm.Mov, asm.R0, 0), asm.Exit()})
+		if err == nil {
+			_, err = bpf.LoadProgram(bpf.SchedCLS, "brig_test", code)
+		}
 		return err
 	case "capset":
 		head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

@@ -195,11 +195,7 @@ func (w *Warden) forgetExec(id, exec string, fd int) {
 }
 
 // containerAttach gives a new brigd what the one before had of a container.
-func (w *Warden) containerAttach(r *wire.Request) (wire.Reply, error) {
-	var q wire.ContainerRef
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) containerAttach(_ *wire.Request, q wire.ContainerRef) (wire.Reply, error) {
 	c, err := w.running(q.ID)
 	if err != nil {
 		return wire.Reply{}, err
@@ -214,40 +210,37 @@ func (w *Warden) containerAttach(r *wire.Request) (wire.Reply, error) {
 }
 
 func (w *Warden) outerEnds(c *container) (fds []int, err error) {
-	add := func(fd int, e error) bool {
-		if e == nil {
-			fds = append(fds, fd)
-		}
-		err = e
-		return e == nil
+	// One that ended while nobody was there has no pidfd: one of this process's own end would never come.
+	ends := []func() (int, error){endedPidfd}
+	add := func(fd int) { ends = append(ends, func() (int, error) { return dup(fd) }) }
+	if c.pidfd >= 0 {
+		ends = nil
+		add(c.pidfd)
 	}
-	ok := true
-	if c.pidfd < 0 { // it ended while nobody was there: a pidfd of this process's own end would never come
-		ok = add(endedPidfd())
+	dir, s := w.streamDir(c.id, ""), c.note.Started
+	if s.Terminal {
+		add(c.pty)
 	} else {
-		ok = add(dup(c.pidfd))
-	}
-	dir := w.streamDir(c.id, "")
-	switch s := c.note.Started; {
-	case !ok:
-	case s.Terminal:
-		ok = add(dup(c.pty))
-	default:
 		if s.Stdin {
-			ok = add(openStdin(dir))
+			ends = append(ends, func() (int, error) { return openStdin(dir) })
 		}
-		for _, name := range []string{"out", "err"} {
-			if ok {
-				ok = add(unix.Open(filepath.Join(dir, name), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0))
-			}
+		for _, name := range streamNames[1:] {
+			ends = append(ends, func() (int, error) {
+				return unix.Open(filepath.Join(dir, name), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+			})
 		}
 	}
 	for _, p := range c.ports {
-		if ok {
-			ok = add(dup(p))
-		}
+		add(p)
 	}
-	return fds, err
+	for _, open := range ends {
+		fd, err := open()
+		if err != nil {
+			return fds, err
+		}
+		fds = append(fds, fd)
+	}
+	return fds, nil
 }
 
 // endedPidfd is what a pidfd of a process that has ended looks like to who polls it.

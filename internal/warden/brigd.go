@@ -15,7 +15,6 @@ import (
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/seccomp"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -56,25 +55,18 @@ func (w *Warden) superviseBrigd() error {
 
 // runBrigd starts one brigd, serves it, and returns how it ended.
 func (w *Warden) runBrigd() (pidfd.Status, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	conn, theirs, err := wire.Pair("brigd")
 	if err != nil {
-		return pidfd.Status{}, fmt.Errorf("socket pair: %w", err)
-	}
-	conn, err := wire.FileConn(pair[0], "brigd")
-	if err != nil {
-		unix.Close(pair[1])
 		return pidfd.Status{}, err
 	}
 	defer conn.Close()
-	fd, err := w.startBrigd(pair[1])
-	unix.Close(pair[1])
+	fd, err := w.startBrigd(theirs)
+	unix.Close(theirs)
 	if err != nil {
 		return pidfd.Status{}, fmt.Errorf("start brigd: %w", err)
 	}
 	defer unix.Close(fd)
-	w.mu.Lock()
-	w.brigd = fd
-	w.mu.Unlock()
+	w.setBrigd(fd)
 	w.orphanExecs()
 	served := make(chan struct{})
 	go func() {
@@ -97,10 +89,14 @@ func (w *Warden) runBrigd() (pidfd.Status, error) {
 	case <-time.After(servedPatience):
 		return pidfd.Status{}, errors.New("an operation of the brigd that ended does not end")
 	}
-	w.mu.Lock()
-	w.brigd = -1
-	w.mu.Unlock()
+	w.setBrigd(-1)
 	return pidfd.Wait(fd, false)
+}
+
+func (w *Warden) setBrigd(fd int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.brigd = fd
 }
 
 // startBrigd gives birth to brigd: no capability, an id of its own, Landlock, a filter.
@@ -117,38 +113,32 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 			return -1, err
 		}
 	}
-	rules, err := w.brigdLandlock(state, run)
-	if err != nil {
-		return -1, err
-	}
-	if rules >= 0 {
-		defer unix.Close(rules)
-	}
-	filter := seccomp.Daemon(arch)
-	code, err := seccomp.Compile(&filter)
-	if err != nil {
-		return -1, err
-	}
 	in := plan.ServiceInput{Args: []string{"brigd", "--state", state, "--run", run}, Env: []string{"PATH=/usr/bin:/bin", "HOME=" + state},
 		FDs: 3, UID: brigdID, GID: brigdID, Host: w.host}
-	in.Landlock = rules >= 0
-	in.Filters = []plan.Filter{{Name: "brigd's", Code: code}}
-	bounds := wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048}
-	fds := map[string]int{"landlock": rules, "fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready}
-	return w.startService(in, w.programs.brigd, fds, bounds)
+	in.Filters = w.filters.service("brigd")
+	fds := map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready}
+	if w.abi > 0 {
+		rules, err := w.brigdLandlock(state, run)
+		if err != nil {
+			return -1, err
+		}
+		defer unix.Close(rules)
+		fds["landlock"] = rules
+	}
+	group, err := w.ownGroup("brigd", wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048})
+	if err != nil {
+		return -1, err
+	}
+	return w.startService(in, group, w.programs.brigd, fds, nil)
 }
 
 // ownGroup makes the control group of one of the engine's own processes anew: one that outlived its warden ends with the
 // old one, so there are never two.
-func (w *Warden) ownGroup(name string, bounds wire.Resources) (*cgroup.Attach, error) {
+func (w *Warden) ownGroup(name string, bounds wire.Resources) (*cgroup.Group, error) {
 	if old, err := w.group(name); err == nil {
 		w.removeGroup(old)
 	}
-	g, err := w.parent.Create(name, bounds)
-	if err != nil {
-		return nil, err
-	}
-	return g.Attach()
+	return w.parent.Create(name, bounds)
 }
 
 // enterable checks that brigd, which has no privilege, can walk to its directories.
@@ -169,60 +159,64 @@ func enterable(dir string) error {
 // brigdLandlock makes the ruleset of brigd: its own directories, and a few files of the host for reading. Listening on
 // TCP is refused; connecting is not, since it talks to registries.
 func (w *Warden) brigdLandlock(own ...string) (int, error) {
-	if w.abi == 0 {
-		return -1, nil
-	}
 	r := landlock.Everything(w.abi)
 	r.Net &= unix.LANDLOCK_ACCESS_NET_BIND_TCP
 	set, err := landlock.Create(w.abi, r)
 	if err != nil {
 		return -1, err
 	}
-	allow := func(path string, access uint64) error {
-		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return nil // a file that this host does not have needs no rule
-		}
-		defer unix.Close(fd)
-		var st unix.Stat_t
-		if err := unix.Fstat(fd, &st); err != nil {
-			return err
-		}
-		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			access &= landlock.FileAccess
-		}
-		return landlock.AllowPath(set, landlock.Beneath(access&r.FS, fd))
-	}
+	rules := map[string]uint64{}
 	for _, p := range readable {
-		if err := allow(p, landlock.Read); err != nil {
-			return -1, fmt.Errorf("rule for %s: %w", p, err)
-		}
+		rules[p] = landlock.Read
 	}
 	for _, p := range own {
-		if err := allow(p, ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)); err != nil {
+		rules[p] = ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)
+	}
+	for p, access := range rules {
+		if err := allow(set, p, access&r.FS); err != nil {
+			unix.Close(set)
 			return -1, fmt.Errorf("rule for %s: %w", p, err)
 		}
 	}
 	return set, nil
 }
 
-// startService gives birth to a process of the engine, in a control group of its own, and returns its pidfd.
-func (w *Warden) startService(in plan.ServiceInput, exe *os.File, fds map[string]int, bounds wire.Resources) (int, error) {
-	group, err := w.ownGroup(in.Args[0], bounds)
+// allow adds a rule for a file or directory; one that this host does not have needs none.
+func allow(set int, path string, access uint64) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		access &= landlock.FileAccess
+	}
+	return landlock.AllowPath(set, landlock.Beneath(access, fd))
+}
+
+// startService gives birth to a process of the engine in a control group that was made for it, with the descriptors that
+// only it has, and returns its pidfd.
+func (w *Warden) startService(in plan.ServiceInput, g *cgroup.Group, exe *os.File, fds map[string]int, atGate func(int) error) (int, error) {
+	attach, err := g.Attach()
 	if err != nil {
 		return -1, err
 	}
-	defer group.Close()
-	in.Tasks = len(group.Tasks)
-	for i, fd := range group.Tasks {
+	defer attach.Close()
+	for i, fd := range attach.Tasks {
 		fds[fmt.Sprintf("tasks%d", i)] = fd
 	}
+	fds["exe"], fds["stdin"], fds["stdout"], fds["stderr"] = int(exe.Fd()), w.null, 2, 2
+	in.Tasks = len(attach.Tasks)
+	_, in.Landlock = fds["landlock"]
 	p, err := plan.Service(in)
 	if err != nil {
 		return -1, err
 	}
-	fds["exe"], fds["stdin"], fds["stdout"], fds["stderr"] = int(exe.Fd()), w.null, 2, 2
-	_, fd, err := plan.Start(p, plan.Options{FDs: fds, Cgroup: max(group.Dir, 0)})
+	_, fd, err := plan.Start(p, plan.Options{FDs: fds, Cgroup: attach.Dir, AtGate: atGate})
 	return fd, err
 }
 
@@ -236,9 +230,9 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 	}
 	defer wire.CloseAll([]int{user, net})
 	in := plan.ServiceInput{UID: insideID, GID: insideID, Host: w.host}
-	in.Filters = []plan.Filter{{Name: "worker's", Code: w.workerFilter}}
+	in.Filters = w.filters.service("worker")
 	fds := map[string]int{"userns": user, "netns": net, "fd0": socket}
-	if in.Landlock = w.abi > 0; in.Landlock {
+	if w.abi > 0 {
 		set, err := landlock.Create(w.abi, landlock.Everything(w.abi))
 		if err != nil {
 			return nil, err
@@ -252,13 +246,8 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 // startFiller gives birth to a worker that is root of a sandbox's user namespace, with the capabilities that copying
 // owners and modes takes there. It sees no file system but the two directories that its job brings.
 func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
-	filter := seccomp.Filler(arch)
-	code, err := seccomp.Compile(&filter)
-	if err != nil {
-		return nil, err
-	}
 	in := plan.ServiceInput{Host: w.host, Capabilities: mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID)}
-	in.Filters = []plan.Filter{{Name: "filler's", Code: code}}
+	in.Filters = w.filters.service("filler")
 	return w.birthOfWorker(in, map[string]int{"userns": box.user, "netns": box.net, "fd0": socket})
 }
 
@@ -268,22 +257,8 @@ func (w *Warden) birthOfWorker(in plan.ServiceInput, fds map[string]int) (*worke
 	if err != nil {
 		return nil, err
 	}
-	attach, err := group.Attach()
-	if err != nil {
-		w.removeGroup(group)
-		return nil, err
-	}
-	defer attach.Close()
-	for i, fd := range attach.Tasks {
-		fds[fmt.Sprintf("tasks%d", i)] = fd
-	}
-	in.Args, in.FDs, in.Worker, in.Tasks = []string{"brig-worker"}, 1, true, len(attach.Tasks)
-	fds["exe"], fds["stdin"], fds["stdout"], fds["stderr"] = int(w.programs.worker.Fd()), w.null, 2, 2
-	p, err := plan.Service(in)
-	fd := -1
-	if err == nil {
-		_, fd, err = plan.Start(p, plan.Options{FDs: fds, Cgroup: attach.Dir, AtGate: workerLimits})
-	}
+	in.Args, in.FDs, in.Worker = []string{"brig-worker"}, 1, true
+	fd, err := w.startService(in, group, w.programs.worker, fds, workerLimits)
 	if err != nil {
 		w.removeGroup(group)
 		return nil, fmt.Errorf("start a worker: %w", err)

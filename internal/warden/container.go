@@ -145,7 +145,7 @@ func (w *Warden) containerCloseStdin(q wire.ContainerRef) (any, error) {
 	}
 	defer c.mu.Unlock()
 	c.note.Started.Stdin = false
-	return nil, w.keep.drop(q.ID + ".stdin")
+	return nil, w.keep.drop(key(q.ID, "stdin"))
 }
 
 func (w *Warden) containerList() (any, error) {

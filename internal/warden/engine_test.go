@@ -325,6 +325,34 @@ func (p *running) output() string {
 	return strings.TrimSpace(out.String())
 }
 
+// refusesFilters hands over what is no program, and what only the kernel finds out about.
+func (r *rig) refusesFilters(t *testing.T) {
+	for size := range 10 {
+		if _, err := r.try(wire.OpFilterPut, wire.Filter{Program: make([]byte, size)}, nil); size != 8 && !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+	s := spec(r.image, "grep", "Seccomp_filters", "/proc/self/status")
+	caller := r.caller()
+	defer unix.Close(caller)
+	put := func(program []byte) {
+		var reply wire.FilterReply
+		r.call(wire.OpFilterPut, wire.Filter{Program: program, Log: true}, &reply)
+		s.Process.Filter = reply.Digest
+	}
+	for text, program := range map[string][]byte{"nonsense": []byte("no program here."), "no return": make([]byte, 8)} {
+		put(program)
+		_, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: s, Caller: true}, &wire.Started{}, caller)
+		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "load the profile's filter: invalid argument") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	put([]byte{unix.BPF_RET, 0, 0, 0, 0, 0, 0xff, 0x7f})
+	if out, _ := r.run(newID(), s, caller).wait(); out != "Seccomp_filters:\t2" {
+		t.Errorf("a filter that allows everything: %q", out)
+	}
+}
+
 func TestContainerLives(t *testing.T) {
 	r := newRig(t)
 	image := r.busybox()
@@ -341,6 +369,7 @@ func TestContainerLives(t *testing.T) {
 			t.Errorf("%v %s %v", err, b, e)
 		}
 	})
+	t.Run("filter that is no program", r.refusesFilters)
 	t.Run("killed for want of memory", func(t *testing.T) {
 		s := spec(image, "sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1")
 		_, exit := r.run(newID(), s).wait()

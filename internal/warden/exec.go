@@ -3,7 +3,6 @@ package warden
 import (
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -20,11 +19,7 @@ const maxExecs = 128
 var execName = nameRule{64}
 
 // execStart executes a process in a running container, capped at the confinement of its process 1.
-func (w *Warden) execStart(r *wire.Request) (wire.Reply, error) {
-	var q wire.ExecStart
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error) {
 	if !execName.ok(q.Exec) {
 		return wire.Reply{}, fmt.Errorf("%q is no id of an execution: %w", q.Exec, errdefs.ErrInvalidArgument)
 	}
@@ -42,14 +37,14 @@ func (w *Warden) execStart(r *wire.Request) (wire.Reply, error) {
 	if err := capProcess(&q.Process, &c.note.Ceiling); err != nil {
 		return wire.Reply{}, err
 	}
-	e := &entry{birth: birth{w: w, c: c, pty: -1, pidfd: -1, fds: map[string]int{}}, id: q.Exec, process: &q.Process}
+	e := &entry{newProgram(w, c, q.Exec, &q.Process)}
+	e.base = c.note.Started.Range
 	defer func() { go wire.CloseAll(e.own) }()
-	fds, err := e.run()
-	if err != nil {
-		e.undoExec()
+	if err := inOrder(e.enterGroup, e.stdio, e.join, e.record, e.handOver); err != nil {
+		e.undo()
 		return wire.Reply{}, err
 	}
-	return wire.Reply{Body: e.reply, FDs: fds}, nil
+	return e.answer(), nil
 }
 
 // capProcess holds a process against the floor and against the container's own process 1, which was held against it
@@ -59,13 +54,10 @@ func capProcess(p, ceiling *wire.Process) error {
 	p.AllowNewPrivileges = p.AllowNewPrivileges && ceiling.AllowNewPrivileges
 	p.OOMScoreAdj = ceiling.OOMScoreAdj
 	p.Rlimits = ceiling.Rlimits
-	bound := ceiling.Capabilities.Bounding
 	c := &p.Capabilities
-	c.Bounding &= bound
-	c.Permitted &= bound
-	c.Effective &= bound
-	c.Inheritable &= bound
-	c.Ambient &= bound
+	for _, set := range []*uint64{&c.Bounding, &c.Permitted, &c.Effective, &c.Inheritable, &c.Ambient} {
+		*set &= ceiling.Capabilities.Bounding
+	}
 	var r refusal
 	plain := *p
 	plain.AllowNewPrivileges, plain.NoLandlock, plain.Filter = false, false, ""
@@ -74,67 +66,29 @@ func capProcess(p, ceiling *wire.Process) error {
 }
 
 // entry is one execution under way.
-type entry struct {
-	birth
-	id      string
-	process *wire.Process
-	base    uint32
-}
+type entry struct{ program }
 
-func (e *entry) run() ([]int, error) {
-	e.base = e.c.note.Started.Range
-	steps := []func() error{e.enterCgroup, e.openStreams, e.join, e.recordExec}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return nil, err
-		}
-	}
-	return e.handOverExec()
-}
-
-func (e *entry) enterCgroup() error {
+func (e *entry) enterGroup() error {
 	g, err := e.w.group(e.c.id)
 	if err != nil {
 		return err
 	}
-	a, err := g.Attach()
-	if err != nil {
-		return err
-	}
-	e.input.Tasks = len(a.Tasks)
-	e.cgroup2 = e.attach(a)
-	return nil
+	return e.enter(g)
 }
 
-func (e *entry) openStreams() error {
-	p := e.process
-	e.reply.Terminal, e.reply.Stdin = p.Terminal, p.Stdin
-	if p.Terminal {
-		pts, err := terminals(e.c.note.Started.PID)
-		if err != nil {
-			return fmt.Errorf("the container's terminals: %w", err)
-		}
-		defer unix.Close(pts)
-		if done, err := pidfd.Ended(e.c.pidfd, 0); done || err != nil { // the number was process 1's when it was used
-			return fmt.Errorf("container %s is ending: %w", short(e.c.id), errdefs.ErrConflict)
-		}
-		master, slave, err := openTerminal(pts, e.base, p)
-		if err != nil {
-			return err
-		}
-		e.pty = master
-		e.give("tty", slave)
-		return nil
+func (e *entry) stdio() error {
+	if !e.process.Terminal {
+		return e.openStreams(-1)
 	}
-	uid, gid := int(e.base+p.User.UID), int(e.base+p.User.GID)
-	var err error
-	if e.streams, err = newStdio(e.w.streamDir(e.c.id, e.id), uid, gid, p.Stdin); err != nil {
-		return err
+	pts, err := terminals(e.c.note.Started.PID)
+	if err != nil {
+		return fmt.Errorf("the container's terminals: %w", err)
 	}
-	for i, name := range []string{"stdin", "stdout", "stderr"} {
-		e.give(name, e.streams.inner[i])
+	defer unix.Close(pts)
+	if done, err := pidfd.Ended(e.c.pidfd, 0); done || err != nil { // the number was process 1's when it was used
+		return fmt.Errorf("container %s is ending: %w", short(e.c.id), errdefs.ErrConflict)
 	}
-	return nil
+	return e.openStreams(pts)
 }
 
 // rootOf opens the root directory of a process.
@@ -157,80 +111,47 @@ func terminals(pid int) (int, error) {
 }
 
 func (e *entry) join() error {
-	w := e.w
 	e.fds["pid1"] = e.c.pidfd
-	in := plan.JoinInput{Process: e.process, Tasks: e.input.Tasks, Host: w.host}
-	var err error
-	if in.Filters, err = w.filters.programs(e.process); err != nil {
+	root, err := rootOf(e.c.note.Started.PID)
+	if err != nil {
 		return err
 	}
-	if in.Landlock = w.abi > 0 && !e.process.NoLandlock; in.Landlock {
-		root, err := rootOf(e.c.note.Started.PID)
-		if err != nil {
-			return err
-		}
-		set, err := w.domain(root)
-		unix.Close(root)
-		if err != nil {
-			return err
-		}
-		e.give("landlock", set)
+	defer unix.Close(root)
+	host, err := e.confined(root)
+	if err != nil {
+		return err
 	}
-	list, err := plan.Join(in)
+	list, err := plan.Join(plan.JoinInput{Process: e.process, Tasks: e.tasks, Host: host})
 	if err != nil {
 		return planError(e.process.Args, err)
 	}
-	atGate := func(pid int) error {
-		_, err := w.setLimits(pid, e.process)
+	return e.carryOut(list, func(pid int) error {
+		_, err := e.w.setLimits(pid, e.process)
 		return err
-	}
-	e.reply.PID, e.pidfd, err = plan.Start(list, plan.Options{FDs: e.fds, Cgroup: e.cgroup2, AtGate: atGate})
-	return programError(e.process.Args[0], err)
+	})
 }
 
-func (e *entry) recordExec() error {
-	stat, err := wire.ReadStat(e.reply.PID)
-	if err != nil {
-		return err
-	}
-	e.reply.StartTime, e.reply.StartedAt, e.reply.Range = stat.StartTime, time.Now().UnixNano(), e.base
-	e.c.note.Execs[e.id] = &process{Started: e.reply}
+func (e *entry) record() error {
+	e.c.note.Execs[e.exec] = &process{Started: e.reply}
 	return e.w.notes.write(e.c.note)
 }
 
-func (e *entry) handOverExec() ([]int, error) {
-	mine, err := dup(e.pidfd)
-	if err != nil {
-		return nil, err
-	}
-	e.c.execs[e.id] = &executed{pidfd: mine, pty: e.pty}
-	e.theirs, err = e.w.keepStreams(e.c.id+"."+e.id, e.pty, e.streams)
-	if err != nil {
-		return nil, err
-	}
-	return append([]int{e.pidfd}, e.theirs...), nil
+func (e *entry) handOver() error {
+	mine, err := e.keepEnds()
+	e.c.execs[e.exec] = &executed{pidfd: mine, pty: e.pty}
+	return err
 }
 
-func (e *entry) undoExec() {
-	if e.pidfd >= 0 {
-		pidfd.Signal(e.pidfd, unix.SIGKILL)
-		pidfd.Wait(e.pidfd, false)
-		unix.Close(e.pidfd)
+func (e *entry) undo() {
+	e.program.undo()
+	if x := e.c.execs[e.exec]; x != nil {
+		wire.CloseAll([]int{x.pidfd})
+		delete(e.c.execs, e.exec)
 	}
-	if x := e.c.execs[e.id]; x != nil {
-		unix.Close(x.pidfd)
-		delete(e.c.execs, e.id)
-	}
-	if e.streams != nil {
-		e.streams.closeOuter()
-		os.RemoveAll(e.streams.dir)
-	}
-	e.w.dropStreams(e.c.id+"."+e.id, e.pty)
-	delete(e.c.note.Execs, e.id)
+	delete(e.c.note.Execs, e.exec)
 	if err := e.w.notes.write(e.c.note); err != nil {
 		e.w.log("%v", err)
 	}
-	wire.CloseAll(e.theirs)
 }
 
 // execution finds and locks the container of an executed process.
@@ -264,21 +185,9 @@ func (w *Warden) execFinish(q wire.ExecRef) (any, error) {
 		return nil, err
 	}
 	w.reaped(p, x.pidfd)
-	w.dropStreams(q.ID+"."+q.Exec, x.pty)
+	w.dropStreams(streamKey(q.ID, q.Exec), x.pty)
 	os.RemoveAll(w.streamDir(q.ID, q.Exec))
 	return exit, nil
-}
-
-func (w *Warden) execSignal(q wire.ExecSignal) (any, error) {
-	c, _, x, err := w.execution(q.ID, q.Exec)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
-	if q.Signal < 1 || q.Signal > 64 {
-		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
-	}
-	return nil, pidfd.Signal(x.pidfd, unix.Signal(q.Signal))
 }
 
 func (w *Warden) execCloseStdin(q wire.ExecRef) (any, error) {
@@ -288,5 +197,5 @@ func (w *Warden) execCloseStdin(q wire.ExecRef) (any, error) {
 	}
 	defer c.mu.Unlock()
 	p.Started.Stdin = false
-	return nil, w.keep.drop(key(q.ID+"."+q.Exec, "stdin"))
+	return nil, w.keep.drop(key(streamKey(q.ID, q.Exec), "stdin"))
 }

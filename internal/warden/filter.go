@@ -1,86 +1,116 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/warden/code"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/seccomp"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-const arch = wire.FilterArch(runtime.GOARCH)
-
-// maxFilters bounds the compiled filters that are kept for brigd, which hands a forgotten one over again.
+// maxFilters bounds the filters that are kept for brigd, which hands a forgotten one over again.
 const maxFilters = 256
 
-// filters are compiled system-call filters by the digest of what brigd sent, the built-in default under "", and the
-// floor under the relaxations that a capability brings along.
+// filters are system-call filters: those that are built in by their name, and what brigd sent by its digest.
 type filters struct {
-	mu       sync.Mutex
-	compiled map[string]plan.Filter
-	floors   map[seccomp.Relax][]unix.SockFilter
+	own map[string][]byte
+
+	mu    sync.Mutex
+	given map[string]plan.Filter
 }
 
 func newFilters() (*filters, error) {
-	f := &filters{compiled: map[string]plan.Filter{}, floors: map[seccomp.Relax][]unix.SockFilter{}}
-	d := seccomp.Default(arch)
-	code, err := seccomp.Compile(&d)
-	f.compiled[""] = plan.Filter{Name: "the default", Code: code}
-	return f, err
+	f := &filters{own: map[string][]byte{}, given: map[string]plan.Filter{}}
+	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "default", "brigd", "router", "worker", "filler"} {
+		var err error
+		if f.own[name], err = code.Read(name); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
 }
 
+// service is the filter of a process of the engine.
+func (f *filters) service(name string) []plan.Filter {
+	return []plan.Filter{{Name: name + "'s", Code: f.own[name]}}
+}
+
+// filterPut takes a filter from brigd, which may be conquered. It is a program, and nothing here reads it but for its
+// length. What does one gain that was written with intent?
+//
+//   - No call that the floor refuses: the floor is loaded before it, and of two verdicts the kernel takes the more severe.
+//   - No lie to a birth: it can let a call fail, or say that one was made which was not. Behind the filters plans have
+//     capset, prctl for ambient capabilities, and execve (TestNothingThatProtectsComesBehindTheFilters). With what is
+//     left undone execve computes the capabilities from the bounding set, which was reduced before
+//     (TestFilterThatLiesGainsNothing).
+//   - No listener: a verdict that asks for one fails with ENOSYS, as nobody has made one with this filter. A verdict that
+//     asks for a tracer fails in the same way; one that the kernel does not know kills.
+//   - No way into the kernel that a container does not have: whoever can run anything in one can load such a program onto
+//     himself, and the kernel checks each: forward jumps, no memory but the call's data, a return at the end.
+//
+// It can keep its container from working, and fill the kernel's log; so can the program in the container.
 func (w *Warden) filterPut(q wire.Filter) (any, error) {
 	if err := q.Validate(); err != nil {
 		return nil, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	if q.Arch != arch {
-		return nil, fmt.Errorf("this machine is %s, the filter is for %s: %w", arch, q.Arch, errdefs.ErrInvalidArgument)
-	}
-	code, err := seccomp.Compile(&q)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+	filter := plan.Filter{Name: "profile's", Code: q.Program}
+	if q.Log {
+		filter.Flags = unix.SECCOMP_FILTER_FLAG_LOG
 	}
 	f, digest := w.filters, q.Digest()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.compiled) >= maxFilters {
-		for d := range f.compiled {
-			if d != "" {
-				delete(f.compiled, d)
-				break
-			}
+	if len(f.given) >= maxFilters {
+		for d := range f.given {
+			delete(f.given, d)
+			break
 		}
 	}
-	f.compiled[digest] = plan.Filter{Name: "the profile's", Code: code, Flags: seccomp.Flags(&q)}
+	f.given[digest] = filter
 	return wire.FilterReply{Digest: digest}, nil
 }
 
-// programs gives the filters of a process: the floor, and above it the one that was asked for.
+// floorFor names the floor that gives way where a capability would be meaningless without it. checkSpec has passed the
+// capabilities.
+func floorFor(permitted uint64) string {
+	name := "floor"
+	if permitted&mask(unix.CAP_NET_RAW) != 0 {
+		name += "-raw"
+	}
+	if permitted&mask(unix.CAP_NET_ADMIN) != 0 {
+		name += "-admin"
+	}
+	return name
+}
+
+// programs gives the filters of a process in the order of loading: the floor, and above it the one that was asked for.
 func (f *filters) programs(p *wire.Process) ([]plan.Filter, error) {
+	list := []plan.Filter{{Name: "floor's", Code: f.own[floorFor(p.Capabilities.Permitted)]}}
+	switch p.Filter {
+	case unconfined:
+		return list, nil
+	case "":
+		return append(list, plan.Filter{Name: "default", Code: f.own["default"]}), nil
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	relax := seccomp.RelaxFor(p.Capabilities.Permitted)
-	floor, ok := f.floors[relax]
-	if !ok {
-		rules := seccomp.Floor(arch, relax)
-		var err error
-		if floor, err = seccomp.Compile(&rules); err != nil {
-			return nil, err
-		}
-		f.floors[relax] = floor
-	}
-	list := []plan.Filter{{Name: "the floor's", Code: floor}}
-	if p.Filter == unconfined {
-		return list, nil
-	}
-	filter, ok := f.compiled[p.Filter]
+	filter, ok := f.given[p.Filter]
 	if !ok {
 		return nil, fmt.Errorf("filter %s is not known: %w", p.Filter, errdefs.ErrNotFound)
 	}
 	return append(list, filter), nil
+}
+
+// filterError gives a filter that the kernel does not take the class of a wrong request; other errors stay as they are.
+func filterError(err error) error {
+	var step *plan.StepError
+	if errors.As(err, &step) && step.Op != nil && step.Op.Nr == unix.SYS_SECCOMP && step.Errno == unix.EINVAL {
+		return fmt.Errorf("%w: it is not a program that the kernel accepts: %w", err, errdefs.ErrInvalidArgument)
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -69,17 +70,20 @@ const (
 	minMemory     = 6 << 20
 	defaultShm    = 64 << 20
 	unconfined    = "unconfined"
-	volumeIDs     = 0x7FFC0000 // ids on disk of every volume; no sandbox runs with them
-	ownIDs        = 0x7FFD0000 // brigd and workers
+	volumeIDs     = idmap.VolumeBase // ids on disk of every volume; no sandbox runs with them
+	ownIDs        = 0x7FFD0000       // brigd and workers
 	firstIDs      = 0x70000000
-	idsPerSandbox = 65536
+	idsPerSandbox = idmap.Size
 )
 
 // refusal collects what is wrong with a spec, so that everything is said at once.
 type refusal struct{ texts []string }
 
-func (r *refusal) add(format string, args ...any) {
-	r.texts = append(r.texts, fmt.Sprintf(format, args...))
+// when refuses what is wrong, with the rule and the value.
+func (r *refusal) when(wrong bool, format string, args ...any) {
+	if wrong {
+		r.texts = append(r.texts, fmt.Sprintf(format, args...))
+	}
 }
 
 func (r *refusal) err() error {
@@ -94,127 +98,90 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
 	checkProcess(&r, &s.Process, by)
 	checkResources(&r, &s.Resources, memory)
-	if len(s.Mounts) > maxMounts || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts || len(s.Sysctl) > maxSysctls ||
-		len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths {
-		r.add("at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
-			maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
+	tooMany := len(s.Mounts) > maxMounts || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
+		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
+	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
+		maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
+	if tooMany {
 		return r.err()
 	}
 	for i := range s.Mounts {
 		checkMount(&r, &s.Mounts[i], by)
 	}
 	for _, f := range s.Files {
-		if !cleanTarget(f.Path) || len(f.Content) > maxFileSize {
-			r.add("engine file %q must have a clean absolute path and at most %d bytes", f.Path, maxFileSize)
-		}
+		r.when(!cleanTarget(f.Path) || len(f.Content) > maxFileSize,
+			"engine file %q must have a clean absolute path and at most %d bytes", f.Path, maxFileSize)
 	}
 	for _, p := range slices.Concat(s.MaskedPaths, s.ReadonlyPaths) {
-		if !strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/sys/") || path.Clean(p) != p {
-			r.add("path %q to hide must lie below /proc or /sys", p)
-		}
+		r.when(!strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/sys/") || path.Clean(p) != p,
+			"path %q to hide must lie below /proc or /sys", p)
 	}
 	for k, v := range s.Sysctl {
-		if !sysctlAllowed(k) || strings.ContainsAny(v, "\x00\n") || len(v) > maxSysctl {
-			r.add("sysctl %s is not namespaced: only kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.* are", k)
-		}
+		r.when(!sysctlAllowed(k) || strings.ContainsAny(v, "\x00\n") || len(v) > maxSysctl,
+			"sysctl %s is not namespaced: only kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.* are", k)
 	}
-	checkHostname(&r, s)
+	r.when(len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0),
+		"host and domain names have at most 63 characters")
 	checkNetwork(&r, &s.Network, by)
 	return r.err()
 }
 
-func checkHostname(r *refusal, s *wire.Spec) {
-	if len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0) {
-		r.add("host and domain names have at most 63 characters")
-	}
-}
-
 func checkProcess(r *refusal, p *wire.Process, by *caller) {
-	size := 0
-	for _, s := range slices.Concat(p.Args, p.Env, []string{p.Cwd}) {
-		size += len(s) + 1
-		if strings.ContainsRune(s, 0) {
-			r.add("arguments and environment cannot hold a zero byte")
-			break
-		}
+	words := append(slices.Concat(p.Args, p.Env), p.Cwd)
+	size := len(words)
+	for _, w := range words {
+		size += len(w)
 	}
-	if len(p.Args) == 0 || p.Args[0] == "" || size > maxArgs {
-		r.add("a program with arguments and environment of at most %d bytes is needed", maxArgs)
-	}
-	if p.Cwd != "" && !path.IsAbs(p.Cwd) {
-		r.add("the working directory %q is not absolute", p.Cwd)
-	}
+	r.when(slices.ContainsFunc(words, func(w string) bool { return strings.ContainsRune(w, 0) }),
+		"arguments and environment cannot hold a zero byte")
+	r.when(len(p.Args) == 0 || p.Args[0] == "" || size > maxArgs,
+		"a program with arguments and environment of at most %d bytes is needed", maxArgs)
+	r.when(p.Cwd != "" && !path.IsAbs(p.Cwd), "the working directory %q is not absolute", p.Cwd)
 	c := p.Capabilities
-	if bad := (c.Bounding | c.Effective | c.Permitted | c.Inheritable | c.Ambient) & forbidden; bad != 0 {
-		r.add("capabilities %#x are never given to a container", bad)
-	}
-	if c.Effective&^c.Permitted != 0 || c.Permitted&^c.Bounding != 0 || c.Ambient&^(c.Permitted&c.Inheritable) != 0 {
-		r.add("effective capabilities must be permitted, permitted ones within the bounding set, ambient ones inheritable")
-	}
-	if p.User.UID >= idsPerSandbox || p.User.GID >= idsPerSandbox {
-		r.add("user and group ids inside a container are below %d, not %d:%d", idsPerSandbox, p.User.UID, p.User.GID)
-	}
-	if len(p.Rlimits) > maxRlimits || len(p.User.Groups) > maxGroups {
-		r.add("at most %d limits and %d groups", maxRlimits, maxGroups)
-	}
+	bad := (c.Bounding | c.Effective | c.Permitted | c.Inheritable | c.Ambient) & forbidden
+	r.when(bad != 0, "capabilities %#x are never given to a container", bad)
+	r.when(c.Effective&^c.Permitted != 0 || c.Permitted&^c.Bounding != 0 || c.Ambient&^(c.Permitted&c.Inheritable) != 0,
+		"effective capabilities must be permitted, permitted ones within the bounding set, ambient ones inheritable")
+	r.when(p.User.UID >= idsPerSandbox || p.User.GID >= idsPerSandbox,
+		"user and group ids inside a container are below %d, not %d:%d", idsPerSandbox, p.User.UID, p.User.GID)
+	r.when(len(p.Rlimits) > maxRlimits || len(p.User.Groups) > maxGroups, "at most %d limits and %d groups", maxRlimits, maxGroups)
 	for _, l := range p.Rlimits {
-		if (l.Type == "rtprio" || l.Type == "nice") && l.Hard > 0 && !by.root() {
-			r.add("only the administrator lets a container raise its priority (%s)", l.Type)
-		}
+		r.when((l.Type == "rtprio" || l.Type == "nice") && l.Hard > 0 && !by.root(),
+			"only the administrator lets a container raise its priority (%s)", l.Type)
 	}
 	for _, g := range p.User.Groups {
-		if g >= idsPerSandbox {
-			r.add("group id %d is not below %d", g, idsPerSandbox)
-		}
+		r.when(g >= idsPerSandbox, "group id %d is not below %d", g, idsPerSandbox)
 	}
-	if p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000 {
-		r.add("an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
-	}
+	r.when(p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000, "an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
 	relaxed := p.AllowNewPrivileges || p.NoLandlock || p.Filter != "" || c.Bounding&^ordinary != 0
-	if relaxed && !by.root() {
-		r.add("only the administrator relaxes no-new-privileges, Landlock, the system-call filter or the capabilities")
-	}
+	r.when(relaxed && !by.root(),
+		"only the administrator relaxes no-new-privileges, Landlock, the system-call filter or the capabilities")
 }
 
 func checkResources(r *refusal, res *wire.Resources, memory int64) {
-	if res.Memory < minMemory || res.Memory > memory {
-		r.add("a memory limit between 6 MiB and the machine's %d bytes is needed, not %d", memory, res.Memory)
-	}
-	if res.MemorySwap != 0 && res.MemorySwap < res.Memory {
-		r.add("memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
-	}
-	if res.Pids < 1 || res.Pids > maxPids {
-		r.add("a limit of processes is needed, not %d", res.Pids)
-	}
-	if len(res.Devices) > 0 {
-		r.add("devices are not given to containers yet")
-	}
+	r.when(res.Memory < minMemory || res.Memory > memory,
+		"a memory limit between 6 MiB and the machine's %d bytes is needed, not %d", memory, res.Memory)
+	r.when(res.MemorySwap != 0 && res.MemorySwap < res.Memory,
+		"memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
+	r.when(res.Pids < 1 || res.Pids > maxPids, "a limit of processes is needed, not %d", res.Pids)
+	r.when(len(res.Devices) > 0, "devices are not given to containers yet")
 }
 
 func checkMount(r *refusal, m *wire.Mount, by *caller) {
-	if !cleanTarget(m.Target) {
-		r.add("mount target %q must be a clean absolute path", m.Target)
-	}
+	r.when(!cleanTarget(m.Target), "mount target %q must be a clean absolute path", m.Target)
 	for _, own := range []string{"/proc", "/sys", "/dev"} {
-		if m.Target == own || strings.HasPrefix(m.Target, own+"/") && m.Target != "/dev/shm" {
-			r.add("nothing is mounted over %s (asked: %s)", own, m.Target)
-		}
+		r.when(m.Target == own || strings.HasPrefix(m.Target, own+"/") && m.Target != "/dev/shm",
+			"nothing is mounted over %s (asked: %s)", own, m.Target)
 	}
 	switch m.Kind {
 	case wire.MountTmpfs:
-		if m.Size < 0 || m.Mode&^0o1777 != 0 {
-			r.add("tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
-		}
+		r.when(m.Size < 0 || m.Mode&^0o1777 != 0, "tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
 	case wire.MountVolume:
-		if !volumeName.ok(m.Source) {
-			r.add("%q is no name of a volume", m.Source)
-		}
+		r.when(!volumeName.ok(m.Source), "%q is no name of a volume", m.Source)
 	case wire.MountBind:
-		if by == nil || !path.IsAbs(m.Source) {
-			r.add("bind mount of %q needs its caller and an absolute path", m.Source)
-		}
+		r.when(by == nil || !path.IsAbs(m.Source), "bind mount of %q needs its caller and an absolute path", m.Source)
 	default:
-		r.add("mounts of kind %q do not exist", m.Kind)
+		r.when(true, "mounts of kind %q do not exist", m.Kind)
 	}
 }
 
@@ -233,19 +200,14 @@ func sysctlAllowed(k string) bool {
 }
 
 func checkNetwork(r *refusal, n *wire.Network, by *caller) {
-	switch {
-	case n.Mode == wire.NetworkNone && len(n.Ports) == 0:
-	case n.Mode == wire.NetworkEndpoint && n.Name == "bridge":
-	default:
-		r.add("network %q of mode %q with %d ports is not possible", n.Name, n.Mode, len(n.Ports))
-	}
+	none := n.Mode == wire.NetworkNone && len(n.Ports) == 0
+	r.when(!none && (n.Mode != wire.NetworkEndpoint || n.Name != "bridge"),
+		"network %q of mode %q with %d ports is not possible", n.Name, n.Mode, len(n.Ports))
 	for _, p := range n.Ports {
-		if p.Proto != "tcp" && p.Proto != "udp" || p.ContainerPort == 0 {
-			r.add("port %d/%s cannot be published", p.ContainerPort, p.Proto)
-		}
-		if p.HostPort != 0 && p.HostPort < 1024 && !by.root() {
-			r.add("port %d of the host belongs to the administrator", p.HostPort)
-		}
+		r.when(p.Proto != "tcp" && p.Proto != "udp" || p.ContainerPort == 0,
+			"port %d/%s cannot be published", p.ContainerPort, p.Proto)
+		r.when(p.HostPort != 0 && p.HostPort < 1024 && !by.root(),
+			"port %d of the host belongs to the administrator", p.HostPort)
 	}
 }
 
@@ -269,9 +231,4 @@ func (n nameRule) ok(s string) bool {
 }
 
 // containerID: 64 lower-case hex digits.
-func containerID(s string) bool {
-	if len(s) != 64 {
-		return false
-	}
-	return strings.Trim(s, "0123456789abcdef") == ""
-}
+func containerID(s string) bool { return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == "" }

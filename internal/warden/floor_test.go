@@ -20,7 +20,7 @@ func plain() wire.Spec {
 }
 
 func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
-	root, user := &caller{}, &caller{uid: 1000}
+	root, user := &caller{}, &caller{UID: 1000}
 	mount := func(kind wire.MountKind, source, target string) func(*wire.Spec) {
 		return func(s *wire.Spec) { s.Mounts = []wire.Mount{{Kind: kind, Source: source, Target: target}} }
 	}

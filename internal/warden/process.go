@@ -67,7 +67,7 @@ func programError(program string, err error) error {
 	case plan.NotExecutable:
 		return &wire.Error{Class: "invalid_argument", Code: 126, Text: fmt.Sprintf("%q cannot be executed in the container (%v)", program, err)}
 	}
-	return err
+	return filterError(err)
 }
 
 // planError is for what no plan can be made of: a program that is nowhere, or a request that is wrong.

@@ -11,9 +11,11 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
+	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -40,7 +42,7 @@ func (w *Warden) image(digest string) (int, error) {
 		defer d.Close()
 		fds = append(fds, int(d.Fd()))
 	}
-	fd, _, err := rootfs.MountImage(int(index.Fd()), fds, rootfs.Any)
+	fd, err := rootfs.MountImage(int(index.Fd()), fds)
 	if err == nil && w.attachImages {
 		err = w.attachImage(fd, digest)
 	}
@@ -108,7 +110,7 @@ func (b *birth) directories() (upper, work int, err error) {
 		err = errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o711))
 	}
 	if err != nil {
-		return -1, -1, full(err)
+		return -1, -1, store.Full(err)
 	}
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -116,7 +118,7 @@ func (b *birth) directories() (upper, work int, err error) {
 	}
 	defer unix.Close(fd)
 	upper, work, err = rootfs.Layers(fd, b.box.base)
-	return upper, work, full(err)
+	return upper, work, store.Full(err)
 }
 
 // devices gives the container the mounts that every container has, with /dev/shm of its own size.
@@ -180,8 +182,7 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(dir)
-	ids := []idmap.Extent{{Inside: volumeIDs, Outside: b.box.base, Size: idsPerSandbox}}
-	userns, err := idmap.NewUserns(ids, ids)
+	userns, err := idmap.NewUserns(idmap.Volume(b.box.base), idmap.Volume(b.box.base))
 	if err != nil {
 		return -1, err
 	}
@@ -203,20 +204,19 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 // can be created, and what belongs to others reads as nobody (traps 8, CVE-2021-41091).
 func (b *birth) bind(m *wire.Mount) (fd int, file bool, err error) {
 	by := b.caller
-	src, err := rootfs.OpenHostPath(m.Source, rootfs.Caller{UID: by.uid, GID: by.gid, Groups: by.groups})
+	src, err := rootfs.OpenHostPath(m.Source, cred.Peer(*by))
 	if errors.Is(err, unix.ENOENT) {
 		return -1, false, fmt.Errorf("bind source %s does not exist on the host. Next: mkdir -p %s: %w", m.Source, m.Source, errdefs.ErrInvalidArgument)
 	}
 	if err != nil {
-		return -1, false, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.uid, err, errdefs.ErrInvalidArgument)
+		return -1, false, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.UID, err, errdefs.ErrInvalidArgument)
 	}
 	defer unix.Close(src)
 	if err := b.w.bindable(src); err != nil {
 		return -1, false, err
 	}
 	u := b.spec.Process.User
-	userns, err := idmap.NewUserns([]idmap.Extent{{Inside: by.uid, Outside: b.box.base + u.UID, Size: 1}},
-		[]idmap.Extent{{Inside: by.gid, Outside: b.box.base + u.GID, Size: 1}})
+	userns, err := idmap.NewUserns(idmap.Single(by.UID, b.box.base, u.UID), idmap.Single(by.GID, b.box.base, u.GID))
 	if err != nil {
 		return -1, false, err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -71,7 +72,7 @@ func TestASilentRouterIsKilled(t *testing.T) {
 // What a conquered router says is looked at before anybody relies on it.
 func TestALyingRouterIsFoundOut(t *testing.T) {
 	listen := func(network, addr string) (fd int, port uint16) {
-		var f interface{ Fd() uintptr }
+		var f *os.File
 		switch network {
 		case "tcp":
 			l, err := net.Listen("tcp", addr)
@@ -90,6 +91,7 @@ func TestALyingRouterIsFoundOut(t *testing.T) {
 			f, _ = l.(*net.UDPConn).File()
 			port = uint16(l.LocalAddr().(*net.UDPAddr).Port)
 		}
+		t.Cleanup(func() { f.Close() })
 		return int(f.Fd()), port
 	}
 	tcp, port := listen("tcp", "127.0.0.1:0")
@@ -171,8 +173,12 @@ func TestTheRoutersLandlockDomain(t *testing.T) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		if err := errors.Join(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), landlock.RestrictSelf(set)); err != nil {
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			t.Error(err)
+			return
+		}
+		if _, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(set), 0, 0); errno != 0 {
+			t.Error(errno)
 			return
 		}
 		if err := open("/proc/sys/net/ipv4/conf/lo/forwarding", unix.O_WRONLY|unix.O_TRUNC); err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/seccomp"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
 )
@@ -122,11 +121,6 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 
 // startRouter gives birth to brig-router: an id of its own, two capabilities and a third to begin with, Landlock, a filter.
 func (w *Warden) startRouter(conn int) (int, error) {
-	filter := seccomp.Router(arch)
-	code, err := seccomp.Compile(&filter)
-	if err != nil {
-		return -1, err
-	}
 	// The router holds the directory open, so that its Landlock rule goes on meaning it: the kernel forgets what nobody
 	// uses of /proc, and makes it anew.
 	settings, err := unix.Open("/proc/sys/net", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -136,16 +130,21 @@ func (w *Warden) startRouter(conn int) (int, error) {
 	defer unix.Close(settings)
 	in := plan.ServiceInput{Args: []string{"brig-router"}, FDs: 2, UID: routerID, GID: routerID, Host: w.host,
 		Capabilities: routerStart, Steady: routerSteady}
-	in.Filters = []plan.Filter{{Name: "router's", Code: code}}
+	in.Filters = w.filters.service("router")
 	fds := map[string]int{"fd0": conn, "fd1": settings}
-	if in.Landlock = w.abi > 0; in.Landlock {
-		if fds["landlock"], err = w.routerLandlock(settings); err != nil {
+	if w.abi > 0 {
+		rules, err := w.routerLandlock(settings)
+		if err != nil {
 			return -1, err
 		}
-		defer unix.Close(fds["landlock"])
+		defer unix.Close(rules)
+		fds["landlock"] = rules
 	}
-	bounds := wire.Resources{Memory: max(w.facts.MemoryTotal/8, 512<<20), Pids: 256, CPUShares: 2048}
-	return w.startService(in, w.programs.router, fds, bounds)
+	group, err := w.ownGroup("brig-router", wire.Resources{Memory: max(w.facts.MemoryTotal/8, 512<<20), Pids: 256, CPUShares: 2048})
+	if err != nil {
+		return -1, err
+	}
+	return w.startService(in, group, w.programs.router, fds, nil)
 }
 
 // routerLandlock makes the ruleset of brig-router: settings of the network, which the kernel lets it change in the

@@ -4,7 +4,9 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -22,17 +24,17 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
 		wire.OpHello:        with(w.hello),
 		wire.OpObjectCreate: w.objectCreate,
-		wire.OpObjectSeal:   w.objectSeal,
-		wire.OpObjectOpen:   w.objectOpen,
+		wire.OpObjectSeal:   of(w.objectSeal),
+		wire.OpObjectOpen:   of(w.objectOpen),
 		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
 		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
-		wire.OpIndexSeal:    w.indexSeal,
+		wire.OpIndexSeal:    of(w.indexSeal),
 		wire.OpIndexRemove:  with(w.indexRemove),
-		wire.OpWorkerStart:  w.workerStart,
+		wire.OpWorkerStart:  of(w.workerStart),
 		wire.OpFilterPut:    with(w.filterPut),
 
-		wire.OpContainerStart:      w.containerStart,
-		wire.OpContainerAttach:     w.containerAttach,
+		wire.OpContainerStart:      of(w.containerStart),
+		wire.OpContainerAttach:     of(w.containerAttach),
 		wire.OpContainerCloseStdin: with(w.containerCloseStdin),
 		wire.OpContainerSignal:     with(w.containerSignal),
 		wire.OpContainerFinish:     with(w.containerFinish),
@@ -41,9 +43,8 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpContainerProcs:      with(w.containerProcs),
 		wire.OpContainerStats:      with(w.containerStats),
 
-		wire.OpExecStart:  w.execStart,
+		wire.OpExecStart:  of(w.execStart),
 		wire.OpExecFinish: with(w.execFinish),
-		wire.OpExecSignal: with(w.execSignal),
 		wire.OpExecStdin:  with(w.execCloseStdin),
 
 		wire.OpNetworkDNS: w.networkDNS,
@@ -54,17 +55,28 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 	}
 }
 
-// with makes a handler of a function on a decoded body. Descriptors that came along are closed by the loop.
-func with[Q any](f func(Q) (any, error)) wire.Handler {
+// of makes a handler of a function on a request and its decoded body.
+func of[Q any](f func(*wire.Request, Q) (wire.Reply, error)) wire.Handler {
 	return func(r *wire.Request) (wire.Reply, error) {
 		var q Q
-		if len(r.Body) > 0 {
-			if err := r.Decode(&q); err != nil {
-				return wire.Reply{}, err
-			}
+		if err := r.Decode(&q); err != nil {
+			return wire.Reply{}, err
 		}
+		return f(r, q)
+	}
+}
+
+// with is of for a function on the body alone, which may be missing. Descriptors that came along are closed by the loop.
+func with[Q any](f func(Q) (any, error)) wire.Handler {
+	handler := of(func(_ *wire.Request, q Q) (wire.Reply, error) {
 		body, err := f(q)
 		return wire.Reply{Body: body}, err
+	})
+	return func(r *wire.Request) (wire.Reply, error) {
+		if len(r.Body) == 0 {
+			r.Body = []byte("{}")
+		}
+		return handler(r)
 	}
 }
 
@@ -86,11 +98,7 @@ func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
 	return wire.Reply{FDs: []int{fd}}, nil
 }
 
-func (w *Warden) objectSeal(r *wire.Request) (wire.Reply, error) {
-	var q wire.ObjectSeal
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) objectSeal(r *wire.Request, q wire.ObjectSeal) (wire.Reply, error) {
 	fd, err := r.Take(0)
 	if err != nil {
 		return wire.Reply{}, err
@@ -99,11 +107,7 @@ func (w *Warden) objectSeal(r *wire.Request) (wire.Reply, error) {
 	return wire.Reply{Body: o}, err
 }
 
-func (w *Warden) objectOpen(r *wire.Request) (wire.Reply, error) {
-	var q wire.ObjectRef
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
 	f, o, err := w.store.Open(q.Digest)
 	if err != nil {
 		return wire.Reply{}, err
@@ -129,3 +133,51 @@ func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
 	fds, err := w.router.dns()
 	return wire.Reply{FDs: fds}, err
 }
+
+// caller is who the kernel says is at the other end of a connection to the API.
+type caller cred.Peer
+
+// callerOf asks the kernel, not brigd (traps 2).
+func (w *Warden) callerOf(r *wire.Request, present bool) (*caller, error) {
+	if !present {
+		return nil, nil
+	}
+	if len(r.FDs) != 1 {
+		return nil, fmt.Errorf("%s: %w: %w", r.Op, wire.ErrNoCaller, errdefs.ErrInvalidArgument)
+	}
+	if err := accepted(r.FDs[0], w.cfg.Listener); err != nil {
+		return nil, err
+	}
+	peer, err := cred.PeerOf(r.FDs[0])
+	if err != nil {
+		return nil, fmt.Errorf("who asks: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	if peer.UID == ^uint32(0) {
+		return nil, fmt.Errorf("who asks is not known on this machine: %w", errdefs.ErrPermissionDenied)
+	}
+	return (*caller)(&peer), nil
+}
+
+// accepted checks that a connection is one that the API's own listener accepted: only those have its name. brigd's other
+// sockets do not, above all not the pair that the warden itself made for it, whose peer is root; and nothing but root can
+// bind another socket to that path.
+func accepted(conn, listener int) error {
+	want, err := unix.Getsockname(listener)
+	if err != nil {
+		return fmt.Errorf("the API's socket: %w", err)
+	}
+	have, err := unix.Getsockname(conn)
+	if err != nil {
+		return fmt.Errorf("who asks: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	a, ok1 := want.(*unix.SockaddrUnix)
+	b, ok2 := have.(*unix.SockaddrUnix)
+	listening, err := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if !ok1 || !ok2 || a.Name == "" || a.Name != b.Name || err != nil || listening != 0 {
+		return fmt.Errorf("this is not a connection to the API: %w", errdefs.ErrPermissionDenied)
+	}
+	return nil
+}
+
+// root reports whether the caller is the administrator.
+func (c *caller) root() bool { return c != nil && c.UID == 0 }

@@ -9,6 +9,8 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/path"
+	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -17,26 +19,33 @@ import (
 // nothing (traps 8).
 type volumes struct{ dir string }
 
-func (v volumes) create(name string) error {
+// of gives the directory of a volume.
+func (v volumes) of(name string) (string, error) {
 	if !volumeName.ok(name) {
-		return fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
+		return "", fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
 	}
-	data := filepath.Join(v.dir, name, "data")
+	return filepath.Join(v.dir, name), nil
+}
+
+func (v volumes) create(name string) error {
+	dir, err := v.of(name)
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(dir, "data")
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return err
 	}
-	if err := os.Chown(data, volumeIDs, volumeIDs); err != nil {
-		return err
-	}
-	return os.Chmod(data, 0o755)
+	return errors.Join(os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755))
 }
 
 // open gives the volume's directory.
 func (v volumes) open(name string) (int, error) {
-	if !volumeName.ok(name) {
-		return -1, fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
+	dir, err := v.of(name)
+	if err != nil {
+		return -1, err
 	}
-	fd, err := unix.Open(filepath.Join(v.dir, name, "data"), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(filepath.Join(dir, "data"), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return -1, fmt.Errorf("no such volume: %s: %w", name, errdefs.ErrNotFound)
 	}
@@ -56,18 +65,15 @@ func (v volumes) setFilled(name string) error {
 // remove deletes a volume. What is in it was written by strangers: it is removed below a descriptor, never across
 // mounts, without following a link (os.RemoveAll works with unlinkat on descriptors).
 func (v volumes) remove(name string) error {
-	if !volumeName.ok(name) {
-		return fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
+	dir, err := v.of(name)
+	if err != nil {
+		return err
 	}
 	gone := filepath.Join(v.dir, "."+name+".removed") // no name of a volume begins with a dot
 	if err := os.RemoveAll(gone); err != nil {
 		return err
 	}
-	err := os.Rename(filepath.Join(v.dir, name), gone)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err := os.Rename(dir, gone); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return os.RemoveAll(gone)
@@ -85,4 +91,42 @@ func (v volumes) list() (wire.VolumeList, error) {
 		}
 	}
 	return list, nil
+}
+
+// fill gives a new volume what the image has at its target, with owners and modes: a worker copies it, as root of the
+// sandbox's own user namespace. A target that the image does not have, or that leads elsewhere, leaves the volume empty.
+func (b *birth) fill(m *wire.Mount, volume int) error {
+	w := b.w
+	if w.volumes.filled(m.Source) {
+		return nil
+	}
+	image, err := w.image(b.spec.Image)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(image)
+	view, err := rootfs.ReadOnlyView(image, b.box.user)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(view)
+	// Links are followed inside the image only (CVE-2022-23648).
+	from, err := path.Open(view, m.Target[1:], unix.O_RDONLY|unix.O_DIRECTORY, 0, path.InRoot)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return w.volumes.setFilled(m.Source)
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(from)
+	to, err := path.Open(volume, ".", unix.O_RDONLY|unix.O_DIRECTORY, 0, path.NoLinks)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(to)
+	start := func(socket int) (*worker, error) { return w.startFiller(b.box, socket) }
+	if err := w.runJob(&wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}}, start, from, to); err != nil {
+		return err
+	}
+	return w.volumes.setFilled(m.Source)
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/reaper"
 	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -61,9 +60,8 @@ type Warden struct {
 	attachImages bool
 	overlay      sync.Mutex
 
-	programs     struct{ brigd, worker, router, init *os.File }
-	workerFilter []unix.SockFilter
-	workers      atomic.Uint64
+	programs struct{ brigd, worker, router, init *os.File }
+	workers  atomic.Uint64
 
 	starts     chan struct{}
 	stopping   chan struct{}
@@ -76,10 +74,10 @@ type Warden struct {
 
 // Run is the life of the warden. It returns nil when it was told to stop and everything is down.
 func Run(cfg Config) error {
-	if err := clone.Reserve(); err != nil { // children's descriptors need low numbers; later there are none left
+	if err := harden(); err != nil {
 		return err
 	}
-	if err := harden(); err != nil {
+	if err := clone.Prepare(); err != nil { // hardened as this process is, and as small as it ever was
 		return err
 	}
 	w, err := open(cfg)
@@ -147,11 +145,8 @@ func open(cfg Config) (*Warden, error) {
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	steps := []func() error{w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openLandlock}
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return nil, err
-		}
+	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openLandlock); err != nil {
+		return nil, err
 	}
 	w.openRouter(have)
 	if err := w.adopt(have); err != nil {
@@ -177,9 +172,11 @@ func (w *Warden) openDirectories() error {
 		filepath.Join(w.cfg.Root, "trash"), filepath.Join(w.cfg.Run, "fifo"), filepath.Join(w.cfg.Run, "exits")}
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o700); err != nil {
-			return full(err)
+			return store.Full(err)
 		}
 	}
+	spread(filepath.Join(w.cfg.Root, "containers"))
+	spread(filepath.Join(w.cfg.Run, "fifo"))
 	var err error
 	w.store, err = store.Open(filepath.Join(w.cfg.Root, "store"))
 	return err
@@ -195,7 +192,7 @@ func (w *Warden) openPrograms() (err error) {
 	if w.programs.router, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-router")); err != nil {
 		return err
 	}
-	if w.programs.init, err = reaper.File(runtime.GOARCH); err != nil {
+	if w.programs.init, err = initFile(); err != nil {
 		return err
 	}
 	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -212,10 +209,10 @@ func (w *Warden) openCgroup() (err error) {
 	return nil
 }
 
-func (w *Warden) openLandlock() (err error) {
+func (w *Warden) openLandlock() error {
+	var err error
 	if w.abi, err = landlock.Version(); err != nil || w.abi == 0 {
 		w.facts.Missing = append(w.facts.Missing, "landlock")
-		return nil
 	}
 	return nil
 }

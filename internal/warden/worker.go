@@ -15,11 +15,7 @@ import (
 )
 
 // workerStart starts a confined worker for brigd, which talks to it over the socket that came along.
-func (w *Warden) workerStart(r *wire.Request) (wire.Reply, error) {
-	var q wire.WorkerStart
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, error) {
 	switch wire.JobKind(q.Kind) {
 	case wire.JobLayer, wire.JobMerge, wire.JobLoad, wire.JobExport, wire.JobSave, wire.JobDNS:
 	default:
@@ -36,11 +32,7 @@ func (w *Warden) workerStart(r *wire.Request) (wire.Reply, error) {
 		k.patience = workerPatience
 	}
 	theirs, err := dup(k.pidfd)
-	w.background.Add(1)
-	go func() {
-		defer w.background.Done()
-		w.reapWorker(k)
-	}()
+	w.background.Go(func() { w.reapWorker(k) })
 	if err != nil {
 		return wire.Reply{}, err
 	}
@@ -72,11 +64,7 @@ func (w *Warden) reapWorker(k *worker) {
 
 // indexSeal has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing
 // that one hostile process could have written.
-func (w *Warden) indexSeal(r *wire.Request) (wire.Reply, error) {
-	var q wire.IndexSeal
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
+func (w *Warden) indexSeal(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
 	fd, err := r.Take(0)
 	if err != nil {
 		return wire.Reply{}, err
@@ -103,17 +91,12 @@ func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 
 // runJob starts a worker for a job of the warden's own and waits for its end.
 func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error), fds ...int) error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	conn, theirs, err := wire.Pair("worker")
 	if err != nil {
-		return fmt.Errorf("socket pair: %w", err)
-	}
-	conn, err := wire.FileConn(pair[0], "worker")
-	if err != nil {
-		unix.Close(pair[1])
 		return err
 	}
-	k, err := start(pair[1])
-	unix.Close(pair[1])
+	k, err := start(theirs)
+	unix.Close(theirs)
 	if err != nil {
 		conn.Close()
 		return err

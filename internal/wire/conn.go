@@ -72,6 +72,19 @@ func FileConn(fd int, name string) (*Conn, error) {
 	return NewConn(uc), nil
 }
 
+// Pair makes a connection: an end for this process, and a descriptor for the peer of that name.
+func Pair(peer string) (conn *Conn, theirs int, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, -1, fmt.Errorf("socket pair: %w", err)
+	}
+	if conn, err = FileConn(pair[0], peer); err != nil {
+		unix.Close(pair[1])
+		return nil, -1, err
+	}
+	return conn, pair[1], nil
+}
+
 // Close ends the connection.
 func (c *Conn) Close() error { return c.c.Close() }
 
@@ -127,11 +140,11 @@ func bodyFile(body []byte) (int, error) {
 func (c *Conn) Receive() (*Frame, []int, error) {
 	n, oobn, flags, _, err := c.c.ReadMsgUnix(c.buf, c.oob)
 	if err != nil { // Go calls a packet of no bytes the end, and descriptors may have come with it
-		fds, _ := rights(c.oob[:oobn])
+		fds, _ := Rights(c.oob[:oobn])
 		CloseAll(fds)
 		return nil, nil, err
 	}
-	fds, err := rights(c.oob[:oobn])
+	fds, err := Rights(c.oob[:oobn])
 	if err == nil && n == 0 && len(fds) == 0 {
 		return nil, nil, io.EOF
 	}
@@ -176,8 +189,8 @@ func (f *Frame) fetch(fds []int) ([]int, error) {
 	return fds[1:], nil
 }
 
-// rights takes the descriptors out of control data. Go receives them close-on-exec.
-func rights(oob []byte) ([]int, error) {
+// Rights takes the descriptors out of control data. Go receives them close-on-exec.
+func Rights(oob []byte) ([]int, error) {
 	if len(oob) == 0 {
 		return nil, nil
 	}

@@ -39,7 +39,7 @@ const (
 
 	OpExecStart  Op = "exec.start"  // ExecStart → Started, fds: as container.start
 	OpExecFinish Op = "exec.finish" // ExecRef → Exit
-	OpExecSignal Op = "exec.signal" // ExecSignal → –
+	OpExecSignal Op = "exec.signal" // (not built: the API cannot ask for it)
 	OpExecStdin  Op = "exec.closeStdin"
 
 	OpVolumeCreate Op = "volume.create" // VolumeRef → –
@@ -79,7 +79,7 @@ var Known = List{
 	OpContainerList: {Built: true}, OpContainerProcs: {Built: true}, OpContainerStats: {Built: true},
 	OpContainerUpdate: {}, OpContainerPause: {}, OpContainerResume: {}, OpContainerUsage: {}, OpContainerMount: {},
 	OpContainerCheckpoint: {},
-	OpExecStart:           {Built: true}, OpExecFinish: {Built: true}, OpExecSignal: {Built: true}, OpExecStdin: {Built: true},
+	OpExecStart:           {Built: true}, OpExecFinish: {Built: true}, OpExecSignal: {}, OpExecStdin: {Built: true},
 	OpVolumeCreate: {Built: true}, OpVolumeRemove: {Built: true}, OpVolumeList: {Built: true}, OpVolumeUsage: {},
 	OpNetworkDNS: {Built: true}, OpNetworkCreate: {}, OpNetworkRemove: {}, OpNetworkJoin: {}, OpNetworkLeave: {},
 	OpSecretPut: {}, OpSecretRemove: {}, OpLSMLoad: {}, OpTrailAppend: {},
@@ -258,13 +258,6 @@ type ExecStart struct {
 	Process Process `json:"process"`
 }
 
-// ExecSignal sends a signal to an executed process.
-type ExecSignal struct {
-	ID     string `json:"id"`
-	Exec   string `json:"exec"`
-	Signal int    `json:"signal"`
-}
-
 // VolumeRef names a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}.
 type VolumeRef struct {
 	Name string `json:"name"`
@@ -274,3 +267,6 @@ type VolumeRef struct {
 type VolumeList struct {
 	Names []string `json:"names"`
 }
+
+// Version of the programs, set by the build. All five come from one build and refuse to talk to another one.
+var Version = "0.1.0-dev"

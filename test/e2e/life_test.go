@@ -217,3 +217,20 @@ func TestEngineStopEndsContainersByTheirSignal(t *testing.T) {
 	e.brig("rm", "-f", "-v", "polite")
 	e.brig("volume", "rm", "vol")
 }
+
+// TestTheSameOptionsFindAnEngine: what starts one also stops it, and nothing else does.
+func TestTheSameOptionsFindAnEngine(t *testing.T) {
+	e := startEngine(t)
+	run, other := e.dir+"/run", e.dir+"/other"
+	for _, verb := range []string{"status", "stop"} {
+		e.refused(1, []string{"--root " + other, e.dir + "/root"}, "engine", verb, "--run", run, "--root", other)
+		e.refused(1, []string{"--socket " + other, e.socket}, "engine", verb, "--run", run, "--socket", other)
+		e.refused(1, []string{other}, "engine", verb, "--run", other)
+	}
+	place := []string{"--root", e.dir + "/root", "--run", run, "--socket", e.socket}
+	if out := e.brig(append([]string{"engine", "status"}, place...)...); !strings.Contains(out, "running, version") {
+		t.Errorf("status: %q", out)
+	}
+	e.brig(append([]string{"engine", "stop"}, place...)...)
+	e.start()
+}

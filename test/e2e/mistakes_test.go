@@ -252,6 +252,19 @@ func TestFullDiskGetsOneSentenceAndLeavesNothing(t *testing.T) {
 	if out := e.brig("images", "-q", "box"); out == "" {
 		t.Error("the image that was there before is gone")
 	}
+	e.brig("run", "-d", "--name", "fills", "box", "sh", "-c", "dd if=/dev/zero of=/all bs=4k; sleep 1000")
+	e.eventually("a full disk", func() bool {
+		_, code := e.run(e.brigCommand("exec", "fills", "sh", "-c", "df -k / | tail -n 1 | grep -q ' 100% '"))
+		return code == 0
+	})
+	e.oneSentence(125, []string{"no space left"}, "run", "-d", "box", "true")
+	e.oneSentence(125, []string{"no space left"}, "create", "-v", "new:/x", "box", "true")
+	e.oneSentence(1, []string{"no space left"}, "volume", "create", "new")
+	e.oneSentence(1, []string{"no space left"}, "tag", "box", "other")
+	e.brig("rm", "-f", "fills")
+	if out := e.brig("run", "--rm", "-v", "new:/x", "box", "echo", "room"); out != "room" {
+		t.Errorf("%q", out)
+	}
 }
 
 // onSmallDisk starts an engine whose directory is a file system of this size, mounted where only the engine sees it.

@@ -27,6 +27,8 @@ var arrows = []arrow{
 	{"internal/warden", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/cli",
 		Module + "internal/router", "github.com/vishvananda/", "github.com/google/nftables", "github.com/mdlayher/"}, foreignFormats...), nil,
 		"who holds privilege parses no foreign format, speaks no netlink and runs no helper program"},
+	{"internal/warden", []string{Module + "dist", Module + "internal/kernel/seccomp", Module + "internal/kernel/bpf/asm"}, nil,
+		"filters and programs are compiled ahead of time, or by brigd: no compiler and no table of calls runs as root"},
 	{"internal/router", append([]string{Module}, foreignFormats...),
 		[]string{Module + "internal/kernel", Module + "internal/wire", Module + "internal/router"},
 		"who holds the network knows nothing of the engine and runs no program"},
@@ -95,7 +97,7 @@ func TestRootImportsAreTheReviewedList(t *testing.T) {
 // What runs as root, in lines that are neither blank nor only a comment. The goal for ours is 8,000; until it is reached
 // the limit is a ratchet, which is only ever lowered to what make loc prints.
 const (
-	oursLimit      = 10_900
+	oursLimit      = 8_920
 	librariesLimit = 1_000
 	keeperLimit    = 300
 )

@@ -59,6 +59,31 @@ func startEngine(ctx context.Context, bin string) (*engine, error) {
 	return nil, err
 }
 
+// bring gives the engine, which is new and has nothing, what is on this machine: the archive of an image, or of a root
+// file system. Any other name is that of an image, and run pulls it.
+func (e *engine) bring(image string) (name string, err error) {
+	if _, err := os.Stat(image); err != nil {
+		return image, nil
+	}
+	brig := func(args ...string) (string, error) {
+		out, err := exec.Command(e.brig, append([]string{"--host", "unix://" + e.socket}, args...)...).CombinedOutput()
+		if err != nil {
+			return "", errors.New(string(bytes.TrimSpace(out)))
+		}
+		lines := strings.Split(string(bytes.TrimSpace(out)), "\n")
+		return lines[len(lines)-1], nil
+	}
+	loaded, loadErr := brig("load", "-q", "-i", image)
+	if loadErr == nil {
+		_, name, _ = strings.Cut(loaded, ": ") // Loaded image: NAME, or Loaded image ID: sha256:…
+		return name, nil
+	}
+	if name, err = brig("import", image); err != nil {
+		return "", fmt.Errorf("%s is neither an image (%w) nor a root file system (%w)", image, loadErr, err)
+	}
+	return name, nil
+}
+
 // tail is the end of a log, whole lines, at most n bytes.
 func tail(log []byte, n int) []byte {
 	if len(log) <= n {

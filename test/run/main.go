@@ -2,7 +2,7 @@
 // seven attacks loose on it, and leaves nothing behind. With -image it runs a container there instead.
 //
 //	run [-bin DIR] [-json] [-verbose] [-outside] [-private-network]
-//	run [-bin DIR] -image IMAGE [-- COMMAND ARGUMENT...]
+//	run [-bin DIR] -image IMAGE|ARCHIVE [-- COMMAND ARGUMENT...]
 //	run [-bin DIR] -socket PATH          drill the engine that listens there, and start none
 package main
 
@@ -36,7 +36,7 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.bin, "bin", "bin", "directory of the built programs")
-	flag.StringVar(&o.image, "image", "", "run a container of this image instead of the drill")
+	flag.StringVar(&o.image, "image", "", "run a container of this image, or of an archive of one or of a root file system, instead of the drill")
 	flag.StringVar(&o.socket, "socket", "", "drill the engine that listens at this socket, and start none")
 	flag.BoolVar(&o.json, "json", false, "print the whole report as JSON")
 	flag.BoolVar(&o.verbose, "verbose", false, "print every probe's verdict as well")
@@ -50,6 +50,9 @@ func main() {
 
 func (o *options) main() int {
 	if os.Geteuid() != 0 {
+		if _, err := exec.LookPath("sudo"); err != nil {
+			return complain(errors.New("root is needed to start the engine, and there is no sudo. Next: become root, then make run"))
+		}
 		return again("sudo", nil)
 	}
 	if o.apart && os.Getenv(apartMark) == "" {
@@ -213,11 +216,15 @@ func (o *options) print(w io.Writer, reports []*drill.Report) error {
 
 // container runs one container in the foreground with the caller's terminal.
 func (o *options) container(e *engine) (int, error) {
+	image, err := e.bring(o.image)
+	if err != nil {
+		return 1, err
+	}
 	args := []string{"--host", "unix://" + e.socket, "run", "--rm", "-i"}
 	if o.stdinTerminal && o.stdoutTerminal {
 		args = append(args, "-t")
 	}
-	cmd := exec.Command(filepath.Join(o.bin, "brig"), append(append(args, o.image), o.command...)...)
+	cmd := exec.Command(filepath.Join(o.bin, "brig"), append(append(args, image), o.command...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	var exit *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &exit) {

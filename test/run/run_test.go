@@ -29,6 +29,38 @@ func TestTailKeepsWholeLines(t *testing.T) {
 	}
 }
 
+// TestAnArchiveIsBroughtInByWhatItIs plays the command line: a file is loaded if it can be, and imported otherwise.
+func TestAnArchiveIsBroughtInByWhatItIs(t *testing.T) {
+	dir := t.TempDir()
+	brig := filepath.Join(dir, "brig")
+	script := `#!/bin/sh
+shift 2
+case "$*" in
+"load -q -i image") echo "Loaded image: app:1" ;;
+"load -q -i unnamed") echo "Loaded image ID: sha256:12" ;;
+"import rootfs") echo sha256:34 ;;
+*) echo "brig: $1: no" >&2; exit 1 ;;
+esac
+`
+	if err := os.WriteFile(brig, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	e := &engine{brig: brig}
+	for name, want := range map[string]string{"image": "app:1", "unnamed": "sha256:12", "rootfs": "sha256:34", "junk": ""} {
+		if err := os.WriteFile(name, nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.bring(name)
+		if got != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	if got, err := e.bring("alpine:3"); got != "alpine:3" || err != nil {
+		t.Errorf("a name: %q, %v", got, err)
+	}
+}
+
 // The sweep's promise is worth what its eyes are: they must see a process that is still there.
 func TestSweepSeesWhatIsLeft(t *testing.T) {
 	dir := t.TempDir()

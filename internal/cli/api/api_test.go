@@ -129,6 +129,52 @@ func TestAConnectionIsReusedOnlyWhenTheReplyWasRead(t *testing.T) {
 	}
 }
 
+// TestWhatOnlyAsksIsAskedOnceMore when the engine was killed before it answered: by an end of the connection, or by its
+// reset, which is what a request that was not read yet leads to.
+func TestWhatOnlyAsksIsAskedOnceMore(t *testing.T) {
+	for _, c := range []struct {
+		name, method string
+		deaths       int
+		first        string // what the engine says before it dies
+		requests     int
+		err          string
+	}{
+		{name: "killed once", method: "GET", deaths: 1, requests: 2},
+		{name: "killed twice", method: "GET", deaths: 2, requests: 2, err: "closed the connection without an answer"},
+		{name: "killed amid the answer", method: "GET", deaths: 1, first: "HTTP/1.1 2", requests: 1, err: "unexpected EOF"},
+		{name: "something to do", method: "POST", deaths: 1, requests: 1, err: "closed the connection without an answer"},
+	} {
+		for _, read := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, request read %v", c.name, read), func(t *testing.T) {
+				seen := make(chan int, 10)
+				host := speak(t, func(n int, conn net.Conn, r *bufio.Reader) {
+					seen <- n
+					if read || n >= c.deaths || c.first != "" {
+						skipRequest(r)
+					} else {
+						r.ReadByte() // what is left unread makes the end a reset
+					}
+					if n < c.deaths {
+						io.WriteString(conn, c.first)
+						return
+					}
+					io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+				})
+				client, _ := New(host, nil)
+				// Longer than what the reader takes at once, so that something is left.
+				req := Request{Method: c.method, Path: "/" + strings.Repeat("x", 8<<10)}
+				err := client.CallRequest(t.Context(), req, nil)
+				if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+					t.Errorf("got %v", err)
+				}
+				if n := len(seen); n != c.requests {
+					t.Errorf("%d requests, want %d", n, c.requests)
+				}
+			})
+		}
+	}
+}
+
 func TestAnEngineIsStartedOnceAndOnlyWhenNothingListens(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	starts := 0

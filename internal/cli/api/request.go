@@ -13,6 +13,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -37,7 +38,19 @@ type Response struct {
 }
 
 // Do sends a request and reads the head of its reply. Statuses from 400 on come back as *Error.
+//
+// An engine that is killed takes the connections along that it had accepted; the next one listens already. What only
+// asks is asked once more then, and nobody sees that the engine has changed.
 func (c *Client) Do(ctx context.Context, req Request) (*Response, error) {
+	res, err := c.try(ctx, req)
+	var lost *unanswered
+	if errors.As(err, &lost) && (req.Method == "GET" || req.Method == "HEAD") && req.Body == nil {
+		return c.try(ctx, req)
+	}
+	return res, err
+}
+
+func (c *Client) try(ctx context.Context, req Request) (*Response, error) {
 	k, err := c.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -68,13 +81,14 @@ func exchange(k *conn, req Request, upgrade string) (*head, error) {
 	if writeErr != nil {
 		k.SetReadDeadline(time.Now().Add(time.Second))
 	}
+	if _, err := k.r.Peek(1); dropped(err) {
+		return nil, &unanswered{req.Method, req.Path}
+	}
 	for {
 		h, err := readHead(k.r)
 		switch {
 		case err != nil && writeErr != nil:
 			return nil, fmt.Errorf("%s %s: %w", req.Method, req.Path, writeErr)
-		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("%s %s: the engine closed the connection without an answer", req.Method, req.Path)
 		case err != nil:
 			return nil, fmt.Errorf("%s %s: %w", req.Method, req.Path, err)
 		case h.status >= 200 || h.status == 101 && upgrade != "":
@@ -84,6 +98,18 @@ func exchange(k *conn, req Request, upgrade string) (*head, error) {
 			return h, nil
 		}
 	}
+}
+
+// unanswered says that the connection ended before the first byte of an answer.
+type unanswered struct{ method, path string }
+
+func (e *unanswered) Error() string {
+	return fmt.Sprintf("%s %s: the engine closed the connection without an answer", e.method, e.path)
+}
+
+// dropped tells that the other side is gone, as opposed to late.
+func dropped(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // sourceError is a failure to read what was to be sent, as opposed to sending it.

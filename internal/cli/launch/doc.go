@@ -29,7 +29,10 @@ type Options struct {
 // Status is what can be seen of an engine from outside.
 type Status struct {
 	Running bool           `json:"running"`
-	PIDs    map[string]int `json:"pids,omitempty"` // by program: brig-keeper, brig-warden, brig-router, brigd
+	Hidden  bool           `json:"hidden,omitempty"` // only root can tell
+	PIDs    map[string]int `json:"pids,omitempty"`   // by program: brig-keeper, brig-warden, brig-router, brigd
+	Root    string         `json:"root,omitempty"`   // as in Options; "" if it cannot be told
+	Socket  string         `json:"socket,omitempty"`
 }
 
 // How long the two transitions may take.

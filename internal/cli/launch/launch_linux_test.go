@@ -90,7 +90,7 @@ func TestStartStatusStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := Look(o.Run)
-	if !s.Running || s.PIDs["brig-keeper"] == 0 {
+	if !s.Running || s.PIDs["brig-keeper"] == 0 || s.Root != o.Root || s.Socket != o.Socket {
 		t.Errorf("after the start: %+v", s)
 	}
 	if err := Start(o); !errors.Is(err, ErrRunning) {
@@ -135,7 +135,11 @@ func TestTheReasonOfAFailedStartIsSaid(t *testing.T) {
 	if err := Start(o); err == nil || !strings.HasSuffix(err.Error(), "engine.log:\n  panic: something") {
 		t.Errorf("got %v", err)
 	}
-	o.Programs = t.TempDir()
+	o.Socket = "/" + strings.Repeat("x", 107)
+	if err := Start(o); err == nil || !strings.Contains(err.Error(), "at most 107 bytes") {
+		t.Errorf("a long path: %v", err)
+	}
+	o.Socket, o.Programs = "/x", t.TempDir()
 	if err := Start(o); err == nil || !strings.Contains(err.Error(), "install Brig completely") {
 		t.Errorf("without a keeper: %v", err)
 	}
@@ -184,5 +188,38 @@ func TestForegroundBecomesTheKeeper(t *testing.T) {
 	want := fmt.Sprintf("pid %d, session %s, ready \"\"\n", cmd.Process.Pid, o.Socket)
 	if string(out) != want {
 		t.Errorf("got %q, want %q", out, want)
+	}
+}
+
+// TestWhatOnlyRootCanTellIsNotDenied: for anybody else the file is closed, and that says nothing about the engine.
+func TestWhatOnlyRootCanTellIsNotDenied(t *testing.T) {
+	if dir := os.Getenv("BRIG_TEST_HIDDEN"); dir != "" {
+		s, err := Look(dir), Stop(dir, false)
+		if s.Running || !s.Hidden || err == nil || !strings.Contains(err.Error(), "sudo") {
+			t.Errorf("got %+v, %v", s, err)
+		}
+		return
+	}
+	o := options(t, "")
+	// Others walk through what leads to the directory, and find the file closed.
+	for dir := o.Run; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
+		os.Mkdir(dir, 0o755)
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(o.Run, "keeper.pid"), []byte("1 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Open("/proc/self/exe") // its directory may be closed to others, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	cmd := exec.Command("/proc/self/fd/3", "-test.run=TestWhatOnlyRootCanTellIsNotDenied$")
+	cmd.ExtraFiles, cmd.Dir, cmd.Env = []*os.File{self}, "/", append(os.Environ(), "BRIG_TEST_HIDDEN="+o.Run)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

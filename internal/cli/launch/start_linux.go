@@ -17,11 +17,18 @@ import (
 // ErrRunning says that there is nothing to start.
 var ErrRunning = errors.New("an engine already runs there")
 
+// longestSocket is what fits into an address (unix(7)).
+const longestSocket = 107
+
 // Start starts an engine and returns when it answers, or with the reason why it does not. With Foreground it does not
 // return if it succeeds.
 func Start(o Options) error {
 	if os.Geteuid() != 0 {
 		return errors.New("the engine is started by root. Next: sudo brig engine start")
+	}
+	if len(o.Socket) > longestSocket {
+		return fmt.Errorf("--socket %s: the path of a socket has at most %d bytes. Next: give a shorter --run or --socket",
+			o.Socket, longestSocket)
 	}
 	keeper, err := find("brig-keeper", o.Programs)
 	if err != nil {

@@ -12,10 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+var errRoot = errors.New("the engine is stopped by root. Next: sudo brig engine stop")
+
 // Stop asks the engine to stop its containers and itself, and waits for its end. With force, an engine that does not
 // end in time is killed; its containers then run on.
 func Stop(run string, force bool) error {
 	pid, noted := keeperOf(run)
+	if pid == 0 && hidden(run) {
+		return errRoot
+	}
 	if pid == 0 {
 		return fmt.Errorf("no engine runs in %s", run)
 	}
@@ -30,7 +35,7 @@ func Stop(run string, force bool) error {
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0); err != nil {
 		if errors.Is(err, os.ErrPermission) {
-			return errors.New("the engine is stopped by root. Next: sudo brig engine stop")
+			return errRoot
 		}
 		return fmt.Errorf("stop engine %d: %w", pid, err)
 	}
@@ -83,6 +88,15 @@ func keeperOf(run string) (pid int, start string) {
 	return pid, second
 }
 
+// hidden tells that whether an engine runs is not for the caller to know.
+func hidden(run string) bool {
+	f, err := os.Open(filepath.Join(run, "keeper.pid"))
+	if err == nil {
+		f.Close()
+	}
+	return errors.Is(err, os.ErrPermission)
+}
+
 // startTime is field 22 of /proc/PID/stat, "" if there is no such process or it is a zombie. The second field, a name
 // in parentheses, may hold anything.
 func startTime(pid int) string {
@@ -102,9 +116,18 @@ func startTime(pid int) string {
 func Look(run string) Status {
 	pid, _ := keeperOf(run)
 	if pid == 0 {
-		return Status{}
+		return Status{Hidden: hidden(run)}
 	}
 	s := Status{Running: true, PIDs: map[string]int{"brig-keeper": pid}}
+	words := commandLine(strconv.Itoa(pid))
+	for i := 1; i+1 < len(words); i++ {
+		switch words[i] {
+		case "--root":
+			s.Root = words[i+1]
+		case "--socket":
+			s.Socket = words[i+1]
+		}
+	}
 	for _, name := range []string{"brig-warden", "brig-router", "brigd"} {
 		// The keeper's child is the warden, and the others are the warden's, or its adopted grandchildren.
 		if p := childNamed(s.PIDs, name); p != 0 {
@@ -139,7 +162,14 @@ func childNamed(parents map[string]int, name string) int {
 }
 
 func runs(pid, name string) bool {
+	return filepath.Base(commandLine(pid)[0]) == name
+}
+
+// commandLine has one word at least, which is empty if there is no such process.
+func commandLine(pid string) []string {
 	data, err := os.ReadFile("/proc/" + pid + "/cmdline")
-	program, _, _ := strings.Cut(string(data), "\x00")
-	return err == nil && filepath.Base(program) == name
+	if err != nil {
+		return []string{""}
+	}
+	return strings.Split(string(data), "\x00")
 }

@@ -21,6 +21,7 @@ func TestDockerClientAsks(t *testing.T) {
 		{"volume rm other", "other\n"},
 		{"ps -aq --no-trunc", id + "\n"},
 		{"ps -a --format {{.State}}", "created\n"},
+		{"ps -a --format {{.Names}}/{{.Size}}", "one/-1B\n"}, // not measured
 		{"start one", "one\n"},
 		{"port one", ""},
 		{"restart -t 0 one", "one\n"},

@@ -308,6 +308,23 @@ func TestTheCallersConnectionTravelsWithARelaxation(t *testing.T) {
 	}
 }
 
+// A profile means something else to a new kernel, and a record may be older.
+func TestStartTakesTheProfileAsItIsCompiledNow(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	id := create(t, s, "true", `,"HostConfig":{"SecurityOpt":["seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"]}`)
+	for range 2 {
+		must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+		must(t, s, 200, "POST", "/containers/"+id+"/wait", "")
+		f.mu.Lock()
+		got, want := f.specs[id].Process.Filter, fmt.Sprintf("sha256:%064d", compiled.Load())
+		f.mu.Unlock()
+		if got != want {
+			t.Errorf("started with filter %s, the warden has %s", got, want)
+		}
+	}
+}
+
 func TestBodiesAreBoundedAndStrict(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,14 @@ func (testImages) Lookup(ref string) (*image.Image, error) {
 func (testImages) Hold(string, string) error { return nil }
 func (testImages) Release(string, string)    {}
 
+// compiled counts the profiles that were compiled.
+var compiled atomic.Int64
+
+// compileAnew gives another digest each time, as if the kernel were a new one.
+func compileAnew(context.Context, string, uint64) (string, error) {
+	return fmt.Sprintf("sha256:%064d", compiled.Add(1)), nil
+}
+
 // newServer is brigd's wiring around a connection to a warden.
 func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	c, err := wire.FileConn(conn, "warden")
@@ -69,7 +78,7 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	s.Engine, err = container.NewEngine(ctx, container.Config{
 		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus,
 		Host:     policy.Host{MemoryTotal: s.Hello.MemoryTotal, CPUs: s.Hello.CPUs, NofileHard: s.Hello.NofileHard},
-		Filter:   func(context.Context, string, uint64) (string, error) { return "sha256:" + strings.Repeat("0", 64), nil },
+		Filter:   compileAnew,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
 	})
 	return s, client, err

@@ -62,6 +62,7 @@ func message(err error) string {
 	for _, class := range []error{errdefs.ErrNotFound, errdefs.ErrInvalidArgument, errdefs.ErrAlreadyExists,
 		errdefs.ErrConflict, errdefs.ErrFailedPrecondition, errdefs.ErrPermissionDenied, errdefs.ErrNotImplemented,
 		errdefs.ErrResourceExhausted, errdefs.ErrUnavailable, errdefs.ErrInternal} {
+		s = strings.Replace(s, ": "+class.Error()+". Next: ", ". Next: ", 1)
 		// Only one: what stands before it is part of the sentence ("permission denied").
 		if cut, ok := strings.CutSuffix(s, ": "+class.Error()); ok && errors.Is(err, class) {
 			return cut

@@ -181,7 +181,7 @@ func (x *Exec) begin(ctx context.Context) error {
 			c.warn(fmt.Errorf("close standard input: %w", err))
 		}
 	})
-	if err := c.putFilter(ctx); err != nil {
+	if _, err := c.putFilter(ctx); err != nil {
 		x.over(wire.Exit{Code: ExitCode(err)}, err)
 		return err
 	}

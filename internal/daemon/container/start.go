@@ -47,10 +47,11 @@ func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 
 // start is called with life held. The record is made durable while the warden works.
 func (c *Container) start(ctx context.Context, caller int) error {
-	if err := c.putFilter(ctx); err != nil {
+	digest, err := c.putFilter(ctx)
+	if err != nil {
 		return err
 	}
-	before := c.begin()
+	before := c.begin(digest)
 	written := make(chan error, 1)
 	if c.rec.Host.AutoRemove {
 		written <- nil // its record is there since it was created; that it runs, the warden knows
@@ -84,15 +85,17 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	return nil
 }
 
-// putFilter hands the container's own seccomp profile over again: a new warden does not have it.
-func (c *Container) putFilter(ctx context.Context) error {
+// putFilter hands the container's own seccomp profile over again: a new warden does not have it. The digest is another one
+// than before if the profile means something else to a new kernel, or if this brigd compiles in another way.
+func (c *Container) putFilter(ctx context.Context) (digest string, err error) {
+	p := &c.rec.Spec.Process
 	if c.rec.Profile == "" {
-		return nil
+		return p.Filter, nil
 	}
-	if _, err := c.e.cfg.Filter(ctx, c.rec.Profile, c.rec.Spec.Process.Capabilities.Bounding); err != nil {
-		return fmt.Errorf("--security-opt seccomp: %w", err)
+	if digest, err = c.e.cfg.Filter(ctx, c.rec.Profile, p.Capabilities.Bounding); err != nil {
+		return "", fmt.Errorf("--security-opt seccomp: %w", err)
 	}
-	return nil
+	return digest, nil
 }
 
 // abandon ends a container that runs and that brigd cannot serve: it has run out of descriptors, most likely.
@@ -116,12 +119,12 @@ func (c *Container) settle() {
 }
 
 // begin sets the state that the record of a running container has, and returns the record as it was.
-func (c *Container) begin() Record {
+func (c *Container) begin(filter string) Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.rec
 	c.rec.State, c.rec.Started, c.rec.Finished = Running, time.Now().UTC(), time.Time{}
-	c.rec.Exit, c.rec.Error = wire.Exit{}, ""
+	c.rec.Exit, c.rec.Error, c.rec.Spec.Process.Filter = wire.Exit{}, "", filter
 	return before
 }
 

@@ -103,7 +103,7 @@ func (b *blank) WriteAt(p []byte, off int64) (int, error) {
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-			return n, fmt.Errorf("no space left in the engine's directory: %w. Next: docker image prune",
+			return n, fmt.Errorf("no space left in the engine's directory. Next: brig images, brig rmi: %w",
 				errdefs.ErrResourceExhausted)
 		case err != nil:
 			return n, fmt.Errorf("write: %w", err)

@@ -38,6 +38,7 @@ func TestHostsFile(t *testing.T) {
 		{"evil\n1.2.3.4 bank", addr}, {"nowhere", netip.Addr{}}}
 	golden(t, "hosts.plain", Hosts(addr, "web", "", nil))
 	golden(t, "hosts.full", Hosts(addr, "web", "example.org", extra))
+	golden(t, "hosts.dotted", Hosts(addr, "web.example.org", "", nil))
 	golden(t, "hosts.none", Hosts(netip.Addr{}, "web", "", nil))
 	golden(t, "hosts.badname", Hosts(addr, "web\n1.2.3.4 bank", "", nil))
 }

@@ -77,10 +77,17 @@ func Hosts(addr netip.Addr, hostname, domain string, extra []HostEntry) string {
 	if !addr.IsValid() {
 		addr = netip.AddrFrom4([4]byte{127, 0, 1, 1}) // so that a program finds its own name even without a network
 	}
-	if hostName(domain) {
-		fmt.Fprintf(&b, "%s\t%s.%s %s\n", addr, hostname, domain, hostname)
-	} else {
-		fmt.Fprintf(&b, "%s\t%s\n", addr, hostname)
-	}
+	b.WriteString(OwnLine(addr.String(), hostname, domain))
 	return b.String()
+}
+
+// OwnLine is the line of /etc/hosts for the container itself: its full name, and the first part of that.
+func OwnLine(addr, hostname, domain string) string {
+	if hostName(domain) {
+		hostname += "." + domain
+	}
+	if short, _, more := strings.Cut(hostname, "."); more && short != "" {
+		hostname += " " + short
+	}
+	return addr + "\t" + hostname + "\n"
 }

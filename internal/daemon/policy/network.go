@@ -35,8 +35,10 @@ func (c *collector) network(r *Request, imagePorts map[string]struct{}, host Hos
 		}
 	case mode == network.NetworkHost:
 		c.forbid("--network", mode, "the container would see and use the host's network", "use bridge or none")
-	default:
+	case r.Host.NetworkMode.IsContainer():
 		c.missing(true, "--network", mode)
+	default:
+		c.invalid("--network", mode, "there is no network of this name; the networks are bridge and none")
 	}
 	return wire.Network{}
 }

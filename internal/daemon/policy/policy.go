@@ -19,6 +19,8 @@ type Host struct {
 	CPUs        int
 	PidMax      int64  // 0: unknown
 	NofileHard  uint64 // 0: unknown
+	// CpusetCpus are the processors that containers can be bound to, as a list like 0-3,6; "": unknown.
+	CpusetCpus string
 	// NetworkError says why the machine cannot have the network called bridge; "" when it can.
 	NetworkError string
 	// Files gives the contents of hosts, resolv.conf and hostname.

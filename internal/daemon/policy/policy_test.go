@@ -37,7 +37,7 @@ func testImage() *image.Image {
 }
 
 func testHost() Host {
-	return Host{MemoryTotal: 8 << 30, CPUs: 2, PidMax: 32768, NofileHard: 20000}
+	return Host{MemoryTotal: 8 << 30, CPUs: 2, PidMax: 32768, NofileHard: 20000, CpusetCpus: "0-1"}
 }
 
 // makeFrom decides about a body as the API would.
@@ -94,6 +94,7 @@ var commandLines = map[string]string{
 		"NanoCpus":1500000000,
 		"CpuShares":512,"CpusetCpus":"0-1","PidsLimit":100,"BlkioWeight":300,"ShmSize":1048576,"OomScoreAdj":100,
 		"Ulimits":[{"Name":"nofile","Soft":64,"Hard":128},{"Name":"core","Soft":1,"Hard":1}]}}`,
+	"no-core": `{"Image":"i","HostConfig":{"Ulimits":[{"Name":"core","Soft":0,"Hard":0}]}}`,
 	"read-only": `{"Image":"i","HostConfig":{"ReadonlyRootfs":true,"Tmpfs":{"/run":"size=1m,mode=755,exec","/tmp":""},
 		"Init":true}}`,
 	"binds": `{"Image":"i","HostConfig":{"Binds":["/src:/dst:ro","/a/./b:/dst/sub","vol:/data:nocopy"]}}`,
@@ -149,6 +150,8 @@ var refused = map[string]string{
 		"CpuShares":1,"CpusetCpus":"a","CpusetMems":"3-1","PidsLimit":-1,"BlkioWeight":5,"ShmSize":-1,"MemorySwappiness":50,
 		"CpuRealtimePeriod":1,"Umask":4096,"Ulimits":[{"Name":"core","Soft":-1,"Hard":-1},{"Name":"nofile","Soft":9,
 			"Hard":3},{"Name":"none","Soft":1,"Hard":1}]}}`,
+	"beyond":            `{"Image":"i","HostConfig":{"CpusetCpus":"0,1-2"}}`,
+	"container-network": `{"Image":"i","HostConfig":{"NetworkMode":"container:x"}}`,
 	"mounts": `{"Image":"i","Volumes":{"relative":{}},"HostConfig":{"Binds":["/a","/a:b","/a:/../x","/a/../b:/c",
 		"/a:/proc/x","/a:/d","/a:/d",
 		"x:/e","v1:/f:suid","vv:/g:shared"],"Tmpfs":{"/h":"size=x","/i":"uid=3"},"VolumesFrom":["z"],"VolumeDriver":"nfs",

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -100,8 +101,8 @@ func (c *collector) cpu(r *wire.Resources, h *container.HostConfig, host Host) {
 	} else {
 		c.quota(r, h)
 	}
-	r.CpusetCpus = c.cpuset("--cpuset-cpus", h.CpusetCpus)
-	r.CpusetMems = c.cpuset("--cpuset-mems", h.CpusetMems)
+	r.CpusetCpus = c.cpuset("--cpuset-cpus", h.CpusetCpus, host.CpusetCpus)
+	r.CpusetMems = c.cpuset("--cpuset-mems", h.CpusetMems, "")
 	c.missing(h.CPURealtimePeriod != 0, "--cpu-rt-period", strconv.FormatInt(h.CPURealtimePeriod, 10))
 	c.missing(h.CPURealtimeRuntime != 0, "--cpu-rt-runtime", strconv.FormatInt(h.CPURealtimeRuntime, 10))
 	c.missing(h.CPUCount != 0, "CpuCount", strconv.FormatInt(h.CPUCount, 10))
@@ -131,10 +132,30 @@ func (c *collector) quota(r *wire.Resources, h *container.HostConfig) {
 
 func nanos(n int64) string { return strconv.FormatFloat(float64(n)/1e9, 'f', -1, 64) }
 
-// cpuset passes a list of numbers and ranges: 0-2,5.
-func (c *collector) cpuset(option, s string) string {
-	if s == "" {
+// cpuset passes a list of numbers and ranges that has nothing beyond what there is.
+func (c *collector) cpuset(option, s, there string) string {
+	asked, ok := parseList(s)
+	if !ok {
+		c.invalid(option, s, "must be a list like 0-2,5")
 		return ""
+	}
+	has, _ := parseList(there)
+	for _, r := range asked {
+		if there != "" && !has.contains(r) {
+			c.invalid(option, s, "the engine may use %s", there)
+			return ""
+		}
+	}
+	return s
+}
+
+// list is a set of numbers as ranges, both ends included.
+type list [][2]uint64
+
+// parseList reads 0-2,5. Numbers have at most 13 bits.
+func parseList(s string) (l list, ok bool) {
+	if s == "" {
+		return nil, true
 	}
 	for part := range strings.SplitSeq(s, ",") {
 		lo, hi, isRange := strings.Cut(part, "-")
@@ -144,16 +165,25 @@ func (c *collector) cpuset(option, s string) string {
 			b, err = strconv.ParseUint(hi, 10, 13)
 		}
 		if err != nil || b < a {
-			c.invalid(option, s, "must be a list like 0-2,5")
-			return ""
+			return nil, false
+		}
+		l = append(l, [2]uint64{a, b})
+	}
+	return l, true
+}
+
+func (l list) contains(r [2]uint64) bool {
+	for n := r[0]; n <= r[1]; n++ {
+		if !slices.ContainsFunc(l, func(x [2]uint64) bool { return x[0] <= n && n <= x[1] }) {
+			return false
 		}
 	}
-	return s
+	return true
 }
 
 // rlimits gives the asked limits and the defaults of those that were not. RLIMIT_CORE is 1, not 0: a limit of 0 does
-// not
-// keep a crash from the host's dump handler, 1 does (CVE-2022-28658, CVE-2025-4598).
+// not keep a crash from the host's dump handler, 1 does (CVE-2022-28658, CVE-2025-4598). Who asks for 0 wants no dump,
+// and gets 1.
 func (c *collector) rlimits(asked []*container.Ulimit, host Host) []wire.Rlimit {
 	core := wire.Rlimit{Type: "core", Soft: 1, Hard: 1, Default: true}
 	hard := uint64(nofileHard)
@@ -168,6 +198,9 @@ func (c *collector) rlimits(asked []*container.Ulimit, host Host) []wire.Rlimit 
 			continue
 		}
 		l := wire.Rlimit{Type: strings.ToLower(u.Name), Soft: limit(u.Soft), Hard: limit(u.Hard)}
+		if l.Type == "core" && l.Soft|l.Hard == 0 {
+			l.Soft, l.Hard = 1, 1
+		}
 		switch {
 		case !knownLimit(l.Type):
 			c.invalid("--ulimit", u.Name, "there is no limit of this name")
@@ -176,7 +209,7 @@ func (c *collector) rlimits(asked []*container.Ulimit, host Host) []wire.Rlimit 
 		case u.Soft < -1 || u.Hard < -1 || l.Soft > l.Hard:
 			c.invalid("--ulimit", u.String(), "must be SOFT[:HARD] with SOFT not above HARD; -1 is unlimited")
 		case l.Type == "core" && l != (wire.Rlimit{Type: "core", Soft: 1, Hard: 1}):
-			c.forbid("--ulimit", u.String(), "a crash would run the host's core handler as root", "leave it out")
+			c.forbid("--ulimit", u.String(), "a crash would run the host's core handler as root", "0 is allowed")
 		case l.Type == "nofile" && host.NofileHard > 0 && l.Hard > host.NofileHard:
 			c.invalid("--ulimit", u.String(), "the host allows at most %d open files", host.NofileHard)
 		}

@@ -15,6 +15,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
+
+	"github.com/containerd/errdefs"
 )
 
 const (
@@ -42,20 +45,32 @@ func (s *Store) Write(id string, v any, durable bool) error {
 	}
 	dir := filepath.Join(s.dir, id)
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("record of %s: %w", id, err)
+		return failed(id, err)
 	}
 	tmp := filepath.Join(dir, tmpName)
-	if err := writeFile(tmp, b, durable); err != nil {
-		return fmt.Errorf("record of %s: %w", id, err)
+	err = writeFile(tmp, b, durable)
+	if err == nil {
+		err = os.Rename(tmp, filepath.Join(dir, fileName))
 	}
-	if err := os.Rename(tmp, filepath.Join(dir, fileName)); err != nil {
-		return fmt.Errorf("record of %s: %w", id, err)
+	if err != nil {
+		os.Remove(tmp)
+		os.Remove(dir) // stays where an older record is in it
+		return failed(id, err)
 	}
 	if !durable {
 		return nil
 	}
 	// The object's directory may be new: its own name has to reach the disk too.
 	return errors.Join(syncDir(dir), syncDir(s.dir))
+}
+
+// failed says why there is no record. A full disk is said in words that help: it is the reason that people meet.
+func failed(id string, err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("no space left in the engine's directory. Next: brig ps -a, brig rm, brig rmi: %w",
+			errdefs.ErrResourceExhausted)
+	}
+	return fmt.Errorf("record of %s: %w", id, err)
 }
 
 // Remove forgets id. What is left of its directory after a crash is removed by the next Load.

@@ -3,7 +3,10 @@ package record
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/containerd/errdefs"
 )
 
 func load(t *testing.T, s *Store) map[string]string {
@@ -68,5 +71,40 @@ func TestLoadRemovesWhatACrashLeft(t *testing.T) {
 		if _, err := os.Lstat(p); !os.IsNotExist(err) {
 			t.Errorf("%s is still there: %v", p, err)
 		}
+	}
+}
+
+// TestAFullDiskLeavesTheOlderRecordAndNothingElse: the device that is always full stands for the disk.
+func TestAFullDiskLeavesTheOlderRecordAndNothingElse(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write("old", 1, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"old", "new"} {
+		if err := os.MkdirAll(filepath.Join(dir, id), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("/dev/full", filepath.Join(dir, id, tmpName)); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Write(id, 2, false)
+		if !errdefs.IsResourceExhausted(err) || !strings.Contains(err.Error(), "no space left in the engine's directory") ||
+			strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	if err != nil || len(left) != 1 || filepath.Base(left[0]) != fileName {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "new")); !os.IsNotExist(err) {
+		t.Errorf("the new object's directory: %v", err)
+	}
+	if got := load(t, s); got["old"] != "1" {
+		t.Errorf("loaded %v", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -83,8 +84,8 @@ func Open(ctx context.Context, dir string, w Warden, bus *event.Bus) (*Store, er
 	}
 	for n := range there {
 		v := Volume{Name: n, Created: time.Now().UTC()}
-		if err := rec.Write(n, v, false); err != nil {
-			return nil, err
+		if err := rec.Write(n, v, false); err != nil { // it gets one at the next start; a full disk must not prevent this one
+			slog.Error("a volume has no record", "name", n, "error", err)
 		}
 		s.all[n] = &entry{Volume: v, holders: map[string]struct{}{}}
 	}
@@ -130,6 +131,10 @@ func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (Volume, er
 		return Volume{}, fmt.Errorf("make volume %s: %w", v.Name, err)
 	}
 	if err := s.records.Write(v.Name, v, !v.Anonymous); err != nil {
+		_, rerr := s.warden.Call(context.WithoutCancel(ctx), wire.OpVolumeRemove, wire.VolumeRef{Name: v.Name}, nil)
+		if rerr != nil {
+			slog.Error("a volume that could not be made is left", "name", v.Name, "error", rerr)
+		}
 		return Volume{}, err
 	}
 	s.mu.Lock()

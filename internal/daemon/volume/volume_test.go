@@ -3,6 +3,8 @@ package volume
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -130,5 +132,33 @@ func TestNamesAreNeverPaths(t *testing.T) {
 		if (CheckName(n) == nil) != ok {
 			t.Errorf("%q: %v", n, CheckName(n))
 		}
+	}
+}
+
+// TestAFullDiskKeepsTheOldAndMakesNothingNew: a volume that cannot be recorded is taken back; one that was there is kept,
+// and does not keep the engine from starting. The device that is always full stands for the disk.
+func TestAFullDiskKeepsTheOldAndMakesNothingNew(t *testing.T) {
+	ctx, dir, w := context.Background(), t.TempDir(), &fakeWarden{names: map[string]bool{}}
+	s, err := Open(ctx, dir, w, &event.Bus{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fresh := filepath.Join(dir, "fresh")
+	if err := errors.Join(os.Mkdir(fresh, 0o700), os.Symlink("/dev/full", filepath.Join(fresh, "record.tmp"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Ensure(ctx, Volume{Name: "fresh"}, ""); !errdefs.IsResourceExhausted(err) {
+		t.Errorf("made: %v", err)
+	}
+	if w.made != 1 || len(w.names) != 0 || len(names(s)) != 0 {
+		t.Errorf("made %d, the warden has %v, known are %v", w.made, w.names, names(s))
+	}
+	long := strings.Repeat("x", 256) // what no file can be called cannot be recorded either
+	w.names[long] = true
+	if s, err = Open(ctx, dir, w, &event.Bus{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := names(s); !slices.Equal(got, []string{long}) {
+		t.Errorf("volumes %v", got)
 	}
 }

@@ -1,70 +1,29 @@
 package bpf
 
 import (
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
 	"github.com/brig-engine/brig/internal/kernel/bpf/trial"
 )
 
-func TestAssembleEncodesAsRFC9669(t *testing.T) {
-	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
-		t.Skip("missing: a little-endian machine")
+func assemble(t *testing.T, prog ...asm.Insn) []byte {
+	t.Helper()
+	code, err := asm.Assemble(prog)
+	if err != nil {
+		t.Fatal(err)
 	}
-	m := &Map{fd: 0x11223344}
-	for _, tc := range []struct {
-		name string
-		prog []Insn
-		hex  string
-	}{
-		{"mov imm, exit", []Insn{OpImm(Mov, R0, 1), Exit()}, "b700000001000000 9500000000000000"},
-		{"mov reg", []Insn{Op(Mov, R6, R1)}, "bf16000000000000"},
-		{"negative imm", []Insn{OpImm(And, R3, -8)}, "57030000f8ffffff"},
-		{"load word", []Insn{Load(W, R2, R1, 4)}, "6112040000000000"},
-		{"store double word", []Insn{Store(DW, R10, -8, R1)}, "7b1af8ff00000000"},
-		{"store imm", []Insn{StoreImm(H, R10, -2, 7)}, "6a0afeff07000000"},
-		{"to big", []Insn{ToBig(R4, 16)}, "dc04000010000000"},
-		{"call", []Insn{Call(1)}, "8500000001000000"},
-		{"map, label across a wide slot", []Insn{JumpIfImm(NE, R2, 5, "x"), LoadMap(R1, m), Label("x"), Exit()},
-			"5502020005000000 1811000044332211 0000000000000000 9500000000000000"},
-		{"jump reg", []Insn{JumpIf(GT, R3, R4, "e"), Jump("e"), Label("e"), Exit()},
-			"2d43010000000000 0500000000000000 9500000000000000"},
-	} {
-		code, err := Assemble(tc.prog)
-		if err != nil {
-			t.Errorf("%s: %v", tc.name, err)
-			continue
-		}
-		if got, want := hex.EncodeToString(code), strings.ReplaceAll(tc.hex, " ", ""); got != want {
-			t.Errorf("%s:\n got %s\nwant %s", tc.name, got, want)
-		}
-	}
-}
-
-func TestAssembleRefusesBrokenPrograms(t *testing.T) {
-	for name, prog := range map[string][]Insn{
-		"empty":         {},
-		"only a label":  {Label("a")},
-		"unknown label": {Jump("nowhere"), Exit()},
-		"backwards":     {Label("a"), OpImm(Mov, R0, 0), Jump("a"), Exit()},
-		"twice":         {Label("a"), Label("a"), Exit()},
-		"too long":      make([]Insn, maxInsns+1),
-	} {
-		if _, err := Assemble(prog); err == nil {
-			t.Errorf("%s: assembled", name)
-		}
-	}
+	return code
 }
 
 // needBPF skips where the kernel or the user cannot load programs at all; any other failure is the test's.
 func needBPF(t *testing.T) {
 	t.Helper()
-	fd, err := LoadProgram(SchedCLS, "brig_probe", []Insn{OpImm(Mov, R0, 0), Exit()})
+	fd, err := LoadProgram(SchedCLS, "brig_probe", assemble(t, asm.OpImm(asm.Mov, asm.R0, 0), asm.Exit()))
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 		t.Skip("missing: bpf(2)")
 	}
@@ -76,9 +35,14 @@ func needBPF(t *testing.T) {
 
 func TestRefusedProgramCarriesTheVerifiersWords(t *testing.T) {
 	needBPF(t)
-	_, err := LoadProgram(SchedCLS, "brig_bad", []Insn{Op(Mov, R0, R5), Exit()})
+	_, err := LoadProgram(SchedCLS, "brig_bad", assemble(t, asm.Op(asm.Mov, asm.R0, asm.R5), asm.Exit()))
 	if err == nil || !strings.Contains(err.Error(), "R5") {
 		t.Fatalf("an uninitialised register was read; error: %v", err)
+	}
+	for _, code := range [][]byte{nil, make([]byte, 7), make([]byte, 12)} {
+		if _, err := LoadProgram(SchedCLS, "brig_bad", code); !errors.Is(err, unix.EINVAL) {
+			t.Errorf("%d bytes: %v", len(code), err)
+		}
 	}
 }
 
@@ -92,17 +56,17 @@ func TestPacketProgramReadsMap(t *testing.T) {
 	}
 	defer m.Close()
 	const data, dataEnd = 76, 80 // struct __sk_buff
-	fd, err := LoadProgram(SchedCLS, "brig_macs", []Insn{
-		Load(W, R2, R1, data), Load(W, R3, R1, dataEnd),
-		Op(Mov, R4, R2), OpImm(Add, R4, 14), JumpIf(GT, R4, R3, "drop"),
-		StoreImm(DW, R10, -8, 0),
-		Load(W, R5, R2, 6), Store(W, R10, -8, R5),
-		Load(H, R5, R2, 10), Store(H, R10, -4, R5),
-		LoadMap(R1, m), Op(Mov, R2, R10), OpImm(Add, R2, -8), Call(HelperMapLookup),
-		JumpIfImm(EQ, R0, 0, "drop"),
-		OpImm(Mov, R0, 0), Exit(), // TC_ACT_OK
-		Label("drop"), OpImm(Mov, R0, 2), Exit(), // TC_ACT_SHOT
-	})
+	fd, err := LoadProgram(SchedCLS, "brig_macs", assemble(t,
+		asm.Load(asm.W, asm.R2, asm.R1, data), asm.Load(asm.W, asm.R3, asm.R1, dataEnd),
+		asm.Op(asm.Mov, asm.R4, asm.R2), asm.OpImm(asm.Add, asm.R4, 14), asm.JumpIf(asm.GT, asm.R4, asm.R3, "drop"),
+		asm.StoreImm(asm.DW, asm.R10, -8, 0),
+		asm.Load(asm.W, asm.R5, asm.R2, 6), asm.Store(asm.W, asm.R10, -8, asm.R5),
+		asm.Load(asm.H, asm.R5, asm.R2, 10), asm.Store(asm.H, asm.R10, -4, asm.R5),
+		asm.LoadMap(asm.R1, m.FD()), asm.Op(asm.Mov, asm.R2, asm.R10), asm.OpImm(asm.Add, asm.R2, -8), asm.Call(asm.HelperMapLookup),
+		asm.JumpIfImm(asm.EQ, asm.R0, 0, "drop"),
+		asm.OpImm(asm.Mov, asm.R0, 0), asm.Exit(), // TC_ACT_OK
+		asm.Label("drop"), asm.OpImm(asm.Mov, asm.R0, 2), asm.Exit(), // TC_ACT_SHOT
+	))
 	if err != nil {
 		t.Fatal(err)
 	}

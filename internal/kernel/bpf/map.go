@@ -30,6 +30,9 @@ func NewHash(name string, keySize, valueSize, entries int) (*Map, error) {
 	return &Map{fd: fd, key: keySize, value: valueSize}, nil
 }
 
+// FD is the descriptor by which a program that is loaded names the map.
+func (m *Map) FD() int { return m.fd }
+
 // Close drops the map; a program that uses it keeps it alive.
 func (m *Map) Close() error { return unix.Close(m.fd) }
 

@@ -45,12 +45,11 @@ type loadAttr struct {
 	attachType     uint32
 }
 
-// LoadProgram gives prog to the kernel's verifier and returns a descriptor of it, close-on-exec. name is for bpftool,
-// at most 15 letters of [a-z0-9_]. A refusal carries the verifier's last lines.
-func LoadProgram(kind uint32, name string, prog []Insn) (int, error) {
-	code, err := Assemble(prog)
-	if err != nil {
-		return -1, err
+// LoadProgram gives code (package asm makes it) to the kernel's verifier and returns a descriptor of it, close-on-exec.
+// name is for bpftool, at most 15 letters of [a-z0-9_]. A refusal carries the verifier's last lines.
+func LoadProgram(kind uint32, name string, code []byte) (int, error) {
+	if len(code) == 0 || len(code)%8 != 0 {
+		return -1, fmt.Errorf("load program %s: %d bytes are no instructions: %w", name, len(code), unix.EINVAL)
 	}
 	fd, err := load(kind, name, code, nil)
 	if err == nil || !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EINVAL) {

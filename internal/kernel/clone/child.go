@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,15 +34,17 @@ type StepError struct {
 	Errno syscall.Errno // of a refused step
 }
 
-func (e *StepError) Error() string {
+func (e *StepError) Error() string { return fmt.Sprintf("step %d: %s", e.Step, e.Reason()) }
+
+// Reason is the error without the step.
+func (e *StepError) Reason() string {
 	switch e.Cause {
 	case Killed:
-		return fmt.Sprintf("step %d: the child was killed", e.Step)
+		return "the child was killed"
 	case Late:
-		return fmt.Sprintf("step %d: not done in time, the child was killed", e.Step)
-	default:
-		return fmt.Sprintf("step %d: %v", e.Step, e.Errno)
+		return "not done in time, the child was killed"
 	}
+	return e.Errno.Error()
 }
 
 // Unwrap gives the errno.
@@ -73,129 +73,102 @@ type Child struct {
 	PID int
 
 	program  *Program
+	memory   *memory
+	cell     int // -1: given back
+	used     int // bytes of it
 	pidfd    int
 	sync     int
-	shared   []byte
 	patience time.Duration
 }
 
-// Start forks a child that executes p, whose inputs are fds in the order of the declarations. It returns when the
-// child has its own table of descriptors and, with two stages, when stage 1 exists. fds stay the caller's.
-// The caller ends a Child by Done, Release or Kill.
+// Start forks a child that executes p, whose inputs are fds in the order of the declarations. With two stages it
+// returns when stage 1 exists. fds stay the caller's. The caller ends a Child by Done, Release or Kill.
 func Start(p *Program, fds []int, o Options) (*Child, error) {
 	if len(fds) != len(p.inputs) {
 		return nil, fmt.Errorf("start a child: %d descriptors for %d inputs", len(fds), len(p.inputs))
 	}
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("start a child: %w", err)
+	if len(fds) > maxInputs {
+		return nil, fmt.Errorf("start a child: %d descriptors: %w", len(fds), unix.E2BIG)
 	}
-	shared, err := unix.Mmap(-1, 0, int(unsafe.Sizeof(page{})), unix.PROT_READ|unix.PROT_WRITE,
-		unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	m, err := shared()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start a child: share memory: %w", err), unix.Close(pair[0]),
-			unix.Close(pair[1]))
-	}
-	c := &Child{program: p, pidfd: -1, sync: pair[0], shared: shared, patience: o.Patience}
-	if c.patience == 0 {
-		c.patience = Patience
-	}
-	all := append([]int{pair[1]}, fds...)
-	first, err := descriptors.place(all)
-	unix.Close(pair[1])
-	if err != nil {
-		c.close()
 		return nil, err
 	}
-	err = c.fork(first, len(all), o.Cgroup)
-	if err == nil {
-		err = c.born()
-	}
-	if err != nil {
-		c.kill() // before its descriptors are lent to another child
-	}
-	descriptors.giveBack(first, len(all))
-	if p.stages > 1 && c.PID != 0 { // stage 1 may exist even if stage 0 was killed
-		err = cmp.Or(err, c.adopt())
-	}
-	if err != nil {
-		c.end()
+	c := &Child{program: p, memory: m, cell: m.take(), pidfd: -1, sync: -1, patience: cmp.Or(o.Patience, Patience)}
+	if err := c.start(fds, o.Cgroup); err != nil {
+		c.Kill()
 		return nil, err
 	}
 	return c, nil
 }
 
-// fork starts stage 0, whose count descriptors begin at first.
-func (c *Child) fork(first, count, cgroup int) error {
-	m := &machine{steps: unsafe.Pointer(&c.program.steps[0]), count: uintptr(len(c.program.steps)),
-		page: unsafe.Pointer(&c.shared[0])}
-	m.slots[Sync], m.slots[belowTable], m.slots[aboveTable] = uintptr(first), uintptr(first-1), uintptr(first+count)
-	for i, s := range c.program.inputs {
-		m.slots[s] = uintptr(first + 1 + i)
-	}
-	// The kernel writes the pidfd to the shared page: an address on the stack, kept as a number, would not follow
-	// when the stack moves.
-	if c.program.second != nil {
-		c.program.second.parentTID = uint64(uintptr(unsafe.Pointer(&c.page().pid)))
-	}
-	args := &cloneArgs{flags: unix.CLONE_FILES | unix.CLONE_PIDFD, exitSignal: uint64(unix.SIGCHLD),
-		pidfd: uint64(uintptr(unsafe.Pointer(&c.page().pidfd)))}
-	if cgroup > 0 {
-		args.flags |= unix.CLONE_INTO_CGROUP
-		args.cgroup = uint64(cgroup)
-	}
-	pid, errno := spawn(args, m)
-	runtime.KeepAlive(m)
-	runtime.KeepAlive(c)
-	if errno != 0 {
-		return fmt.Errorf("clone3: %w", errno)
-	}
-	c.PID, c.pidfd = int(pid), int(c.page().pidfd)
-	return nil
-}
-
-// born waits until the child has its own table of descriptors.
-func (c *Child) born() error {
-	if c.program.stages == 1 {
-		return c.Await()
-	}
-	ready, err := poll(c.patience, c.pidfd)
+func (c *Child) start(fds []int, cgroup int) error {
+	at, used, err := c.program.link(c.memory.cell(c.cell))
 	if err != nil {
+		return fmt.Errorf("start a child: %w", err)
+	}
+	c.used = used
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("start a child: %w", err)
+	}
+	defer unix.Close(pair[1])
+	c.sync = pair[0]
+	all := append([]int{pair[1]}, fds...)
+	r := request{offset: uint64(c.cell) * cellSize, length: uint64(used), machine: uint64(at)}
+	if cgroup > 0 {
+		r.flags, r.cgroup = unix.CLONE_INTO_CGROUP, uint64(fdGiven+len(all))
+		all = append(all, cgroup)
+	}
+	pid, err := theSpawner.fork(r, all)
+	if errors.Is(err, errNoAnswer) {
+		c.cell = -1 // lost: a child that nobody knows of may still read it
+	}
+	if err != nil {
+		return fmt.Errorf("start a child: %w", err)
+	}
+	if err := c.adopt(pid); err != nil {
 		return err
 	}
-	if ready < 0 {
-		return c.failure(Late)
+	if c.program.stages == 1 {
+		return nil
 	}
-	return nil
+	return c.second()
 }
 
-// adopt replaces stage 0, which has ended, by stage 1.
-func (c *Child) adopt() error {
-	if c.pidfd >= 0 {
-		err := reap(c.pidfd)
-		unix.Close(c.pidfd)
-		c.pidfd = -1
-		if err != nil {
-			return fmt.Errorf("wait for stage 0: %w", err)
-		}
-	}
-	c.PID = int(atomic.LoadUint32(&c.page().pid))
-	if c.PID == 0 {
-		return c.failure(Killed)
-	}
-	// Stage 1 is our child (CLONE_PARENT) and nobody else reaps it: the pid cannot mean another process.
-	fd, err := unix.PidfdOpen(c.PID, 0)
+// adopt opens the pidfd of a new child. It is ours (CLONE_PARENT) and nobody else reaps it: the pid cannot mean another
+// process.
+func (c *Child) adopt(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		_ = unix.Kill(c.PID, unix.SIGKILL)
-		go func(pid int) { _, _ = unix.Wait4(pid, nil, 0, nil) }(c.PID)
-		return fmt.Errorf("pidfd_open %d: %w", c.PID, err)
+		_ = unix.Kill(pid, unix.SIGKILL)
+		go func() { _, _ = unix.Wait4(pid, nil, 0, nil) }()
+		return fmt.Errorf("pidfd_open %d: %w", pid, err)
 	}
-	c.pidfd = fd
+	c.PID, c.pidfd = pid, fd
 	return nil
 }
 
-// PIDFD is the child's pidfd. It belongs to the Child until Release.
-func (c *Child) PIDFD() int { return c.pidfd }
+// second waits for the end of stage 0 and goes on with stage 1, which exists even if stage 0 was killed.
+func (c *Child) second() error {
+	ready, err := poll(c.patience, c.pidfd)
+	if err == nil && ready < 0 {
+		err = c.failure(Late)
+		_ = unix.PidfdSendSignal(c.pidfd, unix.SIGKILL, nil, 0)
+		_, _ = poll(time.Second, c.pidfd) // after that it makes no stage 1 any more
+	}
+	pid := int(atomic.LoadUint32(&c.page().pid))
+	if pid == 0 && err == nil {
+		err = c.failure(Killed)
+	}
+	if pid == 0 {
+		return err
+	}
+	reapErr := reap(c.pidfd)
+	unix.Close(c.pidfd)
+	c.pidfd = -1
+	return cmp.Or(c.adopt(pid), err, reapErr)
+}
 
 // Pass lets the child go through one gate, which it need not have reached.
 func (c *Child) Pass() error {
@@ -233,7 +206,7 @@ func (c *Child) Done() error {
 			err = c.failure(Late)
 		}
 		if err != nil {
-			c.end()
+			c.Kill()
 			return err
 		}
 		var b [16]byte
@@ -248,7 +221,7 @@ func (c *Child) Done() error {
 		return nil
 	}
 	err := c.failure(Killed)
-	c.end()
+	c.Kill()
 	return err
 }
 
@@ -259,9 +232,6 @@ func (c *Child) Release() (pidfd int) {
 	return pidfd
 }
 
-// Kill ends the child, whatever it does, reaps it and frees everything.
-func (c *Child) Kill() { c.end() }
-
 // failure makes an error of what the child has noted, or of cause if it has noted no errno.
 func (c *Child) failure(cause Cause) error {
 	e := &StepError{Step: int(atomic.LoadUint32(&c.page().step)), Cause: cause}
@@ -271,28 +241,27 @@ func (c *Child) failure(cause Cause) error {
 	return e
 }
 
-func (c *Child) page() *page { return (*page)(unsafe.Pointer(&c.shared[0])) }
+func (c *Child) page() *page { return pageOf(c.memory.cell(c.cell)) }
 
-// end kills and reaps the child and frees everything.
-func (c *Child) end() {
-	c.kill()
-	c.close()
-}
-
-// kill kills and reaps the child. A process that cannot die (it waits for a device) is reaped when it does.
-func (c *Child) kill() {
-	if pidfd := c.pidfd; pidfd >= 0 {
-		c.pidfd = -1
-		_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // ESRCH: it has ended by itself
-		gone := func() {
-			_ = reap(pidfd)
-			unix.Close(pidfd)
-		}
-		if ready, err := poll(time.Second, pidfd); err == nil && ready == 0 {
-			gone()
-		} else {
-			go gone()
-		}
+// Kill ends the child, whatever it does, reaps it and frees everything. A process that cannot die (it waits for a device) is reaped when
+// it does, and has its cell until then.
+func (c *Child) Kill() {
+	pidfd := c.pidfd
+	if pidfd < 0 {
+		c.close()
+		return
+	}
+	c.pidfd = -1
+	_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // ESRCH: it has ended by itself
+	gone := func() {
+		_ = reap(pidfd)
+		unix.Close(pidfd)
+		c.close()
+	}
+	if ready, err := poll(time.Second, pidfd); err == nil && ready == 0 {
+		gone()
+	} else {
+		go gone()
 	}
 }
 
@@ -305,9 +274,9 @@ func (c *Child) close() {
 		unix.Close(c.sync)
 		c.sync = -1
 	}
-	if c.shared != nil {
-		_ = unix.Munmap(c.shared)
-		c.shared = nil
+	if c.cell >= 0 {
+		c.memory.give(c.cell, c.used)
+		c.cell = -1
 	}
 }
 

@@ -115,6 +115,75 @@ func TestLateChildIsKilledAndNamesItsStep(t *testing.T) {
 	}
 }
 
+// A spawner that somebody has killed is replaced, and the warden that it worked for is not told.
+func TestKilledSpawnerIsReplaced(t *testing.T) {
+	for range 3 {
+		p := New()
+		execTrue(p)
+		finish(t, p)
+		if err := unix.Kill(theSpawner.pid, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Waitid(unix.P_PID, theSpawner.pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Cells are given back by children that execute, that fail and that are killed: there are fewer than children here.
+func TestCellsAreGivenBack(t *testing.T) {
+	for i := range 3 * cells {
+		p := New()
+		if i%3 == 0 {
+			p.Bytes(make([]byte, 2*keepSize))
+		}
+		if i%2 == 0 {
+			p.Add(call(unix.SYS_CHDIR, p.String("/nowhere/at/all")))
+		}
+		execTrue(p)
+		c, err := Start(p, nil, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%5 == 0 {
+			c.Kill()
+			continue
+		}
+		if err := c.Done(); err == nil {
+			fd := c.Release()
+			if err := reap(fd); err != nil {
+				t.Fatal(err)
+			}
+			unix.Close(fd)
+		}
+	}
+	m, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.free) != cells {
+		t.Fatalf("%d of %d cells are free", len(m.free), cells)
+	}
+}
+
+func TestTooLargeProgramIsRefused(t *testing.T) {
+	p := New()
+	p.Bytes(make([]byte, cellSize))
+	execTrue(p)
+	if _, err := Start(p, nil, Options{}); !errors.Is(err, unix.E2BIG) {
+		t.Fatalf("got %v", err)
+	}
+	p = New()
+	for range maxInputs + 1 {
+		p.Input(firstFree)
+	}
+	if _, err := Start(p, make([]int, maxInputs+1), Options{}); !errors.Is(err, unix.E2BIG) {
+		t.Fatalf("got %v", err)
+	}
+}
+
 // T10: a child that is stopped must not hold up garbage collection or other goroutines.
 func TestStoppedChildFreezesNobody(t *testing.T) {
 	p := New()
@@ -125,7 +194,7 @@ func TestStoppedChildFreezesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Kill()
-	if err := unix.PidfdSendSignal(c.PIDFD(), unix.SIGSTOP, nil, 0); err != nil {
+	if err := unix.PidfdSendSignal(c.pidfd, unix.SIGSTOP, nil, 0); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()
@@ -179,9 +248,12 @@ func TestSlotsTolerancesAndJumps(t *testing.T) {
 	p.Add(jump)
 	p.Add(write("not after the jump"))
 	// The result of dup goes into a struct pollfd in memory, which poll then finds open (0 events) and not POLLNVAL.
-	pollfd := &[2]uint32{}
-	p.keep = append(p.keep, pollfd)
-	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Poke: &pollfd[0]})
+	pollfd := p.Words([]uintptr{uintptr(^uint32(0))})
+	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Poke: pollfd})
+	p.Add(Step{Nr: unix.SYS_POLL, Args: [6]uintptr{pollfd, 1, 0}, Out: 21})
+	nothing := write("c") // as many bytes as poll found bad descriptors
+	nothing.Args[2], nothing.From[2] = 0, 21
+	p.Add(nothing)
 	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Out: 20})
 	duplicate := write("b")
 	duplicate.From[0] = 20
@@ -210,9 +282,6 @@ func TestChildSeesNoDescriptorOfTheEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer secret.Close()
-	if err := Reserve(); err != nil {
-		t.Fatal(err)
-	}
 	low, err := unix.FcntlInt(secret.Fd(), unix.F_DUPFD, 3) // not even close-on-exec, and low if it can be
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +335,7 @@ func TestForksUnderPressure(t *testing.T) {
 	for i := range count {
 		p := New()
 		p.Add(call(unix.SYS_SETDOMAINNAME, 0, 1<<20)) // refused: too long
-		p.At(p.Len() - 1).On[0] = Tolerance{Errno: unix.EINVAL}
+		p.steps[p.Len()-1].On[0] = Tolerance{Errno: unix.EINVAL}
 		if i%2 == 0 {
 			twoStages(p)
 		}

@@ -2,6 +2,7 @@ package clone
 
 import (
 	"encoding/binary"
+	"fmt"
 	"syscall"
 	"unsafe"
 
@@ -13,10 +14,8 @@ type Slot uint8
 
 // The slots that every program has.
 const (
-	noSlot     Slot = iota
-	Sync            // the child's end of the sync socket
-	belowTable      // the last descriptor below the child's own ones
-	aboveTable      // the first descriptor above them
+	noSlot Slot = iota
+	Sync        // the child's end of the sync socket
 	firstFree
 )
 
@@ -24,9 +23,6 @@ const (
 	maxSlots     = 256
 	maxTolerated = 5
 )
-
-// chunkSize is how much memory strings and structures get at a time.
-const chunkSize = 8 << 10
 
 // Kind says how the executor treats the result of a step.
 type Kind uint8
@@ -59,60 +55,55 @@ type Tolerance struct {
 type Step struct {
 	Nr   uintptr
 	Args [6]uintptr
-	// From[i], if set, is the slot whose value replaces Args[i].
+	// From[i], if set, is the slot whose value is added to Args[i].
 	From [6]Slot
 	// Out, if set, is the slot that the result goes to.
 	Out  Slot
 	Kind Kind
 	// Skip is the number of steps that are jumped over after success.
 	Skip uint16
-	// Poke, if not nil, receives the low 32 bits of the result: a descriptor inside a structure in the arena.
-	Poke *uint32
+	// Poke, if set, is the address in the program's memory that receives the low 32 bits of the result: a descriptor
+	// inside a structure.
+	Poke uintptr
 	On   [maxTolerated]Tolerance
 }
 
-// Program is a list of steps with all the memory that they point to. It may be started any number of times, but not
-// twice at once.
+// Program is a list of steps with all the memory that they point to: plain data, linked for the window that it has the
+// same address in in every child. It may be started any number of times.
 type Program struct {
 	steps  []Step
 	inputs []Slot
-	keep   []any
-	chunk  []byte // what is left of the last of them
+	data   []byte
+	texts  map[string]uintptr // of vectors
+	base   uintptr            // of the window; 0 if there is none, which Start says
 	slots  Slot
 	stages int
-	second *cloneArgs // of stage 1
 }
 
-// New returns a program that consists of the prologue that every child has: a private, small table of descriptors
-// without any descriptor of the engine that is not meant for this child.
+// New returns a program that consists of the prologue that every child has: it forgets the spawner's descriptors.
 func New() *Program {
-	p := &Program{slots: firstFree, stages: 1, steps: make([]Step, 0, 320)}
-	const last = uintptr(^uint32(0))
-	p.Add(Step{Nr: unix.SYS_CLOSE_RANGE, Args: [6]uintptr{highest + 1, last, unix.CLOSE_RANGE_UNSHARE}})
-	empty := Tolerance{Errno: unix.EINVAL} // an empty range
-	p.Add(Step{Nr: unix.SYS_CLOSE_RANGE, Args: [6]uintptr{lowest}, From: [6]Slot{1: belowTable},
-		On: [maxTolerated]Tolerance{empty}})
-	p.Add(Step{Nr: unix.SYS_CLOSE_RANGE, Args: [6]uintptr{0, highest}, From: [6]Slot{aboveTable},
-		On: [maxTolerated]Tolerance{empty}})
-	p.Notify()
+	p := &Program{slots: firstFree, stages: 1, steps: make([]Step, 0, 320), data: make([]byte, 0, 8<<10),
+		texts: map[string]uintptr{}}
+	if m, err := shared(); err == nil {
+		p.base = m.base() + pageSize
+	}
+	p.Add(Step{Nr: unix.SYS_CLOSE_RANGE, Args: [6]uintptr{fdSocket, fdMemory}})
 	return p
 }
 
 // Prologue is the number of steps that New adds.
-const Prologue = 4
+const Prologue = 1
 
 // Add appends a step and returns its index.
 func (p *Program) Add(s Step) int {
-	if s.Kind == Fork { // the end of stage 0 tells what Notify would
+	if s.Kind == Fork {
 		p.stages++
-		p.steps[Prologue-2].Skip, p.steps[Prologue-2].On[0].Skip = 1, 1
 	}
 	p.steps = append(p.steps, s)
 	return len(p.steps) - 1
 }
 
-// Notify appends a step that wakes a parent which is in Await. The prologue's own tells Start that the child has its
-// own table of descriptors.
+// Notify appends a step that wakes a parent which is in Await.
 func (p *Program) Notify() int {
 	b := p.Bytes([]byte{0})
 	return p.Add(Step{Nr: unix.SYS_SENDTO, Args: [6]uintptr{0, b, 1, unix.MSG_NOSIGNAL}, From: [6]Slot{Sync}})
@@ -139,20 +130,13 @@ func (p *Program) Input(s Slot) { p.inputs = append(p.inputs, s) }
 // Len is the number of steps so far.
 func (p *Program) Len() int { return len(p.steps) }
 
-// At is step i, for adjustments before Start.
-func (p *Program) At(i int) *Step { return &p.steps[i] }
-
-// Bytes keeps a copy of b for the program's life and returns its address. The heap does not move.
+// Bytes keeps a copy of b for the program's life and returns its address in the child.
 func (p *Program) Bytes(b []byte) uintptr {
-	size := (max(len(b), 1) + 7) &^ 7 // structures of 64-bit words are aligned
-	if size > len(p.chunk) {
-		p.chunk = make([]byte, max(size, chunkSize))
-		p.keep = append(p.keep, p.chunk)
-	}
-	c := p.chunk[:size:size]
-	p.chunk = p.chunk[size:]
-	copy(c, b)
-	return uintptr(unsafe.Pointer(&c[0]))
+	at := p.base + uintptr(len(p.data))
+	p.data = append(p.data, b...)
+	pad := 8 - len(p.data)%8 // structures of 64-bit words are aligned, and nothing is no memory of its own
+	p.data = append(p.data, make([]byte, pad)...)
+	return at
 }
 
 // String keeps s with a final NUL and returns its address.
@@ -167,52 +151,64 @@ func (p *Program) Words(w []uintptr) uintptr {
 	return p.Bytes(b)
 }
 
+// Strings keeps a vector of C strings that ends with a nil pointer and returns its address. Vectors share strings: init
+// has the program's arguments in one for each place where the program may be.
+func (p *Program) Strings(list []string) uintptr {
+	w := make([]uintptr, 0, len(list)+1)
+	for _, s := range list {
+		address, ok := p.texts[s]
+		if !ok {
+			address = p.String(s)
+			p.texts[s] = address
+		}
+		w = append(w, address)
+	}
+	return p.Words(append(w, 0))
+}
+
 // ForkArgs keeps the argument of a Fork step with CLONE_* flags, and returns its address; its size is ForkArgsSize.
 // CLONE_PARENT is added: stage 1 is a child of the process that calls Start.
 func (p *Program) ForkArgs(flags uint64) uintptr {
-	p.second = &cloneArgs{flags: flags | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID}
-	p.keep = append(p.keep, p.second)
-	return uintptr(unsafe.Pointer(p.second))
+	args := cloneArgs{flags: flags | unix.CLONE_PARENT | unix.CLONE_PARENT_SETTID,
+		parentTID: uint64(p.base - pageSize + unsafe.Offsetof(page{}.pid))}
+	return p.Bytes(bytesOf(&args))
 }
 
 // ForkArgsSize is the second argument of clone3.
 const ForkArgsSize = unsafe.Sizeof(cloneArgs{})
 
-// Strings keeps a vector of C strings that ends with a nil pointer and returns its address.
-func (p *Program) Strings(list []string) uintptr {
-	w := make([]uintptr, 0, len(list)+1)
-	for _, s := range list {
-		w = append(w, p.String(s))
-	}
-	return p.Words(append(w, 0))
-}
-
 // SendFD appends open, whose result is a descriptor, and a step that sends that descriptor over socket.
 func (p *Program) SendFD(socket Slot, open Step) {
-	type message struct { // struct msghdr
-		name       uintptr
-		nameLen    uint32
-		iov        *[2]uintptr
-		iovLen     uintptr
-		control    *cmsg
-		controlLen uintptr
-		flags      uint32
-	}
-	c := &cmsg{length: cmsgLen, level: unix.SOL_SOCKET, kind: unix.SCM_RIGHTS}
-	m := &message{iov: &[2]uintptr{p.Bytes([]byte{0}), 1}, iovLen: 1, control: c, controlLen: unsafe.Sizeof(*c)}
-	p.keep = append(p.keep, m)
-	open.Poke = &c.fd
+	iov := p.Words([]uintptr{p.Bytes([]byte{0}), 1})
+	control := make([]byte, unix.CmsgSpace(4))
+	*(*unix.Cmsghdr)(unsafe.Pointer(&control[0])) = unix.Cmsghdr{Len: uint64(unix.CmsgLen(4)), Level: unix.SOL_SOCKET,
+		Type: unix.SCM_RIGHTS}
+	cmsg := p.Bytes(control)
+	open.Poke = cmsg + uintptr(unix.CmsgLen(0))
 	p.Add(open)
-	p.Add(Step{Nr: unix.SYS_SENDMSG, Args: [6]uintptr{0, uintptr(unsafe.Pointer(m)), unix.MSG_NOSIGNAL},
-		From: [6]Slot{socket}})
+	message := p.Words([]uintptr{0, 0, iov, 1, cmsg, uintptr(len(control)), 0}) // struct msghdr
+	p.Add(Step{Nr: unix.SYS_SENDMSG, Args: [6]uintptr{0, message, unix.MSG_NOSIGNAL}, From: [6]Slot{socket}})
 }
 
-// cmsg is a struct cmsghdr with one descriptor.
-type cmsg struct {
-	length      uintptr
-	level, kind int32
-	fd          uint32
-}
+// bytesOf is the memory of a value without pointers.
+func bytesOf[T any](v *T) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v)) }
 
-// cmsgLen is CMSG_LEN(4): without the padding at the end.
-const cmsgLen = unsafe.Offsetof(cmsg{}.fd) + 4
+// link writes the program into a cell and returns where its machine lies there, and how much it takes.
+func (p *Program) link(cell []byte) (machineAt, used int, err error) {
+	machineAt = pageSize + len(p.data)
+	stepsAt := machineAt + int(unsafe.Sizeof(machine{}))
+	used = stepsAt + len(p.steps)*int(stepSize)
+	if p.base == 0 || used > cellSize {
+		return 0, 0, fmt.Errorf("a program of %d bytes does not fit into %d: %w", used, cellSize, unix.E2BIG)
+	}
+	*pageOf(cell) = page{}
+	copy(cell[pageSize:], p.data)
+	m := machine{count: uintptr(len(p.steps)), steps: uintptr(stepsAt)}
+	m.slots[Sync] = fdGiven
+	for i, s := range p.inputs {
+		m.slots[s] = uintptr(fdGiven + 1 + i)
+	}
+	copy(cell[machineAt:], bytesOf(&m))
+	copy(cell[stepsAt:used], unsafe.Slice((*byte)(unsafe.Pointer(&p.steps[0])), used-stepsAt))
+	return machineAt, used, nil
+}

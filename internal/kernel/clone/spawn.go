@@ -21,20 +21,57 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
 }
 
-// page is what parent and child share.
-type page struct {
-	step  uint32 // index of the step that was begun last
-	errno uint32 // why that step ended the list; 0: it did not
-	pid   uint32 // of stage 1; clone3 writes it, so that it is known whatever happens to stage 0
-	pidfd int32  // of stage 0, in the parent's table; clone3 writes it
+// The descriptors of the spawner: the engine's standard ones, its socket, the memory file, and from fdGiven on those
+// that came with a request (the child's end of the sync socket, then the inputs), which are closed after each.
+const (
+	fdSocket = 3 + iota
+	fdMemory
+	fdGiven
+)
+
+// request is what the warden asks for, beside descriptors.
+type request struct {
+	offset  uint64 // of the child's cell in the memory file
+	length  uint64 // of what is used of it
+	machine uint64 // where it lies in the cell
+	flags   uint64 // for clone3, beside CLONE_PARENT
+	cgroup  uint64 // number of the descriptor, with CLONE_INTO_CGROUP
 }
 
-// machine is what the executor works on. All of it is reachable from a live Program or from Start's frame.
+// header is struct msghdr.
+type header struct {
+	name       uintptr
+	nameLen    uintptr
+	iov        *[2]uintptr
+	iovLen     uintptr
+	control    *[controlSize]byte
+	controlLen uintptr
+	flags      uintptr
+}
+
+// controlSize is room for more than maxInputs descriptors, the sync socket and a control group.
+const (
+	controlSize = 1 << 10
+	maxInputs   = 240
+)
+
+// spawnerState is the memory that the spawner works with; it is complete before the fork.
+type spawnerState struct {
+	socket, memory uintptr // as the warden numbers them, out of the way of fdSocket and fdMemory
+	name           *[16]byte
+	everySignal    *[8]byte
+	window         unsafe.Pointer
+	message        *header
+	asked          *request
+	args           *cloneArgs
+	answer         *int64 // a pid, or the negative errno
+}
+
+// machine is what the executor works on. It lies in the cell, as the steps do.
 type machine struct {
-	steps unsafe.Pointer // of count Step
+	steps uintptr // offset of count Step in the cell
 	count uintptr
-	page  unsafe.Pointer // of page
-	slots [maxSlots]uintptr
+	slots [maxSlots]uintptr // that of noSlot stays 0
 }
 
 // failed is the exit status of a child whose list did not end in an execve.
@@ -46,48 +83,69 @@ const (
 	wordSize      = unsafe.Sizeof(uintptr(0))
 )
 
-// spawn forks. The parent gets the pid of the child or the errno of clone3. The child executes the list and does not
-// return.
+// spawn forks the spawner. The parent gets its pid or the errno of clone3. The spawner serves requests until its
+// socket ends; the children that it forks execute their lists. Neither returns.
 //
-// What the child may do is: raw system calls, arithmetic, loads and stores of memory that exists. No call of a
-// function that could grow the stack or be instrumented, no bounds check (it would call panicIndex), no write barrier.
+// What the two may do is: raw system calls, arithmetic, loads and stores of memory that exists. No call of a function
+// that could grow the stack or be instrumented, no bounds check (it would call panicIndex), no write barrier.
 // executor_test.go disassembles this function in all build modes.
 //
 //go:norace
 //go:nocheckptr
 //go:noinline
-func spawn(args *cloneArgs, m *machine) (pid uintptr, errno syscall.Errno) {
+func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno) {
 	runtime_BeforeFork()
-	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(args)), unsafe.Sizeof(*args), 0, 0, 0, 0)
+	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(first)), unsafe.Sizeof(*first), 0, 0, 0, 0)
 	if errno != 0 || pid != 0 {
 		runtime_AfterFork()
 		return pid, errno
 	}
 	runtime_AfterForkInChild()
-	shared := (*page)(m.page)
+	// What a terminal or a person sends to the engine's process group is not meant for the spawner.
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(s.everySignal)), 0, 8, 0, 0)
+	syscall.RawSyscall6(unix.SYS_SETSID, 0, 0, 0, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(s.name)), 0, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_DUP3, s.socket, fdSocket, unix.O_CLOEXEC, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_DUP3, s.memory, fdMemory, unix.O_CLOEXEC, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)
+	for {
+		s.message.controlLen = controlSize
+		n, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, fdSocket, uintptr(unsafe.Pointer(s.message)), unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
+		if e == syscall.EINTR {
+			continue
+		}
+		if e != 0 || n != unsafe.Sizeof(request{}) { // the warden is gone
+			syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
+		}
+		s.args.flags, s.args.cgroup = unix.CLONE_PARENT|s.asked.flags, s.asked.cgroup
+		child, _, e := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(s.args)), unsafe.Sizeof(cloneArgs{}), 0, 0, 0, 0)
+		if e == 0 && child == 0 {
+			break
+		}
+		*s.answer = int64(child)
+		if e != 0 {
+			*s.answer = -int64(e)
+		}
+		syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)
+		syscall.RawSyscall6(unix.SYS_SENDTO, fdSocket, uintptr(unsafe.Pointer(s.answer)), 8, unix.MSG_NOSIGNAL, 0, 0)
+	}
+	// The child: its cell comes into the window.
+	_, _, e := syscall.RawSyscall6(unix.SYS_MMAP, uintptr(s.window), uintptr(s.asked.length),
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED|unix.MAP_POPULATE, fdMemory, uintptr(s.asked.offset))
+	for e != 0 {
+		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, failed, 0, 0, 0, 0, 0)
+	}
+	shared := (*page)(s.window)
+	m := (*machine)(unsafe.Add(s.window, uintptr(s.asked.machine)))
+	steps := unsafe.Add(s.window, m.steps)
 	remembered := syscall.Errno(0)
 	for i := uintptr(0); i < m.count; i++ {
-		s := (*Step)(unsafe.Add(m.steps, i*stepSize))
+		s := (*Step)(unsafe.Add(steps, i*stepSize))
 		shared.step = uint32(i)
-		a0, a1, a2, a3, a4, a5 := s.Args[0], s.Args[1], s.Args[2], s.Args[3], s.Args[4], s.Args[5]
-		if s.From[0] != 0 {
-			a0 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[0])*wordSize))
-		}
-		if s.From[1] != 0 {
-			a1 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[1])*wordSize))
-		}
-		if s.From[2] != 0 {
-			a2 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[2])*wordSize))
-		}
-		if s.From[3] != 0 {
-			a3 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[3])*wordSize))
-		}
-		if s.From[4] != 0 {
-			a4 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[4])*wordSize))
-		}
-		if s.From[5] != 0 {
-			a5 = *(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.From[5])*wordSize))
-		}
+		// A slot is a byte and there are 256 of them: no bounds check.
+		a0, a1 := s.Args[0]+m.slots[s.From[0]], s.Args[1]+m.slots[s.From[1]]
+		a2, a3 := s.Args[2]+m.slots[s.From[2]], s.Args[3]+m.slots[s.From[3]]
+		a4, a5 := s.Args[4]+m.slots[s.From[4]], s.Args[5]+m.slots[s.From[5]]
 		r, e := uintptr(0), syscall.EINTR
 		if s.Kind == Fail {
 			e = remembered
@@ -126,10 +184,10 @@ func spawn(args *cloneArgs, m *machine) (pid uintptr, errno syscall.Errno) {
 			}
 		}
 		if s.Out != 0 {
-			*(*uintptr)(unsafe.Add(unsafe.Pointer(&m.slots), uintptr(s.Out)*wordSize)) = r
+			m.slots[s.Out] = r
 		}
-		if s.Poke != nil {
-			*s.Poke = uint32(r)
+		if s.Poke != 0 {
+			*(*uint32)(unsafe.Add(unsafe.Pointer(shared), s.Poke-uintptr(unsafe.Pointer(shared)))) = uint32(r)
 		}
 		i += uintptr(s.Skip)
 	}

@@ -34,12 +34,6 @@ const (
 		unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE | unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
 )
 
-// RulePath and RulePort are the types of rules.
-const (
-	RulePath = unix.LANDLOCK_RULE_PATH_BENEATH
-	RulePort = 2
-)
-
 // Ruleset is struct landlock_ruleset_attr: what a domain handles, that is, refuses unless a rule allows it.
 // All zero is refused with ENOMSG.
 type Ruleset struct {
@@ -56,39 +50,27 @@ type Path [12]byte
 // the fields that they do not know are 0.
 const RulesetSize = unsafe.Sizeof(Ruleset{})
 
-// Port is struct landlock_net_port_attr; Port is a port number in host byte order.
-type Port struct {
-	Access uint64
-	Port   uint64
-}
-
 // Everything is the strictest ruleset that the kernel can enforce, of what this package knows: all file system
 // accesses, TCP, and both scopes.
 func Everything(abi ABI) Ruleset { return Ruleset{^uint64(0), ^uint64(0), ^uint64(0)}.For(abi) }
 
+// handled is what each version of Landlock can handle beyond the ones before.
+var handled = [ABILog + 1]Ruleset{
+	1:           {FS: Read | Exec | Write},
+	ABIRefer:    {FS: unix.LANDLOCK_ACCESS_FS_REFER},
+	ABITruncate: {FS: unix.LANDLOCK_ACCESS_FS_TRUNCATE},
+	ABINet:      {Net: unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP},
+	ABIIoctl:    {FS: unix.LANDLOCK_ACCESS_FS_IOCTL_DEV},
+	ABIScope:    {Scope: unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL},
+}
+
 // For reduces the ruleset to what the kernel knows; more would be refused with EINVAL.
 func (r Ruleset) For(abi ABI) Ruleset {
-	fs := uint64(Read | Exec | Write)
-	var net, scope uint64
-	if abi >= ABIRefer {
-		fs |= unix.LANDLOCK_ACCESS_FS_REFER
+	var known Ruleset
+	for _, h := range handled[:min(abi, ABILog)+1] {
+		known.FS, known.Net, known.Scope = known.FS|h.FS, known.Net|h.Net, known.Scope|h.Scope
 	}
-	if abi >= ABITruncate {
-		fs |= unix.LANDLOCK_ACCESS_FS_TRUNCATE
-	}
-	if abi >= ABINet {
-		net = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
-	}
-	if abi >= ABIIoctl {
-		fs |= unix.LANDLOCK_ACCESS_FS_IOCTL_DEV
-	}
-	if abi >= ABIScope {
-		scope = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL
-	}
-	if abi < 1 {
-		fs = 0
-	}
-	return Ruleset{r.FS & fs, r.Net & net, r.Scope & scope}
+	return Ruleset{r.FS & known.FS, r.Net & known.Net, r.Scope & known.Scope}
 }
 
 // Beneath builds a rule: access to fd (O_PATH is enough) and, if it is a directory, to all below it. The kernel refuses
@@ -125,12 +107,7 @@ func Create(abi ABI, r Ruleset) (int, error) {
 
 // AllowPath adds a rule that Beneath built.
 func AllowPath(ruleset int, p Path) error {
-	return addRule(ruleset, RulePath, unsafe.Pointer(&p))
-}
-
-// AllowPort adds a rule for a TCP port.
-func AllowPort(ruleset int, p Port) error {
-	return addRule(ruleset, RulePort, unsafe.Pointer(&p))
+	return addRule(ruleset, unix.LANDLOCK_RULE_PATH_BENEATH, unsafe.Pointer(&p))
 }
 
 func addRule(ruleset int, kind uintptr, attr unsafe.Pointer) error {
@@ -138,17 +115,6 @@ func addRule(ruleset int, kind uintptr, attr unsafe.Pointer) error {
 	runtime.KeepAlive(attr)
 	if errno != 0 {
 		return fmt.Errorf("landlock: add a rule: %w", errno)
-	}
-	return nil
-}
-
-// RestrictSelf puts the calling thread, and what it creates from now on, into the domain of ruleset. The thread needs
-// no_new_privs (or CAP_SYS_ADMIN in its user namespace); the caller has locked the goroutine to it. There is no
-// way back.
-func RestrictSelf(ruleset int) error {
-	_, _, errno := unix.RawSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(ruleset), 0, 0)
-	if errno != 0 {
-		return fmt.Errorf("landlock: restrict self: %w", errno)
 	}
 	return nil
 }

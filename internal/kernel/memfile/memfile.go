@@ -20,14 +20,13 @@ func Seal(name string, r io.Reader) (*os.File, error) {
 		return nil, fmt.Errorf("memfd %s: %w", name, err)
 	}
 	f := os.NewFile(uintptr(fd), name)
-	if _, err := io.Copy(f, r); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("write memfd %s: %w", name, err)
+	if _, err = io.Copy(f, r); err == nil {
+		seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
 	}
-	seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("seal memfd %s: %w", name, err)
+		return nil, fmt.Errorf("write and seal memfd %s: %w", name, err)
 	}
 	return f, nil
 }

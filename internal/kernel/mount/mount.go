@@ -97,18 +97,14 @@ func Clone(fd int, recursive bool) (int, error) {
 	return c, nil
 }
 
-// Set adds MOUNT_ATTR_* attributes to the detached mount at fd and, if userns is not -1, maps its ids. The mount also stops
-// following the one that it is a copy of: what the host mounts below it later would come without these attributes.
+// Set adds MOUNT_ATTR_* attributes to the detached mount at fd and maps its ids. The mount also stops following the one
+// that it is a copy of: what the host mounts below it later would come without these attributes.
 func Set(fd int, attr uint64, userns int, recursive bool) error {
 	flags := uint(unix.AT_EMPTY_PATH)
 	if recursive {
 		flags |= unix.AT_RECURSIVE
 	}
-	a := unix.MountAttr{Attr_set: attr, Propagation: unix.MS_PRIVATE}
-	if userns >= 0 {
-		a.Attr_set |= unix.MOUNT_ATTR_IDMAP
-		a.Userns_fd = uint64(userns)
-	}
+	a := unix.MountAttr{Attr_set: attr | unix.MOUNT_ATTR_IDMAP, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(userns)}
 	if err := unix.MountSetattr(fd, "", flags, &a); err != nil {
 		return fmt.Errorf("set mount attributes: %w", err)
 	}

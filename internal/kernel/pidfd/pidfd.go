@@ -13,15 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Open returns a close-on-exec pidfd of process pid, which must be an unreaped child of the caller.
-func Open(pid int) (int, error) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return -1, fmt.Errorf("pidfd_open %d: %w", pid, err)
-	}
-	return fd, nil
-}
-
 // Signal sends a signal. It returns os.ErrProcessDone's errno, ESRCH, if the process has ended.
 func Signal(fd int, sig unix.Signal) error {
 	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
@@ -80,9 +71,22 @@ func Ended(fd int, patience time.Duration) (bool, error) {
 	}
 }
 
-// status decodes the fields of SIGCHLD's siginfo_t (64 bit): pid at 16, uid at 20, status at 24.
+// EndedChild returns the pid of one child that has ended and was not reaped yet, or 0. The child stays a zombie.
+func EndedChild() int {
+	var info unix.Siginfo
+	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
+		return 0 // ECHILD: no children at all
+	}
+	return int(field(&info, 16))
+}
+
+// field reads one of SIGCHLD's siginfo_t (64 bit): pid at 16, uid at 20, status at 24.
+func field(info *unix.Siginfo, offset int) int32 {
+	return *(*int32)(unsafe.Add(unsafe.Pointer(info), offset))
+}
+
 func status(info *unix.Siginfo) Status {
-	value := *(*int32)(unsafe.Add(unsafe.Pointer(info), 24))
+	value := field(info, 24)
 	switch info.Code {
 	case 1: // CLD_EXITED
 		return Status{Code: int(value)}

@@ -15,7 +15,7 @@ func TestStatusTellsExitFromSignal(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		fd, err := Open(c.Process.Pid)
+		fd, err := unix.PidfdOpen(c.Process.Pid, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +39,7 @@ func TestEndedIsBoundedAndSignalReaches(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	fd, err := Open(c.Process.Pid)
+	fd, err := unix.PidfdOpen(c.Process.Pid, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

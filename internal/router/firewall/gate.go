@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
 	"github.com/brig-engine/brig/internal/router/rtnl"
 )
 
@@ -46,11 +47,15 @@ func LoadGate(plan Plan) (*Gate, error) {
 		return nil, err
 	}
 	g := &Gate{senders: m, progs: map[string]int{}}
-	for name, prog := range map[string][]bpf.Insn{
+	for name, prog := range map[string][]asm.Insn{
 		"sender": senderProgram(m), "neighbour": neighbourProgram(plan), "outward": outwardProgram(plan),
 		"arrival": arrivalProgram(plan), "back": backProgram(),
 	} {
-		fd, err := bpf.LoadProgram(bpf.SchedCLS, "brig_"+name, prog)
+		code, err := asm.Assemble(prog)
+		fd := -1
+		if err == nil {
+			fd, err = bpf.LoadProgram(bpf.SchedCLS, "brig_"+name, code)
+		}
 		if err != nil {
 			g.Close()
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
 )
 
 // Offsets in struct __sk_buff (linux/bpf.h).
@@ -36,31 +37,31 @@ const (
 )
 
 // prologue keeps the context in R6, drops everything but plain IPv4 and copies the headers to the stack.
-func prologue() []bpf.Insn {
-	return []bpf.Insn{
-		bpf.Op(bpf.Mov, bpf.R6, bpf.R1),
-		bpf.Load(bpf.W, bpf.R2, bpf.R6, skbVlan),
-		bpf.JumpIfImm(bpf.NE, bpf.R2, 0, "drop"),
-		bpf.Load(bpf.W, bpf.R2, bpf.R6, skbProtocol),
-		bpf.JumpIfImm(bpf.NE, bpf.R2, networkOrder16(unix.ETH_P_IP), "drop"),
-		bpf.OpImm(bpf.Mov, bpf.R2, packetMAC),
-		bpf.Op(bpf.Mov, bpf.R3, bpf.R10),
-		bpf.OpImm(bpf.Add, bpf.R3, frame),
-		bpf.OpImm(bpf.Mov, bpf.R4, frameLen),
-		bpf.Call(helperLoadBytes),
-		bpf.JumpIfImm(bpf.NE, bpf.R0, 0, "drop"),
+func prologue() []asm.Insn {
+	return []asm.Insn{
+		asm.Op(asm.Mov, asm.R6, asm.R1),
+		asm.Load(asm.W, asm.R2, asm.R6, skbVlan),
+		asm.JumpIfImm(asm.NE, asm.R2, 0, "drop"),
+		asm.Load(asm.W, asm.R2, asm.R6, skbProtocol),
+		asm.JumpIfImm(asm.NE, asm.R2, networkOrder16(unix.ETH_P_IP), "drop"),
+		asm.OpImm(asm.Mov, asm.R2, packetMAC),
+		asm.Op(asm.Mov, asm.R3, asm.R10),
+		asm.OpImm(asm.Add, asm.R3, frame),
+		asm.OpImm(asm.Mov, asm.R4, frameLen),
+		asm.Call(helperLoadBytes),
+		asm.JumpIfImm(asm.NE, asm.R0, 0, "drop"),
 	}
 }
 
-func epilogue() []bpf.Insn {
-	return []bpf.Insn{
-		bpf.Label("pass"), bpf.OpImm(bpf.Mov, bpf.R0, tcOK), bpf.Exit(),
-		bpf.Label("drop"), bpf.OpImm(bpf.Mov, bpf.R0, tcShot), bpf.Exit(),
+func epilogue() []asm.Insn {
+	return []asm.Insn{
+		asm.Label("pass"), asm.OpImm(asm.Mov, asm.R0, tcOK), asm.Exit(),
+		asm.Label("drop"), asm.OpImm(asm.Mov, asm.R0, tcShot), asm.Exit(),
 	}
 }
 
-func program(parts ...[]bpf.Insn) []bpf.Insn {
-	var out []bpf.Insn
+func program(parts ...[]asm.Insn) []asm.Insn {
+	var out []asm.Insn
 	for _, p := range parts {
 		out = append(out, p...)
 	}
@@ -72,16 +73,16 @@ func networkOrder16(v uint16) int32 {
 }
 
 // jumpIfAddr compares R2, an address in host order zero-extended to 64 bits, with a; R3 is lost.
-func jumpIfAddr(cond bpf.Cond, a netip.Addr, to string) []bpf.Insn {
-	return append(constant(bpf.R3, number(a)), bpf.JumpIf(cond, bpf.R2, bpf.R3, to))
+func jumpIfAddr(cond asm.Cond, a netip.Addr, to string) []asm.Insn {
+	return append(constant(asm.R3, number(a)), asm.JumpIf(cond, asm.R2, asm.R3, to))
 }
 
 // jumpInside jumps if R2 lies in p; R3 and R4 are lost.
-func jumpInside(p netip.Prefix, to string) []bpf.Insn {
+func jumpInside(p netip.Prefix, to string) []asm.Insn {
 	shift := int32(32 - p.Bits())
-	out := []bpf.Insn{bpf.Op(bpf.Mov, bpf.R4, bpf.R2), bpf.OpImm(bpf.Rsh, bpf.R4, shift)}
-	out = append(out, constant(bpf.R3, number(p.Addr())>>shift)...)
-	return append(out, bpf.JumpIf(bpf.EQ, bpf.R4, bpf.R3, to))
+	out := []asm.Insn{asm.Op(asm.Mov, asm.R4, asm.R2), asm.OpImm(asm.Rsh, asm.R4, shift)}
+	out = append(out, constant(asm.R3, number(p.Addr())>>shift)...)
+	return append(out, asm.JumpIf(asm.EQ, asm.R4, asm.R3, to))
 }
 
 func number(a netip.Addr) uint32 {
@@ -90,97 +91,97 @@ func number(a netip.Addr) uint32 {
 }
 
 // constant loads v without the sign extension that an immediate has.
-func constant(r bpf.Reg, v uint32) []bpf.Insn {
-	return []bpf.Insn{bpf.OpImm(bpf.Mov, r, int32(v>>16)), bpf.OpImm(bpf.Lsh, r, 16),
-		bpf.OpImm(bpf.Or, r, int32(v&0xffff))}
+func constant(r asm.Reg, v uint32) []asm.Insn {
+	return []asm.Insn{asm.OpImm(asm.Mov, r, int32(v>>16)), asm.OpImm(asm.Lsh, r, 16),
+		asm.OpImm(asm.Or, r, int32(v&0xffff))}
 }
 
 // loadAddress puts an address of the frame into R2, in host order.
-func loadAddress(off int16) []bpf.Insn {
-	return []bpf.Insn{bpf.Load(bpf.W, bpf.R2, bpf.R10, off), bpf.ToBig(bpf.R2, 32)}
+func loadAddress(off int16) []asm.Insn {
+	return []asm.Insn{asm.Load(asm.W, asm.R2, asm.R10, off), asm.ToBig(asm.R2, 32)}
 }
 
-func senderProgram(m *bpf.Map) []bpf.Insn {
+func senderProgram(m *bpf.Map) []asm.Insn {
 	const key = -40
-	return program(prologue(), []bpf.Insn{
-		bpf.Load(bpf.W, bpf.R2, bpf.R6, skbIfindex),
-		bpf.Store(bpf.W, bpf.R10, key, bpf.R2),
-		bpf.LoadMap(bpf.R1, m),
-		bpf.Op(bpf.Mov, bpf.R2, bpf.R10),
-		bpf.OpImm(bpf.Add, bpf.R2, key),
-		bpf.Call(bpf.HelperMapLookup),
-		bpf.JumpIfImm(bpf.EQ, bpf.R0, 0, "drop"),
-		bpf.Load(bpf.W, bpf.R2, bpf.R0, 0),
-		bpf.Load(bpf.W, bpf.R3, bpf.R10, frameMAC),
-		bpf.JumpIf(bpf.NE, bpf.R2, bpf.R3, "drop"),
-		bpf.Load(bpf.H, bpf.R2, bpf.R0, 4),
-		bpf.Load(bpf.H, bpf.R3, bpf.R10, frameMAC+4),
-		bpf.JumpIf(bpf.NE, bpf.R2, bpf.R3, "drop"),
-		bpf.Load(bpf.W, bpf.R2, bpf.R0, 8),
-		bpf.Load(bpf.W, bpf.R3, bpf.R10, frameSrc),
-		bpf.JumpIf(bpf.NE, bpf.R2, bpf.R3, "drop"),
+	return program(prologue(), []asm.Insn{
+		asm.Load(asm.W, asm.R2, asm.R6, skbIfindex),
+		asm.Store(asm.W, asm.R10, key, asm.R2),
+		asm.LoadMap(asm.R1, m.FD()),
+		asm.Op(asm.Mov, asm.R2, asm.R10),
+		asm.OpImm(asm.Add, asm.R2, key),
+		asm.Call(asm.HelperMapLookup),
+		asm.JumpIfImm(asm.EQ, asm.R0, 0, "drop"),
+		asm.Load(asm.W, asm.R2, asm.R0, 0),
+		asm.Load(asm.W, asm.R3, asm.R10, frameMAC),
+		asm.JumpIf(asm.NE, asm.R2, asm.R3, "drop"),
+		asm.Load(asm.H, asm.R2, asm.R0, 4),
+		asm.Load(asm.H, asm.R3, asm.R10, frameMAC+4),
+		asm.JumpIf(asm.NE, asm.R2, asm.R3, "drop"),
+		asm.Load(asm.W, asm.R2, asm.R0, 8),
+		asm.Load(asm.W, asm.R3, asm.R10, frameSrc),
+		asm.JumpIf(asm.NE, asm.R2, asm.R3, "drop"),
 	})
 }
 
-func neighbourProgram(p Plan) []bpf.Insn {
+func neighbourProgram(p Plan) []asm.Insn {
 	return program(prologue(), loadAddress(frameSrc),
-		jumpIfAddr(bpf.EQ, p.Gateway, "pass"), jumpIfAddr(bpf.EQ, p.Host, "pass"), jumpInside(p.Subnet, "drop"))
+		jumpIfAddr(asm.EQ, p.Gateway, "pass"), jumpIfAddr(asm.EQ, p.Host, "pass"), jumpInside(p.Subnet, "drop"))
 }
 
-func outwardProgram(p Plan) []bpf.Insn {
-	parts := [][]bpf.Insn{prologue(), loadAddress(frameSrc), jumpInside(p.Subnet, "ours"), {bpf.Jump("drop")},
-		{bpf.Label("ours")}, loadAddress(frameDst), jumpIfAddr(bpf.EQ, p.Host, "host"), jumpInside(p.Subnet, "drop")}
+func outwardProgram(p Plan) []asm.Insn {
+	parts := [][]asm.Insn{prologue(), loadAddress(frameSrc), jumpInside(p.Subnet, "ours"), {asm.Jump("drop")},
+		{asm.Label("ours")}, loadAddress(frameDst), jumpIfAddr(asm.EQ, p.Host, "host"), jumpInside(p.Subnet, "drop")}
 	for _, n := range never() {
 		parts = append(parts, jumpInside(n, "drop"))
 	}
-	parts = append(parts, []bpf.Insn{bpf.Jump("pass"), bpf.Label("host")}, answerLike())
+	parts = append(parts, []asm.Insn{asm.Jump("pass"), asm.Label("host")}, answerLike())
 	return program(parts...)
 }
 
 // answerLike lets pass what can be an answer to a connection that the host opened: TCP but for a bare SYN, UDP to a
 // port that programs are given when they ask for none, ICMP errors; and later fragments, which are nothing without the
 // first.
-func answerLike() []bpf.Insn {
+func answerLike() []asm.Insn {
 	const scratch, lowestEphemeral, syn, synAck = -40, 32768, 0x02, 0x12
-	load := func(off, size int32) []bpf.Insn { // off beyond the IPv4 header, whose length is in R7
-		return []bpf.Insn{
-			bpf.Op(bpf.Mov, bpf.R1, bpf.R6),
-			bpf.Op(bpf.Mov, bpf.R2, bpf.R7),
-			bpf.OpImm(bpf.Add, bpf.R2, ipBase+off),
-			bpf.Op(bpf.Mov, bpf.R3, bpf.R10),
-			bpf.OpImm(bpf.Add, bpf.R3, scratch),
-			bpf.OpImm(bpf.Mov, bpf.R4, size),
-			bpf.Call(helperLoadBytes),
-			bpf.JumpIfImm(bpf.NE, bpf.R0, 0, "drop"),
+	load := func(off, size int32) []asm.Insn { // off beyond the IPv4 header, whose length is in R7
+		return []asm.Insn{
+			asm.Op(asm.Mov, asm.R1, asm.R6),
+			asm.Op(asm.Mov, asm.R2, asm.R7),
+			asm.OpImm(asm.Add, asm.R2, ipBase+off),
+			asm.Op(asm.Mov, asm.R3, asm.R10),
+			asm.OpImm(asm.Add, asm.R3, scratch),
+			asm.OpImm(asm.Mov, asm.R4, size),
+			asm.Call(helperLoadBytes),
+			asm.JumpIfImm(asm.NE, asm.R0, 0, "drop"),
 		}
 	}
-	parts := [][]bpf.Insn{
+	parts := [][]asm.Insn{
 		{
-			bpf.Load(bpf.H, bpf.R2, bpf.R10, frameIP+6), bpf.ToBig(bpf.R2, 16),
-			bpf.OpImm(bpf.And, bpf.R2, 0x1fff), bpf.JumpIfImm(bpf.NE, bpf.R2, 0, "pass"),
-			bpf.Load(bpf.B, bpf.R7, bpf.R10, frameIP), bpf.OpImm(bpf.And, bpf.R7, 0x0f), bpf.OpImm(bpf.Lsh, bpf.R7, 2),
-			bpf.Load(bpf.B, bpf.R8, bpf.R10, frameProto),
-			bpf.JumpIfImm(bpf.EQ, bpf.R8, unix.IPPROTO_UDP, "udp"),
-			bpf.JumpIfImm(bpf.EQ, bpf.R8, unix.IPPROTO_ICMP, "icmp"),
-			bpf.JumpIfImm(bpf.NE, bpf.R8, unix.IPPROTO_TCP, "drop"),
+			asm.Load(asm.H, asm.R2, asm.R10, frameIP+6), asm.ToBig(asm.R2, 16),
+			asm.OpImm(asm.And, asm.R2, 0x1fff), asm.JumpIfImm(asm.NE, asm.R2, 0, "pass"),
+			asm.Load(asm.B, asm.R7, asm.R10, frameIP), asm.OpImm(asm.And, asm.R7, 0x0f), asm.OpImm(asm.Lsh, asm.R7, 2),
+			asm.Load(asm.B, asm.R8, asm.R10, frameProto),
+			asm.JumpIfImm(asm.EQ, asm.R8, unix.IPPROTO_UDP, "udp"),
+			asm.JumpIfImm(asm.EQ, asm.R8, unix.IPPROTO_ICMP, "icmp"),
+			asm.JumpIfImm(asm.NE, asm.R8, unix.IPPROTO_TCP, "drop"),
 		},
 		load(13, 1), {
-			bpf.Load(bpf.B, bpf.R2, bpf.R10, scratch), bpf.OpImm(bpf.And, bpf.R2, synAck),
-			bpf.JumpIfImm(bpf.EQ, bpf.R2, syn, "drop"), bpf.Jump("pass"), bpf.Label("udp"),
+			asm.Load(asm.B, asm.R2, asm.R10, scratch), asm.OpImm(asm.And, asm.R2, synAck),
+			asm.JumpIfImm(asm.EQ, asm.R2, syn, "drop"), asm.Jump("pass"), asm.Label("udp"),
 		},
 		load(2, 2), {
-			bpf.Load(bpf.H, bpf.R2, bpf.R10, scratch), bpf.ToBig(bpf.R2, 16),
-			bpf.JumpIfImm(bpf.LT, bpf.R2, lowestEphemeral, "drop"), bpf.Jump("pass"), bpf.Label("icmp"),
+			asm.Load(asm.H, asm.R2, asm.R10, scratch), asm.ToBig(asm.R2, 16),
+			asm.JumpIfImm(asm.LT, asm.R2, lowestEphemeral, "drop"), asm.Jump("pass"), asm.Label("icmp"),
 		},
 		load(0, 1), {
-			bpf.Load(bpf.B, bpf.R2, bpf.R10, scratch),
-			bpf.JumpIfImm(bpf.EQ, bpf.R2, 3, "pass"),  // destination unreachable
-			bpf.JumpIfImm(bpf.EQ, bpf.R2, 11, "pass"), // time exceeded
-			bpf.JumpIfImm(bpf.EQ, bpf.R2, 12, "pass"), // parameter problem
-			bpf.Jump("drop"),
+			asm.Load(asm.B, asm.R2, asm.R10, scratch),
+			asm.JumpIfImm(asm.EQ, asm.R2, 3, "pass"),  // destination unreachable
+			asm.JumpIfImm(asm.EQ, asm.R2, 11, "pass"), // time exceeded
+			asm.JumpIfImm(asm.EQ, asm.R2, 12, "pass"), // parameter problem
+			asm.Jump("drop"),
 		},
 	}
-	var out []bpf.Insn
+	var out []asm.Insn
 	for _, p := range parts {
 		out = append(out, p...)
 	}
@@ -188,35 +189,35 @@ func answerLike() []bpf.Insn {
 }
 
 // arrivalProgram asks the host's own routing what it would do with the packet: only what it would send onward passes.
-func arrivalProgram(p Plan) []bpf.Insn {
+func arrivalProgram(p Plan) []asm.Insn {
 	const params, paramsLen = -96, 64 // struct bpf_fib_lookup
-	ask := []bpf.Insn{}
+	ask := []asm.Insn{}
 	for off := int16(0); off < paramsLen; off += 8 {
-		ask = append(ask, bpf.StoreImm(bpf.DW, bpf.R10, params+off, 0))
+		ask = append(ask, asm.StoreImm(asm.DW, asm.R10, params+off, 0))
 	}
 	ask = append(ask,
-		bpf.StoreImm(bpf.B, bpf.R10, params, unix.AF_INET),
-		bpf.Load(bpf.W, bpf.R2, bpf.R6, skbIfindex), bpf.Store(bpf.W, bpf.R10, params+8, bpf.R2),
-		bpf.Load(bpf.W, bpf.R2, bpf.R10, frameSrc), bpf.Store(bpf.W, bpf.R10, params+16, bpf.R2),
-		bpf.Load(bpf.W, bpf.R2, bpf.R10, frameDst), bpf.Store(bpf.W, bpf.R10, params+32, bpf.R2),
-		bpf.Op(bpf.Mov, bpf.R1, bpf.R6),
-		bpf.Op(bpf.Mov, bpf.R2, bpf.R10), bpf.OpImm(bpf.Add, bpf.R2, params),
-		bpf.OpImm(bpf.Mov, bpf.R3, paramsLen), bpf.OpImm(bpf.Mov, bpf.R4, 0),
-		bpf.Call(helperFibLookup),
-		bpf.JumpIfImm(bpf.EQ, bpf.R0, fibNotForwarded, "drop"),
-		bpf.JumpIfImm(bpf.EQ, bpf.R0, fibNoForwarding, "drop"),
-		bpf.JumpIfImm(bpf.GT, bpf.R0, fibLast, "drop"),
+		asm.StoreImm(asm.B, asm.R10, params, unix.AF_INET),
+		asm.Load(asm.W, asm.R2, asm.R6, skbIfindex), asm.Store(asm.W, asm.R10, params+8, asm.R2),
+		asm.Load(asm.W, asm.R2, asm.R10, frameSrc), asm.Store(asm.W, asm.R10, params+16, asm.R2),
+		asm.Load(asm.W, asm.R2, asm.R10, frameDst), asm.Store(asm.W, asm.R10, params+32, asm.R2),
+		asm.Op(asm.Mov, asm.R1, asm.R6),
+		asm.Op(asm.Mov, asm.R2, asm.R10), asm.OpImm(asm.Add, asm.R2, params),
+		asm.OpImm(asm.Mov, asm.R3, paramsLen), asm.OpImm(asm.Mov, asm.R4, 0),
+		asm.Call(helperFibLookup),
+		asm.JumpIfImm(asm.EQ, asm.R0, fibNotForwarded, "drop"),
+		asm.JumpIfImm(asm.EQ, asm.R0, fibNoForwarding, "drop"),
+		asm.JumpIfImm(asm.GT, asm.R0, fibLast, "drop"),
 	)
-	return program(prologue(), loadAddress(frameSrc), jumpInside(p.Subnet, "ours"), []bpf.Insn{bpf.Jump("drop"),
-		bpf.Label("ours")}, loadAddress(frameDst), jumpIfAddr(bpf.EQ, p.Host, "pass"), ask)
+	return program(prologue(), loadAddress(frameSrc), jumpInside(p.Subnet, "ours"), []asm.Insn{asm.Jump("drop"),
+		asm.Label("ours")}, loadAddress(frameDst), jumpIfAddr(asm.EQ, p.Host, "pass"), ask)
 }
 
-func backProgram() []bpf.Insn {
-	return program([]bpf.Insn{
-		bpf.Load(bpf.W, bpf.R2, bpf.R1, skbIngress),
-		bpf.JumpIfImm(bpf.EQ, bpf.R2, 0, "pass"), // made by the host itself
-		bpf.Load(bpf.W, bpf.R2, bpf.R1, skbMark),
-		bpf.JumpIfImm(bpf.AnySet, bpf.R2, passMark, "pass"),
-		bpf.Jump("drop"),
+func backProgram() []asm.Insn {
+	return program([]asm.Insn{
+		asm.Load(asm.W, asm.R2, asm.R1, skbIngress),
+		asm.JumpIfImm(asm.EQ, asm.R2, 0, "pass"), // made by the host itself
+		asm.Load(asm.W, asm.R2, asm.R1, skbMark),
+		asm.JumpIfImm(asm.AnySet, asm.R2, passMark, "pass"),
+		asm.Jump("drop"),
 	})
 }

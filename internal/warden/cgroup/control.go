@@ -35,10 +35,6 @@ func readAt(dir int, path string) (string, error) {
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
 	b, err := io.ReadAll(f)
-	var pe *os.PathError
-	if errors.As(err, &pe) {
-		err = pe.Err
-	}
 	return strings.TrimSpace(string(b)), err
 }
 

@@ -119,7 +119,7 @@ func (g *Group) Procs() ([]int, error) {
 	var pids []int
 	err := walk(g.p.unified().fd, g.id, maxDepth, func(dir int, name string) error {
 		s, err := readAt(dir, name+"/cgroup.procs")
-		if err == unix.EOPNOTSUPP { // a threaded group: its processes are listed above it
+		if errors.Is(err, unix.EOPNOTSUPP) { // a threaded group: its processes are listed above it
 			return nil
 		}
 		for f := range strings.FieldsSeq(s) {
@@ -150,11 +150,11 @@ func (g *Group) Kill() error {
 func (g *Group) Remove(ctx context.Context) error {
 	var errs []error
 	for _, h := range g.p.hierarchies {
-		err := retry(ctx, func() error {
-			return walk(h.fd, g.id, maxDepth, func(dir int, name string) error {
-				return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
-			})
-		})
+		remove := func(dir int, name string) error { return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR) }
+		err := remove(h.fd, g.id)
+		if err == unix.EBUSY { // groups below it, or a process that the kernel has not let go of
+			err = retry(ctx, func() error { return walk(h.fd, g.id, maxDepth, remove) })
+		}
 		if err != nil && err != unix.ENOENT {
 			errs = append(errs, fmt.Errorf("remove control group %s in %s: %w", g.id, h.name(), err))
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/warden/code"
 )
 
 // Parent is the group of one engine, the same name in every hierarchy; each container is a group in it. It keeps two
@@ -183,28 +184,32 @@ func (p *Parent) finish() (err error) {
 		} else if _, err := readAt(h.fd, "memory.memsw.limit_in_bytes"); err != nil {
 			p.missing = append(p.missing, "swap accounting: a container's use of swap has no bound of its own")
 		}
-		total := min(memoryTotal(readFile("/proc/meminfo")), limit(h.base, file))
-		if err := writeAt(h.fd, file, strconv.FormatUint(total-memoryReserve(total), 10), p.extra); err != nil {
+		if err := p.leave(h, file, memoryReserve, memoryTotal(readFile("/proc/meminfo"))); err != nil {
 			return err
 		}
 	}
 	if h := p.find("pids"); h != nil {
-		most := min(parseNumber(readFile("/proc/sys/kernel/pid_max")),
-			parseNumber(readFile("/proc/sys/kernel/threads-max")), limit(h.base, "pids.max"))
-		if err := writeAt(h.fd, "pids.max", strconv.FormatUint(most-pidsReserve(most), 10), p.extra); err != nil {
+		most := min(parseNumber(readFile("/proc/sys/kernel/pid_max")), parseNumber(readFile("/proc/sys/kernel/threads-max")))
+		if err := p.leave(h, "pids.max", pidsReserve, most); err != nil {
 			return err
 		}
 	}
-	p.prog, err = bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", deviceProgram())
+	device, err := code.Read("devices")
+	if err == nil {
+		p.prog, err = bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", device)
+	}
 	return err
+}
+
+// leave bounds all containers together to what there is, or what was given to us of it, less what the host keeps.
+func (p *Parent) leave(h *hierarchy, file string, reserve func(uint64) uint64, total uint64) error {
+	total = min(total, limit(h.base, file))
+	return writeAt(h.fd, file, strconv.FormatUint(total-reserve(total), 10), p.extra)
 }
 
 // limit is what a group may have, the largest number where it has no such file (the root).
 func limit(dir int, file string) uint64 {
-	s, err := readAt(dir, file)
-	if err != nil {
-		return math.MaxUint64
-	}
+	s, _ := readAt(dir, file)
 	return parseNumber(s)
 }
 
@@ -227,10 +232,7 @@ func memoryTotal(meminfo string) uint64 {
 }
 
 func readFile(path string) string {
-	s, err := readAt(unix.AT_FDCWD, path)
-	if err != nil {
-		return ""
-	}
+	s, _ := readAt(unix.AT_FDCWD, path)
 	return s
 }
 

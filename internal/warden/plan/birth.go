@@ -22,12 +22,12 @@ const maxMounts = 64
 // Filter is a seccomp program in the order of loading.
 type Filter struct {
 	Name  string
-	Code  []unix.SockFilter
+	Code  []byte  // struct sock_filter, one after the other
 	Flags uintptr // for seccomp(2), beside SPEC_ALLOW
 }
 
 // Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>,
-// <userns>, <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (of reaper.File), and <stdin>,
+// <userns>, <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (the program of code.Read("init")), and <stdin>,
 // <stdout>, <stderr> or <tty>.
 type Input struct {
 	Spec *wire.Spec
@@ -56,19 +56,20 @@ func Birth(in Input) (*Plan, error) {
 		return nil, err
 	}
 	s := in.Spec
-	b := &builder{root: "<root>", init: s.Init}
-	b.stage("stage 0, in the engine's namespaces")
-	b.preamble()
-	b.cgroups(in.Tasks)
-	b.do("enter the sandbox's user namespace", "All that follows happens with ids that mean nobody on the host.", "setns",
-		res("<userns>"), flags("CLONE_NEWUSER", unix.CLONE_NEWUSER))
-	b.do("enter the sandbox's network namespace", "It was made, and its endpoint prepared, before it was needed.", "setns",
-		res("<netns>"), flags("CLONE_NEWNET", unix.CLONE_NEWNET))
-	b.become(0, 0, "The ids of the sandbox's root, before a process exists that the container could see (T13).")
-	b.fork(unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS, "stage 1, process 1 of the container",
-		"Stage 1 is process 1 of its own process, mount, IPC and UTS namespaces, and the warden's child (CLONE_PARENT).")
-	b.do("leave the host's view of cgroups", "After the cgroup was entered: the namespace's root is the container's own "+
-		"cgroup, siblings are invisible (T14).", "unshare", flags("CLONE_NEWCGROUP", unix.CLONE_NEWCGROUP))
+	b := begin("<root>", in.Tasks)
+	b.init = s.Init
+	b.because("All that follows happens with ids that mean nobody on the host.")
+	b.do("enter the sandbox's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
+	b.because("It was made, and its endpoint prepared, before it was needed.")
+	b.do("enter the sandbox's network namespace", unix.SYS_SETNS, Ref("<netns>"), unix.CLONE_NEWNET)
+	b.because("The ids of the sandbox's root, before a process exists that the container could see (T13).")
+	b.become(0, 0)
+	b.because("Stage 1 is process 1 of its own process, mount, IPC and UTS namespaces, and the warden's child " +
+		"(CLONE_PARENT).")
+	b.fork(namespaces, "stage 1, process 1 of the container")
+	b.because("After the cgroup was entered: the namespace's root is the container's own cgroup, siblings are invisible " +
+		"(T14).")
+	b.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	b.session()
 	if s.Network.Mode == wire.NetworkNone {
 		b.loopback()
@@ -131,22 +132,53 @@ func checkPath(p string) error {
 
 // loopback brings up the only interface of a namespace without an endpoint: a struct ifreq with a name and flags.
 func (b *builder) loopback() {
-	const why = "Without a network there is loopback."
+	b.because("Without a network there is loopback.")
 	request := make([]byte, 40)
 	copy(request, "lo")
 	binary.NativeEndian.PutUint16(request[unix.IFNAMSIZ:], unix.IFF_UP)
-	b.do("open a socket for loopback", why, "socket", flags("AF_UNIX", unix.AF_UNIX),
-		flags("SOCK_DGRAM|SOCK_CLOEXEC", unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), num(0)).to("socket")
-	b.do("bring up loopback", why, "ioctl", res("socket"), flags("SIOCSIFFLAGS", unix.SIOCSIFFLAGS),
-		mem("{lo, IFF_UP}", request))
+	b.do("open a socket for loopback", unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0).to("socket")
+	b.do("bring up loopback", unix.SYS_IOCTL, Ref("socket"), unix.SIOCSIFFLAGS, request)
 }
 
 func (b *builder) hostname(s *wire.Spec) {
-	const why = "Names live in the container's own UTS namespace."
+	b.because("Names live in the container's own UTS namespace.")
 	if s.Hostname != "" {
-		b.do("set the hostname", why, "sethostname", str(s.Hostname), num(len(s.Hostname)))
+		b.do("set the hostname", unix.SYS_SETHOSTNAME, s.Hostname, len(s.Hostname))
 	}
 	if s.Domainname != "" {
-		b.do("set the domain name", why, "setdomainname", str(s.Domainname), num(len(s.Domainname)))
+		b.do("set the domain name", unix.SYS_SETDOMAINNAME, s.Domainname, len(s.Domainname))
 	}
+}
+
+// JoinInput is what the entry of a process into a running container is computed from. The descriptors that the plan
+// wants are <pid1> (a pidfd), <tasksN>, <landlock>, and <stdin>, <stdout>, <stderr> or <tty>.
+type JoinInput struct {
+	Process *wire.Process
+	Tasks   int
+	Host
+}
+
+// Join computes the entry into a running container: exec.
+func Join(in JoinInput) (*Plan, error) {
+	p := in.Process
+	if err := checkProcess(p); err != nil {
+		return nil, err
+	}
+	b := begin("root", in.Tasks)
+	b.because("All of them in one call, of the process that the descriptor names and no other that got its pid.")
+	b.do("enter the container's namespaces", unix.SYS_SETNS, Ref("<pid1>"),
+		namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)
+	b.because("Ids before the process that the container can see: its root must not own the engine's copy (T13).")
+	b.become(0, 0)
+	b.because("Only a new process is in the process namespace; it is the warden's child (CLONE_PARENT).")
+	b.fork(0, "stage 1, a process of the container")
+	b.session()
+	b.because("After setns the root is the container's.")
+	b.open("open the root", unix.AT_FDCWD, "/", openDir, 0).to(b.root)
+	b.cwd(p.Cwd, false)
+	b.stdio(p.Terminal)
+	if err := b.program(p, &in.Host); err != nil {
+		return nil, err
+	}
+	return &Plan{Title: "entry into a container: " + strings.Join(p.Args, " "), Ops: b.ops}, nil
 }

@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -85,11 +86,22 @@ func spec(args ...string) *wire.Spec {
 // permissive is a filter that allows everything: what is tested is that it is loaded.
 func permissive(t testing.TB) plan.Filter {
 	t.Helper()
-	code, err := bpf.Assemble([]bpf.Instruction{bpf.RetConstant{Val: 0x7fff0000}})
+	return assemble(t, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
+}
+
+// assemble makes a filter of instructions.
+func assemble(t testing.TB, instructions ...bpf.Instruction) plan.Filter {
+	t.Helper()
+	raw, err := bpf.Assemble(instructions)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plan.Filter{Name: "test", Code: []unix.SockFilter{{Code: code[0].Op, K: code[0].K}}}
+	f := plan.Filter{Name: "test"}
+	for _, in := range raw {
+		f.Code = append(binary.NativeEndian.AppendUint16(f.Code, in.Op), in.Jt, in.Jf)
+		f.Code = binary.NativeEndian.AppendUint32(f.Code, in.K)
+	}
+	return f
 }
 
 func host(t testing.TB) plan.Host {

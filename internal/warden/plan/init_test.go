@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,9 +15,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/warden/code"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/reaper"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -32,9 +32,12 @@ func withInit(t testing.TB, root string, args []string, changes ...func(*wire.Sp
 	}
 	b := prepare(t, root, s)
 	b.in.Filters = realFilters(t)
-	f, err := reaper.File(runtime.GOARCH)
+	program, err := code.Read("init")
+	must(t, err)
+	f, err := memfile.Seal("init", bytes.NewReader(program))
 	must(t, err)
 	defer f.Close()
+	must(t, f.Chmod(0o555))
 	b.fds["init"], err = unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	must(t, err)
 	return b
@@ -299,8 +302,7 @@ func TestInitSaysWhatItCannotDo(t *testing.T) {
 	if err != nil || status.Code != 125 || out != "init: no process for the program can be made\n" {
 		t.Errorf("without processes: %v, %+v, %q", err, status, out)
 	}
-	deaf := wire.Filter{Arch: wire.FilterArch(runtime.GOARCH), Default: wire.FilterAllow, Rules: []wire.FilterRule{
-		{Calls: []uint32{unix.SYS_RT_SIGTIMEDWAIT}, Action: wire.FilterErrno, Errno: uint16(unix.EPERM)}}}
+	deaf := answering(t, unix.EPERM, unix.SYS_RT_SIGTIMEDWAIT)
 	b = withInit(t, image(t), script("sleep 20"))
 	b.in.Filters = realFilters(t, deaf)
 	out, status, err = b.run(t)

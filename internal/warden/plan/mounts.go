@@ -17,6 +17,7 @@ const (
 	inert   = quiet | unix.MOUNT_ATTR_NOEXEC
 	inRoot  = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
 	noLinks = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS
+	tree    = unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
 	openDir = unix.O_PATH | unix.O_DIRECTORY
 	// Not for writing: an open writer would keep the root from becoming read-only.
 	openFile = unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
@@ -33,20 +34,19 @@ func (b *builder) filesystem(in *Input) {
 		b.fresh("empty", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
 		b.park("empty", "an empty file system")
 	}
-	const why = "The root file system was mounted without a path; it becomes one here, over the old root."
-	b.do("mount the root", why, "move_mount", res(b.root), str(""), flags("AT_FDCWD", at(unix.AT_FDCWD)), str("/"),
-		flags("F_EMPTY_PATH", unix.MOVE_MOUNT_F_EMPTY_PATH))
-	b.confine(b.root, quiet, "the root", false)
+	b.because("The root file system was mounted without a path; it becomes one here, over the old root.")
+	b.cover("mount the root", b.root)
+	b.confine(b.root, quiet, "the root", 0)
 	b.base(in)
 	for i, m := range s.Mounts {
-		b.mount(fmt.Sprintf("<mount%d>", i), m, in.Mounts[i].File)
+		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, in.Mounts[i].File)
 	}
 	for i, f := range s.Files {
 		if slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Target == f.Path }) {
 			continue // a person's own file wins
 		}
-		b.do("bind "+f.Path, "A file of the engine, on a file system of 64 KiB (A2).", "open_tree", res("<files>"),
-			str(strconv.Itoa(i)), flags("CLONE|CLOEXEC|AT_SYMLINK_NOFOLLOW", tree|unix.AT_SYMLINK_NOFOLLOW)).to("file")
+		b.because("A file of the engine, on a file system of 64 KiB (A2).")
+		b.do("bind "+f.Path, unix.SYS_OPEN_TREE, Ref("<files>"), strconv.Itoa(i), tree|unix.AT_SYMLINK_NOFOLLOW).to("file")
 		b.mount("file", wire.Mount{Target: f.Path, Writable: true}, true)
 	}
 	if s.Process.Terminal {
@@ -59,21 +59,23 @@ func (b *builder) filesystem(in *Input) {
 
 // private cuts the mount namespace off from the one that it is a copy of.
 func (b *builder) private() {
-	b.do("make mounts private", "Nothing that happens here reaches the host's mounts.", "mount_setattr",
-		flags("AT_FDCWD", at(unix.AT_FDCWD)), str("/"), flags("AT_RECURSIVE", unix.AT_RECURSIVE),
-		words("{MS_PRIVATE}", 0, 0, unix.MS_PRIVATE, 0), num(unix.MOUNT_ATTR_SIZE_VER0))
+	b.because("Nothing that happens here reaches the host's mounts.")
+	b.do("make mounts private", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/", unix.AT_RECURSIVE,
+		[]uint64{0, 0, unix.MS_PRIVATE, 0}, unix.MOUNT_ATTR_SIZE_VER0)
 }
 
 // park attaches a mount where it is gone with the old root: only a tree that is attached can be bound from (6.15).
-func (b *builder) park(mount, what string) {
+func (b *builder) park(mount Ref, what string) {
 	b.parked++
-	b.do("park "+what, "Parts of a mount can be bound only while it is attached in this namespace; under the old root it "+
-		"goes with it.", "move_mount", res(mount), str(""), flags("AT_FDCWD", at(unix.AT_FDCWD)), str("/"),
-		flags("F_EMPTY_PATH", unix.MOVE_MOUNT_F_EMPTY_PATH))
+	b.because("Parts of a mount can be bound only while it is attached in this namespace; under the old root it goes " +
+		"with it.")
+	b.cover("park "+what, mount)
 }
 
-// at is AT_FDCWD as a system call argument.
-func at(fd int) uintptr { return uintptr(fd) }
+// cover attaches a mount over the root directory.
+func (b *builder) cover(what string, mount Ref) {
+	b.do(what, unix.SYS_MOVE_MOUNT, mount, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH)
+}
 
 // base mounts proc, dev and sys on directories, not links, of the root.
 func (b *builder) base(in *Input) {
@@ -82,7 +84,7 @@ func (b *builder) base(in *Input) {
 	b.attach("<dev>", b.ours(b.root, "dev"), "/dev")
 	b.attach("<pts>", b.ours("<dev>", "pts"), "/dev/pts")
 	b.attach("<shm>", b.ours("<dev>", "shm"), "/dev/shm")
-	b.confine("<shm>", inert, "/dev/shm", false)
+	b.confine("<shm>", inert, "/dev/shm", 0)
 	b.fresh("mqueue", "mqueue", inert)
 	b.attach("mqueue", b.ours("<dev>", "mqueue"), "/dev/mqueue")
 	b.fresh("sys", "sysfs", inert|unix.MOUNT_ATTR_RDONLY)
@@ -94,65 +96,60 @@ func (b *builder) base(in *Input) {
 }
 
 // fresh makes a new instance of a file system of the container's own namespaces.
-func (b *builder) fresh(name, fstype string, set uint64) {
-	what := "make " + fstype
-	why := "A new " + fstype + " of the container's own namespaces, made by a process in them."
-	b.do(what, why, "fsopen", str(fstype), flags("CLOEXEC", unix.FSOPEN_CLOEXEC)).to(name + ".fs")
-	b.do(what, why, "fsconfig", res(name+".fs"), flags("SET_STRING", unix.FSCONFIG_SET_STRING), str("source"), str(fstype),
-		num(0))
-	b.do(what, why, "fsconfig", res(name+".fs"), flags("CMD_CREATE", unix.FSCONFIG_CMD_CREATE), num(0), num(0), num(0))
-	b.do(what, why, "fsmount", res(name+".fs"), flags("CLOEXEC", unix.FSMOUNT_CLOEXEC),
-		flags(spell(set, mountFlags()), uintptr(set))).to(name)
+func (b *builder) fresh(name Ref, fstype string, set int) {
+	what, context := "make "+fstype, name+".fs"
+	b.because("A new " + fstype + " of the container's own namespaces, made by a process in them.")
+	b.do(what, unix.SYS_FSOPEN, fstype, unix.FSOPEN_CLOEXEC).to(context)
+	b.do(what, unix.SYS_FSCONFIG, context, unix.FSCONFIG_SET_STRING, "source", fstype, 0)
+	b.do(what, unix.SYS_FSCONFIG, context, unix.FSCONFIG_CMD_CREATE, 0, 0, 0)
+	b.do(what, unix.SYS_FSMOUNT, context, unix.FSMOUNT_CLOEXEC, set).to(name)
 }
 
 // ours opens a directory that has to be one: an image in which /proc is a link is refused (CVE-2026-41579,
 // CVE-2026-47766). It is made if it is missing.
-func (b *builder) ours(dir, name string) string {
-	const opened = "point"
+func (b *builder) ours(dir Ref, name string) Ref {
+	const opened = Ref("point")
 	where := name
 	if dir == b.root {
 		where = "/" + name
 	}
-	why := "No symbolic link is followed: the image cannot say where " + where + " is."
-	open := func() *Op {
-		return b.do("open the mount point "+where, why, "openat2", res(dir), str(name), how(openDir, 0, noLinks),
-			num(sizeofHow)).to(opened)
-	}
+	b.because("No symbolic link is followed: the image cannot say where " + where + " is.")
+	open := func() *Op { return b.open("open the mount point "+where, dir, name, openDir, noLinks).to(opened) }
 	if dir != b.root {
 		open()
 		return opened
 	}
 	have := b.label("have")
 	open().then(have).or(unix.ENOENT)
-	b.do("make the mount point "+where, why, "mkdirat", res(dir), str(name), octal(0o755)).or(unix.EEXIST)
+	b.do("make the mount point "+where, unix.SYS_MKDIRAT, dir, name, 0o755).or(unix.EEXIST)
 	open()
 	b.place(have)
 	return opened
 }
 
 // attach moves a detached mount to an open directory or file.
-func (b *builder) attach(mount, target, where string) {
-	b.do("mount "+strings.Trim(mount, "<>")+" on "+where, "From descriptor to descriptor: no path, no race.", "move_mount",
-		res(mount), str(""), res(target), str(""),
-		flags("F_EMPTY_PATH|T_EMPTY_PATH", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH))
+func (b *builder) attach(mount, target Ref, where string) *Op {
+	b.because("From descriptor to descriptor: no path, no race.")
+	return b.do("mount "+strings.Trim(string(mount), "<>")+" on "+where, unix.SYS_MOVE_MOUNT, mount, "", target, "",
+		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
-// confine adds attributes to an attached mount.
-func (b *builder) confine(mount string, set uint64, where string, recursive bool) {
-	flag := flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH)
-	if recursive {
-		flag = flags("AT_EMPTY_PATH|AT_RECURSIVE", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE)
-	}
-	b.do("restrict "+where, "Set-user-id bits and device nodes are dead here, whatever the source says.",
-		"mount_setattr", append([]Arg{res(mount), str(""), flag}, attr(set)...)...)
+// confine adds attributes to an attached mount, and with AT_RECURSIVE to those below it.
+func (b *builder) confine(mount Ref, set uint64, where string, recursive int) {
+	b.because("Set-user-id bits and device nodes are dead here, whatever the source says.")
+	b.setattr("restrict "+where, mount, set, recursive)
+}
+
+func (b *builder) setattr(what string, mount Ref, set uint64, recursive int) {
+	b.do(what, unix.SYS_MOUNT_SETATTR, mount, "", unix.AT_EMPTY_PATH|recursive, []uint64{set, 0, 0, 0},
+		unix.MOUNT_ATTR_SIZE_VER0)
 }
 
 // mount puts a mount of the specification, or a file of the engine, at its target.
-func (b *builder) mount(fd string, m wire.Mount, file bool) {
-	target := b.target(m.Target, file)
-	b.attach(fd, target, m.Target)
+func (b *builder) mount(fd Ref, m wire.Mount, file bool) {
+	move := b.attach(fd, b.target(m.Target, file), m.Target)
 	if m.Kind != "" {
-		b.ops[len(b.ops)-1].What = strings.TrimSpace(fmt.Sprintf("mount %s %s", m.Kind, m.Source)) + " on " + m.Target
+		move.What = strings.TrimSpace(fmt.Sprintf("mount %s %s", m.Kind, m.Source)) + " on " + m.Target
 	}
 	set := uint64(quiet)
 	if !m.Exec {
@@ -161,25 +158,22 @@ func (b *builder) mount(fd string, m wire.Mount, file bool) {
 	if !m.Writable {
 		set |= unix.MOUNT_ATTR_RDONLY
 	}
-	b.confine(fd, set, m.Target, true)
+	b.confine(fd, set, m.Target, unix.AT_RECURSIVE)
 }
 
 // target opens a mount point below the root and makes what is missing of it, as the container's root, part by part:
 // mkdirat follows no link in its last part, and the parts before it are resolved below the root.
-func (b *builder) target(where string, file bool) string {
-	const why = "Links of the image are followed inside the root only (CVE-2021-30465); what is missing is made with " +
-		"the container's ids."
-	name := where[1:]
-	opened, have := "target", b.label("have")
+func (b *builder) target(where string, file bool) Ref {
+	b.because("Links of the image are followed inside the root only (CVE-2021-30465); what is missing is made with the " +
+		"container's ids.")
+	const opened = Ref("target")
+	name, have := where[1:], b.label("have")
 	kind := uint64(openDir)
 	if file {
 		kind = unix.O_PATH
 	}
 	what := "make the mount point " + where
-	open := func() *Op {
-		return b.do("open the mount point "+where, why, "openat2", res(b.root), str(name), how(kind, 0, inRoot),
-			num(sizeofHow)).to(opened)
-	}
+	open := func() *Op { return b.open("open the mount point "+where, b.root, name, kind, inRoot).to(opened) }
 	open().then(have).or(unix.ENOENT)
 	parent := b.root
 	parts := strings.Split(name, "/")
@@ -187,20 +181,17 @@ func (b *builder) target(where string, file bool) string {
 		if i == len(parts)-1 && file {
 			break
 		}
-		b.do(what, why, "mkdirat", res(parent), str(part), octal(0o755)).or(unix.EEXIST)
+		b.do(what, unix.SYS_MKDIRAT, parent, part, 0o755).or(unix.EEXIST)
 		if i < len(parts)-1 {
-			b.do(what, why, "openat2", res(b.root), str(strings.Join(parts[:i+1], "/")), how(openDir, 0, inRoot),
-				num(sizeofHow)).to("part")
+			b.open(what, b.root, strings.Join(parts[:i+1], "/"), openDir, inRoot).to("part")
 			parent = "part"
 		}
 	}
 	if file { // a dangling link of the image is replaced: what it points to is not there
 		made, last := b.label("made"), parts[len(parts)-1]
-		create := func() *Op {
-			return b.do(what, why, "openat2", res(parent), str(last), how(openFile, 0o644, noLinks), num(sizeofHow))
-		}
+		create := func() *Op { return b.open(what, parent, last, openFile, noLinks) }
 		create().then(made).or(unix.EEXIST)
-		b.do(what, why, "unlinkat", res(parent), str(last), num(0))
+		b.do(what, unix.SYS_UNLINKAT, parent, last, 0)
 		create()
 		b.place(made)
 	}
@@ -211,11 +202,9 @@ func (b *builder) target(where string, file bool) string {
 
 // console binds the terminal over /dev/console.
 func (b *builder) console() {
-	const why = "The container's terminal is one of its own devpts; it is bound by descriptor (CVE-2025-52565)."
-	b.do("clone the terminal", why, "open_tree", res("<tty>"), str(""),
-		flags("CLONE|CLOEXEC|AT_EMPTY_PATH", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)).to("console")
-	b.do("open /dev/console", why, "openat2", res("<dev>"), str("console"), how(unix.O_PATH, 0, noLinks),
-		num(sizeofHow)).to("console.target")
+	b.because("The container's terminal is one of its own devpts; it is bound by descriptor (CVE-2025-52565).")
+	b.do("clone the terminal", unix.SYS_OPEN_TREE, Ref("<tty>"), "", tree|unix.AT_EMPTY_PATH).to("console")
+	b.open("open /dev/console", Ref("<dev>"), "console", unix.O_PATH, noLinks).to("console.target")
 	b.attach("console", "console.target", "/dev/console")
 }
 
@@ -226,25 +215,69 @@ func (b *builder) sysctls(s *wire.Spec) {
 		values = map[string]string{"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 65535"}
 		maps.Copy(values, s.Sysctl)
 	}
+	b.because("Written through the container's own fresh proc, before /proc/sys becomes read-only (CVE-2025-52881).")
 	for _, k := range slices.Sorted(maps.Keys(values)) {
-		const why = "Written through the container's own fresh proc, before /proc/sys becomes read-only (CVE-2025-52881)."
-		what, v := "set sysctl "+k, values[k]
-		b.do(what, why, "openat2", res("proc"), str("sys/"+strings.ReplaceAll(k, ".", "/")),
-			how(unix.O_WRONLY, 0, noLinks|unix.RESOLVE_NO_XDEV), num(sizeofHow)).to("sysctl")
-		b.do(what, why, "write", res("sysctl"), str(v), num(len(v)))
+		what, file := "set sysctl "+k, "sys/"+strings.ReplaceAll(k, ".", "/")
+		b.open(what, Ref("proc"), file, unix.O_WRONLY, noLinks|unix.RESOLVE_NO_XDEV).to("sysctl")
+		b.do(what, unix.SYS_WRITE, Ref("sysctl"), values[k], len(values[k]))
 	}
 }
 
 // pivot leaves the host's file systems.
 func (b *builder) pivot(readOnly bool) {
 	const why = "The root becomes the root; the host's tree is not covered but gone."
-	b.do("enter the root", why, "fchdir", res(b.root))
-	b.do("pivot the root", why, "pivot_root", str("."), str("."))
+	b.because(why)
+	b.do("enter the root", unix.SYS_FCHDIR, b.root)
+	b.do("pivot the root", unix.SYS_PIVOT_ROOT, ".", ".")
 	for range b.parked + 1 { // "." is the root with the old root, and on it what was parked, stacked on it: the top goes
-		b.do("drop the host's mounts", why, "umount2", str("."), flags("MNT_DETACH", unix.MNT_DETACH))
+		b.do("drop the host's mounts", unix.SYS_UMOUNT2, ".", unix.MNT_DETACH)
 	}
 	if readOnly {
-		b.confine(b.root, quiet|unix.MOUNT_ATTR_RDONLY, "the root to reading", false)
+		b.confine(b.root, quiet|unix.MOUNT_ATTR_RDONLY, "the root to reading", 0)
+		b.because(why)
 	}
-	b.do("enter the root", why, "fchdir", res(b.root))
+	b.do("enter the root", unix.SYS_FCHDIR, b.root)
+}
+
+// protect hides the masked paths and makes others read-only. All of it goes from descriptor to descriptor: the source
+// of a mask is the null device of our own tmpfs or a new empty one, never a path that could lead elsewhere
+// (CVE-2025-31133, CVE-2025-52565).
+func (b *builder) protect(s *wire.Spec) {
+	for _, p := range s.MaskedPaths {
+		b.mask(p)
+	}
+	for _, p := range s.ReadonlyPaths {
+		b.readOnly(p)
+	}
+}
+
+func (b *builder) mask(where string) {
+	const why = "What procfs and sysfs tell about the host is covered: files by our own null device, directories by an " +
+		"empty, read-only file system."
+	what := "hide " + where
+	file, done := b.label("file"), b.label("done")
+	b.because(why)
+	b.open(what, b.root, where[1:], openDir, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").jump(done, unix.ENOENT).
+		jump(file, unix.ENOTDIR)
+	b.do(what, unix.SYS_OPEN_TREE, Ref("empty"), "", tree|unix.AT_EMPTY_PATH).to("nothing")
+	b.attach("nothing", "masked", where).then(done)
+	b.place(file)
+	b.because(why)
+	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").
+		jump(done, unix.ENOENT, unix.ENOTDIR)
+	b.do(what, unix.SYS_OPEN_TREE, Ref("<dev>"), "null", tree|unix.AT_SYMLINK_NOFOLLOW).to("null")
+	b.attach("null", "masked", where)
+	b.place(done)
+}
+
+func (b *builder) readOnly(where string) {
+	what := "protect " + where
+	done := b.label("done")
+	b.because("Switches of procfs can be read, not set.")
+	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("protected").
+		jump(done, unix.ENOENT, unix.ENOTDIR)
+	b.do(what, unix.SYS_OPEN_TREE, Ref("protected"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).to("copy")
+	b.setattr(what, Ref("copy"), inert|unix.MOUNT_ATTR_RDONLY, unix.AT_RECURSIVE)
+	b.attach("copy", "protected", where)
+	b.place(done)
 }

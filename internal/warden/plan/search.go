@@ -46,8 +46,6 @@ func candidates(p *wire.Process) []candidate {
 // search finds the program as its user would: the first candidate that exists and may be executed. Magic links are
 // refused, so that /proc/self/exe is not the engine (CVE-2019-5736).
 func (b *builder) search(p *wire.Process) error {
-	const why = "The program is opened inside the root, with its user's rights; what resolves into procfs is refused " +
-		"(CVE-2019-5736)."
 	list := candidates(p)
 	if len(list) > 24 {
 		return fmt.Errorf("plan: PATH has %d directories: %w", len(list), unix.E2BIG)
@@ -57,33 +55,30 @@ func (b *builder) search(p *wire.Process) error {
 		what += " in PATH"
 	}
 	if len(list) == 0 { // no PATH, or none of its directories is absolute
-		return &StepError{Op: &Op{What: what}, Sort: NotFound, Errno: unix.ENOENT}
+		return &StepError{Op: &Op{What: what}, Sort: NotFound, StepError: clone.StepError{Errno: unix.ENOENT}}
 	}
-	var args func(path string) Arg
-	if b.init {
-		if len(list)*len(p.Args) > maxVectors {
-			return fmt.Errorf("plan: %d arguments, and %d names of the program: %w", len(p.Args), len(list), unix.E2BIG)
-		}
-		args = initArgs(p.Args)
+	if b.init && len(list)*len(p.Args) > maxVectors {
+		return fmt.Errorf("plan: %d arguments, and %d names of the program: %w", len(p.Args), len(list), unix.E2BIG)
 	}
+	b.because("The program is opened inside the root, with its user's rights; what resolves into procfs is refused " +
+		"(CVE-2019-5736).")
 	found := b.label("found")
 	for _, c := range list {
 		next := b.label("next")
-		b.do(what, why, "openat2", res(b.root), str(c.look), how(unix.O_PATH, 0, inRoot), num(sizeofHow)).to("program").
+		b.open(what, b.root, c.look, unix.O_PATH, inRoot).to("program").
 			jump(next, unix.ENOENT, unix.ENOTDIR).remember(next, unix.EACCES).sort = NotFound
-		b.do(what, why, "faccessat2", res("program"), str(""), flags("X_OK", unix.X_OK),
-			flags("AT_EMPTY_PATH|AT_EACCESS", unix.AT_EMPTY_PATH|unix.AT_EACCESS)).remember(next, unix.EACCES).sort = NotFound
-		name, value := "path", str(c.exec)
+		b.do(what, unix.SYS_FACCESSAT2, Ref("program"), "", unix.X_OK, unix.AT_EMPTY_PATH|unix.AT_EACCESS).
+			remember(next, unix.EACCES).sort = NotFound
+		name, value := Ref("path"), any(c.exec)
 		if b.init {
-			name, value = "arguments", args(c.exec)
+			name, value = "arguments", slices.Concat([]string{"init", c.exec}, p.Args)
 		}
-		let := b.do(what, why, "let", value).to(name).then(found)
-		let.kind = clone.Set
+		b.do(what, 0, value).to(name).then(found).Kind = clone.Set
 		b.place(next)
 	}
-	end := b.do(what, "None of the names is a program: the error is the one a shell would give.", "fail",
-		flags("ENOENT", uintptr(unix.ENOENT)))
-	end.kind, end.sort = clone.Fail, NotFound
+	b.because("None of the names is a program: the error is the one a shell would give.")
+	end := b.do(what, 0, int(unix.ENOENT))
+	end.Kind, end.sort = clone.Fail, NotFound
 	b.place(found)
 	return nil
 }
@@ -91,49 +86,24 @@ func (b *builder) search(p *wire.Process) error {
 // maxVectors bounds the pointers to arguments, of which init has a list for each candidate: 8 MiB.
 const maxVectors = 1 << 20
 
-// initArgs makes the arguments of init for a program that was found at a path. All lists share the program's own.
-func initArgs(program []string) func(path string) Arg {
-	var shared []uintptr
-	var of *clone.Program
-	return func(path string) Arg {
-		own := []string{"init", path}
-		return Arg{show: func() string { return fmt.Sprintf("%q", append(own, program...)) },
-			memory: func(p *clone.Program) uintptr {
-				if of != p {
-					of, shared = p, nil
-					for _, a := range program {
-						shared = append(shared, p.String(a))
-					}
-				}
-				return p.Words(slices.Concat([]uintptr{p.String(own[0]), p.String(own[1])}, shared, []uintptr{0}))
-			}}
-	}
-}
-
 // exec replaces the process. By descriptor where that gives it its name; a script needs the path in any case.
 func (b *builder) exec(p *wire.Process, byFD bool) {
-	what := "execute " + p.Args[0]
+	execute := func(what string, nr uintptr, args ...any) *Op {
+		op := b.do(what+p.Args[0], nr, args...)
+		op.Kind, op.sort = clone.Exec, NotExecutable
+		return op
+	}
 	if b.init {
-		op := b.do("execute init for "+p.Args[0], "Process 1 is the engine's init, from a sealed file in memory. It has all "+
-			"of the confinement; it executes the program that was found and waits for every orphan.", "execveat",
-			res("<init>"), str(""), res("arguments"), list(p.Env), flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH))
-		op.kind, op.sort = clone.Exec, NotExecutable
+		b.because("Process 1 is the engine's init, from a sealed file in memory. It has all of the confinement; it " +
+			"executes the program that was found and waits for every orphan.")
+		execute("execute init for ", unix.SYS_EXECVEAT, Ref("<init>"), "", Ref("arguments"), p.Env, unix.AT_EMPTY_PATH)
 		return
 	}
 	if byFD {
-		op := b.do(what, "What was found is what is executed: by descriptor. A script's interpreter cannot read a "+
-			"close-on-exec descriptor (ENOENT), it gets the path.", "execveat", res("program"), str(""), list(p.Args),
-			list(p.Env), flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH)).or(unix.ENOENT)
-		op.kind, op.sort = clone.Exec, NotExecutable
+		b.because("What was found is what is executed: by descriptor. A script's interpreter cannot read a " +
+			"close-on-exec descriptor (ENOENT), it gets the path.")
+		execute("execute ", unix.SYS_EXECVEAT, Ref("program"), "", p.Args, p.Env, unix.AT_EMPTY_PATH).or(unix.ENOENT)
 	}
-	op := b.do(what, "The path that was found, inside the root.", "execve", res("path"), list(p.Args), list(p.Env))
-	op.kind, op.sort = clone.Exec, NotExecutable
-}
-
-// remember tolerates errors like jump and makes them what a later fail reports.
-func (o *Op) remember(label string, errnos ...unix.Errno) *Op {
-	for _, e := range errnos {
-		o.On = append(o.On, On{Errno: e, To: label, Remember: true})
-	}
-	return o
+	b.because("The path that was found, inside the root.")
+	execute("execute ", unix.SYS_EXECVE, Ref("path"), p.Args, p.Env)
 }

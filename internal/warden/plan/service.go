@@ -43,34 +43,29 @@ func Service(in ServiceInput) (*Plan, error) {
 	case in.FDs > most:
 		return nil, fmt.Errorf("plan: %d descriptors: %w", in.FDs, unix.E2BIG)
 	}
-	b := &builder{root: "root"}
-	b.stage("stage 0, in the engine's namespaces")
-	b.preamble()
-	b.cgroups(in.Tasks)
+	b := begin("root", in.Tasks)
 	if in.Worker {
 		b.worker(&in)
 	} else {
-		b.do("enter the root directory", "Not the directory that the engine was started in.", "chdir", str("/"))
+		b.because("Not the directory that the engine was started in.")
+		b.do("enter the root directory", unix.SYS_CHDIR, "/")
 	}
 	b.session()
 	b.stdio(false)
 	b.rights(&in)
-	b.do("become unreadable", "A change of ids can make a process readable again (T13).", "prctl",
-		flags("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE), num(0))
+	b.unreadable()
 	b.descriptors(in.FDs, in.Landlock)
 	b.unblock()
 	b.sync = "sync"
 	b.gate()
-	b.do("set no_new_privs", "No program gains privileges by its file's mode or capabilities.", "prctl",
-		flags("PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS), num(1), num(0), num(0), num(0))
+	b.noNewPrivs()
 	if in.Landlock {
-		b.do("enter a Landlock domain", "The file system is closed to it, except what the ruleset names.",
-			"landlock_restrict_self", res("landlock"), num(0))
+		b.because("The file system is closed to it, except what the ruleset names.")
+		b.landlock("landlock")
 	}
 	b.seccomp(in.Filters)
-	op := b.do("execute "+in.Args[0], "The engine's own program, from a sealed copy in memory.", "execveat", res("exe"),
-		str(""), list(in.Args), list(in.Env), flags("AT_EMPTY_PATH", unix.AT_EMPTY_PATH))
-	op.kind = clone.Exec
+	b.because("The engine's own program, from a sealed copy in memory.")
+	b.do("execute "+in.Args[0], unix.SYS_EXECVEAT, Ref("exe"), "", in.Args, in.Env, unix.AT_EMPTY_PATH).Kind = clone.Exec
 	return &Plan{Title: "birth of a process of the engine: " + strings.Join(in.Args, " "), Ops: b.ops}, nil
 }
 
@@ -84,41 +79,41 @@ func (b *builder) rights(in *ServiceInput) {
 	keeps := !in.Worker && in.Capabilities != 0
 	if keeps {
 		until := in.Capabilities | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
-		b.capset(until, until, in.Capabilities, "What is to be ambient becomes inheritable while the bounding set holds it; "+
-			"the others are for the steps to come.")
+		b.because("What is to be ambient becomes inheritable while the bounding set holds it; the others are for the steps to come.")
+		b.capset(until, until, in.Capabilities)
 	}
-	for c := 0; c <= in.LastCap; c++ {
-		if bounding&(1<<c) == 0 {
-			b.do("drop a capability from the bounding set", "What is not in the bounding set cannot come "+
-				"back by any execve.", "prctl", flags("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP), num(c))
-		}
-	}
+	b.because("What is not in the bounding set cannot come back by any execve.")
+	b.bound(bounding, in.LastCap)
 	if keeps {
-		b.do("keep capabilities over the change of ids", "Until capset sets exactly what was asked for.", "prctl",
-			flags("PR_SET_KEEPCAPS", unix.PR_SET_KEEPCAPS), num(1))
+		b.because("Until capset sets exactly what was asked for.")
+		b.do("keep capabilities over the change of ids", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
 	}
 	if !in.Worker {
-		b.become(in.UID, in.GID, "An id that owns nothing but this process's own files.")
+		b.because("An id that owns nothing but this process's own files.")
+		b.become(in.UID, in.GID)
 	}
 	if !keeps {
-		b.capset(in.Capabilities, in.Capabilities, 0, "What is left: nothing, except for what fills a volume.")
+		b.because("What is left: nothing, except for what fills a volume.")
+		b.capset(in.Capabilities, in.Capabilities, 0)
 		return
 	}
-	b.capset(in.Capabilities, in.Capabilities, in.Capabilities, "What is left: what the process starts with.")
+	b.because("What is left: what the process starts with.")
+	b.capset(in.Capabilities, in.Capabilities, in.Capabilities)
 	b.ambient(in.Capabilities)
 }
 
 // worker puts the process into namespaces of its own, with a root that has nothing in it.
 func (b *builder) worker(in *ServiceInput) {
-	b.do("enter the worker's user namespace", "One id of the host, and no other, exists in it.", "setns", res("<userns>"),
-		flags("CLONE_NEWUSER", unix.CLONE_NEWUSER))
-	b.do("enter the worker's network namespace", "It has no interface.", "setns", res("<netns>"),
-		flags("CLONE_NEWNET", unix.CLONE_NEWNET))
-	b.become(in.UID, in.GID, "The one id of that namespace, before a process exists in it (T13).")
-	b.fork(unix.CLONE_NEWPID|unix.CLONE_NEWNS|unix.CLONE_NEWIPC|unix.CLONE_NEWUTS, "stage 1, process 1 of its namespace",
-		"A worker sees no process, mount, queue or name of the host.")
-	b.do("leave the host's view of cgroups", "The namespace's root is the worker's own cgroup.", "unshare",
-		flags("CLONE_NEWCGROUP", unix.CLONE_NEWCGROUP))
+	b.because("One id of the host, and no other, exists in it.")
+	b.do("enter the worker's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
+	b.because("It has no interface.")
+	b.do("enter the worker's network namespace", unix.SYS_SETNS, Ref("<netns>"), unix.CLONE_NEWNET)
+	b.because("The one id of that namespace, before a process exists in it (T13).")
+	b.become(in.UID, in.GID)
+	b.because("A worker sees no process, mount, queue or name of the host.")
+	b.fork(namespaces, "stage 1, process 1 of its namespace")
+	b.because("The namespace's root is the worker's own cgroup.")
+	b.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	b.private()
 	b.fresh("root", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
 	b.park("root", "an empty root")
@@ -128,21 +123,20 @@ func (b *builder) worker(in *ServiceInput) {
 
 // descriptors places what the program was given at 3, 4, … and closes everything else at execve.
 func (b *builder) descriptors(count int, landlock bool) {
-	const why = "The program finds exactly the descriptors that it was given, at 3, 4, …"
-	move := func(from, to string) {
-		b.do("move a descriptor aside", why, "fcntl", res(from), flags("F_DUPFD_CLOEXEC", unix.F_DUPFD_CLOEXEC),
-			num(aside)).to(to)
+	b.because("The program finds exactly the descriptors that it was given, at 3, 4, …")
+	move := func(name string) {
+		b.do("move a descriptor aside", unix.SYS_FCNTL, Ref("<"+name+">"), unix.F_DUPFD_CLOEXEC, aside).to(Ref(name))
 	}
-	move("<exe>", "exe")
-	move("<sync>", "sync")
+	move("exe")
+	move("sync")
 	if landlock {
-		move("<landlock>", "landlock")
+		move("landlock")
 	}
 	for i := range count {
-		move(fmt.Sprintf("<fd%d>", i), fmt.Sprintf("fd%d", i))
+		move(fmt.Sprintf("fd%d", i))
 	}
-	b.do("close the others", why, "close_range", num(3), num(aside-1), num(0))
+	b.do("close the others", unix.SYS_CLOSE_RANGE, 3, aside-1, 0)
 	for i := range count {
-		b.do("place a descriptor", why, "dup3", res(fmt.Sprintf("fd%d", i)), num(3+i), num(0))
+		b.do("place a descriptor", unix.SYS_DUP3, Ref(fmt.Sprintf("fd%d", i)), 3+i, 0)
 	}
 }

@@ -1,9 +1,10 @@
 package plan
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -18,8 +19,6 @@ type Options struct {
 	Cgroup int
 	// AtGate is called when the child waits at its gate; its error ends the child. It sets resource limits.
 	AtGate func(pid int) error
-	// Patience for each wait; 0 is clone.Patience.
-	Patience time.Duration
 }
 
 // StepError says which operation of a plan failed. errors.Is sees the errno.
@@ -28,9 +27,7 @@ type StepError struct {
 	Index int
 	Op    *Op
 	Sort  Sort
-	// Cause is refused, killed or late.
-	Cause clone.Cause
-	Errno unix.Errno
+	clone.StepError
 }
 
 func (e *StepError) Error() string {
@@ -38,24 +35,7 @@ func (e *StepError) Error() string {
 	if e.Op != nil {
 		what = e.Op.What
 	}
-	switch e.Cause {
-	case clone.Killed:
-		return what + ": the child was killed"
-	case clone.Late:
-		return what + ": not done in time, the child was killed"
-	}
-	return what + ": " + e.Errno.Error()
-}
-
-// Unwrap gives the errno.
-func (e *StepError) Unwrap() error {
-	if e.Cause == clone.Late {
-		return unix.ETIMEDOUT
-	}
-	if e.Errno != 0 {
-		return e.Errno
-	}
-	return nil
+	return what + ": " + e.Reason()
 }
 
 // Start makes the process of a plan and returns when its program has been executed. The caller reaps it by the pidfd.
@@ -66,13 +46,13 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 	}
 	fds := make([]int, len(l.inputs))
 	for i, name := range l.inputs {
-		fd, ok := o.FDs[name[1:len(name)-1]]
+		fd, ok := o.FDs[name]
 		if !ok {
-			return 0, -1, fmt.Errorf("plan: descriptor %s was not prepared", name)
+			return 0, -1, fmt.Errorf("plan: descriptor <%s> was not prepared", name)
 		}
 		fds[i] = fd
 	}
-	child, err := clone.Start(l.program, fds, clone.Options{Cgroup: o.Cgroup, Patience: o.Patience})
+	child, err := clone.Start(l.program, fds, clone.Options{Cgroup: o.Cgroup})
 	if err != nil {
 		return 0, -1, l.explain(err)
 	}
@@ -90,7 +70,7 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 // gate leads the child through its gate, if the plan has one.
 func (l *lowered) gate(child *clone.Child, atGate func(pid int) error) error {
 	for _, op := range l.ops {
-		if op == nil || op.kind != clone.Gate {
+		if op == nil || op.Kind != clone.Gate {
 			continue
 		}
 		if err := child.Await(); err != nil {
@@ -112,7 +92,7 @@ func (l *lowered) explain(err error) error {
 	if !errors.As(err, &step) || step.Step >= len(l.ops) {
 		return err
 	}
-	e := &StepError{Index: max(step.Step-clone.Prologue+1, 0), Op: l.ops[step.Step], Cause: step.Cause, Errno: step.Errno}
+	e := &StepError{Index: max(step.Step-clone.Prologue+1, 0), Op: l.ops[step.Step], StepError: *step}
 	if e.Op == nil || step.Cause != clone.Refused {
 		return e
 	}
@@ -124,4 +104,140 @@ func (l *lowered) explain(err error) error {
 		e.Sort = NotExecutable
 	}
 	return e
+}
+
+// lowered is a plan as a program.
+type lowered struct {
+	program *clone.Program
+	// inputs are the descriptors that Start wants, in its order, without the angle brackets.
+	inputs []string
+	// ops[i] is the operation of step i, nil in the program's prologue.
+	ops []*Op
+
+	slots  map[Ref]clone.Slot
+	labels map[string]int
+}
+
+// lower makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
+func (p *Plan) lower() (*lowered, error) {
+	l := &lowered{program: clone.New(), slots: map[Ref]clone.Slot{"<sync>": clone.Sync}, labels: map[string]int{}}
+	l.ops = make([]*Op, l.program.Len())
+	at := l.program.Len()
+	for _, op := range p.Ops {
+		if op.Label != "" {
+			if _, twice := l.labels[op.Label]; twice {
+				return nil, fmt.Errorf("plan: label %s is there twice", op.Label)
+			}
+			l.labels[op.Label] = at
+		} else if op.Stage == "" {
+			at++
+		}
+	}
+	for _, op := range p.Ops {
+		if op.Label != "" || op.Stage != "" {
+			continue
+		}
+		step, err := l.step(op)
+		if err != nil {
+			return nil, fmt.Errorf("plan: %s: %w", op.What, err)
+		}
+		l.program.Add(step)
+		l.ops = append(l.ops, op)
+	}
+	return l, nil
+}
+
+func (l *lowered) step(op *Op) (step clone.Step, err error) {
+	step.Nr, step.Kind = op.Nr, op.Kind
+	if len(op.Args) > len(step.Args) || len(op.On) > len(step.On) {
+		return step, fmt.Errorf("too many arguments or tolerated errors: %w", unix.E2BIG)
+	}
+	for i, a := range op.Args {
+		if ref, ok := a.(Ref); ok {
+			step.From[i], err = l.slot(ref, true)
+		} else {
+			step.Args[i], err = l.argument(a)
+		}
+		if err != nil {
+			return step, err
+		}
+	}
+	if op.Out != "" {
+		if step.Out, err = l.slot(op.Out, false); err != nil {
+			return step, err
+		}
+	}
+	if step.Skip, err = l.skip(op.Then); err != nil {
+		return step, err
+	}
+	for i, t := range op.On {
+		step.On[i] = clone.Tolerance{Errno: t.Errno, Remember: t.Remember}
+		if step.On[i].Skip, err = l.skip(t.To); err != nil {
+			return step, err
+		}
+	}
+	return step, nil
+}
+
+// argument is a number, or the address of memory that it makes in the program.
+func (l *lowered) argument(a any) (uintptr, error) {
+	p := l.program
+	switch a := a.(type) {
+	case int:
+		return uintptr(a), nil
+	case string:
+		return p.String(a), nil
+	case []string:
+		return p.Strings(a), nil
+	case []byte:
+		return p.Bytes(a), nil
+	case []uint32, []uint64:
+		b, err := binary.Append(nil, binary.NativeEndian, a)
+		return p.Bytes(b), err
+	case ForkArgs:
+		return p.ForkArgs(uint64(a)), nil
+	case Filter:
+		return l.filter(a.Code), nil
+	}
+	return 0, fmt.Errorf("a %T is no argument of a system call", a)
+}
+
+// filter is a struct sock_fprog: a count, padding, a pointer to the instructions.
+func (l *lowered) filter(code []byte) uintptr {
+	head := make([]byte, 8)
+	binary.NativeEndian.PutUint16(head, uint16(len(code)/8))
+	return l.program.Words([]uintptr{uintptr(binary.NativeEndian.Uint64(head)), l.program.Bytes(code)})
+}
+
+// slot finds or makes the slot of a name. A use of a name that nothing has made is an input if it is in angle brackets.
+func (l *lowered) slot(name Ref, use bool) (clone.Slot, error) {
+	if s, ok := l.slots[name]; ok {
+		return s, nil
+	}
+	input := strings.HasPrefix(string(name), "<")
+	if use != input {
+		return 0, fmt.Errorf("%s is used before it is made", name)
+	}
+	s, ok := l.program.NewSlot()
+	if !ok {
+		return 0, fmt.Errorf("too many results and descriptors: %w", unix.E2BIG)
+	}
+	l.slots[name] = s
+	if input {
+		l.program.Input(s)
+		l.inputs = append(l.inputs, strings.Trim(string(name), "<>"))
+	}
+	return s, nil
+}
+
+// skip is how many steps lie between the step that is being made and label.
+func (l *lowered) skip(label string) (uint16, error) {
+	if label == "" {
+		return 0, nil
+	}
+	to, ok := l.labels[label]
+	if n := to - l.program.Len() - 1; ok && n >= 0 && n < 1<<16 {
+		return uint16(n), nil
+	}
+	return 0, fmt.Errorf("no later place %s", label)
 }

@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -54,68 +55,52 @@ func Dev(base uint32) (fd int, err error) {
 }
 
 func fillDev(fd, base int) error {
-	nodes := []struct {
-		name         string
-		major, minor uint32
-	}{{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}}
-	for _, n := range nodes {
-		if err := unix.Mknodat(fd, n.name, unix.S_IFCHR|0o666, int(unix.Mkdev(n.major, n.minor))); err != nil {
-			return fmt.Errorf("make %s: %w", n.name, err)
+	made := func(name string, err error) error {
+		if err == nil {
+			err = unix.Fchownat(fd, name, base, base, unix.AT_SYMLINK_NOFOLLOW)
 		}
-		// The warden's umask is not relied on.
-		if err := unix.Fchmodat(fd, n.name, 0o666, 0); err != nil {
-			return fmt.Errorf("chmod %s: %w", n.name, err)
+		if err != nil {
+			return fmt.Errorf("make %s: %w", name, err)
 		}
-		if err := own(fd, n.name, base); err != nil {
+		return nil
+	}
+	for name, dev := range map[string]uint64{"null": unix.Mkdev(1, 3), "zero": unix.Mkdev(1, 5), "full": unix.Mkdev(1, 7),
+		"random": unix.Mkdev(1, 8), "urandom": unix.Mkdev(1, 9), "tty": unix.Mkdev(5, 0)} {
+		err := unix.Mknodat(fd, name, unix.S_IFCHR|0o666, int(dev))
+		if err == nil { // the warden's umask is not relied on
+			err = unix.Fchmodat(fd, name, 0o666, 0)
+		}
+		if err := made(name, err); err != nil {
 			return err
 		}
 	}
-	links := [][2]string{{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"},
-		{"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"}}
-	for _, l := range links {
-		if err := unix.Symlinkat(l[0], fd, l[1]); err != nil {
-			return fmt.Errorf("link %s: %w", l[1], err)
-		}
-		if err := own(fd, l[1], base); err != nil {
+	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0",
+		"stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx"} {
+		if err := made(name, unix.Symlinkat(target, fd, name)); err != nil {
 			return err
 		}
 	}
-	for _, dir := range []string{"pts", "shm", "mqueue"} {
-		if err := unix.Mkdirat(fd, dir, 0o755); err != nil {
-			return fmt.Errorf("make %s: %w", dir, err)
-		}
-		if err := own(fd, dir, base); err != nil {
+	for _, name := range []string{"pts", "shm", "mqueue"} {
+		if err := made(name, unix.Mkdirat(fd, name, 0o755)); err != nil {
 			return err
 		}
 	}
 	return writeFile(fd, "console", "", 0o600, base)
 }
 
-func own(dir int, name string, base int) error {
-	if err := unix.Fchownat(dir, name, base, base, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return fmt.Errorf("chown %s: %w", name, err)
-	}
-	return nil
-}
-
+// writeFile makes a file of the range at base. Its content is far below what one write takes.
 func writeFile(dir int, name, content string, mode uint32, base int) error {
 	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
 	if err != nil {
 		return fmt.Errorf("make %s: %w", name, err)
 	}
 	defer unix.Close(fd)
-	for done := 0; done < len(content); {
-		n, err := unix.Write(fd, []byte(content[done:]))
-		if err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
-		}
-		done += n
+	n, err := unix.Write(fd, []byte(content))
+	if err == nil && n < len(content) {
+		err = unix.ENOSPC
 	}
-	if err := unix.Fchmod(fd, mode); err != nil {
-		return fmt.Errorf("chmod %s: %w", name, err)
-	}
-	if err := unix.Fchown(fd, base, base); err != nil {
-		return fmt.Errorf("chown %s: %w", name, err)
+	if err = errors.Join(err, unix.Fchmod(fd, mode), unix.Fchown(fd, base, base)); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil
 }

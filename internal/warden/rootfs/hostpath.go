@@ -9,19 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
-	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/kernel/path"
+	"github.com/brig-engine/brig/internal/wire"
 )
-
-// Caller is who asked for a host path, as the kernel told it about the connection.
-type Caller struct {
-	UID, GID uint32
-	Groups   []uint32
-}
 
 // OpenHostPath opens an absolute host path as the caller could: in a child that has his ids and no capability, and that
 // is killed when the file system behind the path does not answer in time (T2, T10). The descriptor is O_PATH.
-func OpenHostPath(name string, c Caller) (int, error) {
+func OpenHostPath(name string, c cred.Peer) (int, error) {
 	fd, err := openAs(name, c)
 	if err != nil {
 		var step *clone.StepError
@@ -36,7 +31,7 @@ func OpenHostPath(name string, c Caller) (int, error) {
 	return fd, nil
 }
 
-func openAs(name string, c Caller) (int, error) {
+func openAs(name string, c cred.Peer) (int, error) {
 	if len(name) == 0 || name[0] != '/' || len(name) >= unix.PathMax {
 		return -1, unix.EINVAL
 	}
@@ -59,11 +54,7 @@ func openAs(name string, c Caller) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	messages, err := unix.ParseSocketControlMessage(control[:n])
-	if err != nil || len(messages) != 1 {
-		return -1, errors.Join(unix.EBADMSG, err)
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
+	fds, err := wire.Rights(control[:n])
 	if err != nil || len(fds) != 1 {
 		return -1, errors.Join(unix.EBADMSG, err)
 	}
@@ -71,7 +62,7 @@ func openAs(name string, c Caller) (int, error) {
 }
 
 // opener is the child: supplementary groups, ids, no capability (root keeps the rights of its id alone), open, send.
-func opener(name string, c Caller) *clone.Program {
+func opener(name string, c cred.Peer) *clone.Program {
 	p := clone.New()
 	out, _ := p.NewSlot() // of a new program: there is one
 	p.Input(out)
@@ -95,22 +86,4 @@ func opener(name string, c Caller) *clone.Program {
 	words := p.Words([]uintptr{uintptr(how.Flags), uintptr(how.Mode), uintptr(how.Resolve)})
 	p.SendFD(out, step(unix.SYS_OPENAT2, 0, p.String(name), words, unix.SizeofOpenHow))
 	return p
-}
-
-// BindIdmap makes a detached copy of what fd names, with ids mapped by userns. A file system that cannot map ids, or
-// that is mapped already, is refused: ids are never passed through unmapped (T8).
-func BindIdmap(fd, userns int, recursive bool) (int, error) {
-	c, err := mount.Clone(fd, recursive)
-	if err != nil {
-		return -1, err
-	}
-	if err := mount.Set(c, quiet, userns, recursive); err != nil {
-		unix.Close(c)
-		var fs unix.Statfs_t
-		if statErr := unix.Fstatfs(fd, &fs); statErr == nil {
-			err = fmt.Errorf("its file system (type %#x) cannot map ids: %w", fs.Type, err)
-		}
-		return -1, err
-	}
-	return c, nil
 }

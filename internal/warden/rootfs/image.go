@@ -8,53 +8,37 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/mount"
 	"github.com/brig-engine/brig/internal/kernel/path"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
-// Backing is how the kernel reads an image.
-type Backing uint8
-
-const (
-	// Any takes the first of the others that works: what works depends on kernel, kernel configuration and the file
-	// system of the store, so it is tried, not computed.
-	Any Backing = iota
-	// DirectFiles: the files themselves, past the page cache of the store's file system (6.12).
-	DirectFiles
-	// CachedFiles: the files themselves (6.12).
-	CachedFiles
-	// Loops: loop devices.
-	Loops
-)
+// backings are how the kernel reads an image. What works depends on kernel, kernel configuration and the file system of
+// the store, so it is tried, not computed.
+var backings = []func(index int, data []int) (int, error){
+	// The files themselves, past the page cache of the store's file system (6.12).
+	func(index int, data []int) (int, error) { return erofs(index, data, mount.Flag("directio")) },
+	// The files themselves (6.12).
+	func(index int, data []int) (int, error) { return erofs(index, data) },
+	mountLoops,
+}
 
 // MountImage mounts an EROFS index and the data files that are its devices, in order: detached, read-only, without
-// set-user-id programs and devices. The files are sealed: nobody can write to them (T1). It tells which backing worked.
-func MountImage(index int, data []int, want Backing) (int, Backing, error) {
+// set-user-id programs and devices. The files are sealed: nobody can write to them (T1).
+func MountImage(index int, data []int) (int, error) {
 	var failed error
-	for _, way := range []Backing{DirectFiles, CachedFiles, Loops} {
-		if want != Any && want != way {
-			continue
-		}
-		var fd int
-		var err error
-		if way == Loops {
-			fd, err = mountLoops(index, data)
-		} else {
-			fd, err = erofs(index, data, way == DirectFiles)
-		}
+	for _, mount := range backings {
+		fd, err := mount(index, data)
 		if err == nil {
-			return fd, way, nil
+			return fd, nil
 		}
 		failed = errors.Join(failed, err)
 	}
-	return -1, Any, fmt.Errorf("mount the image: %w", failed)
+	return -1, fmt.Errorf("mount the image: %w", failed)
 }
 
-func erofs(source int, devices []int, direct bool) (int, error) {
-	options := []mount.Option{mount.String("source", path.Proc(source)), mount.Flag("ro")}
+func erofs(source int, devices []int, more ...mount.Option) (int, error) {
+	options := append(more, mount.String("source", path.Proc(source)), mount.Flag("ro"))
 	for _, d := range devices {
 		options = append(options, mount.String("device", path.Proc(d)))
-	}
-	if direct {
-		options = append(options, mount.Flag("directio"))
 	}
 	return mount.New("erofs", unix.MOUNT_ATTR_RDONLY|quiet, options...)
 }
@@ -62,11 +46,7 @@ func erofs(source int, devices []int, direct bool) (int, error) {
 // mountLoops uses a loop device for each file. They clear themselves when the mount is gone.
 func mountLoops(index int, data []int) (int, error) {
 	var loops []int
-	defer func() {
-		for _, fd := range loops {
-			unix.Close(fd)
-		}
-	}()
+	defer func() { wire.CloseAll(loops) }()
 	for _, file := range append([]int{index}, data...) {
 		fd, err := loop(file)
 		if err != nil {
@@ -74,7 +54,7 @@ func mountLoops(index int, data []int) (int, error) {
 		}
 		loops = append(loops, fd)
 	}
-	return erofs(loops[0], loops[1:], false)
+	return erofs(loops[0], loops[1:])
 }
 
 // loop attaches a file to a free loop device, read-only and, where the store allows it, past the page cache.
@@ -116,20 +96,6 @@ func Attach(fd int, dir string) error {
 	return nil
 }
 
-// ReadOnlyView makes a detached, idmapped copy of an image without an upper directory: what a worker reads that fills
-// a volume from an image.
-func ReadOnlyView(image, userns int) (int, error) {
-	fd, err := Idmap(image, userns)
-	if err != nil {
-		return -1, err
-	}
-	if err := mount.Set(fd, unix.MOUNT_ATTR_RDONLY|quiet, -1, false); err != nil {
-		unix.Close(fd)
-		return -1, err
-	}
-	return fd, nil
-}
-
 // Layers makes the upper and work directories of a container below dir, which belongs to the warden, owned by the
 // range's base, and opens them. Existing ones are opened.
 func Layers(dir int, base uint32) (upper, work int, err error) {
@@ -161,4 +127,81 @@ func layer(dir int, name string, base uint32) (int, error) {
 		return -1, fmt.Errorf("own the %s directory: %w", name, err)
 	}
 	return fd, nil
+}
+
+// OverlayOptions of a container's root.
+type OverlayOptions struct {
+	// Volatile leaves out all syncing: the upper directory dies with the container.
+	Volatile bool
+	// Scratch is an empty directory, of the caller's private mount namespace, where kernels before 6.13 need the lower
+	// layer attached for a moment; one caller at a time.
+	Scratch string
+}
+
+// Overlay makes a container's root: lower is a detached, idmapped mount, upper and work are directories of one file
+// system, owned by the range's base. The result is detached. Overlay's marks are user.overlay.* attributes, so that
+// what reads a container's changes can do so without privileges (T24).
+func Overlay(lower, upper, work int, o OverlayOptions) (int, error) {
+	fd, err := overlayByFD(lower, upper, work, o)
+	if errors.Is(err, unix.EINVAL) {
+		return overlayByPath(lower, upper, work, o)
+	}
+	return fd, err
+}
+
+// overlayByFD gives layers to overlayfs as descriptors (FSCONFIG_SET_FD, 6.13).
+func overlayByFD(lower, upper, work int, o OverlayOptions) (int, error) {
+	return overlay(o, mount.FD("lowerdir+", lower), mount.FD("upperdir", upper), mount.FD("workdir", work))
+}
+
+func overlayByPath(lower, upper, work int, o OverlayOptions) (int, error) {
+	if err := Attach(lower, o.Scratch); err != nil {
+		return -1, fmt.Errorf("overlay: %w", err)
+	}
+	// lower is the root of the attached mount now, and overlayfs keeps a private clone of it.
+	fd, err := overlay(o, mount.String("lowerdir", path.Proc(lower)), mount.String("upperdir", path.Proc(upper)),
+		mount.String("workdir", path.Proc(work)))
+	if undo := unix.Unmount(o.Scratch, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); undo != nil {
+		err = errors.Join(err, fmt.Errorf("overlay: detach the image: %w", undo))
+	}
+	return fd, err
+}
+
+// xino=on keeps inode numbers unique over the layers (T23).
+func overlay(o OverlayOptions, layers ...mount.Option) (int, error) {
+	options := append(layers, mount.String("source", "overlay"), mount.Flag("userxattr"), mount.String("xino", "on"))
+	if o.Volatile {
+		options = append(options, mount.Flag("volatile"))
+	}
+	return mount.New("overlay", quiet, options...)
+}
+
+// Idmap makes a detached copy of the mount at fd whose ids are mapped by userns: the lower layer of a container's root.
+func Idmap(fd, userns int) (int, error) { return idmapped(fd, userns, quiet, false) }
+
+// ReadOnlyView is Idmap of an image without an upper directory: what a worker reads that fills a volume from an image.
+func ReadOnlyView(image, userns int) (int, error) {
+	return idmapped(image, userns, unix.MOUNT_ATTR_RDONLY|quiet, false)
+}
+
+// BindIdmap makes a detached copy of what fd names, with ids mapped by userns. A file system that cannot map ids, or
+// that is mapped already, is refused: ids are never passed through unmapped (T8).
+func BindIdmap(fd, userns int, recursive bool) (int, error) {
+	return idmapped(fd, userns, quiet, recursive)
+}
+
+func idmapped(fd, userns int, attr uint64, recursive bool) (int, error) {
+	c, err := mount.Clone(fd, recursive)
+	if err != nil {
+		return -1, fmt.Errorf("map ids: %w", err)
+	}
+	if err := mount.Set(c, attr, userns, recursive); err != nil {
+		unix.Close(c)
+		var fs unix.Statfs_t
+		if statErr := unix.Fstatfs(fd, &fs); statErr == nil {
+			err = fmt.Errorf("its file system (type %#x) cannot map ids: %w", fs.Type, err)
+		}
+		return -1, err
+	}
+	return c, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/wire"
@@ -102,7 +103,8 @@ func TestDevHasTheHarmlessDevicesOnly(t *testing.T) {
 // Both ways of mounting give the same: ids of the image shifted, changes in the upper directory alone.
 func TestOverlayByDescriptorAndByPath(t *testing.T) {
 	needRoot(t)
-	for way, name := range map[Way]string{ByFD: "descriptor", ByPath: "path"} {
+	for name, make := range map[string]func(lower, upper, work int, o OverlayOptions) (int, error){
+		"descriptor": overlayByFD, "path": overlayByPath} {
 		t.Run(name, func(t *testing.T) {
 			image := t.TempDir()
 			must(t, os.Chmod(image, 0o755))
@@ -118,7 +120,7 @@ func TestOverlayByDescriptorAndByPath(t *testing.T) {
 			must(t, err)
 			defer unix.Close(upper)
 			defer unix.Close(work)
-			root, err := Overlay(lower, upper, work, OverlayOptions{Way: way, Scratch: t.TempDir(), Volatile: true})
+			root, err := make(lower, upper, work, OverlayOptions{Scratch: t.TempDir(), Volatile: true})
 			must(t, err)
 			defer unix.Close(root)
 			if st := stat(t, root, "file"); st.Uid != base {
@@ -153,17 +155,17 @@ func TestHostPathIsOpenedWithTheCallersRights(t *testing.T) {
 	tests := []struct {
 		what string
 		path string
-		who  Caller
+		who  cred.Peer
 		want error
 	}{
-		{"owner", secret + "/inner", Caller{UID: 4711, GID: 4711}, nil},
-		{"stranger", secret + "/inner", Caller{UID: 4712, GID: 4712}, unix.EACCES},
-		{"root without capabilities", secret + "/inner", Caller{}, unix.EACCES},
-		{"member of the group", grouped + "/inner", Caller{UID: 4712, GID: 4712, Groups: []uint32{1, 815}}, nil},
-		{"not a member", grouped + "/inner", Caller{UID: 4712, GID: 4712, Groups: []uint32{1}}, unix.EACCES},
-		{"missing", dir + "/missing", Caller{UID: 4712}, unix.ENOENT},
-		{"magic link", "/proc/self/root/etc", Caller{}, unix.ELOOP},
-		{"relative", "etc", Caller{}, unix.EINVAL},
+		{"owner", secret + "/inner", cred.Peer{UID: 4711, GID: 4711}, nil},
+		{"stranger", secret + "/inner", cred.Peer{UID: 4712, GID: 4712}, unix.EACCES},
+		{"root without capabilities", secret + "/inner", cred.Peer{}, unix.EACCES},
+		{"member of the group", grouped + "/inner", cred.Peer{UID: 4712, GID: 4712, Groups: []uint32{1, 815}}, nil},
+		{"not a member", grouped + "/inner", cred.Peer{UID: 4712, GID: 4712, Groups: []uint32{1}}, unix.EACCES},
+		{"missing", dir + "/missing", cred.Peer{UID: 4712}, unix.ENOENT},
+		{"magic link", "/proc/self/root/etc", cred.Peer{}, unix.ELOOP},
+		{"relative", "etc", cred.Peer{}, unix.EINVAL},
 	}
 	for _, test := range tests {
 		fd, err := OpenHostPath(test.path, test.who)
@@ -223,15 +225,16 @@ func TestImageMountsFromFilesAndFromLoopDevices(t *testing.T) {
 	f, err := os.Open(index)
 	must(t, err)
 	defer f.Close()
-	for way, name := range map[Backing]string{Any: "any", DirectFiles: "direct", CachedFiles: "cached", Loops: "loops"} {
+	ways := map[string]func(index int, data []int) (int, error){"any": MountImage, "direct": backings[0],
+		"cached": backings[1], "loops": backings[2]}
+	for name, mount := range ways {
 		t.Run(name, func(t *testing.T) {
-			fd, got, err := MountImage(int(f.Fd()), nil, way)
-			if err != nil && way != Any && (errors.Is(err, unix.ENOTBLK) || errors.Is(err, unix.ENOENT)) {
+			fd, err := mount(int(f.Fd()), nil)
+			if err != nil && name != "any" && (errors.Is(err, unix.ENOTBLK) || errors.Is(err, unix.ENOENT)) {
 				t.Skipf("missing: %v", err)
 			}
 			must(t, err)
 			defer unix.Close(fd)
-			t.Logf("backing %d", got)
 			if text := read(t, fd, "file"); text != "content" {
 				t.Errorf("content %q", text)
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -20,20 +21,17 @@ func hash(f *os.File) (wire.Object, error) {
 	h := sha256.New()
 	buf := make([]byte, 1<<20)
 	// A section reader, so that the file's own offset does not matter.
-	n, err := io.CopyBuffer(onlyWriter{h}, io.NewSectionReader(f, 0, 1<<62), buf)
+	n, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, 1<<62), buf)
 	if err != nil {
 		return wire.Object{}, fmt.Errorf("seal: read: %w", err)
 	}
 	return wire.Object{Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Size: n}, nil
 }
 
-// onlyWriter hides ReadFrom, so that CopyBuffer uses the large buffer.
-type onlyWriter struct{ io.Writer }
-
 // link gives a sealed file its name. An object that is there already is the same one.
 func link(f *os.File, dir *os.Root, digest string) error {
 	if err := f.Sync(); err != nil {
-		return fmt.Errorf("seal: %w", full(err))
+		return fmt.Errorf("seal: %w", Full(err))
 	}
 	d, err := dir.Open(".")
 	if err != nil {
@@ -44,7 +42,7 @@ func link(f *os.File, dir *os.Root, digest string) error {
 	from := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
 	err = unix.Linkat(unix.AT_FDCWD, from, int(d.Fd()), name, unix.AT_SYMLINK_FOLLOW)
 	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("seal: link %s: %w", digest, full(err))
+		return fmt.Errorf("seal: link %s: %w", digest, Full(err))
 	}
 	return d.Sync()
 }
@@ -57,7 +55,7 @@ func writeNew(dir *os.Root, name, content string) error {
 	}
 	_, err = f.WriteString(content)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return full(err)
+		return Full(err)
 	}
 	return dir.Rename(name+".tmp", name)
 }
@@ -158,13 +156,11 @@ func (s *Store) Remove(digest string) error {
 		return err
 	}
 	for _, index := range list.Indexes {
-		for _, d := range index.Data {
-			if d == digest {
-				return fmt.Errorf("object %s is needed by index %s: %w", digest, index.Digest, errdefs.ErrFailedPrecondition)
-			}
+		if slices.Contains(index.Data, digest) {
+			return fmt.Errorf("object %s is needed by index %s: %w", digest, index.Digest, errdefs.ErrFailedPrecondition)
 		}
 	}
-	return gone(s.objects.Remove(n))
+	return s.objects.RemoveAll(n)
 }
 
 // RemoveIndex removes an index; its devices stay.
@@ -173,7 +169,7 @@ func (s *Store) RemoveIndex(digest string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(gone(s.indexes.Remove(n)), gone(s.indexes.Remove(n+".devices")))
+	return errors.Join(s.indexes.RemoveAll(n), s.indexes.RemoveAll(n+".devices"))
 }
 
 // List reads what is there. An index without its list of devices, which a crash may leave, is removed.
@@ -209,17 +205,10 @@ func each(dir *os.Root, f func(os.DirEntry)) error {
 	return err
 }
 
-func gone(err error) error {
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// full gives a full disk the class and the words that people can act on.
-func full(err error) error {
+// Full gives a full disk the class and the words that people can act on.
+func Full(err error) error {
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("no space left in the engine's directory: %w. Next: brig images, brig rmi", errdefs.ErrResourceExhausted)
+		return fmt.Errorf("no space left in the engine's directory: %w: %w. Next: brig images, brig rmi", err, errdefs.ErrResourceExhausted)
 	}
 	return err
 }

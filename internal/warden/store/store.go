@@ -29,33 +29,27 @@ type Store struct {
 const sealWait = 2 * time.Second
 
 // Open opens or makes the store below dir.
-func Open(dir string) (*Store, error) {
-	s := &Store{dir: dir}
-	for _, p := range []struct {
-		name string
-		root **os.Root
-	}{{"objects", &s.objects}, {"indexes", &s.indexes}} {
-		path := filepath.Join(dir, p.name)
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return nil, err
-		}
-		if err := os.Chmod(path, 0o700); err != nil {
-			return nil, err
-		}
-		r, err := os.OpenRoot(path)
-		if err != nil {
-			return nil, err
-		}
-		*p.root = r
+func Open(dir string) (s *Store, err error) {
+	s = &Store{dir: dir}
+	if s.objects, err = directory(filepath.Join(dir, "objects")); err != nil {
+		return nil, err
 	}
-	return s, nil
+	s.indexes, err = directory(filepath.Join(dir, "indexes"))
+	return s, err
+}
+
+func directory(path string) (*os.Root, error) {
+	if err := errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, 0o700)); err != nil {
+		return nil, err
+	}
+	return os.OpenRoot(path)
 }
 
 // Create makes an unnamed file for somebody else to fill.
 func (s *Store) Create() (int, error) {
 	fd, err := unix.Open(filepath.Join(s.dir, "objects"), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
-		return -1, fmt.Errorf("new file in the store: %w", full(err))
+		return -1, fmt.Errorf("new file in the store: %w", Full(err))
 	}
 	return fd, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,9 +145,10 @@ func plain(err error) string {
 			errdefs.ErrPermissionDenied,
 			errdefs.ErrNotImplemented, errdefs.ErrResourceExhausted, errdefs.ErrUnavailable, errdefs.ErrDataLoss,
 			errdefs.ErrFailedPrecondition} {
-			if cut := len(text) - len(fmt.Sprintf(": %v", class)); cut > 0 && text[cut:] == fmt.Sprintf(": %v", class) {
-				text, again = text[:cut], true
+			if cut, ok := strings.CutSuffix(text, fmt.Sprintf(": %v", class)); ok {
+				text, again = cut, true
 			}
+			text = strings.Replace(text, fmt.Sprintf(": %v. Next: ", class), ". Next: ", 1)
 		}
 	}
 	return text

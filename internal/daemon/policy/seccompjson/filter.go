@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/kernel/seccomp"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -17,13 +18,13 @@ import (
 // one rule on the same argument are alternatives; calls newer than any that the profile names fail with ENOSYS instead
 // of the default's error. It differs where they are lax: a name that no architecture has is an error if the rule would
 // have forbidden what the default permits. Sub-architectures (32-bit x86, x32) are refused whatever archMap says.
-func (p *Profile) Filter(h Host) (wire.Filter, error) {
-	f := wire.Filter{Arch: h.Arch, Log: p.log}
+func (p *Profile) Filter(h Host) (filter.Filter, error) {
+	f := filter.Filter{Arch: h.Arch, Log: p.log}
 	var err error
 	if f.Default, f.Errno, err = action(p.action, p.errno); err != nil {
 		return f, invalid(fmt.Errorf("defaultAction: %w", err))
 	}
-	permits := f.Default.Severity() < wire.FilterErrno.Severity()
+	permits := f.Default.Severity() < filter.Errno.Severity()
 	for i, s := range p.syscalls {
 		ok, err := applies(s, h)
 		if err == nil {
@@ -42,8 +43,21 @@ func (p *Profile) Filter(h Host) (wire.Filter, error) {
 	return f, nil
 }
 
+// Compile is Filter as the warden takes it.
+func (p *Profile) Compile(h Host) (wire.Filter, error) {
+	f, err := p.Filter(h)
+	if err != nil {
+		return wire.Filter{}, err
+	}
+	prog, err := filter.Compile(&f)
+	if err != nil {
+		return wire.Filter{}, invalid(err)
+	}
+	return wire.Filter{Program: filter.Encode(prog), Log: f.Log}, nil
+}
+
 // add turns one entry into rules, if it applies here; in any case its calls are ones that the author knew.
-func add(f *wire.Filter, s *moby.Syscall, applies, permits bool) error {
+func add(f *filter.Filter, s *moby.Syscall, applies, permits bool) error {
 	act, errno, err := action(s.Action, s.ErrnoRet)
 	if err != nil {
 		return err
@@ -52,7 +66,7 @@ func add(f *wire.Filter, s *moby.Syscall, applies, permits bool) error {
 	if s.Name != "" {
 		names = []string{s.Name}
 	}
-	forbids := permits && act.Severity() >= wire.FilterErrno.Severity()
+	forbids := permits && act.Severity() >= filter.Errno.Severity()
 	var calls []uint32
 	for _, n := range names {
 		nr, ok := seccomp.Number(string(f.Arch), n)
@@ -71,7 +85,7 @@ func add(f *wire.Filter, s *moby.Syscall, applies, permits bool) error {
 	if !applies || len(calls) == 0 || act == f.Default && errno == f.Errno {
 		return nil
 	}
-	rule := wire.FilterRule{Calls: calls, Action: act, Errno: errno}
+	rule := filter.Rule{Calls: calls, Action: act, Errno: errno}
 	for _, a := range alternatives(args) {
 		rule.Args = a
 		f.Rules = append(f.Rules, rule)
@@ -81,45 +95,45 @@ func add(f *wire.Filter, s *moby.Syscall, applies, permits bool) error {
 
 // alternatives gives the conjunctions that a list of conditions stands for: one, or one per condition if two of them
 // look at the same argument.
-func alternatives(args []wire.FilterArg) [][]wire.FilterArg {
+func alternatives(args []filter.Arg) [][]filter.Arg {
 	var seen [6]bool
 	for _, a := range args {
 		if !seen[a.Index] {
 			seen[a.Index] = true
 			continue
 		}
-		var each [][]wire.FilterArg
+		var each [][]filter.Arg
 		for i := range args {
 			each = append(each, args[i:i+1])
 		}
 		return each
 	}
-	return [][]wire.FilterArg{args}
+	return [][]filter.Arg{args}
 }
 
-func arguments(in []specs.LinuxSeccompArg) ([]wire.FilterArg, error) {
-	var out []wire.FilterArg
+func arguments(in []specs.LinuxSeccompArg) ([]filter.Arg, error) {
+	var out []filter.Arg
 	for _, a := range in {
 		if a.Index > 5 {
 			return nil, fmt.Errorf("argument %d: a system call has arguments 0 to 5", a.Index)
 		}
-		arg := wire.FilterArg{Index: uint8(a.Index), Value: a.Value}
+		arg := filter.Arg{Index: uint8(a.Index), Value: a.Value}
 		switch a.Op {
 		case specs.OpEqualTo:
-			arg.Op = wire.FilterEQ
+			arg.Op = filter.EQ
 		case specs.OpNotEqual:
-			arg.Op = wire.FilterNE
+			arg.Op = filter.NE
 		case specs.OpLessThan:
-			arg.Op = wire.FilterLT
+			arg.Op = filter.LT
 		case specs.OpLessEqual:
-			arg.Op = wire.FilterLE
+			arg.Op = filter.LE
 		case specs.OpGreaterThan:
-			arg.Op = wire.FilterGT
+			arg.Op = filter.GT
 		case specs.OpGreaterEqual:
-			arg.Op = wire.FilterGE
+			arg.Op = filter.GE
 		case specs.OpMaskedEqual:
 			// The format puts the mask first and what is compared second.
-			arg.Op, arg.Mask, arg.Value = wire.FilterMaskedEQ, a.Value, a.ValueTwo
+			arg.Op, arg.Mask, arg.Value = filter.MaskedEQ, a.Value, a.ValueTwo
 		default:
 			return nil, fmt.Errorf("unknown comparison %q", a.Op)
 		}
@@ -131,29 +145,29 @@ func arguments(in []specs.LinuxSeccompArg) ([]wire.FilterArg, error) {
 	return out, nil
 }
 
-func action(a specs.LinuxSeccompAction, errno *uint) (wire.FilterAction, uint16, error) {
-	var act wire.FilterAction
+func action(a specs.LinuxSeccompAction, errno *uint) (filter.Action, uint16, error) {
+	var act filter.Action
 	switch a {
 	case specs.ActKill, specs.ActKillThread:
-		act = wire.FilterKillThread
+		act = filter.KillThread
 	case specs.ActKillProcess:
-		act = wire.FilterKillProcess
+		act = filter.KillProcess
 	case specs.ActTrap:
-		act = wire.FilterTrap
+		act = filter.Trap
 	case specs.ActErrno:
-		act = wire.FilterErrno
+		act = filter.Errno
 	case specs.ActTrace:
-		act = wire.FilterTrace
+		act = filter.Trace
 	case specs.ActLog:
-		act = wire.FilterLog
+		act = filter.Log
 	case specs.ActAllow:
-		act = wire.FilterAllow
+		act = filter.Allow
 	case specs.ActNotify:
 		return "", 0, fmt.Errorf("%s: notification of a listener is not supported", a)
 	default:
 		return "", 0, fmt.Errorf("unknown action %q", a)
 	}
-	takes := act == wire.FilterErrno || act == wire.FilterTrace
+	takes := act == filter.Errno || act == filter.Trace
 	switch {
 	case errno == nil && takes:
 		return act, uint16(unix.EPERM), nil
@@ -161,8 +175,8 @@ func action(a specs.LinuxSeccompAction, errno *uint) (wire.FilterAction, uint16,
 		return act, 0, nil
 	case !takes:
 		return "", 0, fmt.Errorf("%s takes no errnoRet", a)
-	case *errno > wire.FilterMaxErrno:
-		return "", 0, fmt.Errorf("errnoRet %d is above %d", *errno, wire.FilterMaxErrno)
+	case *errno > filter.MaxErrno:
+		return "", 0, fmt.Errorf("errnoRet %d is above %d", *errno, filter.MaxErrno)
 	}
 	return act, uint16(*errno), nil
 }

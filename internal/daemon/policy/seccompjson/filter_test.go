@@ -9,11 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	moby "github.com/moby/profiles/seccomp"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/kernel/seccomp"
-	"github.com/brig-engine/brig/internal/wire"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -23,13 +24,13 @@ const defaultCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_F
 	1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SETPCAP |
 	1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_KILL
 
-func host(arch wire.FilterArch, caps uint64) Host {
+func host(arch filter.Arch, caps uint64) Host {
 	return Host{Arch: arch, Kernel: [2]uint64{6, 18}, Bounding: caps}
 }
 
 // TestDefaultProfileResolvesAsReviewed: an update of Docker's profile shows as a diff of what is allowed.
 func TestDefaultProfileResolvesAsReviewed(t *testing.T) {
-	for _, arch := range []wire.FilterArch{wire.FilterAMD64, wire.FilterARM64} {
+	for _, arch := range []filter.Arch{filter.AMD64, filter.ARM64} {
 		f, err := Default().Filter(host(arch, defaultCaps))
 		if err != nil {
 			t.Fatal(err)
@@ -80,15 +81,15 @@ func TestDefaultProfileSurvivesItsOwnJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, caps := range []uint64{0, defaultCaps, 1 << unix.CAP_SYS_ADMIN, 1<<41 - 1} {
-		want, err := Default().Filter(host(wire.FilterAMD64, caps))
+		want, err := Default().Filter(host(filter.AMD64, caps))
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := p.Filter(host(wire.FilterAMD64, caps))
+		got, err := p.Filter(host(filter.AMD64, caps))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Digest() != want.Digest() || !reflect.DeepEqual(got.Rules, want.Rules) {
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("caps %#x: the decoded profile differs from the built-in one", caps)
 		}
 	}
@@ -107,13 +108,13 @@ func TestDefaultProfileKnowsEveryNameOrNamesAForeignOne(t *testing.T) {
 }
 
 // has finds the action of the first rule that names the call.
-func has(t *testing.T, f wire.Filter, name string) []wire.FilterRule {
+func has(t *testing.T, f filter.Filter, name string) []filter.Rule {
 	t.Helper()
 	nr, ok := seccomp.Number(string(f.Arch), name)
 	if !ok {
 		t.Fatalf("no number for %s", name)
 	}
-	var found []wire.FilterRule
+	var found []filter.Rule
 	for _, r := range f.Rules {
 		for _, c := range r.Calls {
 			if c == nr {
@@ -148,7 +149,7 @@ func TestConditionsOfRules(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		f, err := p.Filter(host(wire.FilterAMD64, defaultCaps))
+		f, err := p.Filter(host(filter.AMD64, defaultCaps))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -191,7 +192,7 @@ func TestRefusedProfilesSayWhy(t *testing.T) {
 	} {
 		p, err := Decode([]byte(tc.json))
 		if err == nil {
-			_, err = p.Filter(host(wire.FilterAMD64, 0))
+			_, err = p.Filter(host(filter.AMD64, 0))
 		}
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: error %v, want one that contains %q", name, err, tc.want)
@@ -212,18 +213,18 @@ func TestProfileDetailsAreDockers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := p.Filter(host(wire.FilterAMD64, 0))
+	f, err := p.Filter(host(filter.AMD64, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := wire.Filter{Arch: wire.FilterAMD64, Default: wire.FilterErrno, Errno: 1, Newest: 435, Log: true,
-		Rules: []wire.FilterRule{
-			{Calls: []uint32{0}, Action: wire.FilterAllow},
-			{Calls: []uint32{435}, Action: wire.FilterErrno, Errno: 38},
-			{Calls: []uint32{41}, Action: wire.FilterAllow, Args: []wire.FilterArg{{Op: wire.FilterEQ, Value: 1}}},
-			{Calls: []uint32{41}, Action: wire.FilterAllow, Args: []wire.FilterArg{{Op: wire.FilterEQ, Value: 2}}},
-			{Calls: []uint32{56}, Action: wire.FilterAllow, Args: []wire.FilterArg{
-				{Op: wire.FilterMaskedEQ, Mask: 2114060288}, {Index: 1, Op: wire.FilterNE}}},
+	want := filter.Filter{Arch: filter.AMD64, Default: filter.Errno, Errno: 1, Newest: 435, Log: true,
+		Rules: []filter.Rule{
+			{Calls: []uint32{0}, Action: filter.Allow},
+			{Calls: []uint32{435}, Action: filter.Errno, Errno: 38},
+			{Calls: []uint32{41}, Action: filter.Allow, Args: []filter.Arg{{Op: filter.EQ, Value: 1}}},
+			{Calls: []uint32{41}, Action: filter.Allow, Args: []filter.Arg{{Op: filter.EQ, Value: 2}}},
+			{Calls: []uint32{56}, Action: filter.Allow, Args: []filter.Arg{
+				{Op: filter.MaskedEQ, Mask: 2114060288}, {Index: 1, Op: filter.NE}}},
 		}}
 	if !reflect.DeepEqual(f, want) {
 		t.Errorf("got  %+v\nwant %+v", f, want)
@@ -245,13 +246,17 @@ func FuzzDecodeNeverMakesAnInvalidFilter(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, arch := range []wire.FilterArch{wire.FilterAMD64, wire.FilterARM64} {
-			filter, err := p.Filter(host(arch, defaultCaps))
+		for _, arch := range []filter.Arch{filter.AMD64, filter.ARM64} {
+			f, err := p.Filter(host(arch, defaultCaps))
 			if err != nil {
 				continue
 			}
-			if err := filter.Validate(); err != nil {
+			if err := f.Validate(); err != nil {
 				t.Fatal(err)
+			}
+			program, err := p.Compile(host(arch, defaultCaps))
+			if err != nil && !errdefs.IsInvalidArgument(err) || err == nil && program.Validate() != nil {
+				t.Fatalf("%d bytes, %v", len(program.Program), err)
 			}
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	moby "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -25,7 +26,7 @@ type Profile struct {
 
 // Host is what the conditions of a profile ask about.
 type Host struct {
-	Arch wire.FilterArch
+	Arch filter.Arch
 	// Kernel is the version of the running kernel, 6 and 18 for 6.18.
 	Kernel [2]uint64
 	// Bounding is the capability bounding set of the container, a mask by capability number.

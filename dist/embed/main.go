@@ -1,0 +1,70 @@
+// embed writes the programs that brig-warden has built in: the system call filters that nobody can change, the device
+// program of control groups, and the init of containers. They are made from tables that people read, here and ahead of
+// time, so that no compiler and no assembler is linked into a process that runs as root. What is written are listings,
+// and they are committed: a change of a table shows in a review as the instructions that change.
+//
+//	go run ./dist/embed -o internal/warden/code
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/brig-engine/brig/dist/embed/devices"
+	"github.com/brig-engine/brig/dist/embed/filters"
+	"github.com/brig-engine/brig/dist/embed/reaper"
+	"github.com/brig-engine/brig/internal/daemon/policy/filter"
+)
+
+func main() {
+	out := flag.String("o", "internal/warden/code", "directory to write to")
+	flag.Parse()
+	if err := write(*out); err != nil {
+		fmt.Fprintln(os.Stderr, "embed:", err)
+		os.Exit(1)
+	}
+}
+
+func write(dir string) error {
+	all, err := listings()
+	if err != nil {
+		return err
+	}
+	for name, text := range all {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listings are all files by their path, ARCHITECTURE/NAME.
+func listings() (map[string]string, error) {
+	out := map[string]string{}
+	device, err := devices.Program()
+	if err != nil {
+		return nil, fmt.Errorf("device program: %w", err)
+	}
+	for _, arch := range filters.Architectures {
+		init, err := reaper.Program(string(arch))
+		if err != nil {
+			return nil, err
+		}
+		out[filepath.Join(string(arch), "init.txt")] = reaper.Listing(init)
+		out[filepath.Join(string(arch), "devices.txt")] = devices.Listing(device)
+		for name, f := range filters.All(arch) {
+			prog, err := filter.Compile(&f)
+			if err != nil {
+				return nil, fmt.Errorf("filter %s for %s: %w", name, arch, err)
+			}
+			out[filepath.Join(string(arch), name+".txt")] = filters.Listing(prog, string(arch))
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,99 @@
+package clone
+
+import (
+	"fmt"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A cell as a child sees it in its window:
+//
+//	0       page: what the child reports
+//	pageSize  data: strings and structures, in the order of the calls of Bytes
+//	…       machine, steps
+const (
+	cellSize = 16 << 20
+	cells    = 32 // children at once between fork and execve
+	pageSize = 64
+	// keepSize of a cell stay allocated between two children.
+	keepSize = 256 << 10
+)
+
+// page is what a child tells. The kernel writes pid.
+type page struct {
+	step  uint32 // index of the step that was begun last
+	errno uint32 // why that step ended the list; 0: it did not
+	pid   uint32 // of stage 1, known whatever happens to stage 0
+}
+
+// memory is the memory file with the cells, and the window, which is address space and nothing else in this process.
+type memory struct {
+	window []byte // PROT_NONE here
+	fd     int
+	all    []byte // the file, mapped
+
+	mu   sync.Mutex
+	some *sync.Cond
+	free []int // cells that no child has; the last one was used last
+}
+
+// shared is made when the first program is: its window is the base of every address.
+var shared = sync.OnceValues(newMemory)
+
+func newMemory() (*memory, error) {
+	m := &memory{}
+	m.some = sync.NewCond(&m.mu)
+	for i := range cells {
+		m.free = append(m.free, cells-1-i)
+	}
+	var err error
+	if m.window, err = unix.Mmap(-1, 0, cellSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE); err != nil {
+		return nil, fmt.Errorf("reserve the window of children: %w", err)
+	}
+	if m.fd, err = unix.MemfdCreate("programs", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL); err != nil {
+		if m.fd, err = unix.MemfdCreate("programs", unix.MFD_CLOEXEC); err != nil { // before Linux 6.3
+			return nil, fmt.Errorf("make the memory of children: %w", err)
+		}
+	}
+	if err := unix.Ftruncate(m.fd, cells*cellSize); err != nil {
+		return nil, fmt.Errorf("size the memory of children: %w", err)
+	}
+	if m.all, err = unix.Mmap(m.fd, 0, cells*cellSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
+		return nil, fmt.Errorf("map the memory of children: %w", err)
+	}
+	// The spawner, and so every child, has no other child's cell.
+	return m, unix.Madvise(m.all, unix.MADV_DONTFORK)
+}
+
+// base is the address of a cell in every child.
+func (m *memory) base() uintptr { return uintptr(unsafe.Pointer(&m.window[0])) }
+
+// take waits for a free cell.
+func (m *memory) take() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.free) == 0 {
+		m.some.Wait()
+	}
+	i := m.free[len(m.free)-1]
+	m.free = m.free[:len(m.free)-1]
+	return i
+}
+
+// give takes a cell back, whose child has executed its program or is reaped.
+func (m *memory) give(i, used int) {
+	if used > keepSize {
+		// It costs memory if this fails, and nothing else.
+		_ = unix.Fallocate(m.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(i)*cellSize+keepSize, cellSize-keepSize)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.free = append(m.free, i)
+	m.some.Signal()
+}
+
+func (m *memory) cell(i int) []byte { return m.all[i*cellSize:][:cellSize] }
+
+func pageOf(cell []byte) *page { return (*page)(unsafe.Pointer(&cell[0])) }

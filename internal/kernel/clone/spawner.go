@@ -1,0 +1,124 @@
+package clone
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// spawner is the warden's side of the process that forks for it.
+type spawner struct {
+	mu     sync.Mutex // one request at a time: an answer takes as long as a fork of a small process
+	pid    int        // 0: there is none
+	socket int
+}
+
+var theSpawner spawner
+
+// errNoAnswer: somebody killed the spawner in the microseconds of a request, and nobody knows whether it had forked.
+// A child that it had ends at its gate.
+var errNoAnswer = errors.New("the spawner was killed")
+
+// Prepare starts the spawner. What the process is at this moment (capabilities, mounts, umask) is what its children
+// begin with, and what memory it has is what each fork pays for. Without it the first Start does it.
+func Prepare() error {
+	theSpawner.mu.Lock()
+	defer theSpawner.mu.Unlock()
+	return theSpawner.start()
+}
+
+// outOfTheWay is a number above those that the spawner arranges.
+const outOfTheWay = 16
+
+func (s *spawner) start() error {
+	if s.pid != 0 {
+		return nil
+	}
+	m, err := shared()
+	if err != nil {
+		return err
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socket to the spawner: %w", err)
+	}
+	defer unix.Close(pair[1])
+	var high [2]int
+	for i, fd := range []int{pair[1], m.fd} {
+		if high[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, outOfTheWay); err != nil {
+			unix.Close(pair[0])
+			return fmt.Errorf("descriptors of the spawner: %w", err)
+		}
+		defer unix.Close(high[i])
+	}
+	patience := unix.NsecToTimeval(Patience.Nanoseconds())
+	if err := unix.SetsockoptTimeval(pair[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
+		unix.Close(pair[0])
+		return fmt.Errorf("deadline of the spawner: %w", err)
+	}
+	asked := &request{}
+	state := &spawnerState{socket: uintptr(high[0]), memory: uintptr(high[1]), name: &[16]byte{}, window: unsafe.Pointer(&m.window[0]),
+		everySignal: &[8]byte{255, 255, 255, 255, 255, 255, 255, 255}, asked: asked, args: &cloneArgs{}, answer: new(int64)}
+	copy(state.name[:], "brig-spawner")
+	iov := &[2]uintptr{uintptr(unsafe.Pointer(asked)), unsafe.Sizeof(*asked)}
+	state.message = &header{iov: iov, iovLen: 1, control: &[controlSize]byte{}}
+	pid, errno := spawn(&cloneArgs{exitSignal: uint64(unix.SIGCHLD)}, state)
+	runtime.KeepAlive(state)
+	if errno != 0 {
+		unix.Close(pair[0])
+		return fmt.Errorf("fork the spawner: %w", errno)
+	}
+	s.pid, s.socket = int(pid), pair[0]
+	return nil
+}
+
+// fork asks for a child and returns its pid. A spawner that somebody has killed is replaced.
+func (s *spawner) fork(r request, fds []int) (pid int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for try := 1; ; try++ {
+		if err := s.start(); err != nil {
+			return 0, err
+		}
+		err = unix.Sendmsg(s.socket, bytesOf(&r), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) || try == 2 {
+			return 0, fmt.Errorf("ask the spawner: %w", err)
+		}
+		s.end()
+	}
+	var b [8]byte
+	n, err := 0, unix.EINTR
+	for errors.Is(err, unix.EINTR) {
+		n, err = unix.Read(s.socket, b[:])
+	}
+	if err != nil || n != len(b) {
+		s.end()
+		return 0, fmt.Errorf("%w: %w", errNoAnswer, errors.Join(err, unix.EPIPE))
+	}
+	answer := int64(binary.NativeEndian.Uint64(b[:]))
+	if answer < 0 {
+		return 0, fmt.Errorf("clone3: %w", unix.Errno(-answer))
+	}
+	return int(answer), nil
+}
+
+// end kills and reaps the spawner.
+func (s *spawner) end() {
+	unix.Close(s.socket)
+	_ = unix.Kill(s.pid, unix.SIGKILL) // it is our child and was not reaped: the number is its own
+	for {
+		_, err := unix.Wait4(s.pid, nil, 0, nil)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	s.pid = 0
+}

@@ -1,0 +1,6 @@
+package code
+
+import "embed"
+
+//go:embed amd64
+var files embed.FS

@@ -1,0 +1,6 @@
+package code
+
+import "embed"
+
+//go:embed arm64
+var files embed.FS

@@ -1,0 +1,87 @@
+package text
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/warden/plan"
+)
+
+type named struct {
+	value uint64
+	name  string
+}
+
+// mask writes a bit mask with names, in the order of the table.
+func mask(v uint64, table []named) string {
+	var out []string
+	for _, n := range table {
+		if v&n.value == n.value && n.value != 0 {
+			out = append(out, n.name)
+			v &^= n.value
+		}
+	}
+	if v != 0 || len(out) == 0 {
+		out = append(out, fmt.Sprintf("%#x", v))
+	}
+	return strings.Join(out, "|")
+}
+
+func spell(table []named) func(any) string {
+	return func(a any) string { return mask(uint64(a.(int)), table) }
+}
+
+// openHow is a struct open_how. O_CLOEXEC is always there and not written.
+func openHow(a any) string {
+	h := a.([]uint64)
+	text := mask(h[0]&^unix.O_CLOEXEC, openFlags) + ", " + mask(h[2], resolveFlags)
+	if h[1] != 0 {
+		text += fmt.Sprintf(", %#o", h[1])
+	}
+	return "{" + text + "}"
+}
+
+// mountAttr is a struct mount_attr: attributes to set, to clear, the propagation, a user namespace.
+func mountAttr(a any) string {
+	w := a.([]uint64)
+	switch {
+	case w[0] == 0 && w[1] == 0 && w[2] == unix.MS_PRIVATE && w[3] == 0:
+		return "{MS_PRIVATE}"
+	case w[1] == 0 && w[2] == 0 && w[3] == 0:
+		return "{" + mask(w[0], mountFlags) + "}"
+	}
+	return plain(a)
+}
+
+func forkFlags(a any) string {
+	return "{" + mask(uint64(a.(plan.ForkArgs))|unix.CLONE_PARENT, cloneFlags) + "}"
+}
+
+var (
+	openFlags = []named{{unix.O_PATH, "O_PATH"}, {unix.O_DIRECTORY, "O_DIRECTORY"}, {unix.O_RDWR, "O_RDWR"},
+		{unix.O_WRONLY, "O_WRONLY"}, {unix.O_CREAT, "O_CREAT"}, {unix.O_EXCL, "O_EXCL"}, {unix.O_NOFOLLOW, "O_NOFOLLOW"}}
+	resolveFlags = []named{{unix.RESOLVE_IN_ROOT, "IN_ROOT"}, {unix.RESOLVE_BENEATH, "BENEATH"},
+		{unix.RESOLVE_NO_SYMLINKS, "NO_SYMLINKS"}, {unix.RESOLVE_NO_MAGICLINKS, "NO_MAGICLINKS"},
+		{unix.RESOLVE_NO_XDEV, "NO_XDEV"}}
+	mountFlags = []named{{unix.MOUNT_ATTR_RDONLY, "RDONLY"}, {unix.MOUNT_ATTR_NOSUID, "NOSUID"},
+		{unix.MOUNT_ATTR_NODEV, "NODEV"}, {unix.MOUNT_ATTR_NOEXEC, "NOEXEC"}}
+	cloneFlags = []named{{unix.CLONE_PARENT, "CLONE_PARENT"}, {unix.CLONE_NEWUSER, "CLONE_NEWUSER"},
+		{unix.CLONE_NEWPID, "CLONE_NEWPID"}, {unix.CLONE_NEWNS, "CLONE_NEWNS"}, {unix.CLONE_NEWIPC, "CLONE_NEWIPC"},
+		{unix.CLONE_NEWUTS, "CLONE_NEWUTS"}, {unix.CLONE_NEWNET, "CLONE_NEWNET"},
+		{unix.CLONE_NEWCGROUP, "CLONE_NEWCGROUP"}}
+	atFlags = []named{{unix.AT_EMPTY_PATH, "AT_EMPTY_PATH"}, {unix.AT_RECURSIVE, "AT_RECURSIVE"},
+		{unix.AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"}, {unix.AT_EACCESS, "AT_EACCESS"}}
+	treeFlags   = []named{{unix.OPEN_TREE_CLONE, "CLONE"}, {unix.OPEN_TREE_CLOEXEC, "CLOEXEC"}}
+	moveFlags   = []named{{unix.MOVE_MOUNT_F_EMPTY_PATH, "F_EMPTY_PATH"}, {unix.MOVE_MOUNT_T_EMPTY_PATH, "T_EMPTY_PATH"}}
+	filterFlags = []named{{unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, "SPEC_ALLOW"}, {unix.SECCOMP_FILTER_FLAG_LOG, "LOG"}}
+	socketFlags = []named{{unix.SOCK_DGRAM, "SOCK_DGRAM"}, {unix.SOCK_CLOEXEC, "SOCK_CLOEXEC"}}
+
+	fsconfigCommands = map[int]string{unix.FSCONFIG_SET_STRING: "SET_STRING", unix.FSCONFIG_CMD_CREATE: "CMD_CREATE"}
+	ioctls           = map[int]string{unix.TIOCSCTTY: "TIOCSCTTY", unix.SIOCSIFFLAGS: "SIOCSIFFLAGS"}
+	prctls           = map[int]string{unix.PR_SET_TIMERSLACK: "PR_SET_TIMERSLACK", unix.PR_CAPBSET_DROP: "PR_CAPBSET_DROP",
+		unix.PR_SET_THP_DISABLE: "PR_SET_THP_DISABLE", unix.PR_SET_MEMORY_MERGE: "PR_SET_MEMORY_MERGE",
+		unix.PR_SET_DUMPABLE: "PR_SET_DUMPABLE", unix.PR_SET_KEEPCAPS: "PR_SET_KEEPCAPS",
+		unix.PR_SET_NO_NEW_PRIVS: "PR_SET_NO_NEW_PRIVS", unix.PR_CAP_AMBIENT: "PR_CAP_AMBIENT"}
+)
