@@ -35,7 +35,7 @@ test-all: build ## the slow lane: real images, a registry, scale, fuzzing
 	@$(GO) run ./test/lane -slow -timeout 30m -fuzz 3s
 
 lint: ## gofmt, vet, the arrows between packages, the size of what runs as root
-	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; exit 1; }
+	@test -z "$$(gofmt -l cmd dist internal test)" || { gofmt -l cmd dist internal test; exit 1; }
 	$(GO) vet ./...
 	$(GO) test ./test/posture
 
