@@ -162,6 +162,7 @@ func TestPublishedPorts(t *testing.T) {
 func TestCrashesAreSurvived(t *testing.T) {
 	e := startEngine(t).withBusybox()
 	kill := func(names ...string) {
+		old := e.pid("brigd")
 		var pids []int // found first: brigd ends by itself when its warden is gone
 		for _, n := range names {
 			pids = append(pids, e.pid(n))
@@ -171,7 +172,8 @@ func TestCrashesAreSurvived(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		e.eventually("an engine", func() bool { _, code := e.run(e.brigCommand("ps")); return code == 0 })
+		e.brig("ps") // at once: whoever asks waits for the next engine, or is answered by the last breath of this one
+		e.eventually("the next engine", func() bool { pid := e.find("brigd"); return pid != 0 && pid != old })
 	}
 	for i, victims := range [][]string{{"brigd"}, {"brig-warden"}, {"brig-warden", "brigd"}} {
 		name := fmt.Sprintf("c%d", i)
