@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/brig-engine/brig/internal/cli/api"
 	"github.com/brig-engine/brig/internal/cli/console"
 	"github.com/brig-engine/brig/internal/cli/show"
@@ -69,6 +71,11 @@ func (a *App) Run(ctx context.Context, args []string) int {
 		return 0
 	}
 	var exit *exitError
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && !errors.As(err, &exit) {
+		// On its way to the command that is named, cobra passes by the function that is set for this.
+		err = &exitError{engineFailed, withHint(root, err)}
+	}
 	code := 1
 	if errors.As(err, &exit) {
 		code, err = exit.code, exit.err

@@ -109,3 +109,32 @@ func TestCompletionStartsNoEngine(t *testing.T) {
 		t.Errorf("got %+v", r)
 	}
 }
+
+// TestAnExecThatAKilledEngineForgotIsMadeAgain, once: the next engine has never heard of it, so nothing has run.
+func TestAnExecThatAKilledEngineForgotIsMadeAgain(t *testing.T) {
+	f := newFake(t)
+	made, known := 0, 2
+	f.on("POST /containers/db/exec", func(w http.ResponseWriter, _ *http.Request) {
+		made++
+		w.WriteHeader(201)
+		fmt.Fprintf(w, `{"Id":"e%d"}`, made)
+	})
+	start := func(n int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			if n != known {
+				w.WriteHeader(404)
+				fmt.Fprintf(w, `{"message":"No such exec instance: e%d"}`, n)
+			}
+		}
+	}
+	for n := 1; n <= 3; n++ {
+		f.on(fmt.Sprintf("POST /exec/e%d/start", n), start(n))
+	}
+	if r := f.brig("", "exec", "-d", "db", "true"); r.code != 0 || made != 2 {
+		t.Errorf("got %+v, made %d", r, made)
+	}
+	made, known = 0, 3
+	if r := f.brig("", "exec", "-d", "db", "true"); r.code != 1 || made != 2 || !strings.Contains(r.err, "e2") {
+		t.Errorf("a second time: %+v, made %d", r, made)
+	}
+}

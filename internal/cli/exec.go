@@ -72,31 +72,45 @@ func (a *App) execCreate(
 	return engine, "/exec/" + url.PathEscape(made.ID), nil
 }
 
-func (a *App) execDetached(ctx context.Context, name string, spec container.ExecCreateRequest) error {
-	engine, path, err := a.execCreate(ctx, name, spec)
-	if err != nil {
-		return err
+// execStart makes an exec and starts it. An engine that was killed in between does not know it any more: nothing has run
+// then, and both are tried once more.
+func (a *App) execStart(
+	ctx context.Context, name string, spec container.ExecCreateRequest, start func(engine *api.Client, path string) error,
+) (engine *api.Client, path string, err error) {
+	for try := 0; ; try++ {
+		if engine, path, err = a.execCreate(ctx, name, spec); err != nil {
+			return nil, "", err
+		}
+		if err = start(engine, path); try > 0 || !api.IsStatus(err, 404) {
+			return engine, path, execFailed(err)
+		}
 	}
-	start := container.ExecStartRequest{Detach: true, Tty: spec.Tty}
-	return execFailed(engine.CallRequest(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: start}, nil))
+}
+
+func (a *App) execDetached(ctx context.Context, name string, spec container.ExecCreateRequest) error {
+	request := container.ExecStartRequest{Detach: true, Tty: spec.Tty}
+	_, _, err := a.execStart(ctx, name, spec, func(engine *api.Client, path string) error {
+		return engine.CallRequest(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: request}, nil)
+	})
+	return err
 }
 
 func (a *App) execAttached(ctx context.Context, name string, spec container.ExecCreateRequest, s *session) error {
 	if err := s.checkTerminal(); err != nil {
 		return err
 	}
-	start := container.ExecStartRequest{Tty: spec.Tty}
+	request := container.ExecStartRequest{Tty: spec.Tty}
 	if rows, cols, ok := console.Of(a.Out).Size(); ok && spec.Tty {
 		spec.ConsoleSize = &[2]uint{rows, cols}
-		start.ConsoleSize = spec.ConsoleSize
+		request.ConsoleSize = spec.ConsoleSize
 	}
-	engine, path, err := a.execCreate(ctx, name, spec)
+	var stream *api.Stream
+	engine, path, err := a.execStart(ctx, name, spec, func(engine *api.Client, path string) (err error) {
+		stream, err = engine.Upgrade(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: request})
+		return err
+	})
 	if err != nil {
 		return err
-	}
-	stream, err := engine.Upgrade(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: start})
-	if err != nil {
-		return execFailed(err)
 	}
 	defer stream.Close()
 	pump, restore, err := s.pump(stream)

@@ -3,7 +3,9 @@ package drill
 import (
 	"archive/tar"
 	"bytes"
+	"errors"
 	"fmt"
+	"net"
 	"strings"
 )
 
@@ -12,9 +14,17 @@ import (
 
 const poisonName = "brig-probe-poisoned:latest"
 
-// feed loads a poisoned archive and returns the engine's refusal, "" if it took it.
+// feed loads a poisoned archive and returns the engine's refusal, "" if it took it. An engine that has seen enough may
+// close before the rest was sent, and its sentence is lost on the way: the words are asked for again, a few times.
 func (r *run) feed(archive []byte) (refusal string) {
-	if err := r.engine.Load(r.ctx, bytes.NewReader(archive)); err != nil {
+	var err error
+	for try := 0; try < 5; try++ {
+		var cut *net.OpError
+		if err = r.engine.Load(r.ctx, bytes.NewReader(archive)); !errors.As(err, &cut) {
+			break
+		}
+	}
+	if err != nil {
 		return firstLine(err.Error())
 	}
 	return ""

@@ -263,6 +263,13 @@ func TestDockerMovesImages(t *testing.T) {
 	if out, code := e.run(e.dockerCommand("run", "--rm", "--pull", "never", "box", "true")); code != 125 {
 		t.Errorf("an image that was removed ran: %d %s", code, out)
 	}
+	// Much more than fits into the socket: the client has to read why nobody wants the rest of it.
+	junk := e.write("junk", bytes.Repeat([]byte("junk"), 8<<20))
+	for _, args := range [][]string{{"load", "-i", junk}, {"import", junk, "junk"}} {
+		if out, code := e.run(e.dockerCommand(args...)); code == 0 || !strings.Contains(out, "damaged") {
+			t.Errorf("docker %v: exit code %d\n%s", args, code, out)
+		}
+	}
 	if out := e.docker("load", "-i", archive); !strings.Contains(out, "Loaded image: box:latest") {
 		t.Errorf("load: %q", out)
 	}

@@ -200,7 +200,7 @@ func TestMistakesGetOneSentenceAndLeaveNothing(t *testing.T) {
 		{"a port in use by a program", []string{"9090", "in use"}, []string{"-p", "9090:80", "box", "true"}},
 		{"the same in the background", []string{"9090", "in use"}, []string{"-d", "-p", "9090:80", "box", "true"}},
 		{"an unknown image, not to be pulled", []string{"No such image: nothing"}, []string{"--pull", "never", "nothing"}},
-		{"an image of a registry that is not there", []string{"127.0.0.1:1", "refused"}, []string{"127.0.0.1:1/nothing"}},
+		{"an image of a registry that is not there", []string{"127.0.0.1:1/nothing:latest: ", "refused"}, []string{"127.0.0.1:1/nothing"}},
 		{"a host's directory that is not there", []string{"/not/there"}, []string{"-v", "/not/there:/x", "box", "true"}},
 		{"a volume's name that is none", []string{"not a name"}, []string{"-v", "not a name:/x", "box", "true"}},
 		{"a size that is none", []string{"--memory", "lots"}, []string{"--memory", "lots", "box", "true"}},

@@ -75,6 +75,9 @@ func (o *operation) ingest(ctx context.Context, in parts, tell func(Event)) (*Im
 	img := &Image{ID: digest.FromBytes(in.config).String(), ConfigSize: int64(len(in.config)), Config: *config,
 		Format: format}
 	if old := o.existing(img.ID); old != nil {
+		for _, src := range in.layers {
+			tell(Event{ID: src.id(), Status: "Already exists"})
+		}
 		return old, nil
 	}
 	if config.Created != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/events"
 
@@ -28,8 +29,11 @@ func (s *Store) Pull(ctx context.Context, p PullOptions, tell func(Event)) error
 	defer c.Close()
 	ref := refOf(p.Name)
 	r, err := c.Resolve(ctx, ref, platform)
+	if errdefs.IsNotFound(err) {
+		return err // it names the image
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", reference.FamiliarString(p.Name), err)
 	}
 	config, err := ParseConfig(r.Config)
 	if err != nil {

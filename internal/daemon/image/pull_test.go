@@ -31,7 +31,8 @@ func TestPullMakesAnImageThatIsFoundByEveryReference(t *testing.T) {
 			t.Errorf("progress lacks %q:\n%s", want, out)
 		}
 	}
-	if out := w.pull(w.reg.Host + "/team/app:1"); !strings.Contains(out, "Image is up to date") {
+	if out := w.pull(w.reg.Host + "/team/app:1"); !strings.Contains(out, "Image is up to date") ||
+		strings.Count(out, "Already exists") != 2 {
 		t.Errorf("second pull:\n%s", out)
 	}
 	img, err := w.store.Lookup(w.reg.Host + "/team/app:1")

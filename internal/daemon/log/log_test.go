@@ -57,6 +57,43 @@ func TestWhatWasWrittenIsReadBack(t *testing.T) {
 	}
 }
 
+// TestTheLastLinesAreTheEndOfAllLines with and without a condition, which are counted in two ways, over several files and
+// a record that a crash tore.
+func TestTheLastLinesAreTheEndOfAllLines(t *testing.T) {
+	l := newLog(t, 2<<10, 3)
+	for i := range 60 {
+		if i == 57 {
+			f, err := os.OpenFile(l.dir+"/"+fileName, os.O_WRONLY|os.O_APPEND, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.WriteString(`{"log":"torn` + "\n"); err != nil {
+				t.Fatal(err)
+			}
+			f.Close()
+		}
+		if err := l.Append(byte(1+i%2), time.Unix(int64(i), 0), fmt.Appendf(nil, "line %d\n", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	since := both(0)
+	since.Since = time.Unix(1, 0)
+	for _, q := range []Query{both(0), since, {Stdout: true}} {
+		q.Tail = -1
+		all := strings.SplitAfter(strings.TrimSuffix(text(t, l, q), "\n"), "\n")
+		if len(all) < 10 {
+			t.Fatalf("%+v: %d lines", q, len(all))
+		}
+		for _, tail := range []int{0, 1, 4, len(all) - 1, len(all), len(all) + 9} {
+			q.Tail = tail
+			want := strings.Join(all[max(0, len(all)-tail):], "")
+			if got := strings.TrimSuffix(text(t, l, q), "\n"); got != want {
+				t.Errorf("%+v: %q, want %q", q, got, want)
+			}
+		}
+	}
+}
+
 func TestTheDiskSpaceOfALogIsBounded(t *testing.T) {
 	l := newLog(t, 64<<10, 3)
 	line := []byte(strings.Repeat("x", 1000) + "\n")

@@ -76,6 +76,8 @@ func (v *server) importRoot(w http.ResponseWriter, r *http.Request) error {
 	id, err := v.store.Import(r.Context(), r.Body, opt, s.tell)
 	if err == nil {
 		s.tell(image.Event{Status: id})
+	} else {
+		s.spill(r.Body)
 	}
 	return s.finish(err)
 }
@@ -107,6 +109,9 @@ func (v *server) load(w http.ResponseWriter, r *http.Request) error {
 	lines, err := v.store.Load(r.Context(), r.Body, max(r.ContentLength, 0), tell)
 	for _, line := range lines {
 		s.say(message{Stream: line + "\n"})
+	}
+	if err != nil {
+		s.spill(r.Body)
 	}
 	return s.finish(err)
 }

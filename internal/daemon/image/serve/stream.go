@@ -3,6 +3,7 @@ package serve
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -48,13 +49,22 @@ func newStream(w http.ResponseWriter) *stream {
 }
 
 // duplex lets messages go out while the body of the request still comes in. Without it the first message would make the
-// server throw the rest of the body away. The connection ends with the reply: what is left of a body that nobody wants
-// is not read. It returns what ends the reading of the body, wherever that is.
+// server throw the rest of the body away. The connection ends with the reply. It returns what ends the reading of the body, wherever that is.
 func (s *stream) duplex() (stop func()) {
 	rc := http.NewResponseController(s.w)
 	_ = rc.EnableFullDuplex() // the only error is that it is not supported, and then not needed
 	s.w.Header().Set("Connection", "close")
 	return func() { _ = rc.SetReadDeadline(time.Now()) } // in the same way
+}
+
+// spillFor is how long a client may go on sending what nobody wants.
+const spillFor = 10 * time.Second
+
+// spill reads what is left of a body that was refused: a client whose upload is cut off says that its pipe broke, and
+// never reads why.
+func (s *stream) spill(body io.Reader) {
+	_ = http.NewResponseController(s.w).SetReadDeadline(time.Now().Add(spillFor)) // as in duplex
+	_, _ = io.Copy(io.Discard, body)
 }
 
 func (s *stream) tell(e image.Event) {
