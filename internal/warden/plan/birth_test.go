@@ -113,11 +113,7 @@ func TestTerminalIsTheContainersOwn(t *testing.T) {
 	b := prepare(t, image(t), s)
 	_, _, err := b.run(t)
 	must(t, err)
-	defer unix.Close(b.master)
-	buf := make([]byte, 4096)
-	n, err := unix.Read(b.master, buf)
-	must(t, err)
-	expect(t, strings.ReplaceAll(string(buf[:n]), "\r", ""), "/dev/pts/0\n/dev/pts/0\nvia console\nvia tty\n0     ptmx")
+	expect(t, b.terminal(t), "/dev/pts/0\n/dev/pts/0\nvia console\nvia tty\n0     ptmx")
 }
 
 // The errors that a shell, and Docker, tell apart.

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -213,6 +214,25 @@ func (b *box) stdio(t testing.TB, s *wire.Spec) {
 	}
 	b.fds["stdin"], b.fds["stdout"], b.fds["stderr"] = null, dup(), dup()
 	w.Close()
+}
+
+// terminal reads what a container that has ended wrote to its terminal: the kernel brings it to the master a moment
+// later, and EIO after it.
+func (b *box) terminal(t testing.TB) string {
+	t.Helper()
+	defer unix.Close(b.master)
+	var text []byte
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.Read(b.master, buf)
+		if errors.Is(err, unix.EIO) {
+			return strings.ReplaceAll(string(text), "\r", "")
+		}
+		if !errors.Is(err, unix.EINTR) {
+			must(t, err)
+			text = append(text, buf[:n]...)
+		}
+	}
 }
 
 // start gives birth and frees what the parent does not need.
