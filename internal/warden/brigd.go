@@ -195,7 +195,7 @@ func allow(set int, path string, access uint64) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		access &= landlock.FileAccess
 	}
-	return landlock.AllowPath(set, landlock.Beneath(access, fd))
+	return landlock.Allow(set, access, fd)
 }
 
 // startService gives birth to a process of the engine in a control group that was made for it, with the descriptors that

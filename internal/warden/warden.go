@@ -228,7 +228,7 @@ func (w *Warden) domain(root int) (int, error) {
 	if err != nil || w.abi < landlock.ABIRefer {
 		return set, err
 	}
-	if err := landlock.AllowPath(set, landlock.Beneath(unix.LANDLOCK_ACCESS_FS_REFER, root)); err != nil {
+	if err := landlock.Allow(set, unix.LANDLOCK_ACCESS_FS_REFER, root); err != nil {
 		unix.Close(set)
 		return -1, err
 	}

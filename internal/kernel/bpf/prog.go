@@ -19,8 +19,8 @@ const (
 // logSize is the room for the verifier's explanation, in bytes, when a program was refused.
 const logSize = 64 << 10
 
-// call is bpf(2). attr must hold no Go pointer that is not pinned by the caller.
-func call(cmd uintptr, attr unsafe.Pointer, size uintptr) (int, error) {
+// Call is bpf(2). attr must hold no Go pointer that is not pinned by the caller.
+func Call(cmd uintptr, attr unsafe.Pointer, size uintptr) (int, error) {
 	for {
 		r, _, e := unix.Syscall(unix.SYS_BPF, cmd, uintptr(attr), size)
 		switch e {
@@ -79,7 +79,7 @@ func load(kind uint32, name string, code, log []byte) (int, error) {
 		pin.Pin(&log[0])
 		a.logLevel, a.logSize, a.log = 1, uint32(len(log)), address(log)
 	}
-	return call(unix.BPF_PROG_LOAD, unsafe.Pointer(&a), unsafe.Sizeof(a))
+	return Call(unix.BPF_PROG_LOAD, unsafe.Pointer(&a), unsafe.Sizeof(a))
 }
 
 func address(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) }
@@ -102,6 +102,6 @@ func AttachDevice(cgroup, prog int) error {
 	a := struct{ target, prog, kind, flags uint32 }{
 		uint32(cgroup), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI,
 	}
-	_, err := call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
+	_, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
 	return wrap("attach device program", err)
 }
