@@ -223,8 +223,8 @@ func (w *Warden) startService(in plan.ServiceInput, g *cgroup.Group, exe *os.Fil
 // startWorker gives birth to a worker with one descriptor, its socket, in a control group of its own and as an id of the
 // host that has nothing.
 func (w *Warden) startWorker(socket int) (*worker, error) {
-	ids := []idmap.Extent{{Inside: insideID, Outside: uint32(workerID + w.workers.Add(1)%workerIDs), Size: 1}}
-	user, net, err := idmap.NewPairMapped(ids, ids)
+	ids := idmap.Extent{Inside: insideID, Outside: uint32(workerID + w.workers.Add(1)%workerIDs), Size: 1}
+	user, net, err := idmap.NewPair(ids)
 	if err != nil {
 		return nil, err
 	}

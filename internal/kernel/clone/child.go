@@ -181,20 +181,33 @@ func (c *Child) Pass() error {
 	return nil
 }
 
-// Await waits for one Notify of the child. After an error the child is still to be ended by Kill.
-func (c *Child) Await() error {
+// Await waits for one Notify or SendFD of the child, and returns the descriptor that was sent, or -1. After an error the
+// child is still to be ended by Kill.
+func (c *Child) Await() (fd int, err error) {
 	ready, err := poll(c.patience, c.sync, c.pidfd)
 	switch {
 	case err != nil:
-		return err
+		return -1, err
 	case ready < 0:
-		return c.failure(Late)
+		return -1, c.failure(Late)
 	}
-	var b [1]byte
-	if n, _, err := unix.Recvfrom(c.sync, b[:], unix.MSG_DONTWAIT); err != nil || n == 0 {
-		return c.failure(Killed)
+	data, control := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
+	n, size, _, _, err := unix.Recvmsg(c.sync, data, control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if err != nil || n == 0 {
+		return -1, c.failure(Killed)
 	}
-	return nil
+	if size == 0 {
+		return -1, nil
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:size])
+	if err != nil {
+		return -1, fmt.Errorf("descriptor of the child: %w", err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil {
+		return -1, fmt.Errorf("descriptor of the child: %w", err)
+	}
+	return fds[0], nil
 }
 
 // Done waits until the program has been executed, or until the list has ended in a child that executes none. An error

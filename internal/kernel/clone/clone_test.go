@@ -247,13 +247,6 @@ func TestSlotsTolerancesAndJumps(t *testing.T) {
 	jump.Skip = 1
 	p.Add(jump)
 	p.Add(write("not after the jump"))
-	// The result of dup goes into a struct pollfd in memory, which poll then finds open (0 events) and not POLLNVAL.
-	pollfd := p.Words([]uintptr{uintptr(^uint32(0))})
-	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Poke: pollfd})
-	p.Add(Step{Nr: unix.SYS_POLL, Args: [6]uintptr{pollfd, 1, 0}, Out: 21})
-	nothing := write("c") // as many bytes as poll found bad descriptors
-	nothing.Args[2], nothing.From[2] = 0, 21
-	p.Add(nothing)
 	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Out: 20})
 	duplicate := write("b")
 	duplicate.From[0] = 20
@@ -272,6 +265,35 @@ func TestSlotsTolerancesAndJumps(t *testing.T) {
 	n, _ := r.Read(b)
 	if string(b[:n]) != "ab" {
 		t.Fatalf("the list wrote %q", b[:n])
+	}
+}
+
+// What a child opens arrives, also when something was opened before, and a child that fails before says so.
+func TestDescriptorOfAChildArrives(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{dir, dir + "/missing"} {
+		p := New()
+		p.Add(Step{Nr: unix.SYS_OPENAT, Args: [6]uintptr{0, p.String("/"), unix.O_PATH}})
+		p.SendFD(Step{Nr: unix.SYS_OPENAT, Args: [6]uintptr{0, p.String(name), unix.O_PATH}})
+		c, err := Start(p, nil, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, err := c.Await()
+		c.Kill()
+		if name != dir {
+			if !errors.Is(err, unix.ENOENT) {
+				t.Errorf("got %d, %v", fd, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); got != dir {
+			t.Errorf("the descriptor names %s (%v)", got, err)
+		}
+		unix.Close(fd)
 	}
 }
 

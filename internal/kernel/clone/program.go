@@ -62,9 +62,6 @@ type Step struct {
 	Kind Kind
 	// Skip is the number of steps that are jumped over after success.
 	Skip uint16
-	// Poke, if set, is the address in the program's memory that receives the low 32 bits of the result: a descriptor
-	// inside a structure.
-	Poke uintptr
 	On   [maxTolerated]Tolerance
 }
 
@@ -177,17 +174,16 @@ func (p *Program) ForkArgs(flags uint64) uintptr {
 // ForkArgsSize is the second argument of clone3.
 const ForkArgsSize = unsafe.Sizeof(cloneArgs{})
 
-// SendFD appends open, whose result is a descriptor, and a step that sends that descriptor over socket.
-func (p *Program) SendFD(socket Slot, open Step) {
+// SendFD appends open, whose result is a descriptor, and steps that send it to a parent which is in Await.
+func (p *Program) SendFD(open Step) {
+	const sent = fdGiven + 1 + maxInputs // a number that nothing else has: memory can name it before it is there
 	iov := p.Words([]uintptr{p.Bytes([]byte{0}), 1})
-	control := make([]byte, unix.CmsgSpace(4))
-	*(*unix.Cmsghdr)(unsafe.Pointer(&control[0])) = unix.Cmsghdr{Len: uint64(unix.CmsgLen(4)), Level: unix.SOL_SOCKET,
-		Type: unix.SCM_RIGHTS}
-	cmsg := p.Bytes(control)
-	open.Poke = cmsg + uintptr(unix.CmsgLen(0))
+	control := unix.UnixRights(sent)
+	message := p.Words([]uintptr{0, 0, iov, 1, p.Bytes(control), uintptr(len(control)), 0}) // struct msghdr
+	open.Out, _ = p.NewSlot()
 	p.Add(open)
-	message := p.Words([]uintptr{0, 0, iov, 1, cmsg, uintptr(len(control)), 0}) // struct msghdr
-	p.Add(Step{Nr: unix.SYS_SENDMSG, Args: [6]uintptr{0, message, unix.MSG_NOSIGNAL}, From: [6]Slot{socket}})
+	p.Add(Step{Nr: unix.SYS_DUP3, Args: [6]uintptr{0, sent, unix.O_CLOEXEC}, From: [6]Slot{open.Out}})
+	p.Add(Step{Nr: unix.SYS_SENDMSG, Args: [6]uintptr{0, message, unix.MSG_NOSIGNAL}, From: [6]Slot{Sync}})
 }
 
 // bytesOf is the memory of a value without pointers.

@@ -38,17 +38,6 @@ type request struct {
 	cgroup  uint64 // number of the descriptor, with CLONE_INTO_CGROUP
 }
 
-// header is struct msghdr.
-type header struct {
-	name       uintptr
-	nameLen    uintptr
-	iov        *[2]uintptr
-	iovLen     uintptr
-	control    *[controlSize]byte
-	controlLen uintptr
-	flags      uintptr
-}
-
 // controlSize is room for more than maxInputs descriptors, the sync socket and a control group.
 const (
 	controlSize = 1 << 10
@@ -61,7 +50,7 @@ type spawnerState struct {
 	name           *[16]byte
 	everySignal    *[8]byte
 	window         unsafe.Pointer
-	message        *header
+	message        *unix.Msghdr
 	asked          *request
 	args           *cloneArgs
 	answer         *int64 // a pid, or the negative errno
@@ -109,7 +98,7 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 	syscall.RawSyscall6(unix.SYS_DUP3, s.memory, fdMemory, unix.O_CLOEXEC, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)
 	for {
-		s.message.controlLen = controlSize
+		s.message.Controllen = controlSize
 		n, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, fdSocket, uintptr(unsafe.Pointer(s.message)), unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
 		if e == syscall.EINTR {
 			continue
@@ -185,9 +174,6 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 		}
 		if s.Out != 0 {
 			m.slots[s.Out] = r
-		}
-		if s.Poke != 0 {
-			*(*uint32)(unsafe.Add(unsafe.Pointer(shared), s.Poke-uintptr(unsafe.Pointer(shared)))) = uint32(r)
 		}
 		i += uintptr(s.Skip)
 	}

@@ -65,8 +65,8 @@ func (s *spawner) start() error {
 	state := &spawnerState{socket: uintptr(high[0]), memory: uintptr(high[1]), name: &[16]byte{}, window: unsafe.Pointer(&m.window[0]),
 		everySignal: &[8]byte{255, 255, 255, 255, 255, 255, 255, 255}, asked: asked, args: &cloneArgs{}, answer: new(int64)}
 	copy(state.name[:], "brig-spawner")
-	iov := &[2]uintptr{uintptr(unsafe.Pointer(asked)), unsafe.Sizeof(*asked)}
-	state.message = &header{iov: iov, iovLen: 1, control: &[controlSize]byte{}}
+	iov := &unix.Iovec{Base: (*byte)(unsafe.Pointer(asked)), Len: uint64(unsafe.Sizeof(*asked))}
+	state.message = &unix.Msghdr{Iov: iov, Iovlen: 1, Control: &make([]byte, controlSize)[0]}
 	pid, errno := spawn(&cloneArgs{exitSignal: uint64(unix.SIGCHLD)}, state)
 	runtime.KeepAlive(state)
 	if errno != 0 {

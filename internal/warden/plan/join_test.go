@@ -215,8 +215,7 @@ func service(t testing.TB, script string, in plan.ServiceInput, fds map[string]i
 }
 
 func TestWorkerHasNothing(t *testing.T) {
-	uids := []idmap.Extent{{Inside: 1, Outside: 0x7ffd0002, Size: 1}}
-	user, net, err := idmap.NewPairMapped(uids, uids)
+	user, net, err := idmap.NewPair(idmap.Extent{Inside: 1, Outside: 0x7ffd0002, Size: 1})
 	must(t, err)
 	defer unix.Close(user)
 	defer unix.Close(net)

@@ -73,7 +73,7 @@ func (l *lowered) gate(child *clone.Child, atGate func(pid int) error) error {
 		if op == nil || op.Kind != clone.Gate {
 			continue
 		}
-		if err := child.Await(); err != nil {
+		if _, err := child.Await(); err != nil {
 			return err
 		}
 		if atGate != nil {

@@ -34,7 +34,7 @@ var calls = map[uintptr]call{
 	unix.SYS_FSCONFIG:               {"fsconfig", at(1, either(fsconfigCommands))},
 	unix.SYS_FSMOUNT:                {"fsmount", at(1, is(unix.FSMOUNT_CLOEXEC, "CLOEXEC"), 2, spell(mountFlags))},
 	unix.SYS_FSOPEN:                 {"fsopen", at(1, is(unix.FSOPEN_CLOEXEC, "CLOEXEC"))},
-	unix.SYS_IOCTL:                  {"ioctl", at(1, either(ioctls), 2, request)},
+	unix.SYS_IOCTL:                  {"ioctl", at(1, is(unix.TIOCSCTTY, "TIOCSCTTY"))},
 	unix.SYS_IOPRIO_SET:             {"ioprio_set", at(0, is(1, "IOPRIO_WHO_PROCESS"))},
 	unix.SYS_KEYCTL:                 {"keyctl", at(0, is(unix.KEYCTL_JOIN_SESSION_KEYRING, "KEYCTL_JOIN_SESSION_KEYRING"))},
 	unix.SYS_LANDLOCK_RESTRICT_SELF: {name: "landlock_restrict_self"},
@@ -62,7 +62,6 @@ var calls = map[uintptr]call{
 	unix.SYS_SETRESGID:              {name: "setresgid"},
 	unix.SYS_SETRESUID:              {name: "setresuid"},
 	unix.SYS_SETSID:                 {name: "setsid"},
-	unix.SYS_SOCKET:                 {"socket", at(0, is(unix.AF_UNIX, "AF_UNIX"), 1, spell(socketFlags))},
 	unix.SYS_UMASK:                  {"umask", at(0, octal)},
 	unix.SYS_UMOUNT2:                {"umount2", at(1, is(unix.MNT_DETACH, "MNT_DETACH"))},
 	unix.SYS_UNLINKAT:               {name: "unlinkat"},
@@ -155,19 +154,6 @@ func processors(a any) string {
 		return "{all}"
 	}
 	return plain(a)
-}
-
-// request is a struct ifreq: a name of 16 bytes, and flags.
-func request(a any) string {
-	b, ok := a.([]byte)
-	if !ok {
-		return plain(a)
-	}
-	flags := plain(int(b[unix.IFNAMSIZ]))
-	if b[unix.IFNAMSIZ] == unix.IFF_UP {
-		flags = "IFF_UP"
-	}
-	return "{" + unix.ByteSliceToString(b[:unix.IFNAMSIZ]) + ", " + flags + "}"
 }
 
 // capabilities writes three sets, whose low halves come first, each as a count and a hexadecimal number; the names are
