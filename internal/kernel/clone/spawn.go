@@ -48,7 +48,8 @@ const (
 type spawnerState struct {
 	socket, memory uintptr // as the warden numbers them, out of the way of fdSocket and fdMemory
 	name           *[16]byte
-	everySignal    *[8]byte
+	everySignal    *uint64
+	byDefault      *[4]uint64 // struct sigaction: SIG_DFL, flags, restorer, mask
 	window         unsafe.Pointer
 	message        *unix.Msghdr
 	asked          *request
@@ -90,8 +91,12 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 		return pid, errno
 	}
 	runtime_AfterForkInChild()
-	// What a terminal or a person sends to the engine's process group is not meant for the spawner.
+	// What a terminal or a person sends to the engine's process group is not meant for the spawner. Its children begin
+	// with every signal blocked, and none ignored because who started the engine ignored it (T15).
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(s.everySignal)), 0, 8, 0, 0)
+	for signal := uintptr(1); signal <= 64; signal++ {
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(s.byDefault)), 0, 8, 0, 0)
+	}
 	syscall.RawSyscall6(unix.SYS_SETSID, 0, 0, 0, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(s.name)), 0, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_DUP3, s.socket, fdSocket, unix.O_CLOEXEC, 0, 0, 0)

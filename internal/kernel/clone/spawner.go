@@ -61,12 +61,18 @@ func (s *spawner) start() error {
 		unix.Close(pair[0])
 		return fmt.Errorf("deadline of the spawner: %w", err)
 	}
-	asked := &request{}
+	asked, everySignal := &request{}, ^uint64(0)
 	state := &spawnerState{socket: uintptr(high[0]), memory: uintptr(high[1]), name: &[16]byte{}, window: unsafe.Pointer(&m.window[0]),
-		everySignal: &[8]byte{255, 255, 255, 255, 255, 255, 255, 255}, asked: asked, args: &cloneArgs{}, answer: new(int64)}
+		everySignal: &everySignal, byDefault: &[4]uint64{}, asked: asked, args: &cloneArgs{}, answer: new(int64)}
 	copy(state.name[:], "brig-spawner")
 	iov := &unix.Iovec{Base: (*byte)(unsafe.Pointer(asked)), Len: uint64(unsafe.Sizeof(*asked))}
 	state.message = &unix.Msghdr{Iov: iov, Iovlen: 1, Control: &make([]byte, controlSize)[0]}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := posture(); err != nil {
+		unix.Close(pair[0])
+		return fmt.Errorf("prepare the spawner: %w", err)
+	}
 	pid, errno := spawn(&cloneArgs{exitSignal: uint64(unix.SIGCHLD)}, state)
 	runtime.KeepAlive(state)
 	if errno != 0 {
