@@ -2,6 +2,7 @@ package clone
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
 )
 
 // Patience is how long a child may take for what its parent waits for.
@@ -94,7 +97,7 @@ func Start(p *Program, fds []int, o Options) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Child{program: p, memory: m, cell: m.take(), pidfd: -1, sync: -1, patience: cmp.Or(o.Patience, Patience)}
+	c := &Child{program: p, memory: m, cell: <-m.free, pidfd: -1, sync: -1, patience: cmp.Or(o.Patience, Patience)}
 	if err := c.start(fds, o.Cgroup); err != nil {
 		c.Kill()
 		return nil, err
@@ -151,11 +154,11 @@ func (c *Child) adopt(pid int) error {
 
 // second waits for the end of stage 0 and goes on with stage 1, which exists even if stage 0 was killed.
 func (c *Child) second() error {
-	ready, err := poll(c.patience, c.pidfd)
+	ready, err := pidfd.Poll(c.patience, c.pidfd)
 	if err == nil && ready < 0 {
 		err = c.failure(Late)
-		_ = unix.PidfdSendSignal(c.pidfd, unix.SIGKILL, nil, 0)
-		_, _ = poll(time.Second, c.pidfd) // after that it makes no stage 1 any more
+		_ = pidfd.Signal(c.pidfd, unix.SIGKILL)
+		_, _ = pidfd.Poll(time.Second, c.pidfd) // after that it makes no stage 1 any more
 	}
 	pid := int(atomic.LoadUint32(&c.page().pid))
 	if pid == 0 && err == nil {
@@ -164,7 +167,7 @@ func (c *Child) second() error {
 	if pid == 0 {
 		return err
 	}
-	reapErr := reap(c.pidfd)
+	_, reapErr := pidfd.Wait(c.pidfd, false)
 	unix.Close(c.pidfd)
 	c.pidfd = -1
 	return cmp.Or(c.adopt(pid), err, reapErr)
@@ -181,10 +184,10 @@ func (c *Child) Pass() error {
 	return nil
 }
 
-// Await waits for one Notify or SendFD of the child, and returns the descriptor that was sent, or -1. After an error the
+// Await waits for one Gate or SendFD of the child, and returns the descriptor that was sent, or -1. After an error the
 // child is still to be ended by Kill.
 func (c *Child) Await() (fd int, err error) {
-	ready, err := poll(c.patience, c.sync, c.pidfd)
+	ready, err := pidfd.Poll(c.patience, c.sync, c.pidfd)
 	switch {
 	case err != nil:
 		return -1, err
@@ -199,22 +202,14 @@ func (c *Child) Await() (fd int, err error) {
 	if size == 0 {
 		return -1, nil
 	}
-	messages, err := unix.ParseSocketControlMessage(control[:size])
-	if err != nil {
-		return -1, fmt.Errorf("descriptor of the child: %w", err)
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil {
-		return -1, fmt.Errorf("descriptor of the child: %w", err)
-	}
-	return fds[0], nil
+	return int(binary.NativeEndian.Uint32(control[unix.CmsgLen(0):])), nil
 }
 
 // Done waits until the program has been executed, or until the list has ended in a child that executes none. An error
 // means that this has not happened; the child is then dead and reaped.
 func (c *Child) Done() error {
 	for {
-		ready, err := poll(c.patience, c.sync)
+		ready, err := pidfd.Poll(c.patience, c.sync)
 		if err == nil && ready < 0 {
 			err = c.failure(Late)
 		}
@@ -239,10 +234,10 @@ func (c *Child) Done() error {
 }
 
 // Release hands the pidfd to the caller, who reaps the child, and frees the rest.
-func (c *Child) Release() (pidfd int) {
-	pidfd, c.pidfd = c.pidfd, -1
+func (c *Child) Release() (fd int) {
+	fd, c.pidfd = c.pidfd, -1
 	c.close()
-	return pidfd
+	return fd
 }
 
 // failure makes an error of what the child has noted, or of cause if it has noted no errno.
@@ -259,19 +254,16 @@ func (c *Child) page() *page { return pageOf(c.memory.cell(c.cell)) }
 // Kill ends the child, whatever it does, reaps it and frees everything. A process that cannot die (it waits for a device) is reaped when
 // it does, and has its cell until then.
 func (c *Child) Kill() {
-	pidfd := c.pidfd
-	if pidfd < 0 {
+	if c.pidfd < 0 {
 		c.close()
 		return
 	}
-	c.pidfd = -1
-	_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // ESRCH: it has ended by itself
+	_ = pidfd.Signal(c.pidfd, unix.SIGKILL) // ESRCH: it has ended by itself
 	gone := func() {
-		_ = reap(pidfd)
-		unix.Close(pidfd)
+		_, _ = pidfd.Wait(c.pidfd, false)
 		c.close()
 	}
-	if ready, err := poll(time.Second, pidfd); err == nil && ready == 0 {
+	if ended, _ := pidfd.Ended(c.pidfd, time.Second); ended {
 		gone()
 	} else {
 		go gone()
@@ -290,39 +282,5 @@ func (c *Child) close() {
 	if c.cell >= 0 {
 		c.memory.give(c.cell, c.used)
 		c.cell = -1
-	}
-}
-
-// reap waits for the end of the process behind pidfd and removes it from the process table.
-func reap(pidfd int) error {
-	for {
-		err := unix.Waitid(unix.P_PIDFD, pidfd, nil, unix.WEXITED, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
-
-// poll waits until one of fds is readable or has ended and returns its place, or -1 when the time is over.
-func poll(patience time.Duration, fds ...int) (int, error) {
-	deadline := time.Now().Add(patience)
-	set := make([]unix.PollFd, len(fds))
-	for i, fd := range fds {
-		set[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-	}
-	for {
-		left := time.Until(deadline)
-		if left <= 0 {
-			return -1, nil
-		}
-		n, err := unix.Poll(set, int(left.Milliseconds())+1)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return -1, fmt.Errorf("wait for the child: %w", err)
-		}
-		for i := range set {
-			if n > 0 && set[i].Revents != 0 {
-				return i, nil
-			}
-		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
 )
 
 func call(nr uintptr, args ...uintptr) Step {
@@ -39,10 +41,9 @@ func finish(t testing.TB, p *Program, fds ...int) {
 	if err := c.Done(); err != nil {
 		t.Fatal(err)
 	}
-	pidfd := c.Release()
-	defer unix.Close(pidfd)
-	var info unix.Siginfo
-	if err := unix.Waitid(unix.P_PIDFD, pidfd, &info, unix.WEXITED, nil); err != nil {
+	fd := c.Release()
+	defer unix.Close(fd)
+	if _, err := pidfd.Wait(fd, false); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -151,7 +152,7 @@ func TestCellsAreGivenBack(t *testing.T) {
 		}
 		if err := c.Done(); err == nil {
 			fd := c.Release()
-			if err := reap(fd); err != nil {
+			if _, err := pidfd.Wait(fd, false); err != nil {
 				t.Fatal(err)
 			}
 			unix.Close(fd)
@@ -161,8 +162,6 @@ func TestCellsAreGivenBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if len(m.free) != cells {
 		t.Fatalf("%d of %d cells are free", len(m.free), cells)
 	}

@@ -100,15 +100,11 @@ func (p *Program) Add(s Step) int {
 	return len(p.steps) - 1
 }
 
-// Notify appends a step that wakes a parent which is in Await.
-func (p *Program) Notify() int {
-	b := p.Bytes([]byte{0})
-	return p.Add(Step{Nr: unix.SYS_SENDTO, Args: [6]uintptr{0, b, 1, unix.MSG_NOSIGNAL}, From: [6]Slot{Sync}})
-}
-
-// Gate appends a step that waits for one call of Pass.
+// Gate appends steps that wake a parent which is in Await, and wait for one call of Pass. It returns the index of the
+// second.
 func (p *Program) Gate() int {
 	b := p.Bytes([]byte{0})
+	p.Add(Step{Nr: unix.SYS_SENDTO, Args: [6]uintptr{0, b, 1, unix.MSG_NOSIGNAL}, From: [6]Slot{Sync}})
 	return p.Add(Step{Nr: unix.SYS_READ, Args: [6]uintptr{0, b, 1}, From: [6]Slot{Sync}, Kind: Gate})
 }
 

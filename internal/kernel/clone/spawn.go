@@ -46,7 +46,7 @@ const (
 
 // spawnerState is the memory that the spawner works with; it is complete before the fork.
 type spawnerState struct {
-	socket, memory uintptr // as the warden numbers them, out of the way of fdSocket and fdMemory
+	socket, memory uintptr // as the warden numbers them
 	name           *[16]byte
 	everySignal    *uint64
 	byDefault      *[4]uint64 // struct sigaction: SIG_DFL, flags, restorer, mask
@@ -99,8 +99,10 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 	}
 	syscall.RawSyscall6(unix.SYS_SETSID, 0, 0, 0, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(s.name)), 0, 0, 0, 0)
+	// The memory first goes out of the way of the socket. What fails here ends the spawner at its first receive or map.
+	memory, _, _ := syscall.RawSyscall6(unix.SYS_FCNTL, s.memory, unix.F_DUPFD_CLOEXEC, fdGiven, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_DUP3, s.socket, fdSocket, unix.O_CLOEXEC, 0, 0, 0)
-	syscall.RawSyscall6(unix.SYS_DUP3, s.memory, fdMemory, unix.O_CLOEXEC, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_DUP3, memory, fdMemory, unix.O_CLOEXEC, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)
 	for {
 		s.message.Controllen = controlSize

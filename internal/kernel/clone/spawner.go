@@ -32,9 +32,6 @@ func Prepare() error {
 	return theSpawner.start()
 }
 
-// outOfTheWay is a number above those that the spawner arranges.
-const outOfTheWay = 16
-
 func (s *spawner) start() error {
 	if s.pid != 0 {
 		return nil
@@ -48,21 +45,13 @@ func (s *spawner) start() error {
 		return fmt.Errorf("socket to the spawner: %w", err)
 	}
 	defer unix.Close(pair[1])
-	var high [2]int
-	for i, fd := range []int{pair[1], m.fd} {
-		if high[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, outOfTheWay); err != nil {
-			unix.Close(pair[0])
-			return fmt.Errorf("descriptors of the spawner: %w", err)
-		}
-		defer unix.Close(high[i])
-	}
 	patience := unix.NsecToTimeval(Patience.Nanoseconds())
 	if err := unix.SetsockoptTimeval(pair[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
 		unix.Close(pair[0])
 		return fmt.Errorf("deadline of the spawner: %w", err)
 	}
 	asked, everySignal := &request{}, ^uint64(0)
-	state := &spawnerState{socket: uintptr(high[0]), memory: uintptr(high[1]), name: &[16]byte{}, window: unsafe.Pointer(&m.window[0]),
+	state := &spawnerState{socket: uintptr(pair[1]), memory: uintptr(m.fd), name: &[16]byte{}, window: unsafe.Pointer(&m.window[0]),
 		everySignal: &everySignal, byDefault: &[4]uint64{}, asked: asked, args: &cloneArgs{}, answer: new(int64)}
 	copy(state.name[:], "brig-spawner")
 	iov := &unix.Iovec{Base: (*byte)(unsafe.Pointer(asked)), Len: uint64(unsafe.Sizeof(*asked))}

@@ -50,19 +50,10 @@ func NewUserns(uids, gids Extent) (int, error) {
 	return fds[0], nil
 }
 
-// NewPair makes a user namespace with one map for users and groups, and a network namespace that belongs to it. Nobody
-// is in them; the descriptors keep them.
-func NewPair(ids Extent) (user, net int, err error) {
-	fds, err := namespaces(ids, ids, nil, "user", "net")
-	if err != nil {
-		return -1, -1, err
-	}
-	return fds[0], fds[1], nil
-}
-
-// NewSandbox is NewPair for the container whose range begins at base: its network namespace has settings and loopback.
-// route is a NETLINK_ROUTE socket in there, through which brig-router, which enters no namespace, furnishes the rest: the
-// kernel acts on it for who has CAP_NET_ADMIN both where it was opened and where it is used.
+// NewSandbox makes the user namespace of the container whose range begins at base, and a network namespace that belongs to
+// it, with settings and loopback. Nobody is in them; the descriptors keep them. route is a NETLINK_ROUTE socket in there,
+// through which brig-router, which enters no namespace, furnishes the rest: the kernel acts on it for who has
+// CAP_NET_ADMIN both where it was opened and where it is used.
 func NewSandbox(base uint32) (user, net, route int, err error) {
 	fds, err := namespaces(Range(base), Range(base), furnish, "user", "net")
 	if err != nil {
@@ -93,7 +84,6 @@ func namespaces(uids, gids Extent, inside func(*clone.Program) names, kinds ...s
 	p := clone.New()
 	p.Add(clone.Step{Nr: unix.SYS_PRCTL, Args: [6]uintptr{unix.PR_SET_DUMPABLE}})
 	p.Add(clone.Step{Nr: unix.SYS_UNSHARE, Args: [6]uintptr{flags}})
-	p.Notify()
 	p.Gate()
 	if inside != nil {
 		what = inside(p)

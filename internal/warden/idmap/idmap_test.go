@@ -12,12 +12,13 @@ func TestPairBelongsTogetherAndOutlivesItsMaker(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("missing: root privileges")
 	}
-	user, net, err := NewPair(Range(0x70020000))
+	user, net, route, err := NewSandbox(0x70020000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(user)
 	defer unix.Close(net)
+	defer unix.Close(route)
 	const nsGetUserns = 0xb701 // NS_GET_USERNS
 	owner, err := unix.IoctlRetInt(net, nsGetUserns)
 	if err != nil {

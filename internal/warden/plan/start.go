@@ -56,7 +56,7 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 	if err != nil {
 		return 0, -1, l.explain(err)
 	}
-	if err := l.gate(child, o.AtGate); err != nil {
+	if err := gate(child, o.AtGate); err != nil {
 		child.Kill()
 		return 0, -1, l.explain(err)
 	}
@@ -67,23 +67,17 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 	return pid, child.Release(), nil
 }
 
-// gate leads the child through its gate, if the plan has one.
-func (l *lowered) gate(child *clone.Child, atGate func(pid int) error) error {
-	for _, op := range l.ops {
-		if op == nil || op.Kind != clone.Gate {
-			continue
-		}
-		if _, err := child.Await(); err != nil {
+// gate leads the child through its gate.
+func gate(child *clone.Child, atGate func(pid int) error) error {
+	if _, err := child.Await(); err != nil {
+		return err
+	}
+	if atGate != nil {
+		if err := atGate(child.PID); err != nil {
 			return err
 		}
-		if atGate != nil {
-			if err := atGate(child.PID); err != nil {
-				return err
-			}
-		}
-		return child.Pass()
 	}
-	return nil
+	return child.Pass()
 }
 
 // explain names the operation behind a failed step.
