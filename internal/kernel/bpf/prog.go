@@ -52,15 +52,16 @@ func LoadProgram(kind uint32, name string, code []byte) (int, error) {
 		return -1, fmt.Errorf("load program %s: %d bytes are no instructions: %w", name, len(code), unix.EINVAL)
 	}
 	fd, err := load(kind, name, code, nil)
-	if err == nil || !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EINVAL) {
-		return fd, wrap("load program "+name, err)
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) { // refused: again, to hear why
+		log := make([]byte, logSize)
+		if fd, err = load(kind, name, code, log); err != nil {
+			err = fmt.Errorf("%w: %s", err, lastLines(unix.ByteSliceToString(log), 3))
+		}
 	}
-	log := make([]byte, logSize)
-	fd, err = load(kind, name, code, log)
-	if err == nil {
-		return fd, nil
+	if err != nil {
+		return -1, fmt.Errorf("load program %s: %w", name, err)
 	}
-	return -1, fmt.Errorf("load program %s: %w: %s", name, err, lastLines(unix.ByteSliceToString(log), 3))
+	return fd, nil
 }
 
 func load(kind uint32, name string, code, log []byte) (int, error) {
@@ -89,19 +90,14 @@ func lastLines(s string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], " / ")
 }
 
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
-
 // AttachDevice makes prog decide about every device that a process of the control group (a directory of version 2)
 // opens or makes, from now on. Programs of the groups above keep their say. The program goes away with the group.
 func AttachDevice(cgroup, prog int) error {
 	a := struct{ target, prog, kind, flags uint32 }{
 		uint32(cgroup), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI,
 	}
-	_, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
-	return wrap("attach device program", err)
+	if _, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
+		return fmt.Errorf("attach device program: %w", err)
+	}
+	return nil
 }

@@ -31,7 +31,7 @@ const (
 
 // StepError is the failure of a step. errors.Is sees the errno.
 type StepError struct {
-	// Step is the index in the program, the prologue included.
+	// Step is the index in the program.
 	Step  int
 	Cause Cause
 	Errno syscall.Errno // of a refused step

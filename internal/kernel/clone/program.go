@@ -77,19 +77,15 @@ type Program struct {
 	stages int
 }
 
-// New returns a program that consists of the prologue that every child has: it forgets the spawner's descriptors.
+// New returns an empty program.
 func New() *Program {
 	p := &Program{slots: firstFree, stages: 1, steps: make([]Step, 0, 320), data: make([]byte, 0, 8<<10),
 		texts: map[string]uintptr{}}
 	if m, err := shared(); err == nil {
 		p.base = m.base() + pageSize
 	}
-	p.Add(Step{Nr: unix.SYS_CLOSE_RANGE, Args: [6]uintptr{fdSocket, fdMemory}})
 	return p
 }
-
-// Prologue is the number of steps that New adds.
-const Prologue = 1
 
 // Add appends a step and returns its index.
 func (p *Program) Add(s Step) int {
@@ -137,7 +133,7 @@ func (p *Program) String(s string) uintptr { return p.Bytes(append([]byte(s), 0)
 
 // Words keeps a vector of words and returns its address.
 func (p *Program) Words(w []uintptr) uintptr {
-	b := make([]byte, 0, len(w)*int(wordSize))
+	b := make([]byte, 0, 8*len(w))
 	for _, v := range w {
 		b = binary.NativeEndian.AppendUint64(b, uint64(v))
 	}
@@ -201,6 +197,6 @@ func (p *Program) link(cell []byte) (machineAt, used int, err error) {
 		m.slots[s] = uintptr(fdGiven + 1 + i)
 	}
 	copy(cell[machineAt:], bytesOf(&m))
-	copy(cell[stepsAt:used], unsafe.Slice((*byte)(unsafe.Pointer(&p.steps[0])), used-stepsAt))
+	copy(cell[stepsAt:used], unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.steps))), used-stepsAt))
 	return machineAt, used, nil
 }

@@ -70,7 +70,6 @@ const failed = 253
 const (
 	stepSize      = unsafe.Sizeof(Step{})
 	toleranceSize = unsafe.Sizeof(Tolerance{})
-	wordSize      = unsafe.Sizeof(uintptr(0))
 )
 
 // spawn forks the spawner. The parent gets its pid or the errno of clone3. The spawner serves requests until its
@@ -131,6 +130,7 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 	for e != 0 {
 		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, failed, 0, 0, 0, 0, 0)
 	}
+	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdSocket, fdMemory, 0, 0, 0, 0) // what is the spawner's
 	shared := (*page)(s.window)
 	m := (*machine)(unsafe.Add(s.window, uintptr(s.asked.machine)))
 	steps := unsafe.Add(s.window, m.steps)

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
 )
 
 // spawner is the warden's side of the process that forks for it.
@@ -45,11 +47,6 @@ func (s *spawner) start() error {
 		return fmt.Errorf("socket to the spawner: %w", err)
 	}
 	defer unix.Close(pair[1])
-	patience := unix.NsecToTimeval(Patience.Nanoseconds())
-	if err := unix.SetsockoptTimeval(pair[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
-		unix.Close(pair[0])
-		return fmt.Errorf("deadline of the spawner: %w", err)
-	}
 	asked, everySignal := &request{}, ^uint64(0)
 	state := &spawnerState{socket: uintptr(pair[1]), memory: uintptr(m.fd), name: &[16]byte{}, window: unsafe.Pointer(&m.window[0]),
 		everySignal: &everySignal, byDefault: &[4]uint64{}, asked: asked, args: &cloneArgs{}, answer: new(int64)}
@@ -90,11 +87,12 @@ func (s *spawner) fork(r request, fds []int) (pid int, err error) {
 		s.end()
 	}
 	var b [8]byte
-	n, err := 0, unix.EINTR
-	for errors.Is(err, unix.EINTR) {
-		n, err = unix.Read(s.socket, b[:])
+	n := 0
+	ready, err := pidfd.Poll(Patience, s.socket)
+	if ready == 0 {
+		n, _, err = unix.Recvfrom(s.socket, b[:], unix.MSG_DONTWAIT)
 	}
-	if err != nil || n != len(b) {
+	if n != len(b) {
 		s.end()
 		return 0, fmt.Errorf("%w: %w", errNoAnswer, errors.Join(err, unix.EPIPE))
 	}

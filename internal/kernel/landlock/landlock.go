@@ -49,12 +49,6 @@ const (
 // accesses, TCP, and both scopes.
 func Everything(abi ABI) Ruleset { return known[min(int(abi), len(known)-1)] }
 
-// For reduces the ruleset to what the kernel knows; more would be refused with EINVAL.
-func (r Ruleset) For(abi ABI) Ruleset {
-	k := Everything(abi)
-	return Ruleset{r.FS & k.FS, r.Net & k.Net, r.Scope & k.Scope}
-}
-
 // Version asks the kernel. 0 means that it was built without Landlock or has it switched off.
 func Version() (ABI, error) {
 	v, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
@@ -67,10 +61,11 @@ func Version() (ABI, error) {
 	return 0, fmt.Errorf("landlock: ask for the version: %w", errno)
 }
 
-// Create makes a ruleset, reduced to what the kernel of that version knows, as a close-on-exec descriptor. Older kernels
-// take the longer structure as long as the fields that they do not know are 0.
+// Create makes a ruleset, reduced to what the kernel of that version knows (more would be refused with EINVAL), as a
+// close-on-exec descriptor. Older kernels take the longer structure as long as the fields that they do not know are 0.
 func Create(abi ABI, r Ruleset) (int, error) {
-	r = r.For(abi)
+	k := Everything(abi)
+	r = Ruleset{r.FS & k.FS, r.Net & k.Net, r.Scope & k.Scope}
 	fd, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&r)), unsafe.Sizeof(r), 0)
 	if errno != 0 {
 		return -1, fmt.Errorf("landlock: create a ruleset: %w", errno)

@@ -43,7 +43,7 @@ func Single(host, base, inside uint32) Extent {
 
 // NewUserns makes a user namespace, for the maps of a mount.
 func NewUserns(uids, gids Extent) (int, error) {
-	fds, err := namespaces(uids, gids, nil, "user")
+	fds, err := namespaces(unix.CLONE_NEWUSER, uids, gids, nil, "user")
 	if err != nil {
 		return -1, err
 	}
@@ -55,7 +55,8 @@ func NewUserns(uids, gids Extent) (int, error) {
 // through which brig-router, which enters no namespace, furnishes the rest: the kernel acts on it for who has
 // CAP_NET_ADMIN both where it was opened and where it is used.
 func NewSandbox(base uint32) (user, net, route int, err error) {
-	fds, err := namespaces(Range(base), Range(base), furnish, "user", "net")
+	ids := Range(base)
+	fds, err := namespaces(unix.CLONE_NEWUSER|unix.CLONE_NEWNET, ids, ids, furnish, "user", "net")
 	if err != nil {
 		return -1, -1, -1, err
 	}
@@ -67,7 +68,7 @@ type names map[int]string
 
 // namespaces lets a child make namespaces, writes their maps, opens them by name and ends the child. Before that the child
 // does what inside adds, as root of the new namespaces, and sends a descriptor, which is the last of fds.
-func namespaces(uids, gids Extent, inside func(*clone.Program) names, kinds ...string) (fds []int, err error) {
+func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) names, kinds ...string) (fds []int, err error) {
 	var what names
 	defer func() {
 		if err != nil {
@@ -77,10 +78,6 @@ func namespaces(uids, gids Extent, inside func(*clone.Program) names, kinds ...s
 			err = fmt.Errorf("make namespaces: %w", explain(err, what))
 		}
 	}()
-	flags := uintptr(0)
-	for _, kind := range kinds {
-		flags |= map[string]uintptr{"user": unix.CLONE_NEWUSER, "net": unix.CLONE_NEWNET}[kind]
-	}
 	p := clone.New()
 	p.Add(clone.Step{Nr: unix.SYS_PRCTL, Args: [6]uintptr{unix.PR_SET_DUMPABLE}})
 	p.Add(clone.Step{Nr: unix.SYS_UNSHARE, Args: [6]uintptr{flags}})
