@@ -61,14 +61,6 @@ func (e *StepError) Unwrap() error {
 	return nil
 }
 
-// Options of a start.
-type Options struct {
-	// Cgroup is a descriptor of the cgroup v2 directory that the child is born in; 0 is the parent's own.
-	Cgroup int
-	// Patience for each wait; 0 is the constant of that name.
-	Patience time.Duration
-}
-
 // Child is a process that executes a program's list. It is used by one goroutine.
 type Child struct {
 	// PID is the child's pid in the caller's pid namespace (stage 1, if there are two). The child is not reaped before
@@ -85,8 +77,13 @@ type Child struct {
 }
 
 // Start forks a child that executes p, whose inputs are fds in the order of the declarations. With two stages it
-// returns when stage 1 exists. fds stay the caller's. The caller ends a Child by Done, Release or Kill.
-func Start(p *Program, fds []int, o Options) (*Child, error) {
+// returns when stage 1 exists. fds stay the caller's. cgroup is a descriptor of the cgroup v2 directory that the child is
+// born in; 0 is the parent's own. The caller ends a Child by Done, Release or Kill.
+func Start(p *Program, fds []int, cgroup int) (*Child, error) {
+	return start(p, fds, cgroup, Patience)
+}
+
+func start(p *Program, fds []int, cgroup int, patience time.Duration) (*Child, error) {
 	if len(fds) != len(p.inputs) {
 		return nil, fmt.Errorf("start a child: %d descriptors for %d inputs", len(fds), len(p.inputs))
 	}
@@ -97,8 +94,8 @@ func Start(p *Program, fds []int, o Options) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Child{program: p, memory: m, cell: <-m.free, pidfd: -1, sync: -1, patience: cmp.Or(o.Patience, Patience)}
-	if err := c.start(fds, o.Cgroup); err != nil {
+	c := &Child{program: p, memory: m, cell: <-m.free, pidfd: -1, sync: -1, patience: patience}
+	if err := c.start(fds, cgroup); err != nil {
 		c.Kill()
 		return nil, err
 	}
@@ -208,27 +205,20 @@ func (c *Child) Await() (fd int, err error) {
 // Done waits until the program has been executed, or until the list has ended in a child that executes none. An error
 // means that this has not happened; the child is then dead and reaped.
 func (c *Child) Done() error {
-	for {
-		ready, err := pidfd.Poll(c.patience, c.sync)
-		if err == nil && ready < 0 {
-			err = c.failure(Late)
-		}
-		if err != nil {
-			c.Kill()
-			return err
-		}
-		var b [16]byte
-		n, _, err := unix.Recvfrom(c.sync, b[:], unix.MSG_DONTWAIT)
-		if n == 0 || err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
-			break
-		}
+	ready, err := pidfd.Poll(c.patience, c.sync) // it sends nothing any more: readable is the end of the file
+	if err == nil && ready < 0 {
+		err = c.failure(Late)
+	}
+	if err != nil {
+		c.Kill()
+		return err
 	}
 	step := int(atomic.LoadUint32(&c.page().step))
 	last := step < c.program.Len() && (c.program.steps[step].Kind == Exec || step == c.program.Len()-1)
 	if atomic.LoadUint32(&c.page().errno) == 0 && last {
 		return nil
 	}
-	err := c.failure(Killed)
+	err = c.failure(Killed)
 	c.Kill()
 	return err
 }

@@ -34,7 +34,7 @@ func twoStages(p *Program) {
 
 func finish(t testing.TB, p *Program, fds ...int) {
 	t.Helper()
-	c, err := Start(p, fds, Options{})
+	c, err := Start(p, fds, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestFailingStepIsNamedWithItsErrno(t *testing.T) {
 		}
 		want := p.Add(call(unix.SYS_CHDIR, p.String("/nowhere/at/all")))
 		execTrue(p)
-		c, err := Start(p, nil, Options{})
+		c, err := Start(p, nil, 0)
 		if err == nil {
 			err = c.Done()
 		}
@@ -86,7 +86,7 @@ func TestKilledChildIsNotASuccess(t *testing.T) {
 	p.Add(Step{Nr: unix.SYS_GETPID, Out: 10})
 	want := p.Add(Step{Nr: unix.SYS_KILL, Args: [6]uintptr{0, 9}, From: [6]Slot{10}})
 	execTrue(p)
-	c, err := Start(p, nil, Options{})
+	c, err := Start(p, nil, 0)
 	if err == nil {
 		err = c.Done()
 	}
@@ -103,7 +103,7 @@ func TestLateChildIsKilledAndNamesItsStep(t *testing.T) {
 	want := p.Add(call(unix.SYS_NANOSLEEP, p.Words(long), 0))
 	execTrue(p)
 	begun := time.Now()
-	c, err := Start(p, nil, Options{Patience: 100 * time.Millisecond})
+	c, err := start(p, nil, 0, 100*time.Millisecond)
 	if err == nil {
 		err = c.Done()
 	}
@@ -142,7 +142,7 @@ func TestCellsAreGivenBack(t *testing.T) {
 			p.Add(call(unix.SYS_CHDIR, p.String("/nowhere/at/all")))
 		}
 		execTrue(p)
-		c, err := Start(p, nil, Options{})
+		c, err := Start(p, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,14 +171,14 @@ func TestTooLargeProgramIsRefused(t *testing.T) {
 	p := New()
 	p.Bytes(make([]byte, cellSize))
 	execTrue(p)
-	if _, err := Start(p, nil, Options{}); !errors.Is(err, unix.E2BIG) {
+	if _, err := Start(p, nil, 0); !errors.Is(err, unix.E2BIG) {
 		t.Fatalf("got %v", err)
 	}
 	p = New()
 	for range maxInputs + 1 {
 		p.Input(firstFree)
 	}
-	if _, err := Start(p, make([]int, maxInputs+1), Options{}); !errors.Is(err, unix.E2BIG) {
+	if _, err := Start(p, make([]int, maxInputs+1), 0); !errors.Is(err, unix.E2BIG) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -188,7 +188,7 @@ func TestStoppedChildFreezesNobody(t *testing.T) {
 	p := New()
 	p.Gate()
 	execTrue(p)
-	c, err := Start(p, nil, Options{})
+	c, err := Start(p, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,8 +209,11 @@ func TestGateFailsWhenTheParentIsGone(t *testing.T) {
 	p := New()
 	want := p.Gate()
 	execTrue(p)
-	c, err := Start(p, nil, Options{})
+	c, err := Start(p, nil, 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Await(); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Shutdown(c.sync, unix.SHUT_WR); err != nil {
@@ -251,7 +254,7 @@ func TestSlotsTolerancesAndJumps(t *testing.T) {
 	duplicate.From[0] = 20
 	p.Add(duplicate)
 	want := p.Add(Step{Kind: Fail, Args: [6]uintptr{uintptr(unix.EIO)}})
-	c, err := Start(p, []int{int(w.Fd())}, Options{})
+	c, err := Start(p, []int{int(w.Fd())}, 0)
 	w.Close()
 	if err == nil {
 		err = c.Done()
@@ -274,7 +277,7 @@ func TestDescriptorOfAChildArrives(t *testing.T) {
 		p := New()
 		p.Add(Step{Nr: unix.SYS_OPENAT, Args: [6]uintptr{0, p.String("/"), unix.O_PATH}})
 		p.SendFD(Step{Nr: unix.SYS_OPENAT, Args: [6]uintptr{0, p.String(name), unix.O_PATH}})
-		c, err := Start(p, nil, Options{})
+		c, err := Start(p, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

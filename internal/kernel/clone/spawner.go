@@ -42,6 +42,11 @@ func (s *spawner) start() error {
 	if err != nil {
 		return err
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := posture(); err != nil {
+		return fmt.Errorf("prepare the spawner: %w", err)
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("socket to the spawner: %w", err)
@@ -53,12 +58,6 @@ func (s *spawner) start() error {
 	copy(state.name[:], "brig-spawner")
 	iov := &unix.Iovec{Base: (*byte)(unsafe.Pointer(asked)), Len: uint64(unsafe.Sizeof(*asked))}
 	state.message = &unix.Msghdr{Iov: iov, Iovlen: 1, Control: &make([]byte, controlSize)[0]}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := posture(); err != nil {
-		unix.Close(pair[0])
-		return fmt.Errorf("prepare the spawner: %w", err)
-	}
 	pid, errno := spawn(&cloneArgs{exitSignal: uint64(unix.SIGCHLD)}, state)
 	runtime.KeepAlive(state)
 	if errno != 0 {

@@ -98,10 +98,8 @@ func field(info *unix.Siginfo, offset int) int32 {
 
 func status(info *unix.Siginfo) Status {
 	value := field(info, 24)
-	switch info.Code {
-	case 1: // CLD_EXITED
+	if info.Code == 1 { // CLD_EXITED; CLD_KILLED is 2, CLD_DUMPED is 3
 		return Status{Code: int(value)}
-	default: // CLD_KILLED is 2, CLD_DUMPED is 3
-		return Status{Signal: unix.Signal(value), Core: info.Code == 3}
 	}
+	return Status{Signal: unix.Signal(value), Core: info.Code == 3}
 }

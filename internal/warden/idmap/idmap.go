@@ -85,7 +85,7 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 	if inside != nil {
 		what = inside(p)
 	}
-	child, err := clone.Start(p, nil, clone.Options{})
+	child, err := clone.Start(p, nil, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -106,18 +106,18 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 	return append(fds, fd), nil
 }
 
-// adopt writes the maps of the process that made the namespaces, and opens these.
+// adopt writes the maps of the process that made the namespaces, and opens these. The process is our child and not
+// reaped: its number means no other.
 func adopt(pid int, uids, gids Extent, kinds []string) (fds []int, err error) {
-	proc, err := unix.Open(fmt.Sprintf("/proc/%d", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
+	proc := fmt.Sprintf("/proc/%d/", pid)
+	if err := os.WriteFile(proc+"uid_map", uids.text(), 0); err != nil {
 		return nil, err
 	}
-	defer unix.Close(proc)
-	if err := errors.Join(write(proc, "uid_map", uids), write(proc, "gid_map", gids)); err != nil {
+	if err := os.WriteFile(proc+"gid_map", gids.text(), 0); err != nil {
 		return nil, err
 	}
 	for _, kind := range kinds {
-		fd, err := unix.Openat(proc, "ns/"+kind, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Open(proc+"ns/"+kind, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return fds, err
 		}
@@ -126,17 +126,7 @@ func adopt(pid int, uids, gids Extent, kinds []string) (fds []int, err error) {
 	return fds, nil
 }
 
-func write(proc int, name string, e Extent) error {
-	fd, err := unix.Openat(proc, name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: name, Err: err}
-	}
-	defer unix.Close(fd)
-	if _, err := unix.Write(fd, fmt.Appendf(nil, "%d %d %d\n", e.Inside, e.Outside, e.Size)); err != nil {
-		return &os.PathError{Op: "write", Path: name, Err: err}
-	}
-	return nil
-}
+func (e Extent) text() []byte { return fmt.Appendf(nil, "%d %d %d\n", e.Inside, e.Outside, e.Size) }
 
 // explain names the step that failed, and says what a host that forbids user namespaces would have to change.
 func explain(err error, what names) error {

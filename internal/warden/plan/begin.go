@@ -14,9 +14,8 @@ import (
 func begin(root Ref, tasks int) *builder {
 	b := &builder{root: root, sync: "<sync>"}
 	b.stage("stage 0, in the engine's namespaces")
-	b.because("Until execve this process is a copy of the warden: nobody may read its memory or follow its " +
+	b.unreadable("Until execve this process is a copy of the warden: nobody may read its memory or follow its " +
 		"/proc/PID/exe (T13).")
-	b.do("become unreadable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 	b.because("A single-threaded process that writes 0 to an inherited tasks file does not wait for a grace period; " +
 		"cgroup v2 is entered by clone3.")
 	for i := range tasks {
@@ -53,9 +52,11 @@ func (b *builder) session() {
 	b.do("join a keyring", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).or(unix.ENOSYS)
 }
 
-// unreadable repeats what a plan begins with.
-func (b *builder) unreadable() {
-	b.because("A change of ids can make a process readable again (T13).")
+// readableAgain says why a plan repeats what it began with.
+const readableAgain = "A change of ids can make a process readable again (T13)."
+
+func (b *builder) unreadable(why string) {
+	b.because(why)
 	b.do("become unreadable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 }
 

@@ -53,7 +53,7 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.session()
 	b.stdio(false)
 	b.rights(&in)
-	b.unreadable()
+	b.unreadable(readableAgain)
 	b.descriptors(in.FDs, in.Landlock)
 	b.unblock()
 	b.sync = "sync"
@@ -61,7 +61,7 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.noNewPrivs()
 	if in.Landlock {
 		b.because("The file system is closed to it, except what the ruleset names.")
-		b.landlock("landlock")
+		b.do("enter a Landlock domain", unix.SYS_LANDLOCK_RESTRICT_SELF, Ref("landlock"), 0)
 	}
 	b.seccomp(in.Filters)
 	b.because("The engine's own program, from a sealed copy in memory.")

@@ -48,7 +48,7 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 		}
 		fds[i] = fd
 	}
-	child, err := clone.Start(l.program, fds, clone.Options{Cgroup: o.Cgroup})
+	child, err := clone.Start(l.program, fds, o.Cgroup)
 	if err != nil {
 		return 0, -1, l.explain(err)
 	}

@@ -34,7 +34,7 @@ func openAs(name string, c cred.Peer) (int, error) {
 	if len(name) == 0 || name[0] != '/' || len(name) >= unix.PathMax {
 		return -1, unix.EINVAL
 	}
-	child, err := clone.Start(opener(name, c), nil, clone.Options{})
+	child, err := clone.Start(opener(name, c), nil, 0)
 	if err != nil {
 		return -1, err
 	}
