@@ -9,8 +9,8 @@ import (
 )
 
 // posture gives the calling thread, whose fork the spawner is, fixed values in place of what the engine has from who
-// started it: with nohup, nice or taskset it must not make containers that differ (T15). What is a thread's own here is
-// inherited by every child; signals, which the Go runtime needs, are reset in the spawner.
+// started it: a warden that was started with nohup, nice or taskset must not make containers that differ (T15). Every child
+// inherits them. Signals, which the Go runtime needs here, are reset in the spawner.
 func posture() error {
 	const perLinux, mpolDefault, ioprioWhoProcess, dumped = 0, 0, 1, "0x33" // the kernel's own default
 	unix.Umask(0o022)
