@@ -13,6 +13,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
 	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
+	"github.com/brig-engine/brig/internal/kernel/bpf/bpfmap"
 )
 
 const childEnv = "BRIG_ROUTER_TEST"
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 func afterSurrender(what string) error {
-	m, err := bpf.NewHash("brig_test", 4, 4, 8)
+	m, err := bpfmap.NewHash("brig_test", 4, 4, 8)
 	if err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func afterSurrender(what string) error {
 	return <-done
 }
 
-func attempt(what string, m *bpf.Map) error {
+func attempt(what string, m *bpfmap.Map) error {
 	switch what {
 	case "map":
 		return errors.Join(m.Put([]byte{1, 0, 0, 0}, []byte{1, 1, 1, 1}), m.Delete([]byte{1, 0, 0, 0}))
@@ -64,7 +65,7 @@ func attempt(what string, m *bpf.Map) error {
 	case "unshare":
 		return unix.Unshare(unix.CLONE_NEWUSER)
 	case "new map":
-		_, err := bpf.NewHash("brig_test", 4, 4, 8)
+		_, err := bpfmap.NewHash("brig_test", 4, 4, 8)
 		return err
 	case "program":
 		code, err := asm.Assemble([]asm.Insn{asm.OpImm(asm.Mov, asm.R0, 0), asm.Exit()})

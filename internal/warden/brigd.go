@@ -195,7 +195,7 @@ func allow(set int, path string, access uint64) error {
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		access &= landlock.FileAccess
 	}
-	return landlock.AllowPath(set, landlock.Beneath(access, fd))
+	return landlock.Allow(set, access, fd)
 }
 
 // startService gives birth to a process of the engine in a control group that was made for it, with the descriptors that
@@ -223,15 +223,15 @@ func (w *Warden) startService(in plan.ServiceInput, g *cgroup.Group, exe *os.Fil
 // startWorker gives birth to a worker with one descriptor, its socket, in a control group of its own and as an id of the
 // host that has nothing.
 func (w *Warden) startWorker(socket int) (*worker, error) {
-	ids := []idmap.Extent{{Inside: insideID, Outside: uint32(workerID + w.workers.Add(1)%workerIDs), Size: 1}}
-	user, net, err := idmap.NewPairMapped(ids, ids)
+	ids := idmap.Extent{Inside: insideID, Outside: uint32(workerID + w.workers.Add(1)%workerIDs), Size: 1}
+	user, err := idmap.NewUserns(ids, ids)
 	if err != nil {
 		return nil, err
 	}
-	defer wire.CloseAll([]int{user, net})
+	defer unix.Close(user)
 	in := plan.ServiceInput{UID: insideID, GID: insideID, Host: w.host}
 	in.Filters = w.filters.service("worker")
-	fds := map[string]int{"userns": user, "netns": net, "fd0": socket}
+	fds := map[string]int{"userns": user, "fd0": socket}
 	if w.abi > 0 {
 		set, err := landlock.Create(w.abi, landlock.Everything(w.abi))
 		if err != nil {
@@ -248,7 +248,7 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
 	in := plan.ServiceInput{Host: w.host, Capabilities: mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID)}
 	in.Filters = w.filters.service("filler")
-	return w.birthOfWorker(in, map[string]int{"userns": box.user, "netns": box.net, "fd0": socket})
+	return w.birthOfWorker(in, map[string]int{"userns": box.user, "fd0": socket})
 }
 
 // birthOfWorker carries out the plan of a worker in a control group of its own.

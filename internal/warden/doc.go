@@ -6,7 +6,7 @@
 // which it asks the kernel; notes of the keeper; answers of brig-router, which may be conquered.
 // Output: containers, sealed files, descriptors.
 // Spec: the OCI runtime spec for what a wire.Spec means; traps 1–3, 10–20, 35.
-// Answers: A1, A3 (plan, floor), A2 (cgroup), A4 (store), A6 (netns; the rest of A6, and A7, is brig-router's).
+// Answers: A1, A3 (plan, floor), A2 (cgroup), A4 (store), A6 (idmap; the rest of A6, and A7, is brig-router's).
 //
 //	start ──▶ hold what the keeper kept ──▶ parent cgroup, router, store ──▶ adopt running containers ──▶ brigd ──▶ serve
 //

@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/warden/idmap"
-	"github.com/brig-engine/brig/internal/warden/netns"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -183,17 +182,16 @@ func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
 
 // sandboxAt makes a sandbox for a range that the caller holds.
 func (w *Warden) sandboxAt(base uint32, endpoint bool) (*sandbox, error) {
-	user, net, err := idmap.NewPair(base)
+	user, net, route, err := idmap.NewSandbox(base)
 	if err != nil {
 		return nil, fmt.Errorf("namespaces of a sandbox: %w", err)
 	}
+	defer unix.Close(route)
 	s := &sandbox{base: base, user: user, net: net}
-	if !endpoint {
-		err = netns.Prepare(net)
-	} else if w.router == nil {
+	if endpoint && w.router == nil {
 		err = w.noRouter()
-	} else {
-		s.endpoint, err = w.router.newEndpoint(net)
+	} else if endpoint {
+		s.endpoint, err = w.router.newEndpoint(net, route)
 	}
 	if err != nil {
 		s.close()

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/warden/netns"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
 )
@@ -72,16 +71,11 @@ func (r *router) tell(op wire.Op, q any) error {
 	return err
 }
 
-// newEndpoint gives a network namespace an endpoint, mute until it is activated.
-func (r *router) newEndpoint(ns int) (e *wire.Endpoint, err error) {
-	in, err := netns.PrepareWithSocket(ns)
-	if err != nil {
-		return nil, err
-	}
-	defer unix.Close(in)
+// newEndpoint gives a network namespace, in which route is a socket, an endpoint, mute until it is activated.
+func (r *router) newEndpoint(ns, route int) (e *wire.Endpoint, err error) {
 	err = r.during(func() error {
 		e = new(wire.Endpoint)
-		got, err := r.ask(wire.OpEndpointNew, nil, e, in, ns)
+		got, err := r.ask(wire.OpEndpointNew, nil, e, route, ns)
 		wire.CloseAll(got)
 		if err != nil {
 			return err

@@ -157,7 +157,7 @@ func (w *Warden) routerLandlock(settings int) (int, error) {
 		return -1, err
 	}
 	const access = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE
-	if err := landlock.AllowPath(set, landlock.Beneath(access&rules.FS, settings)); err != nil {
+	if err := landlock.Allow(set, access&rules.FS, settings); err != nil {
 		unix.Close(set)
 		return -1, fmt.Errorf("rule for /proc/sys/net: %w", err)
 	}

@@ -223,12 +223,12 @@ func (w *Warden) openLandlock() error {
 // rule allows them, so one rule does, for all that lies below the root, mounts included.
 func (w *Warden) domain(root int) (int, error) {
 	r := landlock.Ruleset{FS: unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK |
-		unix.LANDLOCK_ACCESS_FS_REFER}.For(w.abi)
+		unix.LANDLOCK_ACCESS_FS_REFER}
 	set, err := landlock.Create(w.abi, r)
 	if err != nil || w.abi < landlock.ABIRefer {
 		return set, err
 	}
-	if err := landlock.AllowPath(set, landlock.Beneath(unix.LANDLOCK_ACCESS_FS_REFER, root)); err != nil {
+	if err := landlock.Allow(set, unix.LANDLOCK_ACCESS_FS_REFER, root); err != nil {
 		unix.Close(set)
 		return -1, err
 	}

@@ -1,4 +1,4 @@
-package bpf
+package bpf_test
 
 import (
 	"errors"
@@ -7,7 +7,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/bpf"
 	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
+	"github.com/brig-engine/brig/internal/kernel/bpf/bpfmap"
 	"github.com/brig-engine/brig/internal/kernel/bpf/trial"
 )
 
@@ -23,7 +25,7 @@ func assemble(t *testing.T, prog ...asm.Insn) []byte {
 // needBPF skips where the kernel or the user cannot load programs at all; any other failure is the test's.
 func needBPF(t *testing.T) {
 	t.Helper()
-	fd, err := LoadProgram(SchedCLS, "brig_probe", assemble(t, asm.OpImm(asm.Mov, asm.R0, 0), asm.Exit()))
+	fd, err := bpf.LoadProgram(bpf.SchedCLS, "brig_probe", assemble(t, asm.OpImm(asm.Mov, asm.R0, 0), asm.Exit()))
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 		t.Skip("missing: bpf(2)")
 	}
@@ -35,12 +37,12 @@ func needBPF(t *testing.T) {
 
 func TestRefusedProgramCarriesTheVerifiersWords(t *testing.T) {
 	needBPF(t)
-	_, err := LoadProgram(SchedCLS, "brig_bad", assemble(t, asm.Op(asm.Mov, asm.R0, asm.R5), asm.Exit()))
+	_, err := bpf.LoadProgram(bpf.SchedCLS, "brig_bad", assemble(t, asm.Op(asm.Mov, asm.R0, asm.R5), asm.Exit()))
 	if err == nil || !strings.Contains(err.Error(), "R5") {
 		t.Fatalf("an uninitialised register was read; error: %v", err)
 	}
 	for _, code := range [][]byte{nil, make([]byte, 7), make([]byte, 12)} {
-		if _, err := LoadProgram(SchedCLS, "brig_bad", code); !errors.Is(err, unix.EINVAL) {
+		if _, err := bpf.LoadProgram(bpf.SchedCLS, "brig_bad", code); !errors.Is(err, unix.EINVAL) {
 			t.Errorf("%d bytes: %v", len(code), err)
 		}
 	}
@@ -50,13 +52,13 @@ func TestRefusedProgramCarriesTheVerifiersWords(t *testing.T) {
 // anti-spoofing program.
 func TestPacketProgramReadsMap(t *testing.T) {
 	needBPF(t)
-	m, err := NewHash("brig_macs", 8, 4, 16)
+	m, err := bpfmap.NewHash("brig_macs", 8, 4, 16)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
 	const data, dataEnd = 76, 80 // struct __sk_buff
-	fd, err := LoadProgram(SchedCLS, "brig_macs", assemble(t,
+	fd, err := bpf.LoadProgram(bpf.SchedCLS, "brig_macs", assemble(t,
 		asm.Load(asm.W, asm.R2, asm.R1, data), asm.Load(asm.W, asm.R3, asm.R1, dataEnd),
 		asm.Op(asm.Mov, asm.R4, asm.R2), asm.OpImm(asm.Add, asm.R4, 14), asm.JumpIf(asm.GT, asm.R4, asm.R3, "drop"),
 		asm.StoreImm(asm.DW, asm.R10, -8, 0),

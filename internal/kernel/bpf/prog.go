@@ -19,8 +19,8 @@ const (
 // logSize is the room for the verifier's explanation, in bytes, when a program was refused.
 const logSize = 64 << 10
 
-// call is bpf(2). attr must hold no Go pointer that is not pinned by the caller.
-func call(cmd uintptr, attr unsafe.Pointer, size uintptr) (int, error) {
+// Call is bpf(2). attr must hold no Go pointer that is not pinned by the caller.
+func Call(cmd uintptr, attr unsafe.Pointer, size uintptr) (int, error) {
 	for {
 		r, _, e := unix.Syscall(unix.SYS_BPF, cmd, uintptr(attr), size)
 		switch e {
@@ -52,15 +52,16 @@ func LoadProgram(kind uint32, name string, code []byte) (int, error) {
 		return -1, fmt.Errorf("load program %s: %d bytes are no instructions: %w", name, len(code), unix.EINVAL)
 	}
 	fd, err := load(kind, name, code, nil)
-	if err == nil || !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EINVAL) {
-		return fd, wrap("load program "+name, err)
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) { // refused: again, to hear why
+		log := make([]byte, logSize)
+		if fd, err = load(kind, name, code, log); err != nil {
+			err = fmt.Errorf("%w: %s", err, lastLines(unix.ByteSliceToString(log), 3))
+		}
 	}
-	log := make([]byte, logSize)
-	fd, err = load(kind, name, code, log)
-	if err == nil {
-		return fd, nil
+	if err != nil {
+		return -1, fmt.Errorf("load program %s: %w", name, err)
 	}
-	return -1, fmt.Errorf("load program %s: %w: %s", name, err, lastLines(unix.ByteSliceToString(log), 3))
+	return fd, nil
 }
 
 func load(kind uint32, name string, code, log []byte) (int, error) {
@@ -79,7 +80,7 @@ func load(kind uint32, name string, code, log []byte) (int, error) {
 		pin.Pin(&log[0])
 		a.logLevel, a.logSize, a.log = 1, uint32(len(log)), address(log)
 	}
-	return call(unix.BPF_PROG_LOAD, unsafe.Pointer(&a), unsafe.Sizeof(a))
+	return Call(unix.BPF_PROG_LOAD, unsafe.Pointer(&a), unsafe.Sizeof(a))
 }
 
 func address(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) }
@@ -89,19 +90,14 @@ func lastLines(s string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], " / ")
 }
 
-func wrap(what string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", what, err)
-}
-
 // AttachDevice makes prog decide about every device that a process of the control group (a directory of version 2)
 // opens or makes, from now on. Programs of the groups above keep their say. The program goes away with the group.
 func AttachDevice(cgroup, prog int) error {
 	a := struct{ target, prog, kind, flags uint32 }{
 		uint32(cgroup), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI,
 	}
-	_, err := call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
-	return wrap("attach device program", err)
+	if _, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
+		return fmt.Errorf("attach device program: %w", err)
+	}
+	return nil
 }

@@ -32,21 +32,17 @@ type page struct {
 type memory struct {
 	window []byte // PROT_NONE here
 	fd     int
-	all    []byte // the file, mapped
-
-	mu   sync.Mutex
-	some *sync.Cond
-	free []int // cells that no child has; the last one was used last
+	all    []byte   // the file, mapped
+	free   chan int // cells that no child has
 }
 
 // shared is made when the first program is: its window is the base of every address.
 var shared = sync.OnceValues(newMemory)
 
 func newMemory() (*memory, error) {
-	m := &memory{}
-	m.some = sync.NewCond(&m.mu)
+	m := &memory{free: make(chan int, cells)}
 	for i := range cells {
-		m.free = append(m.free, cells-1-i)
+		m.free <- i
 	}
 	var err error
 	if m.window, err = unix.Mmap(-1, 0, cellSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE); err != nil {
@@ -70,28 +66,13 @@ func newMemory() (*memory, error) {
 // base is the address of a cell in every child.
 func (m *memory) base() uintptr { return uintptr(unsafe.Pointer(&m.window[0])) }
 
-// take waits for a free cell.
-func (m *memory) take() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for len(m.free) == 0 {
-		m.some.Wait()
-	}
-	i := m.free[len(m.free)-1]
-	m.free = m.free[:len(m.free)-1]
-	return i
-}
-
 // give takes a cell back, whose child has executed its program or is reaped.
 func (m *memory) give(i, used int) {
 	if used > keepSize {
 		// It costs memory if this fails, and nothing else.
 		_ = unix.Fallocate(m.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(i)*cellSize+keepSize, cellSize-keepSize)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.free = append(m.free, i)
-	m.some.Signal()
+	m.free <- i
 }
 
 func (m *memory) cell(i int) []byte { return m.all[i*cellSize:][:cellSize] }

@@ -2,6 +2,7 @@ package clone
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
 )
 
 // Patience is how long a child may take for what its parent waits for.
@@ -28,7 +31,7 @@ const (
 
 // StepError is the failure of a step. errors.Is sees the errno.
 type StepError struct {
-	// Step is the index in the program, the prologue included.
+	// Step is the index in the program.
 	Step  int
 	Cause Cause
 	Errno syscall.Errno // of a refused step
@@ -58,14 +61,6 @@ func (e *StepError) Unwrap() error {
 	return nil
 }
 
-// Options of a start.
-type Options struct {
-	// Cgroup is a descriptor of the cgroup v2 directory that the child is born in; 0 is the parent's own.
-	Cgroup int
-	// Patience for each wait; 0 is the constant of that name.
-	Patience time.Duration
-}
-
 // Child is a process that executes a program's list. It is used by one goroutine.
 type Child struct {
 	// PID is the child's pid in the caller's pid namespace (stage 1, if there are two). The child is not reaped before
@@ -82,8 +77,13 @@ type Child struct {
 }
 
 // Start forks a child that executes p, whose inputs are fds in the order of the declarations. With two stages it
-// returns when stage 1 exists. fds stay the caller's. The caller ends a Child by Done, Release or Kill.
-func Start(p *Program, fds []int, o Options) (*Child, error) {
+// returns when stage 1 exists. fds stay the caller's. cgroup is a descriptor of the cgroup v2 directory that the child is
+// born in; 0 is the parent's own. The caller ends a Child by Done, Release or Kill.
+func Start(p *Program, fds []int, cgroup int) (*Child, error) {
+	return start(p, fds, cgroup, Patience)
+}
+
+func start(p *Program, fds []int, cgroup int, patience time.Duration) (*Child, error) {
 	if len(fds) != len(p.inputs) {
 		return nil, fmt.Errorf("start a child: %d descriptors for %d inputs", len(fds), len(p.inputs))
 	}
@@ -94,8 +94,8 @@ func Start(p *Program, fds []int, o Options) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Child{program: p, memory: m, cell: m.take(), pidfd: -1, sync: -1, patience: cmp.Or(o.Patience, Patience)}
-	if err := c.start(fds, o.Cgroup); err != nil {
+	c := &Child{program: p, memory: m, cell: <-m.free, pidfd: -1, sync: -1, patience: patience}
+	if err := c.start(fds, cgroup); err != nil {
 		c.Kill()
 		return nil, err
 	}
@@ -151,11 +151,11 @@ func (c *Child) adopt(pid int) error {
 
 // second waits for the end of stage 0 and goes on with stage 1, which exists even if stage 0 was killed.
 func (c *Child) second() error {
-	ready, err := poll(c.patience, c.pidfd)
+	ready, err := pidfd.Poll(c.patience, c.pidfd)
 	if err == nil && ready < 0 {
 		err = c.failure(Late)
-		_ = unix.PidfdSendSignal(c.pidfd, unix.SIGKILL, nil, 0)
-		_, _ = poll(time.Second, c.pidfd) // after that it makes no stage 1 any more
+		_ = pidfd.Signal(c.pidfd, unix.SIGKILL)
+		_, _ = pidfd.Poll(time.Second, c.pidfd) // after that it makes no stage 1 any more
 	}
 	pid := int(atomic.LoadUint32(&c.page().pid))
 	if pid == 0 && err == nil {
@@ -164,7 +164,7 @@ func (c *Child) second() error {
 	if pid == 0 {
 		return err
 	}
-	reapErr := reap(c.pidfd)
+	_, reapErr := pidfd.Wait(c.pidfd, false)
 	unix.Close(c.pidfd)
 	c.pidfd = -1
 	return cmp.Or(c.adopt(pid), err, reapErr)
@@ -181,55 +181,53 @@ func (c *Child) Pass() error {
 	return nil
 }
 
-// Await waits for one Notify of the child. After an error the child is still to be ended by Kill.
-func (c *Child) Await() error {
-	ready, err := poll(c.patience, c.sync, c.pidfd)
+// Await waits for one Gate or SendFD of the child, and returns the descriptor that was sent, or -1. After an error the
+// child is still to be ended by Kill.
+func (c *Child) Await() (fd int, err error) {
+	ready, err := pidfd.Poll(c.patience, c.sync, c.pidfd)
 	switch {
 	case err != nil:
-		return err
+		return -1, err
 	case ready < 0:
-		return c.failure(Late)
+		return -1, c.failure(Late)
 	}
-	var b [1]byte
-	if n, _, err := unix.Recvfrom(c.sync, b[:], unix.MSG_DONTWAIT); err != nil || n == 0 {
-		return c.failure(Killed)
+	data, control := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
+	n, size, _, _, err := unix.Recvmsg(c.sync, data, control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if err != nil || n == 0 {
+		return -1, c.failure(Killed)
 	}
-	return nil
+	if size == 0 {
+		return -1, nil
+	}
+	return int(binary.NativeEndian.Uint32(control[unix.CmsgLen(0):])), nil
 }
 
 // Done waits until the program has been executed, or until the list has ended in a child that executes none. An error
 // means that this has not happened; the child is then dead and reaped.
 func (c *Child) Done() error {
-	for {
-		ready, err := poll(c.patience, c.sync)
-		if err == nil && ready < 0 {
-			err = c.failure(Late)
-		}
-		if err != nil {
-			c.Kill()
-			return err
-		}
-		var b [16]byte
-		n, _, err := unix.Recvfrom(c.sync, b[:], unix.MSG_DONTWAIT)
-		if n == 0 || err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
-			break
-		}
+	ready, err := pidfd.Poll(c.patience, c.sync) // it sends nothing any more: readable is the end of the file
+	if err == nil && ready < 0 {
+		err = c.failure(Late)
+	}
+	if err != nil {
+		c.Kill()
+		return err
 	}
 	step := int(atomic.LoadUint32(&c.page().step))
 	last := step < c.program.Len() && (c.program.steps[step].Kind == Exec || step == c.program.Len()-1)
 	if atomic.LoadUint32(&c.page().errno) == 0 && last {
 		return nil
 	}
-	err := c.failure(Killed)
+	err = c.failure(Killed)
 	c.Kill()
 	return err
 }
 
 // Release hands the pidfd to the caller, who reaps the child, and frees the rest.
-func (c *Child) Release() (pidfd int) {
-	pidfd, c.pidfd = c.pidfd, -1
+func (c *Child) Release() (fd int) {
+	fd, c.pidfd = c.pidfd, -1
 	c.close()
-	return pidfd
+	return fd
 }
 
 // failure makes an error of what the child has noted, or of cause if it has noted no errno.
@@ -246,19 +244,16 @@ func (c *Child) page() *page { return pageOf(c.memory.cell(c.cell)) }
 // Kill ends the child, whatever it does, reaps it and frees everything. A process that cannot die (it waits for a device) is reaped when
 // it does, and has its cell until then.
 func (c *Child) Kill() {
-	pidfd := c.pidfd
-	if pidfd < 0 {
+	if c.pidfd < 0 {
 		c.close()
 		return
 	}
-	c.pidfd = -1
-	_ = unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // ESRCH: it has ended by itself
+	_ = pidfd.Signal(c.pidfd, unix.SIGKILL) // ESRCH: it has ended by itself
 	gone := func() {
-		_ = reap(pidfd)
-		unix.Close(pidfd)
+		_, _ = pidfd.Wait(c.pidfd, false)
 		c.close()
 	}
-	if ready, err := poll(time.Second, pidfd); err == nil && ready == 0 {
+	if ended, _ := pidfd.Ended(c.pidfd, time.Second); ended {
 		gone()
 	} else {
 		go gone()
@@ -277,39 +272,5 @@ func (c *Child) close() {
 	if c.cell >= 0 {
 		c.memory.give(c.cell, c.used)
 		c.cell = -1
-	}
-}
-
-// reap waits for the end of the process behind pidfd and removes it from the process table.
-func reap(pidfd int) error {
-	for {
-		err := unix.Waitid(unix.P_PIDFD, pidfd, nil, unix.WEXITED, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
-
-// poll waits until one of fds is readable or has ended and returns its place, or -1 when the time is over.
-func poll(patience time.Duration, fds ...int) (int, error) {
-	deadline := time.Now().Add(patience)
-	set := make([]unix.PollFd, len(fds))
-	for i, fd := range fds {
-		set[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-	}
-	for {
-		left := time.Until(deadline)
-		if left <= 0 {
-			return -1, nil
-		}
-		n, err := unix.Poll(set, int(left.Milliseconds())+1)
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return -1, fmt.Errorf("wait for the child: %w", err)
-		}
-		for i := range set {
-			if n > 0 && set[i].Revents != 0 {
-				return i, nil
-			}
-		}
 	}
 }

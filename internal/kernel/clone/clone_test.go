@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
 )
 
 func call(nr uintptr, args ...uintptr) Step {
@@ -32,17 +34,16 @@ func twoStages(p *Program) {
 
 func finish(t testing.TB, p *Program, fds ...int) {
 	t.Helper()
-	c, err := Start(p, fds, Options{})
+	c, err := Start(p, fds, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Done(); err != nil {
 		t.Fatal(err)
 	}
-	pidfd := c.Release()
-	defer unix.Close(pidfd)
-	var info unix.Siginfo
-	if err := unix.Waitid(unix.P_PIDFD, pidfd, &info, unix.WEXITED, nil); err != nil {
+	fd := c.Release()
+	defer unix.Close(fd)
+	if _, err := pidfd.Wait(fd, false); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -68,7 +69,7 @@ func TestFailingStepIsNamedWithItsErrno(t *testing.T) {
 		}
 		want := p.Add(call(unix.SYS_CHDIR, p.String("/nowhere/at/all")))
 		execTrue(p)
-		c, err := Start(p, nil, Options{})
+		c, err := Start(p, nil, 0)
 		if err == nil {
 			err = c.Done()
 		}
@@ -85,7 +86,7 @@ func TestKilledChildIsNotASuccess(t *testing.T) {
 	p.Add(Step{Nr: unix.SYS_GETPID, Out: 10})
 	want := p.Add(Step{Nr: unix.SYS_KILL, Args: [6]uintptr{0, 9}, From: [6]Slot{10}})
 	execTrue(p)
-	c, err := Start(p, nil, Options{})
+	c, err := Start(p, nil, 0)
 	if err == nil {
 		err = c.Done()
 	}
@@ -102,7 +103,7 @@ func TestLateChildIsKilledAndNamesItsStep(t *testing.T) {
 	want := p.Add(call(unix.SYS_NANOSLEEP, p.Words(long), 0))
 	execTrue(p)
 	begun := time.Now()
-	c, err := Start(p, nil, Options{Patience: 100 * time.Millisecond})
+	c, err := start(p, nil, 0, 100*time.Millisecond)
 	if err == nil {
 		err = c.Done()
 	}
@@ -141,7 +142,7 @@ func TestCellsAreGivenBack(t *testing.T) {
 			p.Add(call(unix.SYS_CHDIR, p.String("/nowhere/at/all")))
 		}
 		execTrue(p)
-		c, err := Start(p, nil, Options{})
+		c, err := Start(p, nil, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +152,7 @@ func TestCellsAreGivenBack(t *testing.T) {
 		}
 		if err := c.Done(); err == nil {
 			fd := c.Release()
-			if err := reap(fd); err != nil {
+			if _, err := pidfd.Wait(fd, false); err != nil {
 				t.Fatal(err)
 			}
 			unix.Close(fd)
@@ -161,8 +162,6 @@ func TestCellsAreGivenBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if len(m.free) != cells {
 		t.Fatalf("%d of %d cells are free", len(m.free), cells)
 	}
@@ -172,14 +171,14 @@ func TestTooLargeProgramIsRefused(t *testing.T) {
 	p := New()
 	p.Bytes(make([]byte, cellSize))
 	execTrue(p)
-	if _, err := Start(p, nil, Options{}); !errors.Is(err, unix.E2BIG) {
+	if _, err := Start(p, nil, 0); !errors.Is(err, unix.E2BIG) {
 		t.Fatalf("got %v", err)
 	}
 	p = New()
 	for range maxInputs + 1 {
 		p.Input(firstFree)
 	}
-	if _, err := Start(p, make([]int, maxInputs+1), Options{}); !errors.Is(err, unix.E2BIG) {
+	if _, err := Start(p, make([]int, maxInputs+1), 0); !errors.Is(err, unix.E2BIG) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -189,7 +188,7 @@ func TestStoppedChildFreezesNobody(t *testing.T) {
 	p := New()
 	p.Gate()
 	execTrue(p)
-	c, err := Start(p, nil, Options{})
+	c, err := Start(p, nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,8 +209,11 @@ func TestGateFailsWhenTheParentIsGone(t *testing.T) {
 	p := New()
 	want := p.Gate()
 	execTrue(p)
-	c, err := Start(p, nil, Options{})
+	c, err := Start(p, nil, 0)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Await(); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Shutdown(c.sync, unix.SHUT_WR); err != nil {
@@ -247,19 +249,12 @@ func TestSlotsTolerancesAndJumps(t *testing.T) {
 	jump.Skip = 1
 	p.Add(jump)
 	p.Add(write("not after the jump"))
-	// The result of dup goes into a struct pollfd in memory, which poll then finds open (0 events) and not POLLNVAL.
-	pollfd := p.Words([]uintptr{uintptr(^uint32(0))})
-	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Poke: pollfd})
-	p.Add(Step{Nr: unix.SYS_POLL, Args: [6]uintptr{pollfd, 1, 0}, Out: 21})
-	nothing := write("c") // as many bytes as poll found bad descriptors
-	nothing.Args[2], nothing.From[2] = 0, 21
-	p.Add(nothing)
 	p.Add(Step{Nr: unix.SYS_DUP, From: [6]Slot{in}, Out: 20})
 	duplicate := write("b")
 	duplicate.From[0] = 20
 	p.Add(duplicate)
 	want := p.Add(Step{Kind: Fail, Args: [6]uintptr{uintptr(unix.EIO)}})
-	c, err := Start(p, []int{int(w.Fd())}, Options{})
+	c, err := Start(p, []int{int(w.Fd())}, 0)
 	w.Close()
 	if err == nil {
 		err = c.Done()
@@ -272,6 +267,35 @@ func TestSlotsTolerancesAndJumps(t *testing.T) {
 	n, _ := r.Read(b)
 	if string(b[:n]) != "ab" {
 		t.Fatalf("the list wrote %q", b[:n])
+	}
+}
+
+// What a child opens arrives, also when something was opened before, and a child that fails before says so.
+func TestDescriptorOfAChildArrives(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{dir, dir + "/missing"} {
+		p := New()
+		p.Add(Step{Nr: unix.SYS_OPENAT, Args: [6]uintptr{0, p.String("/"), unix.O_PATH}})
+		p.SendFD(Step{Nr: unix.SYS_OPENAT, Args: [6]uintptr{0, p.String(name), unix.O_PATH}})
+		c, err := Start(p, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, err := c.Await()
+		c.Kill()
+		if name != dir {
+			if !errors.Is(err, unix.ENOENT) {
+				t.Errorf("got %d, %v", fd, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); got != dir {
+			t.Errorf("the descriptor names %s (%v)", got, err)
+		}
+		unix.Close(fd)
 	}
 }
 

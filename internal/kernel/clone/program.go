@@ -62,9 +62,6 @@ type Step struct {
 	Kind Kind
 	// Skip is the number of steps that are jumped over after success.
 	Skip uint16
-	// Poke, if set, is the address in the program's memory that receives the low 32 bits of the result: a descriptor
-	// inside a structure.
-	Poke uintptr
 	On   [maxTolerated]Tolerance
 }
 
@@ -80,19 +77,15 @@ type Program struct {
 	stages int
 }
 
-// New returns a program that consists of the prologue that every child has: it forgets the spawner's descriptors.
+// New returns an empty program.
 func New() *Program {
 	p := &Program{slots: firstFree, stages: 1, steps: make([]Step, 0, 320), data: make([]byte, 0, 8<<10),
 		texts: map[string]uintptr{}}
 	if m, err := shared(); err == nil {
 		p.base = m.base() + pageSize
 	}
-	p.Add(Step{Nr: unix.SYS_CLOSE_RANGE, Args: [6]uintptr{fdSocket, fdMemory}})
 	return p
 }
-
-// Prologue is the number of steps that New adds.
-const Prologue = 1
 
 // Add appends a step and returns its index.
 func (p *Program) Add(s Step) int {
@@ -103,15 +96,11 @@ func (p *Program) Add(s Step) int {
 	return len(p.steps) - 1
 }
 
-// Notify appends a step that wakes a parent which is in Await.
-func (p *Program) Notify() int {
-	b := p.Bytes([]byte{0})
-	return p.Add(Step{Nr: unix.SYS_SENDTO, Args: [6]uintptr{0, b, 1, unix.MSG_NOSIGNAL}, From: [6]Slot{Sync}})
-}
-
-// Gate appends a step that waits for one call of Pass.
+// Gate appends steps that wake a parent which is in Await, and wait for one call of Pass. It returns the index of the
+// second.
 func (p *Program) Gate() int {
 	b := p.Bytes([]byte{0})
+	p.Add(Step{Nr: unix.SYS_SENDTO, Args: [6]uintptr{0, b, 1, unix.MSG_NOSIGNAL}, From: [6]Slot{Sync}})
 	return p.Add(Step{Nr: unix.SYS_READ, Args: [6]uintptr{0, b, 1}, From: [6]Slot{Sync}, Kind: Gate})
 }
 
@@ -144,7 +133,7 @@ func (p *Program) String(s string) uintptr { return p.Bytes(append([]byte(s), 0)
 
 // Words keeps a vector of words and returns its address.
 func (p *Program) Words(w []uintptr) uintptr {
-	b := make([]byte, 0, len(w)*int(wordSize))
+	b := make([]byte, 0, 8*len(w))
 	for _, v := range w {
 		b = binary.NativeEndian.AppendUint64(b, uint64(v))
 	}
@@ -177,17 +166,16 @@ func (p *Program) ForkArgs(flags uint64) uintptr {
 // ForkArgsSize is the second argument of clone3.
 const ForkArgsSize = unsafe.Sizeof(cloneArgs{})
 
-// SendFD appends open, whose result is a descriptor, and a step that sends that descriptor over socket.
-func (p *Program) SendFD(socket Slot, open Step) {
+// SendFD appends open, whose result is a descriptor, and steps that send it to a parent which is in Await.
+func (p *Program) SendFD(open Step) {
+	const sent = fdGiven + 1 + maxInputs // a number that nothing else has: memory can name it before it is there
 	iov := p.Words([]uintptr{p.Bytes([]byte{0}), 1})
-	control := make([]byte, unix.CmsgSpace(4))
-	*(*unix.Cmsghdr)(unsafe.Pointer(&control[0])) = unix.Cmsghdr{Len: uint64(unix.CmsgLen(4)), Level: unix.SOL_SOCKET,
-		Type: unix.SCM_RIGHTS}
-	cmsg := p.Bytes(control)
-	open.Poke = cmsg + uintptr(unix.CmsgLen(0))
+	control := unix.UnixRights(sent)
+	message := p.Words([]uintptr{0, 0, iov, 1, p.Bytes(control), uintptr(len(control)), 0}) // struct msghdr
+	open.Out, _ = p.NewSlot()
 	p.Add(open)
-	message := p.Words([]uintptr{0, 0, iov, 1, cmsg, uintptr(len(control)), 0}) // struct msghdr
-	p.Add(Step{Nr: unix.SYS_SENDMSG, Args: [6]uintptr{0, message, unix.MSG_NOSIGNAL}, From: [6]Slot{socket}})
+	p.Add(Step{Nr: unix.SYS_DUP3, Args: [6]uintptr{0, sent, unix.O_CLOEXEC}, From: [6]Slot{open.Out}})
+	p.Add(Step{Nr: unix.SYS_SENDMSG, Args: [6]uintptr{0, message, unix.MSG_NOSIGNAL}, From: [6]Slot{Sync}})
 }
 
 // bytesOf is the memory of a value without pointers.
@@ -209,6 +197,6 @@ func (p *Program) link(cell []byte) (machineAt, used int, err error) {
 		m.slots[s] = uintptr(fdGiven + 1 + i)
 	}
 	copy(cell[machineAt:], bytesOf(&m))
-	copy(cell[stepsAt:used], unsafe.Slice((*byte)(unsafe.Pointer(&p.steps[0])), used-stepsAt))
+	copy(cell[stepsAt:used], unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(p.steps))), used-stepsAt))
 	return machineAt, used, nil
 }

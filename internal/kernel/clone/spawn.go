@@ -38,17 +38,6 @@ type request struct {
 	cgroup  uint64 // number of the descriptor, with CLONE_INTO_CGROUP
 }
 
-// header is struct msghdr.
-type header struct {
-	name       uintptr
-	nameLen    uintptr
-	iov        *[2]uintptr
-	iovLen     uintptr
-	control    *[controlSize]byte
-	controlLen uintptr
-	flags      uintptr
-}
-
 // controlSize is room for more than maxInputs descriptors, the sync socket and a control group.
 const (
 	controlSize = 1 << 10
@@ -57,11 +46,12 @@ const (
 
 // spawnerState is the memory that the spawner works with; it is complete before the fork.
 type spawnerState struct {
-	socket, memory uintptr // as the warden numbers them, out of the way of fdSocket and fdMemory
+	socket, memory uintptr // as the warden numbers them
 	name           *[16]byte
-	everySignal    *[8]byte
+	everySignal    *uint64
+	byDefault      *[4]uint64 // struct sigaction: SIG_DFL, flags, restorer, mask
 	window         unsafe.Pointer
-	message        *header
+	message        *unix.Msghdr
 	asked          *request
 	args           *cloneArgs
 	answer         *int64 // a pid, or the negative errno
@@ -80,7 +70,6 @@ const failed = 253
 const (
 	stepSize      = unsafe.Sizeof(Step{})
 	toleranceSize = unsafe.Sizeof(Tolerance{})
-	wordSize      = unsafe.Sizeof(uintptr(0))
 )
 
 // spawn forks the spawner. The parent gets its pid or the errno of clone3. The spawner serves requests until its
@@ -101,15 +90,21 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 		return pid, errno
 	}
 	runtime_AfterForkInChild()
-	// What a terminal or a person sends to the engine's process group is not meant for the spawner.
+	// What a terminal or a person sends to the engine's process group is not meant for the spawner. Its children begin
+	// with every signal blocked, and none ignored because who started the engine ignored it (T15).
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(s.everySignal)), 0, 8, 0, 0)
+	for signal := uintptr(1); signal <= 64; signal++ {
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(s.byDefault)), 0, 8, 0, 0)
+	}
 	syscall.RawSyscall6(unix.SYS_SETSID, 0, 0, 0, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(s.name)), 0, 0, 0, 0)
+	// The memory first goes out of the way of the socket. What fails here ends the spawner at its first receive or map.
+	memory, _, _ := syscall.RawSyscall6(unix.SYS_FCNTL, s.memory, unix.F_DUPFD_CLOEXEC, fdGiven, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_DUP3, s.socket, fdSocket, unix.O_CLOEXEC, 0, 0, 0)
-	syscall.RawSyscall6(unix.SYS_DUP3, s.memory, fdMemory, unix.O_CLOEXEC, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_DUP3, memory, fdMemory, unix.O_CLOEXEC, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)
 	for {
-		s.message.controlLen = controlSize
+		s.message.Controllen = controlSize
 		n, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, fdSocket, uintptr(unsafe.Pointer(s.message)), unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
 		if e == syscall.EINTR {
 			continue
@@ -135,6 +130,7 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 	for e != 0 {
 		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, failed, 0, 0, 0, 0, 0)
 	}
+	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdSocket, fdMemory, 0, 0, 0, 0) // what is the spawner's
 	shared := (*page)(s.window)
 	m := (*machine)(unsafe.Add(s.window, uintptr(s.asked.machine)))
 	steps := unsafe.Add(s.window, m.steps)
@@ -185,9 +181,6 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 		}
 		if s.Out != 0 {
 			m.slots[s.Out] = r
-		}
-		if s.Poke != 0 {
-			*(*uint32)(unsafe.Add(unsafe.Pointer(shared), s.Poke-uintptr(unsafe.Pointer(shared)))) = uint32(r)
 		}
 		i += uintptr(s.Skip)
 	}

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
 )
 
 // spawner is the warden's side of the process that forks for it.
@@ -32,9 +34,6 @@ func Prepare() error {
 	return theSpawner.start()
 }
 
-// outOfTheWay is a number above those that the spawner arranges.
-const outOfTheWay = 16
-
 func (s *spawner) start() error {
 	if s.pid != 0 {
 		return nil
@@ -43,30 +42,22 @@ func (s *spawner) start() error {
 	if err != nil {
 		return err
 	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := posture(); err != nil {
+		return fmt.Errorf("prepare the spawner: %w", err)
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("socket to the spawner: %w", err)
 	}
 	defer unix.Close(pair[1])
-	var high [2]int
-	for i, fd := range []int{pair[1], m.fd} {
-		if high[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, outOfTheWay); err != nil {
-			unix.Close(pair[0])
-			return fmt.Errorf("descriptors of the spawner: %w", err)
-		}
-		defer unix.Close(high[i])
-	}
-	patience := unix.NsecToTimeval(Patience.Nanoseconds())
-	if err := unix.SetsockoptTimeval(pair[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience); err != nil {
-		unix.Close(pair[0])
-		return fmt.Errorf("deadline of the spawner: %w", err)
-	}
-	asked := &request{}
-	state := &spawnerState{socket: uintptr(high[0]), memory: uintptr(high[1]), name: &[16]byte{}, window: unsafe.Pointer(&m.window[0]),
-		everySignal: &[8]byte{255, 255, 255, 255, 255, 255, 255, 255}, asked: asked, args: &cloneArgs{}, answer: new(int64)}
+	asked, everySignal := &request{}, ^uint64(0)
+	state := &spawnerState{socket: uintptr(pair[1]), memory: uintptr(m.fd), name: &[16]byte{}, window: unsafe.Pointer(&m.window[0]),
+		everySignal: &everySignal, byDefault: &[4]uint64{}, asked: asked, args: &cloneArgs{}, answer: new(int64)}
 	copy(state.name[:], "brig-spawner")
-	iov := &[2]uintptr{uintptr(unsafe.Pointer(asked)), unsafe.Sizeof(*asked)}
-	state.message = &header{iov: iov, iovLen: 1, control: &[controlSize]byte{}}
+	iov := &unix.Iovec{Base: (*byte)(unsafe.Pointer(asked)), Len: uint64(unsafe.Sizeof(*asked))}
+	state.message = &unix.Msghdr{Iov: iov, Iovlen: 1, Control: &make([]byte, controlSize)[0]}
 	pid, errno := spawn(&cloneArgs{exitSignal: uint64(unix.SIGCHLD)}, state)
 	runtime.KeepAlive(state)
 	if errno != 0 {
@@ -95,11 +86,12 @@ func (s *spawner) fork(r request, fds []int) (pid int, err error) {
 		s.end()
 	}
 	var b [8]byte
-	n, err := 0, unix.EINTR
-	for errors.Is(err, unix.EINTR) {
-		n, err = unix.Read(s.socket, b[:])
+	n := 0
+	ready, err := pidfd.Poll(Patience, s.socket)
+	if ready == 0 {
+		n, _, err = unix.Recvfrom(s.socket, b[:], unix.MSG_DONTWAIT)
 	}
-	if err != nil || n != len(b) {
+	if n != len(b) {
 		s.end()
 		return 0, fmt.Errorf("%w: %w", errNoAnswer, errors.Join(err, unix.EPIPE))
 	}

@@ -95,10 +95,3 @@ func PeerOf(fd int) (Peer, error) {
 	}
 	return p, nil
 }
-
-// SetName sets the name that ps shows of the calling thread, which should be the first one.
-func SetName(name string) {
-	if p, err := unix.BytePtrFromString(name); err == nil {
-		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(p)), 0, 0, 0)
-	}
-}

@@ -16,7 +16,11 @@ type Port struct {
 // AllowPort adds a rule for a TCP port.
 func AllowPort(ruleset int, p Port) error {
 	const rulePort = 2
-	return addRule(ruleset, rulePort, unsafe.Pointer(&p))
+	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), rulePort, uintptr(unsafe.Pointer(&p)), 0, 0, 0)
+	if errno != 0 {
+		return fmt.Errorf("landlock: add a rule: %w", errno)
+	}
+	return nil
 }
 
 // RestrictSelf puts the calling thread, and what it creates from now on, into the domain of ruleset. The thread needs

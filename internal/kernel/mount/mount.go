@@ -14,15 +14,14 @@ import (
 
 // Option is one parameter of a file system: a string, a descriptor or a flag.
 type Option struct {
-	Key   string
-	Value string
-	FD    int  // with IsFD
-	IsFD  bool // FSCONFIG_SET_FD instead of a string
-	Flag  bool // FSCONFIG_SET_FLAG
+	key string
+	set func(fs int) error
 }
 
 // String is a parameter with a text.
-func String(key, value string) Option { return Option{Key: key, Value: value} }
+func String(key, value string) Option {
+	return Option{key, func(fs int) error { return unix.FsconfigSetString(fs, key, value) }}
+}
 
 // Octal is a parameter with permission bits.
 func Octal(key string, v uint32) Option { return String(key, strconv.FormatUint(uint64(v), 8)) }
@@ -31,10 +30,14 @@ func Octal(key string, v uint32) Option { return String(key, strconv.FormatUint(
 func UInt(key string, v uint32) Option { return String(key, strconv.FormatUint(uint64(v), 10)) }
 
 // FD is a parameter with a descriptor.
-func FD(key string, fd int) Option { return Option{Key: key, FD: fd, IsFD: true} }
+func FD(key string, fd int) Option {
+	return Option{key, func(fs int) error { return unix.FsconfigSetFd(fs, key, fd) }}
+}
 
 // Flag is a parameter without a value.
-func Flag(key string) Option { return Option{Key: key, Flag: true} }
+func Flag(key string) Option {
+	return Option{key, func(fs int) error { return unix.FsconfigSetFlag(fs, key) }}
+}
 
 // New makes a file system instance and a detached mount of it with MOUNT_ATTR_* attributes. The error has the kernel's
 // own explanation where it gave one.
@@ -45,16 +48,8 @@ func New(fstype string, attr int, options ...Option) (int, error) {
 	}
 	defer unix.Close(fs)
 	for _, o := range options {
-		switch {
-		case o.Flag:
-			err = unix.FsconfigSetFlag(fs, o.Key)
-		case o.IsFD:
-			err = unix.FsconfigSetFd(fs, o.Key, o.FD)
-		default:
-			err = unix.FsconfigSetString(fs, o.Key, o.Value)
-		}
-		if err != nil {
-			return -1, fmt.Errorf("%s: option %s: %w%s", fstype, o.Key, err, explain(fs))
+		if err := o.set(fs); err != nil {
+			return -1, fmt.Errorf("%s: option %s: %w%s", fstype, o.key, err, explain(fs))
 		}
 	}
 	if err := unix.FsconfigCreate(fs); err != nil {

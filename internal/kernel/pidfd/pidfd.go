@@ -7,6 +7,7 @@ package pidfd
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -56,17 +57,27 @@ func Wait(fd int, keep bool) (Status, error) {
 
 // Ended waits at most patience for the process to end and reports whether it has; it reaps nothing.
 func Ended(fd int, patience time.Duration) (bool, error) {
+	ready, err := Poll(patience, fd)
+	return ready == 0, err
+}
+
+// Poll waits until one of fds is readable or has ended and returns its place, or -1 when the time is over.
+func Poll(patience time.Duration, fds ...int) (int, error) {
 	deadline := time.Now().Add(patience)
-	set := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	set := make([]unix.PollFd, len(fds))
+	for i, fd := range fds {
+		set[i] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	}
 	for {
-		n, err := unix.Poll(set, int(max(time.Until(deadline), 0).Milliseconds()))
+		left := max(time.Until(deadline), 0)
+		n, err := unix.Poll(set, int((left+time.Millisecond-1)/time.Millisecond))
 		switch {
 		case err != nil && !errors.Is(err, unix.EINTR):
-			return false, fmt.Errorf("poll pidfd: %w", err)
+			return -1, fmt.Errorf("poll: %w", err)
 		case n > 0:
-			return true, nil
-		case !time.Now().Before(deadline):
-			return false, nil
+			return slices.IndexFunc(set, func(p unix.PollFd) bool { return p.Revents != 0 }), nil
+		case left == 0:
+			return -1, nil
 		}
 	}
 }
@@ -87,10 +98,8 @@ func field(info *unix.Siginfo, offset int) int32 {
 
 func status(info *unix.Siginfo) Status {
 	value := field(info, 24)
-	switch info.Code {
-	case 1: // CLD_EXITED
+	if info.Code == 1 { // CLD_EXITED; CLD_KILLED is 2, CLD_DUMPED is 3
 		return Status{Code: int(value)}
-	default: // CLD_KILLED is 2, CLD_DUMPED is 3
-		return Status{Signal: unix.Signal(value), Core: info.Code == 3}
 	}
+	return Status{Signal: unix.Signal(value), Core: info.Code == 3}
 }

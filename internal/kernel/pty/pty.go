@@ -25,24 +25,17 @@ func Open(dir int) (master, slave int, err error) {
 	if err != nil {
 		return -1, -1, fmt.Errorf("open a terminal: %w", err)
 	}
-	if err = unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err == nil {
-		slave, err = peer(master)
-	}
-	if err != nil {
+	if err = unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		unix.Close(master)
-		return -1, -1, fmt.Errorf("open a terminal: %w", err)
+		return -1, -1, fmt.Errorf("unlock a terminal: %w", err)
 	}
-	return master, slave, nil
-}
-
-// peer opens the slave of a master without a path (TIOCGPTPEER takes the open flags as its argument).
-func peer(master int) (int, error) {
-	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER,
-		unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	// The slave is opened without a path: TIOCGPTPEER takes the open flags as its argument.
+	fd, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {
-		return -1, errno
+		unix.Close(master)
+		return -1, -1, fmt.Errorf("open a terminal: %w", errno)
 	}
-	return int(fd), nil
+	return master, int(fd), nil
 }
 
 // Resize sets the size of a terminal in characters.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
 	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
+	"github.com/brig-engine/brig/internal/kernel/bpf/bpfmap"
 	"github.com/brig-engine/brig/internal/router/rtnl"
 )
 
@@ -30,7 +31,7 @@ import (
 // What these let through and the tables do not is no more than: an answer-like packet to the host's own end of the
 // pair, and connections of the host itself to ports that are not published.
 type Gate struct {
-	senders *bpf.Map
+	senders *bpfmap.Map
 	progs   map[string]int
 }
 
@@ -42,7 +43,7 @@ const senderSize = 12
 
 // LoadGate loads the programs for these addresses.
 func LoadGate(plan Plan) (*Gate, error) {
-	m, err := bpf.NewHash("brig_senders", 4, senderSize, MaxEndpoints)
+	m, err := bpfmap.NewHash("brig_senders", 4, senderSize, MaxEndpoints)
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/kernel/bpf"
 	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
+	"github.com/brig-engine/brig/internal/kernel/bpf/bpfmap"
 )
 
 // Offsets in struct __sk_buff (linux/bpf.h).
@@ -101,7 +101,7 @@ func loadAddress(off int16) []asm.Insn {
 	return []asm.Insn{asm.Load(asm.W, asm.R2, asm.R10, off), asm.ToBig(asm.R2, 32)}
 }
 
-func senderProgram(m *bpf.Map) []asm.Insn {
+func senderProgram(m *bpfmap.Map) []asm.Insn {
 	const key = -40
 	return program(prologue(), []asm.Insn{
 		asm.Load(asm.W, asm.R2, asm.R6, skbIfindex),

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -71,9 +70,6 @@ func Birth(in Input) (*Plan, error) {
 		"(T14).")
 	b.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	b.session()
-	if s.Network.Mode == wire.NetworkNone {
-		b.loopback()
-	}
 	b.filesystem(&in)
 	b.hostname(s)
 	b.cwd(s.Process.Cwd, true)
@@ -128,16 +124,6 @@ func checkPath(p string) error {
 		}
 	}
 	return nil
-}
-
-// loopback brings up the only interface of a namespace without an endpoint: a struct ifreq with a name and flags.
-func (b *builder) loopback() {
-	b.because("Without a network there is loopback.")
-	request := make([]byte, 40)
-	copy(request, "lo")
-	binary.NativeEndian.PutUint16(request[unix.IFNAMSIZ:], unix.IFF_UP)
-	b.do("open a socket for loopback", unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0).to("socket")
-	b.do("bring up loopback", unix.SYS_IOCTL, Ref("socket"), unix.SIOCSIFFLAGS, request)
 }
 
 func (b *builder) hostname(s *wire.Spec) {

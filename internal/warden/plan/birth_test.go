@@ -5,8 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -296,20 +298,27 @@ func TestErrorAtTheGateEndsTheChild(t *testing.T) {
 
 const postureScript = `umask
 	grep -E 'Sig(Blk|Ign|Cgt)|Cpus_allowed_list|Mems_allowed_list|THP|NoNew|Groups' /proc/self/status
-	cat /proc/1/timerslack_ns /proc/1/personality 2>/dev/null; head -1 /proc/1/oom_score_adj; ps -o pid,nice 2>/dev/null
-	cat /proc/1/stat | { read -r a b c d e f g h i j k l m n o p q r s rest; echo session $f pgrp $e prio $r nice $s; }`
+	cat /proc/self/timerslack_ns /proc/1/personality 2>/dev/null; head -1 /proc/1/oom_score_adj; ps -o pid,nice 2>/dev/null
+	echo dumped $(cat /proc/self/coredump_filter)
+	cat /proc/1/stat | { read -r a b c d e f g h i j k l m n o p q r s rest; echo session $f pgrp $e prio $r nice $s
+		set -- $rest; shift 21; echo policy $1; }`
 
-// T15: a container does not show who started the engine.
+// T15: a container does not show who started the engine. The test executes itself with everything that is inherited spoiled.
 func TestPostureDoesNotDependOnTheParent(t *testing.T) {
-	out := shell(t, postureScript)
-	if os.Getenv("BRIG_POSTURE") != "" {
-		must(t, os.WriteFile(os.Getenv("BRIG_POSTURE"), []byte(out), 0o644))
+	switch os.Getenv("BRIG_POSTURE") {
+	case "hostile":
+		must(t, os.Setenv("BRIG_POSTURE", os.Getenv("BRIG_POSTURE_FILE")))
+		spoil(t)
+		must(t, unix.Exec(os.Args[0], os.Args, os.Environ()))
+	case "":
+	default:
+		must(t, os.WriteFile(os.Getenv("BRIG_POSTURE"), []byte(shell(t, postureScript)), 0o644))
 		return
 	}
+	out := shell(t, postureScript)
 	file := filepath.Join(t.TempDir(), "posture")
-	hostile := exec.Command("sh", "-c", `trap "" INT HUP USR1 PIPE; umask 077; exec nice -n 7 "$@"`, "sh", os.Args[0],
-		"-test.run=^TestPostureDoesNotDependOnTheParent$")
-	hostile.Env = append(os.Environ(), "BRIG_POSTURE="+file)
+	hostile := exec.Command(os.Args[0], "-test.run=^TestPostureDoesNotDependOnTheParent$")
+	hostile.Env = append(os.Environ(), "BRIG_POSTURE=hostile", "BRIG_POSTURE_FILE="+file)
 	if text, err := hostile.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -318,10 +327,33 @@ func TestPostureDoesNotDependOnTheParent(t *testing.T) {
 	if string(other) != out {
 		t.Errorf("born of a friendly parent:\n%s\nof a hostile one:\n%s", out, other)
 	}
-	for _, want := range []string{"0022\n", "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", "nice 0"} {
+	for _, want := range []string{"0022\n", "SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", "nice 0", "dumped 00000033",
+		"policy 0", "50000\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("posture lacks %q:\n%s", want, out)
 		}
+	}
+}
+
+// spoil gives this thread, which goes on to execute, what no container may inherit.
+func spoil(t *testing.T) {
+	runtime.LockOSThread()
+	must(t, os.WriteFile("/proc/self/coredump_filter", []byte("0x1"), 0))
+	unix.Umask(0o077)
+	must(t, unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_BATCH, Nice: 7}, 0))
+	var first unix.CPUSet
+	first.Set(0)
+	must(t, unix.SchedSetaffinity(0, &first))
+	must(t, unix.Prctl(unix.PR_SET_TIMERSLACK, 1000000, 0, 0, 0))
+	must(t, unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0))
+	const addrNoRandomize, sigIgn = 0x0040000, 1
+	if _, _, errno := unix.Syscall(unix.SYS_PERSONALITY, addrNoRandomize, 0, 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	every, ignore := ^uint64(0), [4]uint64{sigIgn}
+	unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&every)), 0, 8, 0, 0)
+	for signal := uintptr(1); signal <= 64; signal++ {
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&ignore)), 0, 8, 0, 0)
 	}
 }
 

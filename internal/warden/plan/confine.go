@@ -99,7 +99,7 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	}
 	if h.Landlock && !p.NoLandlock {
 		b.because("No process inside can trace one outside, mount, or make device nodes, even if the filter had a hole.")
-		b.landlock("<landlock>")
+		b.do("enter a Landlock domain", unix.SYS_LANDLOCK_RESTRICT_SELF, Ref("<landlock>"), 0)
 	}
 	b.seccomp(h.Filters)
 	if !nnp {
@@ -121,7 +121,7 @@ func (b *builder) ids(p *wire.Process, lastCap int) {
 	if u.Umask != nil {
 		b.do("set the umask", unix.SYS_UMASK, int(*u.Umask))
 	}
-	b.unreadable()
+	b.unreadable(readableAgain)
 }
 
 // bound drops what is not in the mask from the bounding set.
@@ -158,10 +158,6 @@ func (b *builder) capset(effective, permitted, inheritable uint64) {
 func (b *builder) noNewPrivs() {
 	b.because("No program gains privileges by its file's mode or capabilities.")
 	b.do("set no_new_privs", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-}
-
-func (b *builder) landlock(ruleset Ref) {
-	b.do("enter a Landlock domain", unix.SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0)
 }
 
 // seccomp loads filters. SPEC_ALLOW: without it kernels before 5.16 slow down every process with a filter (T16).

@@ -9,8 +9,8 @@
 // Descriptors that a plan names in angle brackets, such as <root>, are prepared by the warden and handed to the child;
 // the others are results of earlier steps. A birth, from top to bottom:
 //
-//	stage 0   private descriptor table; what the warden has is replaced by fixed values; cgroups; the sandbox's user and
-//	          network namespace; its root's ids; clone3 with the other namespaces
+//	stage 0   unreadable; cgroups; the sandbox's user and network namespace; its root's ids; clone3 with the other
+//	          namespaces
 //	stage 1   session, keyring; the root at a place of its own; proc, dev, sys; mounts; files; sysctls; masks; pivot;
 //	          hostname; working directory; stdio; ids; the program is found
 //	  gate    the warden sets resource limits and oom_score_adj

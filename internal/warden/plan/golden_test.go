@@ -26,11 +26,10 @@ func goldenHost() plan.Host {
 // Every property of a container that the kernel enforces is a line of these files; a change of one is a review.
 func TestGoldenPlans(t *testing.T) {
 	births := map[string]func(in *plan.Input){
-		"run":          func(*plan.Input) {},
-		"run-it":       func(in *plan.Input) { in.Spec.Process.Terminal = true },
-		"run-init":     func(in *plan.Input) { in.Spec.Init = true },
-		"network-none": func(in *plan.Input) { in.Spec.Network.Mode = wire.NetworkNone },
-		"read-only":    func(in *plan.Input) { in.Spec.WritableRoot = false },
+		"run":       func(*plan.Input) {},
+		"run-it":    func(in *plan.Input) { in.Spec.Process.Terminal = true },
+		"run-init":  func(in *plan.Input) { in.Spec.Init = true },
+		"read-only": func(in *plan.Input) { in.Spec.WritableRoot = false },
 		"mounts": func(in *plan.Input) {
 			in.Spec.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "data", Target: "/var/lib/data", Writable: true},
 				{Kind: wire.MountBind, Source: "/srv/conf", Target: "/etc/app.conf"},

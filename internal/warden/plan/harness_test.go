@@ -159,8 +159,9 @@ func prepare(t testing.TB, root string, s *wire.Spec) *box {
 			b.fds[name] = fd
 		}
 	}
-	user, net, err := idmap.NewPair(base)
+	user, net, route, err := idmap.NewSandbox(base)
 	must(t, err)
+	unix.Close(route)
 	b.fds["userns"], b.fds["netns"] = user, net
 	tree, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	must(t, err)

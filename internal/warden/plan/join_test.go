@@ -215,14 +215,13 @@ func service(t testing.TB, script string, in plan.ServiceInput, fds map[string]i
 }
 
 func TestWorkerHasNothing(t *testing.T) {
-	uids := []idmap.Extent{{Inside: 1, Outside: 0x7ffd0002, Size: 1}}
-	user, net, err := idmap.NewPairMapped(uids, uids)
+	ids := idmap.Extent{Inside: 1, Outside: 0x7ffd0002, Size: 1}
+	user, err := idmap.NewUserns(ids, ids)
 	must(t, err)
 	defer unix.Close(user)
-	defer unix.Close(net)
 	out := service(t, `exec >&3 2>&1; echo $$; for f in /*; do echo "$f"; done; (echo x > /x) || :; echo x >&4
 		for n in 5 6 7 8 9 10 20 63 128 129 130; do (echo leak $n >&$n) 2>/dev/null; done; type readlink || :`,
-		plan.ServiceInput{UID: 1, GID: 1, Worker: true}, map[string]int{"userns": user, "netns": net})
+		plan.ServiceInput{UID: 1, GID: 1, Worker: true}, map[string]int{"userns": user})
 	if !strings.HasPrefix(out, "1\n/*\n") || !strings.Contains(out, "Read-only file system") ||
 		!strings.Contains(out, "x\n") || strings.Contains(out, "leak") {
 		t.Fatalf("got:\n%s", out)

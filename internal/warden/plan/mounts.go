@@ -210,16 +210,11 @@ func (b *builder) console() {
 
 // sysctls writes to the proc that was just made, by descriptor: nothing can be in its place (CVE-2025-52881).
 func (b *builder) sysctls(s *wire.Spec) {
-	values := maps.Clone(s.Sysctl)
-	if s.Network.Mode == wire.NetworkNone { // other networks are prepared with their endpoint
-		values = map[string]string{"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 65535"}
-		maps.Copy(values, s.Sysctl)
-	}
 	b.because("Written through the container's own fresh proc, before /proc/sys becomes read-only (CVE-2025-52881).")
-	for _, k := range slices.Sorted(maps.Keys(values)) {
+	for _, k := range slices.Sorted(maps.Keys(s.Sysctl)) {
 		what, file := "set sysctl "+k, "sys/"+strings.ReplaceAll(k, ".", "/")
 		b.open(what, Ref("proc"), file, unix.O_WRONLY, noLinks|unix.RESOLVE_NO_XDEV).to("sysctl")
-		b.do(what, unix.SYS_WRITE, Ref("sysctl"), values[k], len(values[k]))
+		b.do(what, unix.SYS_WRITE, Ref("sysctl"), s.Sysctl[k], len(s.Sysctl[k]))
 	}
 }
 

@@ -11,22 +11,13 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// candidate is one name under which the program may be.
-type candidate struct {
-	look string // below the root
-	exec string // as the program sees it in a script's argument list
-}
-
-// candidates of Args[0]: itself if it has a slash, otherwise one in each absolute directory of the last PATH in env.
-func candidates(p *wire.Process) []candidate {
+// candidates are the names under which Args[0] may be, as the program sees them in a script's argument list: itself if it
+// has a slash, otherwise one in each absolute directory of the last PATH in env.
+func candidates(p *wire.Process) (found []string) {
 	program := p.Args[0]
-	if strings.HasPrefix(program, "/") {
-		return []candidate{{program[1:], program}}
-	}
 	if strings.Contains(program, "/") {
-		return []candidate{{strings.TrimPrefix(p.Cwd+"/"+program, "/"), program}}
+		return []string{program}
 	}
-	var found []candidate
 	for _, e := range p.Env {
 		dirs, ok := strings.CutPrefix(e, "PATH=")
 		if !ok {
@@ -35,8 +26,7 @@ func candidates(p *wire.Process) []candidate {
 		found = nil
 		for dir := range strings.SplitSeq(dirs, ":") {
 			if strings.HasPrefix(dir, "/") { // a relative one would search the working directory
-				name := strings.TrimSuffix(dir, "/") + "/" + program
-				found = append(found, candidate{name[1:], name})
+				found = append(found, strings.TrimSuffix(dir, "/")+"/"+program)
 			}
 		}
 	}
@@ -63,17 +53,20 @@ func (b *builder) search(p *wire.Process) error {
 	b.because("The program is opened inside the root, with its user's rights; what resolves into procfs is refused " +
 		"(CVE-2019-5736).")
 	found := b.label("found")
-	for _, c := range list {
-		next := b.label("next")
-		b.open(what, b.root, c.look, unix.O_PATH, inRoot).to("program").
+	for _, name := range list {
+		below, next := name, b.label("next")
+		if !strings.HasPrefix(name, "/") {
+			below = p.Cwd + "/" + name
+		}
+		b.open(what, b.root, strings.TrimPrefix(below, "/"), unix.O_PATH, inRoot).to("program").
 			jump(next, unix.ENOENT, unix.ENOTDIR).remember(next, unix.EACCES).sort = NotFound
 		b.do(what, unix.SYS_FACCESSAT2, Ref("program"), "", unix.X_OK, unix.AT_EMPTY_PATH|unix.AT_EACCESS).
 			remember(next, unix.EACCES).sort = NotFound
-		name, value := Ref("path"), any(c.exec)
+		result, value := Ref("path"), any(name)
 		if b.init {
-			name, value = "arguments", slices.Concat([]string{"init", c.exec}, p.Args)
+			result, value = "arguments", slices.Concat([]string{"init", name}, p.Args)
 		}
-		b.do(what, 0, value).to(name).then(found).Kind = clone.Set
+		b.do(what, 0, value).to(result).then(found).Kind = clone.Set
 		b.place(next)
 	}
 	b.because("None of the names is a program: the error is the one a shell would give.")

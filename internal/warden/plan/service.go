@@ -11,7 +11,7 @@ import (
 
 // ServiceInput is what the birth of one of Brig's own processes is computed from: brigd, brig-router, or a worker. The descriptors
 // that the plan wants are <exe> (a sealed copy of the program), <fdN>, <tasksN>, <landlock>, <stdin>, <stdout>,
-// <stderr>, and <userns>, <netns> of a worker.
+// <stderr>, and <userns> of a worker.
 type ServiceInput struct {
 	Args, Env []string
 	// FDs is the number of descriptors that the program finds at 3, 4, ….
@@ -53,7 +53,7 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.session()
 	b.stdio(false)
 	b.rights(&in)
-	b.unreadable()
+	b.unreadable(readableAgain)
 	b.descriptors(in.FDs, in.Landlock)
 	b.unblock()
 	b.sync = "sync"
@@ -61,7 +61,7 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.noNewPrivs()
 	if in.Landlock {
 		b.because("The file system is closed to it, except what the ruleset names.")
-		b.landlock("landlock")
+		b.do("enter a Landlock domain", unix.SYS_LANDLOCK_RESTRICT_SELF, Ref("landlock"), 0)
 	}
 	b.seccomp(in.Filters)
 	b.because("The engine's own program, from a sealed copy in memory.")
@@ -106,12 +106,10 @@ func (b *builder) rights(in *ServiceInput) {
 func (b *builder) worker(in *ServiceInput) {
 	b.because("One id of the host, and no other, exists in it.")
 	b.do("enter the worker's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
-	b.because("It has no interface.")
-	b.do("enter the worker's network namespace", unix.SYS_SETNS, Ref("<netns>"), unix.CLONE_NEWNET)
 	b.because("The one id of that namespace, before a process exists in it (T13).")
 	b.become(in.UID, in.GID)
-	b.because("A worker sees no process, mount, queue or name of the host.")
-	b.fork(namespaces, "stage 1, process 1 of its namespace")
+	b.because("A worker sees no process, mount, queue or name of the host, and no interface.")
+	b.fork(namespaces|unix.CLONE_NEWNET, "stage 1, process 1 of its namespace")
 	b.because("The namespace's root is the worker's own cgroup.")
 	b.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	b.private()

@@ -23,7 +23,7 @@ type Options struct {
 
 // StepError says which operation of a plan failed. errors.Is sees the errno.
 type StepError struct {
-	// Index is the number that the printed plan has at the operation; 0 is the program's prologue.
+	// Index is the number that the printed plan has at the operation.
 	Index int
 	Op    *Op
 	Sort  Sort
@@ -31,11 +31,7 @@ type StepError struct {
 }
 
 func (e *StepError) Error() string {
-	what := "prepare a child"
-	if e.Op != nil {
-		what = e.Op.What
-	}
-	return what + ": " + e.Reason()
+	return e.Op.What + ": " + e.Reason()
 }
 
 // Start makes the process of a plan and returns when its program has been executed. The caller reaps it by the pidfd.
@@ -52,11 +48,11 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 		}
 		fds[i] = fd
 	}
-	child, err := clone.Start(l.program, fds, clone.Options{Cgroup: o.Cgroup})
+	child, err := clone.Start(l.program, fds, o.Cgroup)
 	if err != nil {
 		return 0, -1, l.explain(err)
 	}
-	if err := l.gate(child, o.AtGate); err != nil {
+	if err := gate(child, o.AtGate); err != nil {
 		child.Kill()
 		return 0, -1, l.explain(err)
 	}
@@ -67,23 +63,17 @@ func Start(p *Plan, o Options) (pid, pidfd int, err error) {
 	return pid, child.Release(), nil
 }
 
-// gate leads the child through its gate, if the plan has one.
-func (l *lowered) gate(child *clone.Child, atGate func(pid int) error) error {
-	for _, op := range l.ops {
-		if op == nil || op.Kind != clone.Gate {
-			continue
-		}
-		if err := child.Await(); err != nil {
+// gate leads the child through its gate.
+func gate(child *clone.Child, atGate func(pid int) error) error {
+	if _, err := child.Await(); err != nil {
+		return err
+	}
+	if atGate != nil {
+		if err := atGate(child.PID); err != nil {
 			return err
 		}
-		if atGate != nil {
-			if err := atGate(child.PID); err != nil {
-				return err
-			}
-		}
-		return child.Pass()
 	}
-	return nil
+	return child.Pass()
 }
 
 // explain names the operation behind a failed step.
@@ -92,8 +82,8 @@ func (l *lowered) explain(err error) error {
 	if !errors.As(err, &step) || step.Step >= len(l.ops) {
 		return err
 	}
-	e := &StepError{Index: max(step.Step-clone.Prologue+1, 0), Op: l.ops[step.Step], StepError: *step}
-	if e.Op == nil || step.Cause != clone.Refused {
+	e := &StepError{Index: step.Step + 1, Op: l.ops[step.Step], StepError: *step}
+	if step.Cause != clone.Refused {
 		return e
 	}
 	switch e.Sort = e.Op.sort; {
@@ -111,7 +101,7 @@ type lowered struct {
 	program *clone.Program
 	// inputs are the descriptors that Start wants, in its order, without the angle brackets.
 	inputs []string
-	// ops[i] is the operation of step i, nil in the program's prologue.
+	// ops[i] is the operation of step i.
 	ops []*Op
 
 	slots  map[Ref]clone.Slot
@@ -121,8 +111,7 @@ type lowered struct {
 // lower makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
 func (p *Plan) lower() (*lowered, error) {
 	l := &lowered{program: clone.New(), slots: map[Ref]clone.Slot{"<sync>": clone.Sync}, labels: map[string]int{}}
-	l.ops = make([]*Op, l.program.Len())
-	at := l.program.Len()
+	at := 0
 	for _, op := range p.Ops {
 		if op.Label != "" {
 			if _, twice := l.labels[op.Label]; twice {

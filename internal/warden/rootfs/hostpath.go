@@ -11,7 +11,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/kernel/path"
-	"github.com/brig-engine/brig/internal/wire"
 )
 
 // OpenHostPath opens an absolute host path as the caller could: in a child that has his ids and no capability, and that
@@ -35,37 +34,17 @@ func openAs(name string, c cred.Peer) (int, error) {
 	if len(name) == 0 || name[0] != '/' || len(name) >= unix.PathMax {
 		return -1, unix.EINVAL
 	}
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	child, err := clone.Start(opener(name, c), nil, 0)
 	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(pair[0])
-	child, err := clone.Start(opener(name, c), pair[1:], clone.Options{})
-	unix.Close(pair[1])
-	if err != nil {
-		return -1, err
-	}
-	if err := child.Done(); err != nil {
-		return -1, err
-	}
-	child.Kill() // reaps: it has ended
-	data, control := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
-	_, n, _, _, err := unix.Recvmsg(pair[0], data, control, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
-	if err != nil {
-		return -1, err
-	}
-	fds, err := wire.Rights(control[:n])
-	if err != nil || len(fds) != 1 {
-		return -1, errors.Join(unix.EBADMSG, err)
-	}
-	return fds[0], nil
+	defer child.Kill()
+	return child.Await()
 }
 
 // opener is the child: supplementary groups, ids, no capability (root keeps the rights of its id alone), open, send.
 func opener(name string, c cred.Peer) *clone.Program {
 	p := clone.New()
-	out, _ := p.NewSlot() // of a new program: there is one
-	p.Input(out)
 	step := func(nr uintptr, args ...uintptr) clone.Step {
 		s := clone.Step{Nr: nr}
 		copy(s.Args[:], args)
@@ -84,6 +63,6 @@ func opener(name string, c cred.Peer) *clone.Program {
 	p.Add(step(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
 	how := path.How(unix.O_PATH, 0, unix.RESOLVE_NO_MAGICLINKS)
 	words := p.Words([]uintptr{uintptr(how.Flags), uintptr(how.Mode), uintptr(how.Resolve)})
-	p.SendFD(out, step(unix.SYS_OPENAT2, 0, p.String(name), words, unix.SizeofOpenHow))
+	p.SendFD(step(unix.SYS_OPENAT2, 0, p.String(name), words, unix.SizeofOpenHow))
 	return p
 }

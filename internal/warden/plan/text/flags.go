@@ -76,12 +76,8 @@ var (
 	treeFlags   = []named{{unix.OPEN_TREE_CLONE, "CLONE"}, {unix.OPEN_TREE_CLOEXEC, "CLOEXEC"}}
 	moveFlags   = []named{{unix.MOVE_MOUNT_F_EMPTY_PATH, "F_EMPTY_PATH"}, {unix.MOVE_MOUNT_T_EMPTY_PATH, "T_EMPTY_PATH"}}
 	filterFlags = []named{{unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, "SPEC_ALLOW"}, {unix.SECCOMP_FILTER_FLAG_LOG, "LOG"}}
-	socketFlags = []named{{unix.SOCK_DGRAM, "SOCK_DGRAM"}, {unix.SOCK_CLOEXEC, "SOCK_CLOEXEC"}}
 
 	fsconfigCommands = map[int]string{unix.FSCONFIG_SET_STRING: "SET_STRING", unix.FSCONFIG_CMD_CREATE: "CMD_CREATE"}
-	ioctls           = map[int]string{unix.TIOCSCTTY: "TIOCSCTTY", unix.SIOCSIFFLAGS: "SIOCSIFFLAGS"}
-	prctls           = map[int]string{unix.PR_SET_TIMERSLACK: "PR_SET_TIMERSLACK", unix.PR_CAPBSET_DROP: "PR_CAPBSET_DROP",
-		unix.PR_SET_THP_DISABLE: "PR_SET_THP_DISABLE", unix.PR_SET_MEMORY_MERGE: "PR_SET_MEMORY_MERGE",
-		unix.PR_SET_DUMPABLE: "PR_SET_DUMPABLE", unix.PR_SET_KEEPCAPS: "PR_SET_KEEPCAPS",
+	prctls           = map[int]string{unix.PR_CAPBSET_DROP: "PR_CAPBSET_DROP", unix.PR_SET_DUMPABLE: "PR_SET_DUMPABLE", unix.PR_SET_KEEPCAPS: "PR_SET_KEEPCAPS",
 		unix.PR_SET_NO_NEW_PRIVS: "PR_SET_NO_NEW_PRIVS", unix.PR_CAP_AMBIENT: "PR_CAP_AMBIENT"}
 )

@@ -1,4 +1,8 @@
-package bpf
+// Package bpfmap makes hash maps that packet programs look into.
+//
+// Zone: brig-router; what runs as root loads no program that has a map. Input: interfaces and addresses of endpoints.
+// Output: maps in the kernel, which live as long as a descriptor or a program names them. Spec: bpf(2).
+package bpfmap
 
 import (
 	"fmt"
@@ -6,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/bpf"
 )
 
 // Map is a hash map in the kernel with keys and values of fixed size. It is safe for use by several goroutines; the
@@ -15,7 +21,7 @@ type Map struct {
 	key, value int
 }
 
-// NewHash makes a hash map for at most entries elements. name as in LoadProgram; sizes are in bytes.
+// NewHash makes a hash map for at most entries elements. name as in bpf.LoadProgram; sizes are in bytes.
 func NewHash(name string, keySize, valueSize, entries int) (*Map, error) {
 	a := struct {
 		kind, key, value, entries, flags uint32
@@ -23,7 +29,7 @@ func NewHash(name string, keySize, valueSize, entries int) (*Map, error) {
 		name                             [16]byte
 	}{kind: unix.BPF_MAP_TYPE_HASH, key: uint32(keySize), value: uint32(valueSize), entries: uint32(entries)}
 	copy(a.name[:15], name)
-	fd, err := call(unix.BPF_MAP_CREATE, unsafe.Pointer(&a), unsafe.Sizeof(a))
+	fd, err := bpf.Call(unix.BPF_MAP_CREATE, unsafe.Pointer(&a), unsafe.Sizeof(a))
 	if err != nil {
 		return nil, fmt.Errorf("make map %s: %w", name, err)
 	}
@@ -64,6 +70,10 @@ func (m *Map) element(cmd uintptr, what string, key, value []byte) error {
 		pin.Pin(&value[0])
 		a.value = address(value)
 	}
-	_, err := call(cmd, unsafe.Pointer(&a), unsafe.Sizeof(a))
-	return wrap("map element "+what, err)
+	if _, err := bpf.Call(cmd, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
+		return fmt.Errorf("map element %s: %w", what, err)
+	}
+	return nil
 }
+
+func address(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) }
