@@ -40,8 +40,6 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpContainerFinish:     with(w.containerFinish),
 		wire.OpContainerRemove:     with(w.containerRemove),
 		wire.OpContainerList:       with(func(struct{}) (any, error) { return w.containerList() }),
-		wire.OpContainerProcs:      with(w.containerProcs),
-		wire.OpContainerStats:      with(w.containerStats),
 
 		wire.OpExecStart:  of(w.execStart),
 		wire.OpExecFinish: with(w.execFinish),

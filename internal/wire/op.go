@@ -28,8 +28,8 @@ const (
 	OpContainerFinish     Op = "container.finish"     // ContainerRef → Exit; waits for the end, notes it, takes the sandbox down
 	OpContainerRemove     Op = "container.remove"     // ContainerRef → –; upper directory and every trace
 	OpContainerList       Op = "container.list"       // – → ContainerList
-	OpContainerProcs      Op = "container.procs"      // ContainerRef → Procs
-	OpContainerStats      Op = "container.stats"      // ContainerRef → Stats
+	OpContainerProcs      Op = "container.procs"      // (not built: readings need no privilege)
+	OpContainerStats      Op = "container.stats"      // (not built: likewise)
 	OpContainerUpdate     Op = "container.update"     // (not built: changes bounds)
 	OpContainerPause      Op = "container.pause"      // (not built)
 	OpContainerResume     Op = "container.resume"     // (not built)
@@ -76,7 +76,7 @@ var Known = List{
 	OpWorkerStart: {Built: true, Least: 1, Most: 1}, OpFilterPut: {Built: true},
 	OpContainerStart: {Built: true, Most: 1}, OpContainerAttach: {Built: true}, OpContainerCloseStdin: {Built: true},
 	OpContainerSignal: {Built: true}, OpContainerFinish: {Built: true}, OpContainerRemove: {Built: true},
-	OpContainerList: {Built: true}, OpContainerProcs: {Built: true}, OpContainerStats: {Built: true},
+	OpContainerList: {Built: true}, OpContainerProcs: {}, OpContainerStats: {},
 	OpContainerUpdate: {}, OpContainerPause: {}, OpContainerResume: {}, OpContainerUsage: {}, OpContainerMount: {},
 	OpContainerCheckpoint: {},
 	OpExecStart:           {Built: true}, OpExecFinish: {Built: true}, OpExecSignal: {}, OpExecStdin: {Built: true},
@@ -228,21 +228,6 @@ type ContainerState struct {
 	ID      string   `json:"id"`
 	Running bool     `json:"running,omitempty"` // or ended and not finished yet
 	Execs   []string `json:"execs,omitempty"`
-}
-
-// Procs lists processes of a container as the host sees them.
-type Procs struct {
-	PIDs []int `json:"pids"`
-}
-
-// Stats are readings of the container's control groups: bytes, nanoseconds, counts.
-type Stats struct {
-	MemoryUsage int64 `json:"memoryUsage"`
-	MemoryLimit int64 `json:"memoryLimit"`
-	CPUUsage    int64 `json:"cpuUsage"`
-	Pids        int64 `json:"pids"`
-	PidsLimit   int64 `json:"pidsLimit"`
-	OOMKills    int64 `json:"oomKills"`
 }
 
 // ExecRef names a process that was executed in a container.

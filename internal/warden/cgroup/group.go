@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -114,27 +118,6 @@ func (g *Group) Attach() (*Attach, error) {
 	return a, nil
 }
 
-// Procs lists the processes of the group and of the groups below it, in the caller's pid namespace.
-func (g *Group) Procs() ([]int, error) {
-	var pids []int
-	err := walk(g.p.unified().fd, g.id, maxDepth, func(dir int, name string) error {
-		s, err := readAt(dir, name+"/cgroup.procs")
-		if errors.Is(err, unix.EOPNOTSUPP) { // a threaded group: its processes are listed above it
-			return nil
-		}
-		for f := range strings.FieldsSeq(s) {
-			if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
-				pids = append(pids, pid)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("processes of control group %s: %w", g.id, class(err))
-	}
-	return pids, nil
-}
-
 // Kill has the kernel send SIGKILL to every process of the group and of those below, frozen or forking or not. It does
 // not wait for their end.
 func (g *Group) Kill() error {
@@ -150,10 +133,10 @@ func (g *Group) Kill() error {
 func (g *Group) Remove(ctx context.Context) error {
 	var errs []error
 	for _, h := range g.p.hierarchies {
-		remove := func(dir int, name string) error { return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR) }
-		err := remove(h.fd, g.id)
-		if err == unix.EBUSY { // groups below it, or a process that the kernel has not let go of
-			err = retry(ctx, func() error { return walk(h.fd, g.id, maxDepth, remove) })
+		err := unix.Unlinkat(h.fd, g.id, unix.AT_REMOVEDIR)
+		for pause := 200 * time.Microsecond; err == unix.EBUSY && ctx.Err() == nil; pause = min(2*pause, 50*time.Millisecond) {
+			time.Sleep(pause)
+			err = removeAll(h.fd, g.id)
 		}
 		if err != nil && err != unix.ENOENT {
 			errs = append(errs, fmt.Errorf("remove control group %s in %s: %w", g.id, h.name(), err))
@@ -162,15 +145,35 @@ func (g *Group) Remove(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// removeAll removes a group and those that were made in it, the deepest first; it gives the error of the first named.
+func removeAll(dir int, name string) error {
+	var groups []string
+	filepath.WalkDir(path.Proc(dir)+"/"+name, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			groups = append(groups, path)
+		}
+		return nil // what cannot be read keeps the group above it from going
+	})
+	err := error(unix.ENOENT)
+	for _, group := range slices.Backward(groups) {
+		err = unix.Rmdir(group)
+	}
+	return err
+}
+
 // List names every group of the engine that exists in any hierarchy, for the sweep after a crash.
 func (p *Parent) List() ([]string, error) {
 	var ids []string
 	for _, h := range p.hierarchies {
-		names, err := subgroups(h.fd)
+		entries, err := os.ReadDir(path.Proc(h.fd))
 		if err != nil {
 			return nil, fmt.Errorf("list control groups in %s: %w", h.name(), err)
 		}
-		ids = append(ids, slices.DeleteFunc(names, func(n string) bool { return !validID(n) })...)
+		for _, e := range entries {
+			if e.IsDir() && validID(e.Name()) {
+				ids = append(ids, e.Name())
+			}
+		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil

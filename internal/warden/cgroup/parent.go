@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -178,13 +177,17 @@ func (p *Parent) finish() (err error) {
 		}
 	}
 	if h := p.find("memory"); h != nil {
+		var info unix.Sysinfo_t
+		if err := unix.Sysinfo(&info); err != nil {
+			return fmt.Errorf("sysinfo: %w", err)
+		}
 		file := "memory.limit_in_bytes"
 		if h.v2 {
 			file = "memory.max"
 		} else if _, err := readAt(h.fd, "memory.memsw.limit_in_bytes"); err != nil {
 			p.missing = append(p.missing, "swap accounting: a container's use of swap has no bound of its own")
 		}
-		if err := p.leave(h, file, memoryReserve, memoryTotal(readFile("/proc/meminfo"))); err != nil {
+		if err := p.leave(h, file, memoryReserve, uint64(info.Totalram)*uint64(info.Unit)); err != nil {
 			return err
 		}
 	}
@@ -221,15 +224,6 @@ func memoryReserve(total uint64) uint64 {
 
 // pidsReserve is what the host keeps of its process ids: an eighth, at least 512, at most 4,096, never more than half.
 func pidsReserve(most uint64) uint64 { return min(max(most/8, 512), 4096, most/2) }
-
-// memoryTotal reads MemTotal, in bytes.
-func memoryTotal(meminfo string) uint64 {
-	f := strings.Fields(meminfo)
-	if len(f) < 2 || f[0] != "MemTotal:" {
-		return math.MaxUint64
-	}
-	return parseNumber(f[1]) << 10
-}
 
 func readFile(path string) string {
 	s, _ := readAt(unix.AT_FDCWD, path)
