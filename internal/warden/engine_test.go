@@ -179,7 +179,7 @@ func (r *rig) job(job *jobs.Job, fds []int, host jobs.Host) *jobs.Result {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	got := r.call(wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, &wire.WorkerReply{}, pair[1])
+	got := r.call(wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, nil, pair[1])
 	unix.Close(pair[1])
 	wire.CloseAll(got)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

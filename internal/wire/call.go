@@ -98,7 +98,7 @@ func dispatch(list List, handle Handler, r *Request) (Reply, error) {
 	switch {
 	case !known:
 		return Reply{}, fmt.Errorf("unknown operation %q: %w", r.Op, errdefs.ErrInvalidArgument)
-	case !rule.Built:
+	case rule == unbuilt:
 		return Reply{}, fmt.Errorf("operation %s is not built yet: %w", r.Op, errdefs.ErrNotImplemented)
 	}
 	if len(r.FDs) < rule.Least || len(r.FDs) > rule.Most {

@@ -103,7 +103,7 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 		return f.list()
 	case wire.OpFilterPut:
 		return wire.Reply{Body: wire.FilterReply{Digest: "sha256:" + strings.Repeat("0", 64)}}, nil
-	case wire.OpExecFinish, wire.OpExecSignal, wire.OpExecStdin:
+	case wire.OpExecFinish, wire.OpExecStdin:
 		var ref wire.ExecRef
 		if err := r.Decode(&ref); err != nil {
 			return wire.Reply{}, err

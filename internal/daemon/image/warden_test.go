@@ -221,7 +221,7 @@ func (f *fakeWarden) worker(r *wire.Request) (wire.Reply, error) {
 		defer f.running.Add(-1)
 		f.work(fd, p[1])
 	}()
-	return wire.Reply{Body: wire.WorkerReply{PID: 1}, FDs: []int{p[0]}}, nil
+	return wire.Reply{FDs: []int{p[0]}}, nil
 }
 
 func (f *fakeWarden) work(fd, alive int) {
