@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -24,12 +25,12 @@ const (
 // reap notes and reaps every child that has ended. It reports done when the warden ended as it was asked to.
 func (k *keeper) reap() (done bool, err error) {
 	for {
-		pid := pidfd.EndedChild()
+		pid, how := pidfd.EndedChild()
 		if pid == 0 {
 			return false, nil
 		}
 		if pid != k.warden {
-			note(filepath.Join(k.Run, "exits"), pid)
+			note(filepath.Join(k.Run, "exits"), pid, how)
 			unix.Wait4(pid, nil, 0, nil)
 			continue
 		}
@@ -47,15 +48,16 @@ func (k *keeper) reap() (done bool, err error) {
 	}
 }
 
-// note writes how a process ended, before it is reaped, under its pid and start time: see wire.ExitNote.
-func note(dir string, pid int) {
-	n, err := wire.ReadStat(pid)
+// note writes how a process ended, before it is reaped.
+func note(dir string, pid int, how pidfd.Status) {
+	start, err := wire.StartTime(pid)
 	if err != nil {
 		return
 	}
-	n.At = time.Now().UnixNano()
-	name := filepath.Join(dir, n.Name())
-	if os.WriteFile(name+".tmp", []byte(n.String()), 0o600) == nil {
+	exit := wire.Exit{Code: how.ExitCode(), Signal: int(how.Signal), At: time.Now().UnixNano()}
+	b, _ := json.Marshal(exit) // numbers
+	name := filepath.Join(dir, wire.NoteName(pid, start))
+	if os.WriteFile(name+".tmp", b, 0o600) == nil {
 		os.Rename(name+".tmp", name)
 	}
 }

@@ -114,8 +114,8 @@ func (p *program) carryOut(list *plan.Plan, atGate func(pid int) error) (err err
 	if err != nil {
 		return programError(p.process.Args[0], err)
 	}
-	stat, err := wire.ReadStat(p.reply.PID)
-	p.reply.StartTime, p.reply.StartedAt, p.reply.Range = stat.StartTime, time.Now().UnixNano(), p.base
+	p.reply.StartedAt, p.reply.Range = time.Now().UnixNano(), p.base
+	p.reply.StartTime, err = wire.StartTime(p.reply.PID)
 	return err
 }
 

@@ -27,11 +27,13 @@ const (
 	maxPacket = MaxInline + 4096
 )
 
-// Frame is what a packet holds: either a body, or the size of the body that is in the first descriptor.
+// Frame is what a packet holds: either a body, or the size of the body that is in the first descriptor. Keys name the
+// descriptors that the keeper holds.
 type Frame struct {
 	ID    uint64          `json:"id"`
 	Op    Op              `json:"op,omitempty"`
 	Error *Error          `json:"error,omitempty"`
+	Keys  []string        `json:"keys,omitempty"`
 	Body  json.RawMessage `json:"body,omitempty"`
 	Mem   int64           `json:"mem,omitempty"`
 }
