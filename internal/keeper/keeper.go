@@ -91,8 +91,8 @@ func (k *keeper) prepare() error {
 	if err != nil {
 		return err
 	}
-	pid := fmt.Sprintf("%d %d\n", os.Getpid(), began)
-	if err := os.WriteFile(filepath.Join(k.Run, "keeper.pid"), []byte(pid), 0o600); err != nil {
+	pid := fmt.Appendf(nil, "%d %d\n", os.Getpid(), began)
+	if err := os.WriteFile(filepath.Join(k.Run, "keeper.pid"), pid, 0o600); err != nil {
 		return err
 	}
 	k.binary, err = memfile.Program(filepath.Join(k.Libexec, "brig-warden"))
