@@ -141,7 +141,7 @@ func (w *Warden) callerOf(r *wire.Request, present bool) (*caller, error) {
 		return nil, nil
 	}
 	if len(r.FDs) != 1 {
-		return nil, fmt.Errorf("%s: %w: %w", r.Op, wire.ErrNoCaller, errdefs.ErrInvalidArgument)
+		return nil, fmt.Errorf("%s: the caller's connection is missing: %w", r.Op, errdefs.ErrInvalidArgument)
 	}
 	if err := accepted(r.FDs[0], w.cfg.Listener); err != nil {
 		return nil, err

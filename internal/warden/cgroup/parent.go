@@ -206,14 +206,9 @@ func (p *Parent) finish() (err error) {
 
 // leave bounds all containers together to what there is, or what was given to us of it, less what the host keeps.
 func (p *Parent) leave(h *hierarchy, file string, reserve func(uint64) uint64, total uint64) error {
-	total = min(total, limit(h.base, file))
+	given, _ := readAt(h.base, file) // "", the largest number, where there is no such file: in the root
+	total = min(total, parseNumber(given))
 	return writeAt(h.fd, file, strconv.FormatUint(total-reserve(total), 10), p.extra)
-}
-
-// limit is what a group may have, the largest number where it has no such file (the root).
-func limit(dir int, file string) uint64 {
-	s, _ := readAt(dir, file)
-	return parseNumber(s)
 }
 
 // memoryReserve is what the host keeps of total bytes: a sixteenth, at least 256 MiB, at most 2 GiB, never more than a
