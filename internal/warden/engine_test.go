@@ -162,7 +162,7 @@ func (r *rig) seal(fd int) wire.Object {
 	r.t.Helper()
 	var o wire.Object
 	ctx := context.Background()
-	if _, err := r.client.Give(ctx, wire.OpObjectSeal, wire.ObjectSeal{}, &o, fd); err != nil {
+	if _, err := r.client.Give(ctx, wire.OpObjectSeal, wire.ObjectRef{}, &o, fd); err != nil {
 		r.t.Fatal(err)
 	}
 	return o
@@ -336,9 +336,9 @@ func (r *rig) refusesFilters(t *testing.T) {
 	caller := r.caller()
 	defer unix.Close(caller)
 	put := func(program []byte) {
-		var reply wire.FilterReply
-		r.call(wire.OpFilterPut, wire.Filter{Program: program, Log: true}, &reply)
-		s.Process.Filter = reply.Digest
+		f := wire.Filter{Program: program, Log: true}
+		r.call(wire.OpFilterPut, f, nil)
+		s.Process.Filter = f.Digest()
 	}
 	for text, program := range map[string][]byte{"nonsense": []byte("no program here."), "no return": make([]byte, 8)} {
 		put(program)

@@ -96,7 +96,7 @@ func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
 	return wire.Reply{FDs: []int{fd}}, nil
 }
 
-func (w *Warden) objectSeal(r *wire.Request, q wire.ObjectSeal) (wire.Reply, error) {
+func (w *Warden) objectSeal(r *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
 	fd, err := r.Take(0)
 	if err != nil {
 		return wire.Reply{}, err

@@ -121,7 +121,7 @@ func TestEveryBuiltOperationReachesTheHandler(t *testing.T) {
 func TestDescriptorsOfARequestAreClosedUnlessTaken(t *testing.T) {
 	taken := make(chan int, 1)
 	c := serve(t, func(r *Request) (Reply, error) {
-		var o ObjectSeal
+		var o ObjectRef
 		if err := r.Decode(&o); err != nil {
 			return Reply{}, err
 		}

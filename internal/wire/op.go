@@ -10,7 +10,7 @@ const (
 
 	// The store: sealed objects, named by the sha256 that the warden computed itself.
 	OpObjectCreate Op = "object.create" // – → –, fd: an unnamed file, O_RDWR
-	OpObjectSeal   Op = "object.seal"   // ObjectSeal + fd → Object; fails while another writer exists
+	OpObjectSeal   Op = "object.seal"   // ObjectRef + fd → Object; fails while another writer exists
 	OpObjectOpen   Op = "object.open"   // ObjectRef → Object, fd: O_RDONLY
 	OpObjectRemove Op = "object.remove" // ObjectRef → –; refused while an index or a container needs it
 	OpObjectList   Op = "object.list"   // – → ObjectList
@@ -18,7 +18,7 @@ const (
 	OpIndexRemove  Op = "index.remove"  // ObjectRef → –
 
 	OpWorkerStart Op = "worker.start" // WorkerStart + fd (the worker's end of the job socket) → –, fd: pidfd
-	OpFilterPut   Op = "filter.put"   // Filter → FilterReply
+	OpFilterPut   Op = "filter.put"   // Filter → –; it is known by its Digest from then on
 
 	// Containers.
 	OpContainerStart      Op = "container.start"      // ContainerStart [+ fd: caller's connection] → Started, fds: see Started
@@ -93,13 +93,8 @@ type HelloReply struct {
 	WardenPID    int      `json:"wardenPID"`
 }
 
-// ObjectSeal asks to seal the file that travels with it. Digest "" lets the warden name what it computes; otherwise the
+// ObjectRef names a sealed object, as sha256:hex. To seal, "" lets the warden name what it computes; otherwise the
 // computed sha256 must be equal.
-type ObjectSeal struct {
-	Digest string `json:"digest,omitempty"`
-}
-
-// ObjectRef names a sealed object, as sha256:hex.
 type ObjectRef struct {
 	Digest string `json:"digest"`
 }
@@ -132,11 +127,6 @@ type IndexSeal struct {
 // must be equal to the kind of the job that will be sent.
 type WorkerStart struct {
 	Kind string `json:"kind"`
-}
-
-// FilterReply names a filter that is now known to the warden.
-type FilterReply struct {
-	Digest string `json:"digest"`
 }
 
 // ContainerRef names a container by its 64 hex digits.

@@ -81,7 +81,7 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 		fd, err := unix.Open(f.dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 		return wire.Reply{FDs: []int{fd}}, err
 	case wire.OpObjectSeal:
-		var q wire.ObjectSeal
+		var q wire.ObjectRef
 		if err := r.Decode(&q); err != nil {
 			return wire.Reply{}, err
 		}

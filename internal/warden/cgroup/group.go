@@ -86,36 +86,25 @@ func (g *Group) refuseDevices() error {
 	return bpf.AttachDevice(dir, g.p.prog)
 }
 
-// Attach is what a birth inherits to enter a group. Close it after the birth.
-type Attach struct {
-	// Tasks are the tasks files of version 1, open for writing: the single-threaded child writes "0" to each (a process
-	// that writes another's id waits milliseconds for a grace period).
-	Tasks []int
-	// Dir is the directory in version 2, for CLONE_INTO_CGROUP.
-	Dir int
-}
-
-// Close closes all descriptors.
-func (a *Attach) Close() { wire.CloseAll(append(a.Tasks, a.Dir)) }
-
-// Attach opens what a new process of the group needs; all descriptors are close-on-exec.
-func (g *Group) Attach() (*Attach, error) {
-	dir, err := openDir(g.p.unified().fd, g.id)
+// Attach opens what a new process needs to enter the group, close-on-exec: the directory in version 2, for
+// CLONE_INTO_CGROUP, and the tasks files of version 1 for writing: the single-threaded child writes "0" to each (a
+// process that writes another's id waits milliseconds for a grace period).
+func (g *Group) Attach() (dir int, tasks []int, err error) {
+	dir, err = openDir(g.p.unified().fd, g.id)
 	if err != nil {
-		return nil, fmt.Errorf("control group %s: %w", g.id, class(err))
+		return -1, nil, fmt.Errorf("control group %s: %w", g.id, class(err))
 	}
-	a := &Attach{Dir: dir}
 	for _, h := range g.p.hierarchies[1:] {
 		fd, err := unix.Openat(h.fd, g.id+"/tasks", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 		switch {
 		case err == nil:
-			a.Tasks = append(a.Tasks, fd)
+			tasks = append(tasks, fd)
 		case err != unix.ENOENT || !h.lazy():
-			a.Close()
-			return nil, fmt.Errorf("control group %s in %s: %w", g.id, h.name(), class(err))
+			wire.CloseAll(append(tasks, dir))
+			return -1, nil, fmt.Errorf("control group %s in %s: %w", g.id, h.name(), class(err))
 		}
 	}
-	return a, nil
+	return dir, tasks, nil
 }
 
 // Kill has the kernel send SIGKILL to every process of the group and of those below, frozen or forking or not. It does

@@ -13,7 +13,7 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// validate refuses what the kernel would take for "no bound", and what is not built.
+// validate refuses what the kernel would take for "no bound".
 func validate(res wire.Resources) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf(format+": %w", append(args, errdefs.ErrInvalidArgument)...)
@@ -30,8 +30,6 @@ func validate(res wire.Resources) error {
 		return bad("memory reservation of %d bytes: it must be positive", res.MemoryReservation)
 	case res.CPUQuota < -1:
 		return bad("CPU quota of %d µs: it must be positive, or -1 for none", res.CPUQuota)
-	case len(res.Devices) > 0:
-		return bad("devices cannot be given to containers yet")
 	}
 	return nil
 }

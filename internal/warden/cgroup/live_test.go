@@ -69,15 +69,15 @@ var usual = wire.Resources{Memory: 64 << 20, CPUShares: 1024, Pids: 32}
 // spawn runs a shell script in g: it is started in the group of version 2, and enters the others by itself.
 func spawn(t *testing.T, g *Group, script string) *exec.Cmd {
 	t.Helper()
-	a, err := g.Attach()
+	dir, tasks, err := g.Attach()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer a.Close()
+	defer wire.CloseAll(append(tasks, dir))
 	cmd := exec.Command("/bin/sh", "-c", script)
-	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: a.Dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: dir}
 	enter := ""
-	for i, fd := range a.Tasks {
+	for i, fd := range tasks {
 		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			t.Fatal(err)
