@@ -43,8 +43,7 @@ type JobFillParams struct{}
 // Errand is a job of the warden's own: one of the two kinds that it gives, with the default limits. A worker reads it
 // as jobs.Job. The warden calls it and reads nothing of the result but whether there is one.
 type Errand struct {
-	Kind   JobKind         `json:"kind"`
-	Limits struct{}        `json:"limits"`
-	Check  *JobCheckParams `json:"check,omitempty"`
-	Fill   *JobFillParams  `json:"fill,omitempty"`
+	Kind  JobKind         `json:"kind"`
+	Check *JobCheckParams `json:"check,omitempty"`
+	Fill  *JobFillParams  `json:"fill,omitempty"`
 }

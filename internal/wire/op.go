@@ -89,8 +89,6 @@ type HelloReply struct {
 	DNSForwarder bool     `json:"dnsForwarder,omitempty"`
 	Missing      []string `json:"missing,omitempty"` // controllers and features that this host lacks
 	NofileHard   uint64   `json:"nofileHard"`        // the highest open-files limit that can be given
-	KeeperPID    int      `json:"keeperPID"`
-	WardenPID    int      `json:"wardenPID"`
 }
 
 // ObjectRef names a sealed object, as sha256:hex. To seal, "" lets the warden name what it computes; otherwise the

@@ -120,7 +120,7 @@ func weight(shares uint64) uint64 {
 // bound writes every bound of res.
 func (g *Group) bound(res wire.Resources) error {
 	io := g.p.find("blkio")
-	bfq := io != nil && unix.Faccessat(io.fd, "io.bfq.weight", unix.F_OK, 0) == nil
+	bfq := res.BlkioWeight != 0 && io != nil && unix.Faccessat(io.fd, "io.bfq.weight", unix.F_OK, 0) == nil
 	for _, s := range settings(res, bfq) {
 		if err := g.set(s); err != nil {
 			return err

@@ -210,6 +210,27 @@ func TestBindRefusesWhatCannotBeMapped(t *testing.T) {
 	}
 }
 
+// What a volume is filled from is a copy of the image's mount, which nobody can write to.
+func TestMappedCopyIsAsReadOnlyAsItsSource(t *testing.T) {
+	needRoot(t)
+	user, err := idmap.NewUserns(idmap.Range(base), idmap.Range(base))
+	must(t, err)
+	defer unix.Close(user)
+	source, err := Tmpfs(1<<16, 0o755, 0, 0)
+	must(t, err)
+	defer unix.Close(source)
+	must(t, unix.MountSetattr(source, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}))
+	dir := t.TempDir()
+	must(t, Attach(source, dir)) // before 6.15 only an attached mount can be cloned
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	fd, err := Idmap(source, user, false)
+	must(t, err)
+	defer unix.Close(fd)
+	if err := unix.Mkdirat(fd, "x", 0o755); err != unix.EROFS {
+		t.Errorf("made a directory: %v", err)
+	}
+}
+
 func TestImageMountsFromFilesAndFromLoopDevices(t *testing.T) {
 	needRoot(t)
 	mkfs, err := exec.LookPath("mkfs.erofs")
