@@ -118,11 +118,10 @@ func filterMaker(warden *client.Client) func(context.Context, string, uint64) (s
 		if err != nil {
 			return "", err
 		}
-		var reply wire.FilterReply
-		if _, err := warden.Call(ctx, wire.OpFilterPut, f, &reply); err != nil {
+		if _, err := warden.Call(ctx, wire.OpFilterPut, f, nil); err != nil {
 			return "", err
 		}
-		return reply.Digest, nil
+		return f.Digest(), nil
 	}
 }
 

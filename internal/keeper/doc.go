@@ -1,7 +1,7 @@
 // Package keeper is the process that does not die: the warden's parent and subreaper.
 //
 // Zone: root, at most 300 lines.
-// Input: the messages hold and drop of the warden (wire.Keep); exit statuses from the kernel; SIGTERM.
+// Input: the messages hold and drop of the warden (wire.KeepHold); exit statuses from the kernel; SIGTERM.
 // Output: a warden that runs (started again when it died); the descriptors that a dead warden's successor needs (API
 // listener, pty masters, writers of standard inputs, listening sockets of published ports, the router's namespace); one
 // note per process that the dead warden left and that ended since, in RUN/exits.

@@ -36,7 +36,7 @@ type Config struct {
 type keeper struct {
 	Config
 	binary   *os.File // sealed copy of the warden's program
-	held     map[string]*os.File
+	held     map[string]int
 	warden   int
 	conn     *wire.Conn
 	lines    chan string // what engines say about themselves: "ready" or an error
@@ -46,13 +46,13 @@ type keeper struct {
 }
 
 type message struct {
-	keep wire.Keep
-	fds  []int
+	frame *wire.Frame
+	fds   []int
 }
 
 // Run keeps a warden running until it ends by itself or SIGTERM ended it.
 func Run(cfg Config) error {
-	k := &keeper{Config: cfg, held: map[string]*os.File{}, lines: make(chan string, 1)}
+	k := &keeper{Config: cfg, held: map[string]int{}, lines: make(chan string, 1)}
 	err := k.prepare()
 	if err == nil {
 		err = k.loop()
@@ -87,12 +87,12 @@ func (k *keeper) prepare() error {
 		}
 		k.Listener = os.NewFile(uintptr(s), "listener")
 	}
-	self, err := wire.ReadStat(os.Getpid())
+	began, err := wire.StartTime(os.Getpid())
 	if err != nil {
 		return err
 	}
-	pid := fmt.Sprintf("%d %d\n", self.PID, self.StartTime)
-	if err := os.WriteFile(filepath.Join(k.Run, "keeper.pid"), []byte(pid), 0o600); err != nil {
+	pid := fmt.Appendf(nil, "%d %d\n", os.Getpid(), began)
+	if err := os.WriteFile(filepath.Join(k.Run, "keeper.pid"), pid, 0o600); err != nil {
 		return err
 	}
 	k.binary, err = memfile.Program(filepath.Join(k.Libexec, "brig-warden"))
@@ -182,12 +182,12 @@ func (k *keeper) start() error {
 // handOver gives the new warden what is held. One that does not read it in time has failed.
 func (k *keeper) handOver() error {
 	k.conn.Raw().SetWriteDeadline(time.Now().Add(deathWindow))
-	for key, f := range k.held {
-		if err := k.conn.SendKeep(wire.Keep{Op: wire.KeepHave, Key: key}, int(f.Fd())); err != nil {
+	for key, fd := range k.held {
+		if err := k.conn.Send(&wire.Frame{Op: wire.KeepHave, Keys: []string{key}}, []int{fd}); err != nil {
 			return err
 		}
 	}
-	return k.conn.SendKeep(wire.Keep{Op: wire.KeepEnd})
+	return k.conn.Send(&wire.Frame{Op: wire.KeepEnd}, nil)
 }
 
 // receive passes messages on until the warden is gone; what it had sent before it died is still read. A message that
@@ -196,7 +196,7 @@ func receive(conn *wire.Conn, out chan<- message) {
 	defer close(out)
 	defer conn.Close()
 	for {
-		keep, fds, err := conn.ReceiveKeep()
+		f, fds, err := conn.Receive()
 		var ended *net.OpError
 		switch {
 		case errors.As(err, &ended) || errors.Is(err, io.EOF):
@@ -204,24 +204,27 @@ func receive(conn *wire.Conn, out chan<- message) {
 		case err != nil:
 			fmt.Fprintln(os.Stderr, "brig-keeper: a message of the warden is lost:", err)
 		default:
-			out <- message{keep, fds}
+			out <- message{f, fds}
 		}
 	}
 }
 
 func (k *keeper) apply(m message) {
-	hold := m.keep.Op == wire.KeepHold && len(m.fds) == 1
-	if !hold && (m.keep.Op != wire.KeepDrop || len(m.fds) != 0) {
-		fmt.Fprintf(os.Stderr, "brig-keeper: the warden sent %q with %d descriptors\n", m.keep.Op, len(m.fds))
+	op, keys := m.frame.Op, m.frame.Keys
+	hold := op == wire.KeepHold && len(m.fds) == len(keys)
+	if !hold && (op != wire.KeepDrop || len(m.fds) != 0) {
+		fmt.Fprintf(os.Stderr, "brig-keeper: the warden sent %q with %d keys and %d descriptors\n", op, len(keys), len(m.fds))
 		wire.CloseAll(m.fds)
 		return
 	}
-	if old := k.held[m.keep.Key]; old != nil {
-		old.Close()
-		delete(k.held, m.keep.Key)
-	}
-	if hold {
-		k.held[m.keep.Key] = os.NewFile(uintptr(m.fds[0]), m.keep.Key)
+	for i, key := range keys {
+		if old, ok := k.held[key]; ok {
+			unix.Close(old)
+			delete(k.held, key)
+		}
+		if hold {
+			k.held[key] = m.fds[i]
+		}
 	}
 }
 

@@ -25,7 +25,8 @@ func TestHeldDescriptorsComeBackAfterTheWardenIsKilled(t *testing.T) {
 	if len(w.Have) != 0 {
 		t.Errorf("the first warden is given %v", w.Have)
 	}
-	w.do("hold one "+a+" 1", "hold two "+a+" 1", "hold three "+a+" 1", "hold two "+b+" 1", "drop three")
+	w.do("hold one "+a+" 1", "hold two "+a+" 1", "hold three "+a+" 1", "hold two "+b+" 1", "both four five",
+		"drop three four five")
 	w.kill() // what it sent last is in the socket still
 	want := map[string]uint64{"one": inoA, "two": inoB}
 	w = r.warden()
@@ -104,7 +105,7 @@ func TestEndOfWhatADeadWardenLeftIsNoted(t *testing.T) {
 			if _, err := fmt.Sscan(w.order("child"), &pid); err != nil {
 				t.Fatal(err)
 			}
-			live, err := wire.ReadStat(pid)
+			start, err := wire.StartTime(pid)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,15 +125,14 @@ func TestEndOfWhatADeadWardenLeftIsNoted(t *testing.T) {
 					t.Fatal("the process is not reaped")
 				}
 			}
-			text, err := os.ReadFile(r.dir + "/run/exits/" + live.Name())
+			text, err := os.ReadFile(r.dir + "/run/exits/" + wire.NoteName(pid, start))
 			if err != nil {
 				t.Fatalf("the process is gone and there is no note: %v", err)
 			}
-			got, err := wire.ParseExitNote(string(text))
-			if err != nil {
+			var exit wire.Exit
+			if err := wire.DecodeStrict(text, &exit); err != nil {
 				t.Fatal(err)
 			}
-			exit := got.Exit()
 			if at := time.Unix(0, exit.At); at.Before(before) || at.After(time.Now()) {
 				t.Errorf("noted at %v, written to at %v", at, before)
 			}
@@ -177,11 +177,11 @@ func TestWardenThatEndsByItselfEndsTheKeeper(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	w := r.warden()
-	self, err := wire.ReadStat(r.keeper.Process.Pid)
+	start, err := wire.StartTime(r.keeper.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("%d %d\n", self.PID, self.StartTime)
+	want := fmt.Sprintf("%d %d\n", r.keeper.Process.Pid, start)
 	if b, err := os.ReadFile(r.dir + "/run/keeper.pid"); err != nil || string(b) != want {
 		t.Errorf("keeper.pid is %q, %v; want %q", b, err, want)
 	}

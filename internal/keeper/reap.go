@@ -1,6 +1,7 @@
 package keeper
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -24,47 +25,45 @@ const (
 // reap notes and reaps every child that has ended. It reports done when the warden ended as it was asked to.
 func (k *keeper) reap() (done bool, err error) {
 	for {
-		pid := pidfd.EndedChild()
-		if pid == 0 {
+		pid, how := pidfd.EndedChild()
+		switch {
+		case pid == 0:
 			return false, nil
-		}
-		if pid != k.warden {
-			note(filepath.Join(k.Run, "exits"), pid)
-			unix.Wait4(pid, nil, 0, nil)
-			continue
-		}
-		var status unix.WaitStatus
-		unix.Wait4(pid, &status, 0, nil)
-		if status.Exited() && status.ExitStatus() == 0 || k.stopping {
+		case pid != k.warden:
+			note(filepath.Join(k.Run, "exits"), pid, how)
+		case how.ExitCode() == 0 || k.stopping:
 			os.Remove(k.Socket)
 			os.Remove(filepath.Join(k.Run, "keeper.pid"))
 			k.heard("the engine ended before it was ready. Next: brig doctor") // if it was, Ready is closed
 			return true, nil
 		}
-		if err := k.restart(status); err != nil {
-			return false, err
+		unix.Wait4(pid, nil, 0, nil)
+		if pid == k.warden {
+			if err := k.restart(how); err != nil {
+				return false, err
+			}
 		}
 	}
 }
 
-// note writes how a process ended, before it is reaped, under its pid and start time: see wire.ExitNote.
-func note(dir string, pid int) {
-	n, err := wire.ReadStat(pid)
+// note writes how a process ended, before it is reaped.
+func note(dir string, pid int, how pidfd.Status) {
+	start, err := wire.StartTime(pid)
 	if err != nil {
 		return
 	}
-	n.At = time.Now().UnixNano()
-	name := filepath.Join(dir, n.Name())
-	if os.WriteFile(name+".tmp", []byte(n.String()), 0o600) == nil {
+	b, _ := json.Marshal(wire.Exit{Code: how.ExitCode(), Signal: int(how.Signal), At: time.Now().UnixNano()})
+	name := filepath.Join(dir, wire.NoteName(pid, start))
+	if os.WriteFile(name+".tmp", b, 0o600) == nil {
 		os.Rename(name+".tmp", name)
 	}
 }
 
 // restart starts a new warden after the old one died, unless that happens all the time.
-func (k *keeper) restart(status unix.WaitStatus) error {
+func (k *keeper) restart(how pidfd.Status) error {
 	old := func(t time.Time) bool { return time.Since(t) >= deathWindow }
 	k.deaths = append(slices.DeleteFunc(k.deaths, old), time.Now())
-	fmt.Fprintf(os.Stderr, "brig-keeper: the warden died (wait status %#x)\n", int(status))
+	fmt.Fprintf(os.Stderr, "brig-keeper: the warden died (exit code %d)\n", how.ExitCode())
 	if len(k.deaths) >= maxDeaths {
 		return errors.New("the warden died five times in ten seconds; its last words are above. Next: brig doctor")
 	}

@@ -99,7 +99,7 @@ func findProcess(p *process) int {
 	if err != nil {
 		return -1
 	}
-	if stat, err := wire.ReadStat(p.Started.PID); err != nil || stat.StartTime != p.Started.StartTime {
+	if start, err := wire.StartTime(p.Started.PID); err != nil || start != p.Started.StartTime {
 		unix.Close(fd)
 		return -1
 	}

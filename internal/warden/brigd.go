@@ -201,22 +201,22 @@ func allow(set int, path string, access uint64) error {
 // startService gives birth to a process of the engine in a control group that was made for it, with the descriptors that
 // only it has, and returns its pidfd.
 func (w *Warden) startService(in plan.ServiceInput, g *cgroup.Group, exe *os.File, fds map[string]int, atGate func(int) error) (int, error) {
-	attach, err := g.Attach()
+	dir, tasks, err := g.Attach()
 	if err != nil {
 		return -1, err
 	}
-	defer attach.Close()
-	for i, fd := range attach.Tasks {
+	defer wire.CloseAll(append(tasks, dir))
+	for i, fd := range tasks {
 		fds[fmt.Sprintf("tasks%d", i)] = fd
 	}
 	fds["exe"], fds["stdin"], fds["stdout"], fds["stderr"] = int(exe.Fd()), w.null, 2, 2
-	in.Tasks = len(attach.Tasks)
+	in.Tasks = len(tasks)
 	_, in.Landlock = fds["landlock"]
 	p, err := plan.Service(in)
 	if err != nil {
 		return -1, err
 	}
-	_, fd, err := plan.Start(p, plan.Options{FDs: fds, Cgroup: attach.Dir, AtGate: atGate})
+	_, fd, err := plan.Start(p, plan.Options{FDs: fds, Cgroup: dir, AtGate: atGate})
 	return fd, err
 }
 

@@ -175,23 +175,6 @@ func (w *Warden) containerList() (any, error) {
 	return list, nil
 }
 
-func (w *Warden) containerProcs(q wire.ContainerRef) (any, error) {
-	g, err := w.group(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	pids, err := g.Procs()
-	return wire.Procs{PIDs: pids}, err
-}
-
-func (w *Warden) containerStats(q wire.ContainerRef) (any, error) {
-	g, err := w.group(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	return g.Stats()
-}
-
 // streamDir is where the named pipes of a container, or of a process executed in it, are.
 func (w *Warden) streamDir(id, exec string) string {
 	if exec != "" {

@@ -162,7 +162,7 @@ func (r *rig) seal(fd int) wire.Object {
 	r.t.Helper()
 	var o wire.Object
 	ctx := context.Background()
-	if _, err := r.client.Give(ctx, wire.OpObjectSeal, wire.ObjectSeal{}, &o, fd); err != nil {
+	if _, err := r.client.Give(ctx, wire.OpObjectSeal, wire.ObjectRef{}, &o, fd); err != nil {
 		r.t.Fatal(err)
 	}
 	return o
@@ -179,7 +179,7 @@ func (r *rig) job(job *jobs.Job, fds []int, host jobs.Host) *jobs.Result {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	got := r.call(wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, &wire.WorkerReply{}, pair[1])
+	got := r.call(wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, nil, pair[1])
 	unix.Close(pair[1])
 	wire.CloseAll(got)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -336,9 +336,9 @@ func (r *rig) refusesFilters(t *testing.T) {
 	caller := r.caller()
 	defer unix.Close(caller)
 	put := func(program []byte) {
-		var reply wire.FilterReply
-		r.call(wire.OpFilterPut, wire.Filter{Program: program, Log: true}, &reply)
-		s.Process.Filter = reply.Digest
+		f := wire.Filter{Program: program, Log: true}
+		r.call(wire.OpFilterPut, f, nil)
+		s.Process.Filter = f.Digest()
 	}
 	for text, program := range map[string][]byte{"nonsense": []byte("no program here."), "no return": make([]byte, 8)} {
 		put(program)

@@ -72,7 +72,7 @@ func (w *Warden) filterPut(q wire.Filter) (any, error) {
 		}
 	}
 	f.given[digest] = filter
-	return wire.FilterReply{Digest: digest}, nil
+	return nil, nil
 }
 
 // floorFor names the floor that gives way where a capability would be meaningless without it. checkSpec has passed the

@@ -82,8 +82,8 @@ func (w *Warden) exitNote(p *process) (wire.Exit, error) {
 	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(2 * time.Millisecond) {
 		b, err := os.ReadFile(path)
 		if err == nil {
-			n, err := wire.ParseExitNote(string(b))
-			return n.Exit(), err
+			var exit wire.Exit
+			return exit, wire.DecodeStrict(b, &exit)
 		}
 		if !errors.Is(err, os.ErrNotExist) {
 			return wire.Exit{}, err
@@ -95,8 +95,7 @@ func (w *Warden) exitNote(p *process) (wire.Exit, error) {
 }
 
 func (w *Warden) exitPath(p *process) string {
-	n := wire.ExitNote{PID: p.Started.PID, StartTime: p.Started.StartTime}
-	return filepath.Join(w.cfg.Run, "exits", n.Name())
+	return filepath.Join(w.cfg.Run, "exits", wire.NoteName(p.Started.PID, p.Started.StartTime))
 }
 
 // reaped forgets a process whose end was noted.

@@ -164,7 +164,6 @@ func checkResources(r *refusal, res *wire.Resources, memory int64) {
 	r.when(res.MemorySwap != 0 && res.MemorySwap < res.Memory,
 		"memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
 	r.when(res.Pids < 1 || res.Pids > maxPids, "a limit of processes is needed, not %d", res.Pids)
-	r.when(len(res.Devices) > 0, "devices are not given to containers yet")
 }
 
 func checkMount(r *refusal, m *wire.Mount, by *caller) {

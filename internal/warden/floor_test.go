@@ -46,7 +46,6 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"more memory than there is":   {func(s *wire.Spec) { s.Resources.Memory = 5 * gib }, root, "memory limit"},
 		"unlimited swap":              {func(s *wire.Spec) { s.Resources.MemorySwap = -1 }, root, "swap"},
 		"no limit of processes":       {func(s *wire.Spec) { s.Resources.Pids = 0 }, root, "processes"},
-		"a device":                    {func(s *wire.Spec) { s.Resources.Devices = []wire.DeviceRule{{Type: "b"}} }, root, "devices"},
 		"an id beyond the range":      {func(s *wire.Spec) { s.Process.User.UID = idsPerSandbox }, root, "ids"},
 		"a group beyond the range":    {func(s *wire.Spec) { s.Process.User.Groups = []uint32{1 << 31} }, root, "group"},
 		"mount over /proc":            {mount(wire.MountTmpfs, "", "/proc/self"), root, "/proc"},

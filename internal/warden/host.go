@@ -52,7 +52,7 @@ func (w *Warden) openHost() error {
 	}
 	f := &w.facts
 	f.Instance, f.MemoryTotal, f.CPUs = w.instance, int64(info.Totalram)*int64(info.Unit), runtime.NumCPU()
-	f.NofileHard, f.KeeperPID, f.WardenPID = nofile.Max, os.Getppid(), os.Getpid()
+	f.NofileHard = nofile.Max
 	return nil
 }
 

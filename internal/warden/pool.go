@@ -36,7 +36,7 @@ func (s *sandbox) prepare() (err error) {
 	for name, make := range map[string]func() (int, error){
 		"dev": func() (int, error) { return rootfs.Dev(s.base) },
 		"pts": func() (int, error) { return rootfs.Pts(s.base) },
-		"shm": func() (int, error) { return rootfs.Shm(defaultShm, s.base) },
+		"shm": func() (int, error) { return rootfs.Tmpfs(defaultShm, 0o1777, s.base, s.base) },
 	} {
 		if s.mounts[name], err = make(); err != nil {
 			delete(s.mounts, name)

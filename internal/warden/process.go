@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/containerd/errdefs"
@@ -103,21 +104,18 @@ func openTerminal(pts int, base uint32, p *wire.Process) (master, slave int, err
 // terminal's master (a copy), or stdin if there is one, stdout and stderr.
 func (w *Warden) keepStreams(id string, pty int, s *stdio) ([]int, error) {
 	if pty >= 0 {
-		if err := w.keep.hold(key(id, "pty"), pty); err != nil {
+		if err := w.keep.hold([]string{key(id, "pty")}, pty); err != nil {
 			return nil, err
 		}
 		theirs, err := dup(pty)
 		return []int{theirs}, err
 	}
-	var out []int
-	for i, name := range []string{"stdin", "out", "err"} {
-		if s.outer[i] < 0 {
-			continue
-		}
-		if err := w.keep.hold(key(id, name), s.outer[i]); err != nil {
-			return nil, err
-		}
-		out = append(out, s.outer[i])
+	keys, out := streamKeys(id), slices.Clone(s.outer[:])
+	if out[0] < 0 {
+		keys, out = keys[1:], out[1:]
+	}
+	if err := w.keep.hold(keys, out...); err != nil {
+		return nil, err
 	}
 	s.outer = [3]int{-1, -1, -1}
 	return out, nil
@@ -130,9 +128,11 @@ func (w *Warden) dropStreams(id string, pty int) {
 		w.keep.drop(key(id, "pty"))
 		return
 	}
-	for _, name := range []string{"stdin", "out", "err"} {
-		w.keep.drop(key(id, name))
-	}
+	w.keep.drop(streamKeys(id)...)
+}
+
+func streamKeys(id string) []string {
+	return []string{key(id, "stdin"), key(id, "out"), key(id, "err")}
 }
 
 var rlimits = map[string]int{"cpu": unix.RLIMIT_CPU, "fsize": unix.RLIMIT_FSIZE, "data": unix.RLIMIT_DATA,

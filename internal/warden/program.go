@@ -56,15 +56,15 @@ func (p *program) give(name string, fd int) int {
 
 // enter opens what the child enters its control group with.
 func (p *program) enter(g *cgroup.Group) error {
-	a, err := g.Attach()
+	dir, tasks, err := g.Attach()
 	if err != nil {
 		return err
 	}
-	for i, fd := range a.Tasks {
+	for i, fd := range tasks {
 		p.give(fmt.Sprintf("tasks%d", i), fd)
 	}
-	p.own = append(p.own, a.Dir)
-	p.tasks, p.cgroup2 = len(a.Tasks), a.Dir
+	p.own = append(p.own, dir)
+	p.tasks, p.cgroup2 = len(tasks), dir
 	return nil
 }
 
@@ -114,8 +114,8 @@ func (p *program) carryOut(list *plan.Plan, atGate func(pid int) error) (err err
 	if err != nil {
 		return programError(p.process.Args[0], err)
 	}
-	stat, err := wire.ReadStat(p.reply.PID)
-	p.reply.StartTime, p.reply.StartedAt, p.reply.Range = stat.StartTime, time.Now().UnixNano(), p.base
+	p.reply.StartedAt, p.reply.Range = time.Now().UnixNano(), p.base
+	p.reply.StartTime, err = wire.StartTime(p.reply.PID)
 	return err
 }
 

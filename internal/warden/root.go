@@ -82,7 +82,7 @@ func (b *birth) rootfs() error {
 		return err
 	}
 	b.own = append(b.own, image)
-	lower, err := rootfs.Idmap(image, b.box.user)
+	lower, err := rootfs.Idmap(image, b.box.user, false)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (b *birth) devices() error {
 	}
 	b.box.mounts = nil
 	if size := b.spec.ShmSize; size != 0 && size != defaultShm {
-		fd, err := rootfs.Shm(size, b.box.base)
+		fd, err := rootfs.Tmpfs(size, 0o1777, b.box.base, b.box.base)
 		if err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(userns)
-	fd, err := rootfs.Idmap(dir, userns)
+	fd, err := rootfs.Idmap(dir, userns, false)
 	if err != nil {
 		return -1, err
 	}
@@ -221,7 +221,7 @@ func (b *birth) bind(m *wire.Mount) (fd int, file bool, err error) {
 		return -1, false, err
 	}
 	defer unix.Close(userns)
-	fd, err = rootfs.BindIdmap(src, userns, m.Recursive)
+	fd, err = rootfs.Idmap(src, userns, m.Recursive)
 	if err != nil {
 		return -1, false, fmt.Errorf("%s: %w", m.Source, err)
 	}

@@ -115,7 +115,15 @@ func TestALyingRouterIsFoundOut(t *testing.T) {
 		{"no socket at all", wire.Port{Proto: "tcp", HostPort: port}, []wire.BoundSocket{at(port)}, []int{0}, "cannot be"},
 	} {
 		r := newRouter(t, func(*wire.Request) (wire.Reply, error) {
-			return wire.Reply{Body: wire.PortReply{Sockets: x.said}, FDs: x.fds, Keep: true}, nil
+			var fds []int
+			for _, fd := range x.fds {
+				copied, err := dup(fd)
+				if err != nil {
+					return wire.Reply{}, err
+				}
+				fds = append(fds, copied)
+			}
+			return wire.Reply{Body: wire.PortReply{Sockets: x.said}, FDs: fds}, nil
 		})
 		_, fds, err := r.reserve(x.ask)
 		wire.CloseAll(fds)

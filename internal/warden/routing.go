@@ -25,7 +25,7 @@ var (
 	routerStart  = routerSteady | mask(unix.CAP_SYS_ADMIN)
 )
 
-// routerKeys name at the keeper what outlives both processes; the namespace comes last, and without it nothing counts.
+// routerKeys name at the keeper what outlives both processes; without the namespace, the first, nothing counts.
 var routerKeys = [3]string{"router", "router.udp", "router.tcp"}
 
 // openRouter starts the process that makes or adopts the network. An engine without one still runs containers that ask
@@ -113,10 +113,10 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 	r.reply, r.open.State = *reply, &s
 	copy(r.kept[:], fds)
 	err := r.w.writeRouterState(s)
-	for i := len(routerKeys) - 1; err == nil && i >= 0; i-- {
-		err = r.w.keep.hold(routerKeys[i], r.kept[i])
+	if err != nil {
+		return err
 	}
-	return err
+	return r.w.keep.hold(routerKeys[:], r.kept[:]...)
 }
 
 // startRouter gives birth to brig-router: an id of its own, two capabilities and a third to begin with, Landlock, a filter.

@@ -40,8 +40,6 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpContainerFinish:     with(w.containerFinish),
 		wire.OpContainerRemove:     with(w.containerRemove),
 		wire.OpContainerList:       with(func(struct{}) (any, error) { return w.containerList() }),
-		wire.OpContainerProcs:      with(w.containerProcs),
-		wire.OpContainerStats:      with(w.containerStats),
 
 		wire.OpExecStart:  of(w.execStart),
 		wire.OpExecFinish: with(w.execFinish),
@@ -98,7 +96,7 @@ func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
 	return wire.Reply{FDs: []int{fd}}, nil
 }
 
-func (w *Warden) objectSeal(r *wire.Request, q wire.ObjectSeal) (wire.Reply, error) {
+func (w *Warden) objectSeal(r *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
 	fd, err := r.Take(0)
 	if err != nil {
 		return wire.Reply{}, err
@@ -143,7 +141,7 @@ func (w *Warden) callerOf(r *wire.Request, present bool) (*caller, error) {
 		return nil, nil
 	}
 	if len(r.FDs) != 1 {
-		return nil, fmt.Errorf("%s: %w: %w", r.Op, wire.ErrNoCaller, errdefs.ErrInvalidArgument)
+		return nil, fmt.Errorf("%s: the caller's connection is missing: %w", r.Op, errdefs.ErrInvalidArgument)
 	}
 	if err := accepted(r.FDs[0], w.cfg.Listener); err != nil {
 		return nil, err

@@ -177,7 +177,7 @@ func (b *birth) handOver() (err error) {
 		return err
 	}
 	for i, s := range b.sockets {
-		if err := w.keep.hold(portKey(c.id, i), s); err != nil {
+		if err := w.keep.hold([]string{portKey(c.id, i)}, s); err != nil {
 			return err
 		}
 		c.ports = append(c.ports, s)

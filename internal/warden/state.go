@@ -89,38 +89,40 @@ func openKeep(fd int) (*keep, map[string]int, error) {
 	}
 	have := map[string]int{}
 	for {
-		k, fds, err := conn.ReceiveKeep()
+		f, fds, err := conn.Receive()
 		if err != nil {
 			return nil, nil, fmt.Errorf("read what the keeper holds: %w", err)
 		}
 		switch {
-		case k.Op == wire.KeepEnd:
+		case f.Op == wire.KeepEnd:
 			return &keep{conn}, have, nil
-		case k.Op == wire.KeepHave && len(fds) == 1:
-			have[k.Key] = fds[0]
+		case f.Op == wire.KeepHave && len(fds) == len(f.Keys):
+			for i, key := range f.Keys {
+				have[key] = fds[i]
+			}
 		default:
 			wire.CloseAll(fds)
-			return nil, nil, fmt.Errorf("the keeper sent %q with %d descriptors", k.Op, len(fds))
+			return nil, nil, fmt.Errorf("the keeper sent %q with %d keys and %d descriptors", f.Op, len(f.Keys), len(fds))
 		}
 	}
 }
 
-// hold gives the keeper a copy of fd. The message is in its socket when this returns, and survives us.
-func (k *keep) hold(key string, fd int) error {
-	if err := k.conn.SendKeep(wire.Keep{Op: wire.KeepHold, Key: key}, fd); err != nil {
-		return fmt.Errorf("hand %s to the keeper: %w", key, err)
+// hold gives the keeper copies of fds. The message is in its socket when this returns, and survives us.
+func (k *keep) hold(keys []string, fds ...int) error {
+	if err := k.conn.Send(&wire.Frame{Op: wire.KeepHold, Keys: keys}, fds); err != nil {
+		return fmt.Errorf("hand %s to the keeper: %w", strings.Join(keys, ", "), err)
 	}
 	return nil
 }
 
-func (k *keep) drop(key string) error {
-	return k.conn.SendKeep(wire.Keep{Op: wire.KeepDrop, Key: key})
+func (k *keep) drop(keys ...string) error {
+	return k.conn.Send(&wire.Frame{Op: wire.KeepDrop, Keys: keys}, nil)
 }
 
 // watch ends this process when the keeper is gone: without it nobody would start us again.
 func (k *keep) watch() {
 	for {
-		_, fds, err := k.conn.ReceiveKeep()
+		_, fds, err := k.conn.Receive()
 		wire.CloseAll(fds)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "brig-warden: the keeper is gone")

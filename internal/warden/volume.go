@@ -105,7 +105,7 @@ func (b *birth) fill(m *wire.Mount, volume int) error {
 		return err
 	}
 	defer unix.Close(image)
-	view, err := rootfs.ReadOnlyView(image, b.box.user)
+	view, err := rootfs.Idmap(image, b.box.user, false)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
 )
 
 // workerStart starts a confined worker for brigd, which talks to it over the socket that came along.
@@ -36,7 +37,7 @@ func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, e
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	return wire.Reply{Body: wire.WorkerReply{}, FDs: []int{theirs}}, nil
+	return wire.Reply{FDs: []int{theirs}}, nil
 }
 
 // workerPatience is longer than any honest job takes.
@@ -101,9 +102,13 @@ func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error
 		conn.Close()
 		return err
 	}
+	c := client.New(conn, "the worker")
+	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	err = job.Run(ctx, conn, fds)
+	if _, err = c.Call(ctx, wire.OpJob, job, nil, fds...); err != nil {
+		err = fmt.Errorf("%s: %w", job.Kind, err)
+	}
 	pidfd.Signal(k.pidfd, unix.SIGKILL) // it has said what it had to say, and one that was conquered may stay
 	w.reapWorker(k)
 	return err

@@ -36,11 +36,10 @@ func (r *Request) Take(i int) (int, error) {
 	return fd, nil
 }
 
-// Reply is what a handler returns. With Keep unset its descriptors are closed after they were sent.
+// Reply is what a handler returns. Its descriptors are closed after they were sent.
 type Reply struct {
 	Body any
 	FDs  []int
-	Keep bool
 }
 
 // maxUnderWay bounds the requests that a peer can have served at once; later ones wait in the socket.
@@ -88,9 +87,7 @@ func answerOne(conn *Conn, list List, handle Handler, f *Frame, r *Request) {
 	if err != nil {
 		conn.Close()
 	}
-	if !reply.Keep {
-		CloseAll(reply.FDs)
-	}
+	CloseAll(reply.FDs)
 }
 
 func dispatch(list List, handle Handler, r *Request) (Reply, error) {
@@ -98,7 +95,7 @@ func dispatch(list List, handle Handler, r *Request) (Reply, error) {
 	switch {
 	case !known:
 		return Reply{}, fmt.Errorf("unknown operation %q: %w", r.Op, errdefs.ErrInvalidArgument)
-	case !rule.Built:
+	case rule == unbuilt:
 		return Reply{}, fmt.Errorf("operation %s is not built yet: %w", r.Op, errdefs.ErrNotImplemented)
 	}
 	if len(r.FDs) < rule.Least || len(r.FDs) > rule.Most {
@@ -107,9 +104,6 @@ func dispatch(list List, handle Handler, r *Request) (Reply, error) {
 	}
 	return handle(r)
 }
-
-// ErrNoCaller is returned where an operation needs the caller's connection and it did not travel with the request.
-var ErrNoCaller = errors.New("the caller's connection is missing")
 
 // Error is a failure as it crosses a zone: a class of containerd's errdefs and a sentence for people.
 type Error struct {

@@ -27,11 +27,13 @@ const (
 	maxPacket = MaxInline + 4096
 )
 
-// Frame is what a packet holds: either a body, or the size of the body that is in the first descriptor.
+// Frame is what a packet holds: either a body, or the size of the body that is in the first descriptor. Keys name the
+// descriptors that the keeper holds.
 type Frame struct {
 	ID    uint64          `json:"id"`
 	Op    Op              `json:"op,omitempty"`
 	Error *Error          `json:"error,omitempty"`
+	Keys  []string        `json:"keys,omitempty"`
 	Body  json.RawMessage `json:"body,omitempty"`
 	Mem   int64           `json:"mem,omitempty"`
 }
@@ -93,14 +95,17 @@ func (c *Conn) Raw() *net.UnixConn { return c.c }
 
 // Send writes one frame. The descriptors stay open in this process.
 func (c *Conn) Send(f *Frame, fds []int) error {
+	if len(f.Body) > MaxBody {
+		return fmt.Errorf("%w: %d bytes are over the limit of %d", ErrTooLarge, len(f.Body), MaxBody)
+	}
 	if len(f.Body) > MaxInline {
-		mem, err := bodyFile(f.Body)
+		mem, err := memfile.Seal("brig-body", bytes.NewReader(f.Body))
 		if err != nil {
 			return err
 		}
-		defer unix.Close(mem)
+		defer mem.Close()
 		f.Mem, f.Body = int64(len(f.Body)), nil
-		fds = append([]int{mem}, fds...)
+		fds = append([]int{int(mem.Fd())}, fds...)
 	}
 	if len(fds) > MaxFDs {
 		return fmt.Errorf("%w: a packet carries at most %d descriptors, not %d", ErrTooLarge, MaxFDs, len(fds))
@@ -120,19 +125,6 @@ func (c *Conn) Send(f *Frame, fds []int) error {
 	defer c.mu.Unlock()
 	_, _, err = c.c.WriteMsgUnix(b, oob, nil)
 	return err
-}
-
-// bodyFile puts a large body into a sealed memory file.
-func bodyFile(body []byte) (int, error) {
-	if len(body) > MaxBody {
-		return -1, fmt.Errorf("%w: %d bytes are over the limit of %d", ErrTooLarge, len(body), MaxBody)
-	}
-	f, err := memfile.Seal("brig-body", bytes.NewReader(body))
-	if err != nil {
-		return -1, err
-	}
-	defer f.Close()
-	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
 }
 
 // Receive reads one frame and its descriptors, which the caller owns. A frame that breaks a rule closes what came with
@@ -171,22 +163,20 @@ func (f *Frame) fetch(fds []int) ([]int, error) {
 	if len(f.Body) != 0 || len(fds) == 0 || f.Mem < 0 || f.Mem > MaxBody {
 		return fds, errors.New("a packet names a body that is not there")
 	}
-	seals, err := unix.FcntlInt(uintptr(fds[0]), unix.F_GET_SEALS, 0)
+	mem := os.NewFile(uintptr(fds[0]), "the body of a packet")
+	defer mem.Close()
+	fds = fds[1:]
+	seals, err := unix.FcntlInt(mem.Fd(), unix.F_GET_SEALS, 0)
 	want := unix.F_SEAL_SHRINK | unix.F_SEAL_WRITE
 	if err != nil || seals&want != want {
 		return fds, errors.New("the body of a packet is not sealed")
 	}
 	f.Body = make([]byte, f.Mem)
-	for off := 0; off < len(f.Body); {
-		n, err := unix.Pread(fds[0], f.Body[off:], int64(off))
-		if err != nil || n == 0 {
-			return fds, fmt.Errorf("read the body of a packet: %w", errors.Join(err, io.ErrUnexpectedEOF))
-		}
-		off += n
-	}
 	f.Mem = 0
-	unix.Close(fds[0])
-	return fds[1:], nil
+	if _, err = mem.ReadAt(f.Body, 0); err != nil { // never as io.EOF, which is the end of the connection
+		return fds, fmt.Errorf("read the body of a packet: %w: %v", io.ErrUnexpectedEOF, err)
+	}
+	return fds, nil
 }
 
 // Rights takes the descriptors out of control data. Go receives them close-on-exec.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -28,12 +29,10 @@ func (f *Filter) Validate() error {
 
 // Digest names the filter: sha256:hex of the program and a byte for Log.
 func (f *Filter) Digest() string {
-	h := sha256.New()
-	h.Write(f.Program)
+	named := append(bytes.Clone(f.Program), 0)
 	if f.Log {
-		h.Write([]byte{1})
-	} else {
-		h.Write([]byte{0})
+		named[len(f.Program)] = 1
 	}
-	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+	sum := sha256.Sum256(named)
+	return "sha256:" + hex.EncodeToString(sum[:])
 }

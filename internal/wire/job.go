@@ -1,18 +1,7 @@
 package wire
 
-import (
-	"context"
-	"encoding/json"
-	"fmt"
-
-	"github.com/containerd/errdefs"
-)
-
-// The first and the last packet of the protocol between brigd and a worker, which package jobs draws.
-const (
-	OpJob     Op = "job"
-	OpJobDone Op = "job.done"
-)
+// OpJob is the first packet of the protocol between brigd and a worker, which package jobs draws. Its reply is the last.
+const OpJob Op = "job"
 
 // JobKind names what a worker does. A worker does one job and ends.
 type JobKind string
@@ -52,38 +41,9 @@ type JobCheckParams struct {
 type JobFillParams struct{}
 
 // Errand is a job of the warden's own: one of the two kinds that it gives, with the default limits. A worker reads it
-// as jobs.Job.
+// as jobs.Job. The warden calls it and reads nothing of the result but whether there is one.
 type Errand struct {
-	Kind   JobKind         `json:"kind"`
-	Limits struct{}        `json:"limits"`
-	Check  *JobCheckParams `json:"check,omitempty"`
-	Fill   *JobFillParams  `json:"fill,omitempty"`
-}
-
-// Run gives the errand and fds (which stay open) to the worker at the other end of conn and waits for its end. It
-// closes conn in any case, also when ctx ends, upon which the worker ends itself. The worker may say one thing, that it
-// is done or why not: of a result nothing is read, and a worker that asks for anything has failed.
-func (e *Errand) Run(ctx context.Context, conn *Conn, fds []int) error {
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer func() { stop(); conn.Close() }()
-	body, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("encode job %s: %w", e.Kind, err)
-	}
-	if err := conn.Send(&Frame{Op: OpJob, Body: body}, fds); err != nil {
-		return fmt.Errorf("give job %s to its worker: %w", e.Kind, err)
-	}
-	f, got, err := conn.Receive()
-	CloseAll(got)
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w", e.Kind, ctx.Err())
-	case err != nil:
-		return fmt.Errorf("%s: the worker ended without a result: %w: %w", e.Kind, errdefs.ErrUnavailable, err)
-	case f.Op != OpJobDone:
-		return fmt.Errorf("%s: the worker sent %q out of turn: %w", e.Kind, f.Op, errdefs.ErrInvalidArgument)
-	case f.Error != nil:
-		return fmt.Errorf("%s: %w", e.Kind, f.Error)
-	}
-	return nil
+	Kind  JobKind         `json:"kind"`
+	Check *JobCheckParams `json:"check,omitempty"`
+	Fill  *JobFillParams  `json:"fill,omitempty"`
 }

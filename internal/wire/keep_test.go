@@ -1,39 +1,41 @@
 package wire
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestKeepMessagesKeepTheirOrderAndDescriptors.
 func TestKeepMessagesKeepTheirOrderAndDescriptors(t *testing.T) {
 	a, b := newPair(t)
 	sent := []struct {
-		keep Keep
-		fds  []int
+		frame Frame
+		fds   []int
 	}{
-		{Keep{Op: KeepHold, Key: "pty/x"}, []int{0}},
-		{Keep{Op: KeepDrop, Key: "pty/x"}, nil},
-		{Keep{Op: KeepHave, Key: strings.Repeat("k", 1000)}, []int{0}},
-		{Keep{Op: KeepEnd}, nil},
+		{Frame{Op: KeepHold, Keys: []string{"pty/x", "y"}}, []int{0, 1}},
+		{Frame{Op: KeepDrop, Keys: []string{"pty/x"}}, nil},
+		{Frame{Op: KeepHave, Keys: []string{strings.Repeat("k", 1000)}}, []int{0}},
+		{Frame{Op: KeepEnd}, nil},
 	}
 	for _, s := range sent {
-		if err := a.SendKeep(s.keep, s.fds...); err != nil {
+		if err := a.Send(&s.frame, s.fds); err != nil {
 			t.Fatal(err)
 		}
 	}
 	a.Close()
 	for _, s := range sent {
-		k, fds, err := b.ReceiveKeep()
-		if err != nil || k != s.keep || len(fds) != len(s.fds) {
-			t.Errorf("%+v with %d became %+v with %d, %v", s.keep, len(s.fds), k, len(fds), err)
+		f, fds, err := b.Receive()
+		if err != nil || f.Op != s.frame.Op || !slices.Equal(f.Keys, s.frame.Keys) || len(fds) != len(s.fds) {
+			t.Errorf("%+v with %d became %+v with %d, %v", s.frame, len(s.fds), f, len(fds), err)
 		}
 		CloseAll(fds)
 	}
-	if _, _, err := b.ReceiveKeep(); !errors.Is(err, io.EOF) {
+	if _, _, err := b.Receive(); !errors.Is(err, io.EOF) {
 		t.Errorf("the end is %v", err)
 	}
 }
@@ -42,21 +44,21 @@ func TestKeepMessagesKeepTheirOrderAndDescriptors(t *testing.T) {
 func TestBrokenKeepMessageIsAnErrorAndLeavesNoDescriptor(t *testing.T) {
 	a, b := newPair(t)
 	before := openFDs(t)
-	for _, body := range []string{`{"op":"hold","key":"x","more":1}`, `{"op":1}`, `[]`, `"hold"`, ``} {
-		if err := a.Send(&Frame{Body: json.RawMessage(body)}, []int{0}); err != nil {
+	for _, packet := range []string{`{"op":"hold","keys":["x"],"more":1}`, `{"op":1}`, `{"keys":"x"}`, `[]`, `"hold"`, ` `} {
+		if _, _, err := a.Raw().WriteMsgUnix([]byte(packet), unix.UnixRights(0), nil); err != nil {
 			t.Fatal(err)
 		}
-		if k, fds, err := b.ReceiveKeep(); err == nil {
-			t.Errorf("%s became %+v with %v", body, k, fds)
+		if f, fds, err := b.Receive(); err == nil {
+			t.Errorf("%s became %+v with %v", packet, f, fds)
 		}
 	}
 	if after := openFDs(t); after != before {
 		t.Errorf("%d descriptors were open before, %d after", before, after)
 	}
-	if err := a.SendKeep(Keep{Op: KeepDrop, Key: "y"}); err != nil {
+	if err := a.Send(&Frame{Op: KeepDrop, Keys: []string{"y"}}, nil); err != nil {
 		t.Fatal(err)
 	}
-	if k, _, err := b.ReceiveKeep(); err != nil || k.Key != "y" {
-		t.Errorf("%+v, %v", k, err)
+	if f, _, err := b.Receive(); err != nil || !slices.Equal(f.Keys, []string{"y"}) {
+		t.Errorf("%+v, %v", f, err)
 	}
 }

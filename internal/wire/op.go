@@ -10,15 +10,15 @@ const (
 
 	// The store: sealed objects, named by the sha256 that the warden computed itself.
 	OpObjectCreate Op = "object.create" // – → –, fd: an unnamed file, O_RDWR
-	OpObjectSeal   Op = "object.seal"   // ObjectSeal + fd → Object; fails while another writer exists
+	OpObjectSeal   Op = "object.seal"   // ObjectRef + fd → Object; fails while another writer exists
 	OpObjectOpen   Op = "object.open"   // ObjectRef → Object, fd: O_RDONLY
 	OpObjectRemove Op = "object.remove" // ObjectRef → –; refused while an index or a container needs it
 	OpObjectList   Op = "object.list"   // – → ObjectList
 	OpIndexSeal    Op = "index.seal"    // IndexSeal + fd → Object; the warden has a fresh worker check the index first
 	OpIndexRemove  Op = "index.remove"  // ObjectRef → –
 
-	OpWorkerStart Op = "worker.start" // WorkerStart + fd (the worker's end of the job socket) → WorkerReply, fd: pidfd
-	OpFilterPut   Op = "filter.put"   // Filter → FilterReply
+	OpWorkerStart Op = "worker.start" // WorkerStart + fd (the worker's end of the job socket) → –, fd: pidfd
+	OpFilterPut   Op = "filter.put"   // Filter → –; it is known by its Digest from then on
 
 	// Containers.
 	OpContainerStart      Op = "container.start"      // ContainerStart [+ fd: caller's connection] → Started, fds: see Started
@@ -28,61 +28,45 @@ const (
 	OpContainerFinish     Op = "container.finish"     // ContainerRef → Exit; waits for the end, notes it, takes the sandbox down
 	OpContainerRemove     Op = "container.remove"     // ContainerRef → –; upper directory and every trace
 	OpContainerList       Op = "container.list"       // – → ContainerList
-	OpContainerProcs      Op = "container.procs"      // ContainerRef → Procs
-	OpContainerStats      Op = "container.stats"      // ContainerRef → Stats
-	OpContainerUpdate     Op = "container.update"     // (not built: changes bounds)
-	OpContainerPause      Op = "container.pause"      // (not built)
-	OpContainerResume     Op = "container.resume"     // (not built)
-	OpContainerUsage      Op = "container.usage"      // (not built: bytes and inodes of the upper directory)
-	OpContainerMount      Op = "container.mount"      // (not built: a detached root, for cp, diff, commit)
-	OpContainerCheckpoint Op = "container.checkpoint" // (not built)
 
 	OpExecStart  Op = "exec.start"  // ExecStart → Started, fds: as container.start
 	OpExecFinish Op = "exec.finish" // ExecRef → Exit
-	OpExecSignal Op = "exec.signal" // (not built: the API cannot ask for it)
 	OpExecStdin  Op = "exec.closeStdin"
 
 	OpVolumeCreate Op = "volume.create" // VolumeRef → –
 	OpVolumeRemove Op = "volume.remove" // VolumeRef → –
 	OpVolumeList   Op = "volume.list"   // – → VolumeList
-	OpVolumeUsage  Op = "volume.usage"  // (not built)
 
-	OpNetworkDNS    Op = "network.dns"    // – → –, fds: UDP and TCP sockets on port 53 of the gateway, for the forwarder
-	OpNetworkCreate Op = "network.create" // (not built: user-defined networks)
-	OpNetworkRemove Op = "network.remove" // (not built)
-	OpNetworkJoin   Op = "network.join"   // (not built)
-	OpNetworkLeave  Op = "network.leave"  // (not built)
+	OpNetworkDNS Op = "network.dns" // – → –, fds: UDP and TCP sockets on port 53 of the gateway, for the forwarder
 
-	OpSecretPut    Op = "secret.put"    // (not built)
-	OpSecretRemove Op = "secret.remove" // (not built)
-	OpLSMLoad      Op = "lsm.load"      // (not built)
-	OpTrailAppend  Op = "trail.append"  // (not built)
 )
 
 // List is a closed list of operations.
 type List map[Op]Rule
 
-// Rule is what is true of an operation: whether this version has it, and how many descriptors come with a request.
-type Rule struct {
-	Built       bool
-	Least, Most int
-}
+// Rule says how many descriptors come with a request.
+type Rule struct{ Least, Most int }
+
+// unbuilt is the rule of an operation that this version does not have.
+var unbuilt = Rule{Most: -1}
 
 // Known is what brigd may ask of the warden.
 var Known = List{
-	OpHello: {Built: true}, OpObjectCreate: {Built: true}, OpObjectSeal: {Built: true, Least: 1, Most: 1},
-	OpObjectOpen: {Built: true}, OpObjectRemove: {Built: true}, OpObjectList: {Built: true},
-	OpIndexSeal: {Built: true, Least: 1, Most: 1}, OpIndexRemove: {Built: true},
-	OpWorkerStart: {Built: true, Least: 1, Most: 1}, OpFilterPut: {Built: true},
-	OpContainerStart: {Built: true, Most: 1}, OpContainerAttach: {Built: true}, OpContainerCloseStdin: {Built: true},
-	OpContainerSignal: {Built: true}, OpContainerFinish: {Built: true}, OpContainerRemove: {Built: true},
-	OpContainerList: {Built: true}, OpContainerProcs: {Built: true}, OpContainerStats: {Built: true},
-	OpContainerUpdate: {}, OpContainerPause: {}, OpContainerResume: {}, OpContainerUsage: {}, OpContainerMount: {},
-	OpContainerCheckpoint: {},
-	OpExecStart:           {Built: true}, OpExecFinish: {Built: true}, OpExecSignal: {}, OpExecStdin: {Built: true},
-	OpVolumeCreate: {Built: true}, OpVolumeRemove: {Built: true}, OpVolumeList: {Built: true}, OpVolumeUsage: {},
-	OpNetworkDNS: {Built: true}, OpNetworkCreate: {}, OpNetworkRemove: {}, OpNetworkJoin: {}, OpNetworkLeave: {},
-	OpSecretPut: {}, OpSecretRemove: {}, OpLSMLoad: {}, OpTrailAppend: {},
+	OpHello: {}, OpObjectCreate: {}, OpObjectSeal: {1, 1}, OpObjectOpen: {}, OpObjectRemove: {}, OpObjectList: {},
+	OpIndexSeal: {1, 1}, OpIndexRemove: {}, OpWorkerStart: {1, 1}, OpFilterPut: {},
+	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerCloseStdin: {}, OpContainerSignal: {},
+	OpContainerFinish: {}, OpContainerRemove: {}, OpContainerList: {},
+	OpExecStart: {}, OpExecFinish: {}, OpExecStdin: {},
+	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {},
+
+	// Readings need no privilege; update changes bounds; usage is that of the upper directory, in bytes and inodes.
+	"container.procs": unbuilt, "container.stats": unbuilt, "container.update": unbuilt, "container.usage": unbuilt,
+	// mount makes a detached root, for cp, diff and commit.
+	"container.pause": unbuilt, "container.resume": unbuilt, "container.mount": unbuilt, "container.checkpoint": unbuilt,
+	// The API cannot ask for a signal to what was executed.
+	"exec.signal": unbuilt, "volume.usage": unbuilt,
+	"network.create": unbuilt, "network.remove": unbuilt, "network.join": unbuilt, "network.leave": unbuilt,
+	"secret.put": unbuilt, "secret.remove": unbuilt, "lsm.load": unbuilt, "trail.append": unbuilt,
 }
 
 // Hello opens a connection. Version must be equal on both sides: all binaries come from one build.
@@ -105,17 +89,10 @@ type HelloReply struct {
 	DNSForwarder bool     `json:"dnsForwarder,omitempty"`
 	Missing      []string `json:"missing,omitempty"` // controllers and features that this host lacks
 	NofileHard   uint64   `json:"nofileHard"`        // the highest open-files limit that can be given
-	KeeperPID    int      `json:"keeperPID"`
-	WardenPID    int      `json:"wardenPID"`
 }
 
-// ObjectSeal asks to seal the file that travels with it. Digest "" lets the warden name what it computes; otherwise the
+// ObjectRef names a sealed object, as sha256:hex. To seal, "" lets the warden name what it computes; otherwise the
 // computed sha256 must be equal.
-type ObjectSeal struct {
-	Digest string `json:"digest,omitempty"`
-}
-
-// ObjectRef names a sealed object, as sha256:hex.
 type ObjectRef struct {
 	Digest string `json:"digest"`
 }
@@ -148,16 +125,6 @@ type IndexSeal struct {
 // must be equal to the kind of the job that will be sent.
 type WorkerStart struct {
 	Kind string `json:"kind"`
-}
-
-// WorkerReply names the worker's process, for messages only.
-type WorkerReply struct {
-	PID int `json:"pid"`
-}
-
-// FilterReply names a filter that is now known to the warden.
-type FilterReply struct {
-	Digest string `json:"digest"`
 }
 
 // ContainerRef names a container by its 64 hex digits.
@@ -228,21 +195,6 @@ type ContainerState struct {
 	ID      string   `json:"id"`
 	Running bool     `json:"running,omitempty"` // or ended and not finished yet
 	Execs   []string `json:"execs,omitempty"`
-}
-
-// Procs lists processes of a container as the host sees them.
-type Procs struct {
-	PIDs []int `json:"pids"`
-}
-
-// Stats are readings of the container's control groups: bytes, nanoseconds, counts.
-type Stats struct {
-	MemoryUsage int64 `json:"memoryUsage"`
-	MemoryLimit int64 `json:"memoryLimit"`
-	CPUUsage    int64 `json:"cpuUsage"`
-	Pids        int64 `json:"pids"`
-	PidsLimit   int64 `json:"pidsLimit"`
-	OOMKills    int64 `json:"oomKills"`
 }
 
 // ExecRef names a process that was executed in a container.

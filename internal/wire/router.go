@@ -35,9 +35,8 @@ const (
 )
 
 // RouterOps is the closed list of what brig-router can be asked.
-var RouterOps = List{OpRouterOpen: {Built: true, Most: 1}, OpRouterSync: {Built: true},
-	OpRouterClose: {Built: true}, OpEndpointNew: {Built: true, Least: 2, Most: 2}, OpEndpointAdopt: {Built: true},
-	OpEndpointActivate: {Built: true}, OpEndpointRelease: {Built: true}, OpPortReserve: {Built: true}}
+var RouterOps = List{OpRouterOpen: {0, 1}, OpRouterSync: {}, OpRouterClose: {}, OpEndpointNew: {2, 2},
+	OpEndpointAdopt: {}, OpEndpointActivate: {}, OpEndpointRelease: {}, OpPortReserve: {}}
 
 // RouterState is what has to be remembered to find, or to undo, what a router changed on the host. The kernel remembers
 // the rest.

@@ -133,16 +133,6 @@ type Resources struct {
 	CpusetMems        string `json:"cpusetMems,omitempty"`
 	Pids              int64  `json:"pids,omitempty"`
 	BlkioWeight       uint16 `json:"blkioWeight,omitempty"` // 10..1000
-	// Devices are rules beside the always allowed ones (null, zero, full, random, urandom, tty, ptmx, pts).
-	Devices []DeviceRule `json:"devices,omitempty"`
-}
-
-// DeviceRule allows access ("rwm" letters) to one device. Type is 'c' or 'b'.
-type DeviceRule struct {
-	Type   string `json:"type"`
-	Major  int64  `json:"major"`
-	Minor  int64  `json:"minor"`
-	Access string `json:"access"`
 }
 
 // NetworkMode says which network namespace a container gets.

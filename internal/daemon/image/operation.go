@@ -130,7 +130,7 @@ func (b *blank) give() int {
 
 // seal has the warden hash, name and lock the file; want may be "" where nobody has announced a digest.
 func (o *operation) seal(ctx context.Context, b *blank, want string) (wire.Object, error) {
-	return o.give(ctx, key{}, wire.OpObjectSeal, wire.ObjectSeal{Digest: want}, b)
+	return o.give(ctx, key{}, wire.OpObjectSeal, wire.ObjectRef{Digest: want}, b)
 }
 
 // sealIndex has the warden check an index by a worker of its own, and seal it. data are its devices, in order.

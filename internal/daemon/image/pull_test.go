@@ -270,7 +270,7 @@ func TestSweepRemovesWhatNoImageNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Give(context.Background(), wire.OpObjectSeal, wire.ObjectSeal{}, &wire.Object{}, fds[0]); err != nil {
+	if _, err := c.Give(context.Background(), wire.OpObjectSeal, wire.ObjectRef{}, &wire.Object{}, fds[0]); err != nil {
 		t.Fatal(err)
 	}
 	w.restart()

@@ -81,7 +81,7 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 		fd, err := unix.Open(f.dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 		return wire.Reply{FDs: []int{fd}}, err
 	case wire.OpObjectSeal:
-		var q wire.ObjectSeal
+		var q wire.ObjectRef
 		if err := r.Decode(&q); err != nil {
 			return wire.Reply{}, err
 		}
@@ -221,7 +221,7 @@ func (f *fakeWarden) worker(r *wire.Request) (wire.Reply, error) {
 		defer f.running.Add(-1)
 		f.work(fd, p[1])
 	}()
-	return wire.Reply{Body: wire.WorkerReply{PID: 1}, FDs: []int{p[0]}}, nil
+	return wire.Reply{FDs: []int{p[0]}}, nil
 }
 
 func (f *fakeWarden) work(fd, alive int) {

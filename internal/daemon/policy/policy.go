@@ -274,7 +274,7 @@ func needsCaller(s *wire.Spec) bool {
 	}
 	p := &s.Process
 	return p.AllowNewPrivileges || p.Filter != "" || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
-		len(s.Sysctl) > 0 || len(s.Resources.Devices) > 0
+		len(s.Sysctl) > 0
 }
 
 // fillShown puts the defaults that were given into what inspect shows.

@@ -82,13 +82,14 @@ func Poll(patience time.Duration, fds ...int) (int, error) {
 	}
 }
 
-// EndedChild returns the pid of one child that has ended and was not reaped yet, or 0. The child stays a zombie.
-func EndedChild() int {
+// EndedChild returns the pid of one child that has ended and was not reaped yet, or 0, and how it has ended. The child
+// stays a zombie.
+func EndedChild() (int, Status) {
 	var info unix.Siginfo
 	if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err != nil {
-		return 0 // ECHILD: no children at all
+		return 0, Status{} // ECHILD: no children at all
 	}
-	return int(field(&info, 16))
+	return int(field(&info, 16)), status(&info)
 }
 
 // field reads one of SIGCHLD's siginfo_t (64 bit): pid at 16, uid at 20, status at 24.

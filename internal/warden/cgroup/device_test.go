@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // The program is enforced, not only loaded: a process of the group reads /dev/null, and cannot open what is not listed.
@@ -26,12 +28,12 @@ func TestDeviceProgramRefusesWhatIsNotListed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := g.Attach()
+		dir, tasks, err := g.Attach()
 		if err != nil {
 			t.Fatal(err)
 		}
 		cmd := exec.Command("/bin/sh", "-c", tc.script)
-		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: a.Dir}
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: dir}
 		null, err := os.Open("/dev/null")
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +43,7 @@ func TestDeviceProgramRefusesWhatIsNotListed(t *testing.T) {
 		cmd.Stderr = out
 		err = cmd.Run()
 		null.Close()
-		a.Close()
+		wire.CloseAll(append(tasks, dir))
 		if (err != nil) != tc.refused || tc.refused && !strings.Contains(out.String(), "not permitted") {
 			t.Errorf("%s: refused %v, want %v: %s", tc.id, err != nil, tc.refused, out)
 		}

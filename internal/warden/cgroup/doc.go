@@ -1,6 +1,6 @@
 // Package cgroup bounds containers: it makes their control groups, writes the limits, opens what a birth needs to
-// enter them, reads them, kills and removes them. Version 2 is always there, mounted by us if by nobody else: it kills,
-// counts CPU time and refuses devices. A controller is used in whichever version holds it.
+// enter them, counts who ran out of memory, kills and removes them. Version 2 is always there, mounted by us if by nobody
+// else: it kills and refuses devices. A controller is used in whichever version holds it.
 //
 // Zone: the warden (root). Input: ids and bounds from an effective spec, hence from brigd, which may be conquered: ids
 // are [A-Za-z0-9_-]{1,64}, and a bound that is absent where it must not be is refused. What is out of the kernel's

@@ -268,7 +268,6 @@ func TestUnboundedAndImpossibleRequestsAreRefused(t *testing.T) {
 		"swap < memory":   with(func(r *wire.Resources) { r.MemorySwap = 1 }),
 		"reservation":     with(func(r *wire.Resources) { r.MemoryReservation = -1 }),
 		"quota":           with(func(r *wire.Resources) { r.CPUQuota = -2 }),
-		"devices":         with(func(r *wire.Resources) { r.Devices = []wire.DeviceRule{{Type: "a", Access: "rwm"}} }),
 	} {
 		if err := validate(res); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%s: %v", name, err)

@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -82,57 +86,25 @@ func (g *Group) refuseDevices() error {
 	return bpf.AttachDevice(dir, g.p.prog)
 }
 
-// Attach is what a birth inherits to enter a group. Close it after the birth.
-type Attach struct {
-	// Tasks are the tasks files of version 1, open for writing: the single-threaded child writes "0" to each (a process
-	// that writes another's id waits milliseconds for a grace period).
-	Tasks []int
-	// Dir is the directory in version 2, for CLONE_INTO_CGROUP.
-	Dir int
-}
-
-// Close closes all descriptors.
-func (a *Attach) Close() { wire.CloseAll(append(a.Tasks, a.Dir)) }
-
-// Attach opens what a new process of the group needs; all descriptors are close-on-exec.
-func (g *Group) Attach() (*Attach, error) {
-	dir, err := openDir(g.p.unified().fd, g.id)
+// Attach opens what a new process needs to enter the group, close-on-exec: the directory in version 2, for
+// CLONE_INTO_CGROUP, and the tasks files of version 1 for writing: the single-threaded child writes "0" to each (a
+// process that writes another's id waits milliseconds for a grace period).
+func (g *Group) Attach() (dir int, tasks []int, err error) {
+	dir, err = openDir(g.p.unified().fd, g.id)
 	if err != nil {
-		return nil, fmt.Errorf("control group %s: %w", g.id, class(err))
+		return -1, nil, fmt.Errorf("control group %s: %w", g.id, class(err))
 	}
-	a := &Attach{Dir: dir}
 	for _, h := range g.p.hierarchies[1:] {
 		fd, err := unix.Openat(h.fd, g.id+"/tasks", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 		switch {
 		case err == nil:
-			a.Tasks = append(a.Tasks, fd)
+			tasks = append(tasks, fd)
 		case err != unix.ENOENT || !h.lazy():
-			a.Close()
-			return nil, fmt.Errorf("control group %s in %s: %w", g.id, h.name(), class(err))
+			wire.CloseAll(append(tasks, dir))
+			return -1, nil, fmt.Errorf("control group %s in %s: %w", g.id, h.name(), class(err))
 		}
 	}
-	return a, nil
-}
-
-// Procs lists the processes of the group and of the groups below it, in the caller's pid namespace.
-func (g *Group) Procs() ([]int, error) {
-	var pids []int
-	err := walk(g.p.unified().fd, g.id, maxDepth, func(dir int, name string) error {
-		s, err := readAt(dir, name+"/cgroup.procs")
-		if errors.Is(err, unix.EOPNOTSUPP) { // a threaded group: its processes are listed above it
-			return nil
-		}
-		for f := range strings.FieldsSeq(s) {
-			if pid, err := strconv.Atoi(f); err == nil && pid > 0 {
-				pids = append(pids, pid)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("processes of control group %s: %w", g.id, class(err))
-	}
-	return pids, nil
+	return dir, tasks, nil
 }
 
 // Kill has the kernel send SIGKILL to every process of the group and of those below, frozen or forking or not. It does
@@ -150,10 +122,10 @@ func (g *Group) Kill() error {
 func (g *Group) Remove(ctx context.Context) error {
 	var errs []error
 	for _, h := range g.p.hierarchies {
-		remove := func(dir int, name string) error { return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR) }
-		err := remove(h.fd, g.id)
-		if err == unix.EBUSY { // groups below it, or a process that the kernel has not let go of
-			err = retry(ctx, func() error { return walk(h.fd, g.id, maxDepth, remove) })
+		err := unix.Unlinkat(h.fd, g.id, unix.AT_REMOVEDIR)
+		for pause := 200 * time.Microsecond; err == unix.EBUSY && ctx.Err() == nil; pause = min(2*pause, 50*time.Millisecond) {
+			time.Sleep(pause)
+			err = removeAll(h.fd, g.id)
 		}
 		if err != nil && err != unix.ENOENT {
 			errs = append(errs, fmt.Errorf("remove control group %s in %s: %w", g.id, h.name(), err))
@@ -162,15 +134,35 @@ func (g *Group) Remove(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// removeAll removes a group and those that were made in it, the deepest first; it gives the error of the first named.
+func removeAll(dir int, name string) error {
+	var groups []string
+	filepath.WalkDir(path.Proc(dir)+"/"+name, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			groups = append(groups, path)
+		}
+		return nil // what cannot be read keeps the group above it from going
+	})
+	err := error(unix.ENOENT)
+	for _, group := range slices.Backward(groups) {
+		err = unix.Rmdir(group)
+	}
+	return err
+}
+
 // List names every group of the engine that exists in any hierarchy, for the sweep after a crash.
 func (p *Parent) List() ([]string, error) {
 	var ids []string
 	for _, h := range p.hierarchies {
-		names, err := subgroups(h.fd)
+		entries, err := os.ReadDir(path.Proc(h.fd))
 		if err != nil {
 			return nil, fmt.Errorf("list control groups in %s: %w", h.name(), err)
 		}
-		ids = append(ids, slices.DeleteFunc(names, func(n string) bool { return !validID(n) })...)
+		for _, e := range entries {
+			if e.IsDir() && validID(e.Name()) {
+				ids = append(ids, e.Name())
+			}
+		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil

@@ -13,7 +13,7 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// validate refuses what the kernel would take for "no bound", and what is not built.
+// validate refuses what the kernel would take for "no bound".
 func validate(res wire.Resources) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf(format+": %w", append(args, errdefs.ErrInvalidArgument)...)
@@ -30,8 +30,6 @@ func validate(res wire.Resources) error {
 		return bad("memory reservation of %d bytes: it must be positive", res.MemoryReservation)
 	case res.CPUQuota < -1:
 		return bad("CPU quota of %d µs: it must be positive, or -1 for none", res.CPUQuota)
-	case len(res.Devices) > 0:
-		return bad("devices cannot be given to containers yet")
 	}
 	return nil
 }
@@ -122,7 +120,7 @@ func weight(shares uint64) uint64 {
 // bound writes every bound of res.
 func (g *Group) bound(res wire.Resources) error {
 	io := g.p.find("blkio")
-	bfq := io != nil && unix.Faccessat(io.fd, "io.bfq.weight", unix.F_OK, 0) == nil
+	bfq := res.BlkioWeight != 0 && io != nil && unix.Faccessat(io.fd, "io.bfq.weight", unix.F_OK, 0) == nil
 	for _, s := range settings(res, bfq) {
 		if err := g.set(s); err != nil {
 			return err
@@ -153,57 +151,22 @@ func (g *Group) set(s setting) error {
 	return fmt.Errorf("the control groups of this kernel have no %s: %w", c.file, errdefs.ErrNotImplemented)
 }
 
-// Stats reads the group: bytes, nanoseconds, counts. What the kernel does not count is zero; no limit is MaxInt64.
-func (g *Group) Stats() (wire.Stats, error) {
-	kills, err := g.OOMKills()
-	if err != nil {
-		return wire.Stats{}, err
-	}
-	return wire.Stats{
-		MemoryUsage: g.number("memory", "memory.usage_in_bytes", "memory.current"),
-		MemoryLimit: g.number("memory", "memory.limit_in_bytes", "memory.max"), OOMKills: kills,
-		CPUUsage: 1000 * keyed(g.read(g.p.unified(), "", "cpu.stat"), "usage_usec"),
-		Pids:     g.number("pids", "pids.current", "pids.current"), PidsLimit: g.number("pids", "pids.max", "pids.max"),
-	}, nil
-}
-
 // OOMKills counts the processes of the group that the kernel killed for want of memory.
 func (g *Group) OOMKills() (int64, error) {
-	if err := unix.Faccessat(g.p.unified().fd, g.id, unix.F_OK, 0); err != nil {
+	h, file := g.p.find("memory"), "memory.oom_control"
+	if h == nil {
+		return 0, nil
+	}
+	if h.v2 {
+		file = "memory.events"
+	}
+	s, err := readAt(h.fd, g.id+"/"+file)
+	if err != nil {
 		return 0, fmt.Errorf("control group %s: %w", g.id, class(err))
 	}
-	return keyed(g.read(g.p.find("memory"), "memory.oom_control", "memory.events"), "oom_kill"), nil
-}
-
-// read gives the content of a file, by its name in either version; "" where the kernel has none.
-func (g *Group) read(h *hierarchy, v1, v2 string) string {
-	if h == nil {
-		return ""
-	}
-	file := v1
-	if h.v2 {
-		file = v2
-	}
-	s, _ := readAt(h.fd, g.id+"/"+file)
-	return s
-}
-
-func (g *Group) number(controller, v1, v2 string) int64 {
-	s := g.read(g.p.find(controller), v1, v2)
-	if s == "" {
-		return 0
-	}
-	return int64(min(parseNumber(s), math.MaxInt64))
-}
-
-// keyed finds the number in the line "key number".
-func keyed(s, key string) int64 {
-	for line := range strings.Lines(s) {
-		if f := strings.Fields(line); len(f) == 2 && f[0] == key {
-			return int64(min(parseNumber(f[1]), math.MaxInt64))
-		}
-	}
-	return 0
+	_, n, _ := strings.Cut("\n"+s, "\noom_kill ")
+	n, _, _ = strings.Cut(n, "\n")
+	return strconv.ParseInt(n, 10, 64)
 }
 
 // parseNumber reads what control files hold; "max" and everything unreadable is the largest number.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -178,13 +177,17 @@ func (p *Parent) finish() (err error) {
 		}
 	}
 	if h := p.find("memory"); h != nil {
+		var info unix.Sysinfo_t
+		if err := unix.Sysinfo(&info); err != nil {
+			return fmt.Errorf("sysinfo: %w", err)
+		}
 		file := "memory.limit_in_bytes"
 		if h.v2 {
 			file = "memory.max"
 		} else if _, err := readAt(h.fd, "memory.memsw.limit_in_bytes"); err != nil {
 			p.missing = append(p.missing, "swap accounting: a container's use of swap has no bound of its own")
 		}
-		if err := p.leave(h, file, memoryReserve, memoryTotal(readFile("/proc/meminfo"))); err != nil {
+		if err := p.leave(h, file, memoryReserve, uint64(info.Totalram)*uint64(info.Unit)); err != nil {
 			return err
 		}
 	}
@@ -203,14 +206,9 @@ func (p *Parent) finish() (err error) {
 
 // leave bounds all containers together to what there is, or what was given to us of it, less what the host keeps.
 func (p *Parent) leave(h *hierarchy, file string, reserve func(uint64) uint64, total uint64) error {
-	total = min(total, limit(h.base, file))
+	given, _ := readAt(h.base, file) // "", the largest number, where there is no such file: in the root
+	total = min(total, parseNumber(given))
 	return writeAt(h.fd, file, strconv.FormatUint(total-reserve(total), 10), p.extra)
-}
-
-// limit is what a group may have, the largest number where it has no such file (the root).
-func limit(dir int, file string) uint64 {
-	s, _ := readAt(dir, file)
-	return parseNumber(s)
 }
 
 // memoryReserve is what the host keeps of total bytes: a sixteenth, at least 256 MiB, at most 2 GiB, never more than a
@@ -221,15 +219,6 @@ func memoryReserve(total uint64) uint64 {
 
 // pidsReserve is what the host keeps of its process ids: an eighth, at least 512, at most 4,096, never more than half.
 func pidsReserve(most uint64) uint64 { return min(max(most/8, 512), 4096, most/2) }
-
-// memoryTotal reads MemTotal, in bytes.
-func memoryTotal(meminfo string) uint64 {
-	f := strings.Fields(meminfo)
-	if len(f) < 2 || f[0] != "MemTotal:" {
-		return math.MaxUint64
-	}
-	return parseNumber(f[1]) << 10
-}
 
 func readFile(path string) string {
 	s, _ := readAt(unix.AT_FDCWD, path)

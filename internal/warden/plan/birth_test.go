@@ -250,7 +250,7 @@ func TestVolumeTmpfsAndSysctl(t *testing.T) {
 	must(t, err)
 	defer unix.Close(dir)
 	for _, name := range []string{"mount0", "mount1"} {
-		b.fds[name], err = rootfs.BindIdmap(dir, user, false)
+		b.fds[name], err = rootfs.Idmap(dir, user, false)
 		must(t, err)
 	}
 	b.fds["mount2"], err = rootfs.Tmpfs(1<<20, 0o1777, base, base)

@@ -165,7 +165,7 @@ func prepare(t testing.TB, root string, s *wire.Spec) *box {
 	b.fds["userns"], b.fds["netns"] = user, net
 	tree, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	must(t, err)
-	lower, err := rootfs.Idmap(tree, user)
+	lower, err := rootfs.Idmap(tree, user, false)
 	must(t, err)
 	unix.Close(tree)
 	dirs := t.TempDir()
@@ -184,7 +184,7 @@ func prepare(t testing.TB, root string, s *wire.Spec) *box {
 	unix.Close(layers[1])
 	add("dev")(rootfs.Dev(base))
 	add("pts")(rootfs.Pts(base))
-	add("shm")(rootfs.Shm(64<<20, base))
+	add("shm")(rootfs.Tmpfs(64<<20, 0o1777, base, base))
 	if len(s.Files) > 0 {
 		add("files")(rootfs.Files(s.Files, base))
 	}

@@ -24,15 +24,6 @@ func Tmpfs(size int64, mode, uid, gid uint32) (int, error) {
 		mount.Octal("mode", mode), mount.UInt("uid", uid), mount.UInt("gid", gid))
 }
 
-// Shm makes /dev/shm for the range at base.
-func Shm(size int64, base uint32) (int, error) {
-	fd, err := Tmpfs(size, 0o1777, base, base)
-	if err != nil {
-		return -1, fmt.Errorf("/dev/shm: %w", err)
-	}
-	return fd, nil
-}
-
 // Pts makes a devpts instance; terminals belong to the group 5 (tty) of the range at base.
 func Pts(base uint32) (int, error) {
 	return mount.New("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, mount.String("source", "devpts"),
@@ -54,38 +45,45 @@ func Dev(base uint32) (fd int, err error) {
 	return fd, nil
 }
 
-func fillDev(fd, base int) error {
-	made := func(name string, err error) error {
+// node is something in /dev. Its type and its permissions are those of mode.
+type node struct {
+	name   string
+	mode   uint32
+	device uint64
+	target string
+}
+
+var nodes = []node{
+	{"null", unix.S_IFCHR | 0o666, unix.Mkdev(1, 3), ""}, {"zero", unix.S_IFCHR | 0o666, unix.Mkdev(1, 5), ""},
+	{"full", unix.S_IFCHR | 0o666, unix.Mkdev(1, 7), ""}, {"random", unix.S_IFCHR | 0o666, unix.Mkdev(1, 8), ""},
+	{"urandom", unix.S_IFCHR | 0o666, unix.Mkdev(1, 9), ""}, {"tty", unix.S_IFCHR | 0o666, unix.Mkdev(5, 0), ""},
+	{"console", unix.S_IFREG | 0o600, 0, ""},
+	{"fd", unix.S_IFLNK, 0, "/proc/self/fd"}, {"stdin", unix.S_IFLNK, 0, "/proc/self/fd/0"},
+	{"stdout", unix.S_IFLNK, 0, "/proc/self/fd/1"}, {"stderr", unix.S_IFLNK, 0, "/proc/self/fd/2"},
+	{"ptmx", unix.S_IFLNK, 0, "pts/ptmx"},
+	{"pts", unix.S_IFDIR | 0o755, 0, ""}, {"shm", unix.S_IFDIR | 0o755, 0, ""}, {"mqueue", unix.S_IFDIR | 0o755, 0, ""},
+}
+
+func fillDev(fd, base int) (err error) {
+	for _, n := range nodes {
+		switch n.mode & unix.S_IFMT {
+		case unix.S_IFLNK:
+			err = unix.Symlinkat(n.target, fd, n.name)
+		case unix.S_IFDIR:
+			err = unix.Mkdirat(fd, n.name, n.mode)
+		default:
+			if err = unix.Mknodat(fd, n.name, n.mode, int(n.device)); err == nil { // the warden's umask is not relied on
+				err = unix.Fchmodat(fd, n.name, n.mode&^unix.S_IFMT, 0)
+			}
+		}
 		if err == nil {
-			err = unix.Fchownat(fd, name, base, base, unix.AT_SYMLINK_NOFOLLOW)
+			err = unix.Fchownat(fd, n.name, base, base, unix.AT_SYMLINK_NOFOLLOW)
 		}
 		if err != nil {
-			return fmt.Errorf("make %s: %w", name, err)
-		}
-		return nil
-	}
-	for name, dev := range map[string]uint64{"null": unix.Mkdev(1, 3), "zero": unix.Mkdev(1, 5), "full": unix.Mkdev(1, 7),
-		"random": unix.Mkdev(1, 8), "urandom": unix.Mkdev(1, 9), "tty": unix.Mkdev(5, 0)} {
-		err := unix.Mknodat(fd, name, unix.S_IFCHR|0o666, int(dev))
-		if err == nil { // the warden's umask is not relied on
-			err = unix.Fchmodat(fd, name, 0o666, 0)
-		}
-		if err := made(name, err); err != nil {
-			return err
+			return fmt.Errorf("make %s: %w", n.name, err)
 		}
 	}
-	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0",
-		"stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2", "ptmx": "pts/ptmx"} {
-		if err := made(name, unix.Symlinkat(target, fd, name)); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{"pts", "shm", "mqueue"} {
-		if err := made(name, unix.Mkdirat(fd, name, 0o755)); err != nil {
-			return err
-		}
-	}
-	return writeFile(fd, "console", "", 0o600, base)
+	return nil
 }
 
 // writeFile makes a file of the range at base. Its content is far below what one write takes.

@@ -176,26 +176,15 @@ func overlay(o OverlayOptions, layers ...mount.Option) (int, error) {
 	return mount.New("overlay", quiet, options...)
 }
 
-// Idmap makes a detached copy of the mount at fd whose ids are mapped by userns: the lower layer of a container's root.
-func Idmap(fd, userns int) (int, error) { return idmapped(fd, userns, quiet, false) }
-
-// ReadOnlyView is Idmap of an image without an upper directory: what a worker reads that fills a volume from an image.
-func ReadOnlyView(image, userns int) (int, error) {
-	return idmapped(image, userns, unix.MOUNT_ATTR_RDONLY|quiet, false)
-}
-
-// BindIdmap makes a detached copy of what fd names, with ids mapped by userns. A file system that cannot map ids, or
-// that is mapped already, is refused: ids are never passed through unmapped (T8).
-func BindIdmap(fd, userns int, recursive bool) (int, error) {
-	return idmapped(fd, userns, quiet, recursive)
-}
-
-func idmapped(fd, userns int, attr uint64, recursive bool) (int, error) {
+// Idmap makes a detached copy of what fd names, with ids mapped by userns: the lower layer of a container's root, or the
+// source of a bind. A copy is as read-only as what it is of. A file system that cannot map ids, or that is mapped already,
+// is refused: ids are never passed through unmapped (T8).
+func Idmap(fd, userns int, recursive bool) (int, error) {
 	c, err := mount.Clone(fd, recursive)
 	if err != nil {
 		return -1, fmt.Errorf("map ids: %w", err)
 	}
-	if err := mount.Set(c, attr, userns, recursive); err != nil {
+	if err := mount.Set(c, quiet, userns, recursive); err != nil {
 		unix.Close(c)
 		var fs unix.Statfs_t
 		if statErr := unix.Fstatfs(fd, &fs); statErr == nil {

@@ -112,7 +112,7 @@ func TestOverlayByDescriptorAndByPath(t *testing.T) {
 			user, err := idmap.NewUserns(idmap.Range(base), idmap.Range(base))
 			must(t, err)
 			defer unix.Close(user)
-			lower, err := Idmap(openDir(t, image), user)
+			lower, err := Idmap(openDir(t, image), user, false)
 			must(t, err)
 			defer unix.Close(lower)
 			state := t.TempDir()
@@ -189,7 +189,7 @@ func TestBindMapsTheCallerAlone(t *testing.T) {
 	user, err := idmap.NewUserns(idmap.Single(4711, base, 0), idmap.Single(4711, base, 0))
 	must(t, err)
 	defer unix.Close(user)
-	fd, err := BindIdmap(openDir(t, dir), user, false)
+	fd, err := Idmap(openDir(t, dir), user, false)
 	must(t, err)
 	defer unix.Close(fd)
 	for name, want := range map[string]uint32{"mine": base, "other": 65534, "root": 65534} {
@@ -204,9 +204,30 @@ func TestBindRefusesWhatCannotBeMapped(t *testing.T) {
 	user, err := idmap.NewUserns(idmap.Range(base), idmap.Range(base))
 	must(t, err)
 	defer unix.Close(user)
-	if fd, err := BindIdmap(openDir(t, "/proc"), user, false); err == nil {
+	if fd, err := Idmap(openDir(t, "/proc"), user, false); err == nil {
 		unix.Close(fd)
 		t.Fatal("procfs was mounted with unmapped ids")
+	}
+}
+
+// What a volume is filled from is a copy of the image's mount, which nobody can write to.
+func TestMappedCopyIsAsReadOnlyAsItsSource(t *testing.T) {
+	needRoot(t)
+	user, err := idmap.NewUserns(idmap.Range(base), idmap.Range(base))
+	must(t, err)
+	defer unix.Close(user)
+	source, err := Tmpfs(1<<16, 0o755, 0, 0)
+	must(t, err)
+	defer unix.Close(source)
+	must(t, unix.MountSetattr(source, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}))
+	dir := t.TempDir()
+	must(t, Attach(source, dir)) // before 6.15 only an attached mount can be cloned
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	fd, err := Idmap(source, user, false)
+	must(t, err)
+	defer unix.Close(fd)
+	if err := unix.Mkdirat(fd, "x", 0o755); err != unix.EROFS {
+		t.Errorf("made a directory: %v", err)
 	}
 }
 

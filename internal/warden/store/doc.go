@@ -7,7 +7,8 @@
 // Answers: A4 (changing a blob, data file or index after it was verified, from a conquered daemon or worker).
 //
 //	Create ──▶ unnamed file, written by a worker ──▶ Seal: no writer left, hash, link, fsync ──▶ objects/HEX
-//	                                                 └─ an index is checked by a fresh worker first ──▶ indexes/HEX
+//	                                                 └─ an index is checked by a fresh worker first ──▶ objects/HEX
+//	                                                    and a list of it and of its devices is written ──▶ checked/HEX
 //
 // Everything lies in a directory that only root may enter, and is reached through its descriptor.
 package store

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -16,16 +17,19 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// hash computes what a file is called.
-func hash(f *os.File) (wire.Object, error) {
+// keep computes what a file is called, which must be want if that is said, and gives it that name.
+func keep(f *os.File, dir *os.Root, want string) (wire.Object, error) {
 	h := sha256.New()
-	buf := make([]byte, 1<<20)
 	// A section reader, so that the file's own offset does not matter.
-	n, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, 1<<62), buf)
+	n, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, 1<<62), make([]byte, 1<<20))
 	if err != nil {
 		return wire.Object{}, fmt.Errorf("seal: read: %w", err)
 	}
-	return wire.Object{Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Size: n}, nil
+	o := wire.Object{Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Size: n}
+	if want != "" && want != o.Digest {
+		return o, fmt.Errorf("the content has digest %s, not %s as announced: %w", o.Digest, want, errdefs.ErrDataLoss)
+	}
+	return o, link(f, dir, o.Digest)
 }
 
 // link gives a sealed file its name. An object that is there already is the same one.
@@ -45,19 +49,6 @@ func link(f *os.File, dir *os.Root, digest string) error {
 		return fmt.Errorf("seal: link %s: %w", digest, Full(err))
 	}
 	return d.Sync()
-}
-
-// writeNew writes a small file under a new name, in one step.
-func writeNew(dir *os.Root, name, content string) error {
-	f, err := dir.OpenFile(name+".tmp", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o400)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return Full(err)
-	}
-	return dir.Rename(name+".tmp", name)
 }
 
 // name turns a digest into a file name, or refuses it.
@@ -97,33 +88,39 @@ func (s *Store) Open(digest string) (*os.File, wire.Object, error) {
 
 // OpenIndex opens a checked index and its devices, in order.
 func (s *Store) OpenIndex(digest string) (index *os.File, devices []*os.File, err error) {
-	list, err := s.devices(digest)
+	list, err := s.list(digest)
 	if err != nil {
 		return nil, nil, err
 	}
-	if index, err = open(s.indexes, "index", digest); err != nil {
+	files, err := s.openAll(list)
+	if err != nil {
 		return nil, nil, err
 	}
-	if devices, err = s.openAll(list); err != nil {
-		index.Close()
-		return nil, nil, err
-	}
-	return index, devices, nil
+	return files[0], files[1:], nil
 }
 
-func (s *Store) devices(digest string) ([]string, error) {
-	n, err := name(digest)
+// list reads what a checked list names: the file of an index, and then its devices.
+func (s *Store) list(digest string) ([]string, error) {
+	f, err := open(s.checked, "index", digest)
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.indexes.ReadFile(n + ".devices")
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the store has no index %s: %w", digest, errdefs.ErrNotFound)
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	return strings.Split(string(b), "\n"), err
+}
+
+// lists reads them all, by digest.
+func (s *Store) lists() (map[string][]string, error) {
+	entries, err := fs.ReadDir(s.checked.FS(), ".")
+	lists := map[string][]string{}
+	for _, e := range entries {
+		digest := "sha256:" + e.Name()
+		if list, err := s.list(digest); err == nil {
+			lists[digest] = list
+		}
 	}
-	if err != nil || len(b) == 0 {
-		return nil, err
-	}
-	return strings.Split(string(b), "\n"), nil
+	return lists, err
 }
 
 func (s *Store) openAll(digests []string) ([]*os.File, error) {
@@ -151,58 +148,53 @@ func (s *Store) Remove(digest string) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.List()
+	lists, err := s.lists()
 	if err != nil {
 		return err
 	}
-	for _, index := range list.Indexes {
-		if slices.Contains(index.Data, digest) {
-			return fmt.Errorf("object %s is needed by index %s: %w", digest, index.Digest, errdefs.ErrFailedPrecondition)
+	for index, list := range lists {
+		if slices.Contains(list, digest) {
+			return fmt.Errorf("object %s is needed by index %s: %w", digest, index, errdefs.ErrFailedPrecondition)
 		}
 	}
 	return s.objects.RemoveAll(n)
 }
 
-// RemoveIndex removes an index; its devices stay.
+// RemoveIndex removes an index with its file; its devices stay.
 func (s *Store) RemoveIndex(digest string) error {
-	n, err := name(digest)
-	if err != nil {
-		return err
+	list, err := s.list(digest)
+	if errdefs.IsNotFound(err) {
+		return nil
 	}
-	return errors.Join(s.indexes.RemoveAll(n), s.indexes.RemoveAll(n+".devices"))
-}
-
-// List reads what is there. An index without its list of devices, which a crash may leave, is removed.
-func (s *Store) List() (wire.ObjectList, error) {
-	var list wire.ObjectList
-	err := each(s.objects, func(e os.DirEntry) {
-		if st, err := e.Info(); err == nil {
-			list.Objects = append(list.Objects, wire.Object{Digest: "sha256:" + e.Name(), Size: st.Size()})
-		}
-	})
-	err = errors.Join(err, each(s.indexes, func(e os.DirEntry) {
-		if strings.Contains(e.Name(), ".") {
-			return
-		}
-		digest := "sha256:" + e.Name()
-		if data, err := s.devices(digest); err == nil {
-			list.Indexes = append(list.Indexes, wire.Index{Digest: digest, Data: data})
-		}
-	}))
-	return list, err
-}
-
-func each(dir *os.Root, f func(os.DirEntry)) error {
-	d, err := dir.Open(".")
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.checked.Remove(strings.TrimPrefix(digest, "sha256:"))
 	}
-	defer d.Close()
-	entries, err := d.ReadDir(-1)
-	for _, e := range entries {
-		f(e)
+	if err == nil {
+		err = s.Remove(list[0])
+	}
+	if errdefs.IsFailedPrecondition(err) { // another index is the same file with other devices
+		return nil
 	}
 	return err
+}
+
+// List reads what is there. The file of an index is no object of its own.
+func (s *Store) List() (wire.ObjectList, error) {
+	var out wire.ObjectList
+	lists, err := s.lists()
+	files := map[string]bool{}
+	for digest, list := range lists {
+		files[list[0]] = true
+		out.Indexes = append(out.Indexes, wire.Index{Digest: digest, Data: list[1:]})
+	}
+	entries, failed := fs.ReadDir(s.objects.FS(), ".")
+	for _, e := range entries {
+		digest := "sha256:" + e.Name()
+		if st, err := e.Info(); err == nil && !files[digest] {
+			out.Objects = append(out.Objects, wire.Object{Digest: digest, Size: st.Size()})
+		}
+	}
+	return out, errors.Join(err, failed)
 }
 
 // Full gives a full disk the class and the words that people can act on.

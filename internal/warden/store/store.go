@@ -1,14 +1,11 @@
 package store
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -20,9 +17,8 @@ import (
 // Store is one engine's store. Its methods are safe for concurrent use: the file system serialises them.
 type Store struct {
 	objects *os.Root
-	indexes *os.Root
+	checked *os.Root // lists of an index and its devices, in lines: each is one checked index, named as any object
 	dir     string
-	sealing sync.Mutex // of an index and its list of devices
 }
 
 // sealWait is how long Seal waits for the last writer to go: descriptors that travel may outlive their sender's close.
@@ -34,7 +30,7 @@ func Open(dir string) (s *Store, err error) {
 	if s.objects, err = directory(filepath.Join(dir, "objects")); err != nil {
 		return nil, err
 	}
-	s.indexes, err = directory(filepath.Join(dir, "indexes"))
+	s.checked, err = directory(filepath.Join(dir, "checked"))
 	return s, err
 }
 
@@ -61,14 +57,7 @@ func (s *Store) Seal(fd int, want string) (wire.Object, error) {
 		return wire.Object{}, err
 	}
 	defer f.Close()
-	o, err := hash(f)
-	if err != nil {
-		return o, err
-	}
-	if want != "" && want != o.Digest {
-		return o, fmt.Errorf("the content has digest %s, not %s as announced: %w", o.Digest, want, errdefs.ErrDataLoss)
-	}
-	return o, link(f, s.objects, o.Digest)
+	return keep(f, s.objects, want)
 }
 
 // SealIndex makes an index immutable, after check has approved of the file and of its devices. It takes fd over.
@@ -86,21 +75,22 @@ func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, d
 	if err := check(f, files); err != nil {
 		return wire.Object{}, err
 	}
-	o, err := hash(f)
+	o, err := keep(f, s.objects, "")
 	if err != nil {
 		return o, err
 	}
-	// What an index says depends on its devices: both make its name, so that it can never come to mean other data.
-	list := strings.Join(devices, "\n")
-	sum := sha256.Sum256([]byte(o.Digest + "\n" + list))
-	hexa := hex.EncodeToString(sum[:])
-	o.Digest = "sha256:" + hexa
-	s.sealing.Lock()
-	defer s.sealing.Unlock()
-	if err := writeNew(s.indexes, hexa+".devices", list); err != nil {
+	// What an index says depends on its devices: the list of both makes its name, so that it can never come to mean other
+	// data.
+	if fd, err = s.Create(); err != nil {
 		return o, err
 	}
-	return o, link(f, s.indexes, o.Digest)
+	list := os.NewFile(uintptr(fd), "list")
+	defer list.Close()
+	if _, err := list.WriteString(strings.Join(append([]string{o.Digest}, devices...), "\n")); err != nil {
+		return o, Full(err)
+	}
+	named, err := keep(list, s.checked, "")
+	return wire.Object{Digest: named.Digest, Size: o.Size}, err
 }
 
 // exclusive reopens the file behind fd read-only, closes fd and makes sure that nobody can write to the file any more:

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,8 +154,19 @@ func TestIndexNeedsItsCheckAndItsDevices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Remove(dev.Digest); !errdefs.IsFailedPrecondition(err) {
-		t.Errorf("removing a device in use: %v", err)
+	list, err := s.List()
+	if err != nil || len(list.Objects) != 1 || list.Objects[0] != dev || len(list.Indexes) != 1 ||
+		list.Indexes[0].Digest != o.Digest || !slices.Equal(list.Indexes[0].Data, []string{dev.Digest}) {
+		t.Errorf("listed as %+v, %v", list, err)
+	}
+	file, err := s.Seal(create(t, s, "index"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, digest := range map[string]string{"device": dev.Digest, "file": file.Digest} {
+		if err := s.Remove(digest); !errdefs.IsFailedPrecondition(err) {
+			t.Errorf("removing the %s of an index: %v", what, err)
+		}
 	}
 	index, devices, err := s.OpenIndex(o.Digest)
 	if err != nil || len(devices) != 1 {
@@ -162,10 +174,15 @@ func TestIndexNeedsItsCheckAndItsDevices(t *testing.T) {
 	}
 	index.Close()
 	closeAll(devices)
-	if err := s.RemoveIndex(o.Digest); err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := s.RemoveIndex(o.Digest); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := s.Remove(dev.Digest); err != nil {
 		t.Fatal(err)
+	}
+	if list, err := s.List(); err != nil || len(list.Objects)+len(list.Indexes) != 0 {
+		t.Errorf("left behind: %+v, %v", list, err)
 	}
 }

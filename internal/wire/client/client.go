@@ -49,6 +49,10 @@ func (c *Client) Close() error { return c.conn.Close() }
 func (c *Client) read() {
 	for {
 		f, fds, err := c.conn.Receive()
+		if err == nil && f.Op != "" {
+			wire.CloseAll(fds)
+			err = fmt.Errorf("it sent %q out of turn", f.Op)
+		}
 		if err != nil {
 			c.fail(err)
 			return
@@ -80,48 +84,51 @@ func (c *Client) fail(err error) {
 // Call sends one request with descriptors (which stay open) and waits for the reply; reply may be nil. The returned
 // descriptors belong to the caller. A context that ends abandons the wait, not the operation.
 func (c *Client) Call(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error) {
-	return c.call(ctx, op, request, reply, fds, false)
+	id, ch, err := c.ask(op, request, fds)
+	if err != nil {
+		return nil, err
+	}
+	return c.await(ctx, op, reply, id, ch)
 }
 
 // Give is Call for descriptors that this process does not keep: they are closed as soon as they were sent, so that a
 // file which is to be sealed has no writer left.
 func (c *Client) Give(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error) {
-	return c.call(ctx, op, request, reply, fds, true)
+	id, ch, err := c.ask(op, request, fds)
+	wire.CloseAll(fds)
+	if err != nil {
+		return nil, err
+	}
+	return c.await(ctx, op, reply, id, ch)
 }
 
-func (c *Client) call(ctx context.Context, op wire.Op, request, reply any, fds []int, give bool) ([]int, error) {
-	sent := false
-	defer func() {
-		if give && !sent {
-			wire.CloseAll(fds)
-		}
-	}()
+// ask sends a request and gives where its answer will come.
+func (c *Client) ask(op wire.Op, request any, fds []int) (uint64, <-chan answer, error) {
 	f := &wire.Frame{Op: op}
 	if request != nil {
-		b, err := json.Marshal(request)
-		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", op, err)
+		var err error
+		if f.Body, err = json.Marshal(request); err != nil {
+			return 0, nil, fmt.Errorf("encode %s: %w", op, err)
 		}
-		f.Body = b
 	}
 	ch := make(chan answer, 1)
 	c.mu.Lock()
 	if c.err != nil {
 		c.mu.Unlock()
-		return nil, c.err
+		return 0, nil, c.err
 	}
 	c.next++
 	f.ID = c.next
 	c.waiting[f.ID] = ch
 	c.mu.Unlock()
-	err := c.conn.Send(f, fds)
-	if sent = true; give {
-		wire.CloseAll(fds)
-	}
-	if err != nil {
+	if err := c.conn.Send(f, fds); err != nil {
 		c.forget(f.ID)
-		return nil, fmt.Errorf("ask %s for %s: %w: %w", c.peer, op, errdefs.ErrUnavailable, err)
+		return 0, nil, fmt.Errorf("ask %s for %s: %w: %w", c.peer, op, errdefs.ErrUnavailable, err)
 	}
+	return f.ID, ch, nil
+}
+
+func (c *Client) await(ctx context.Context, op wire.Op, reply any, id uint64, ch <-chan answer) ([]int, error) {
 	select {
 	case a, ok := <-ch:
 		if !ok {
@@ -129,7 +136,7 @@ func (c *Client) call(ctx context.Context, op wire.Op, request, reply any, fds [
 		}
 		return a.decode(op, reply)
 	case <-ctx.Done():
-		if !c.forget(f.ID) {
+		if !c.forget(id) {
 			if a, ok := <-ch; ok {
 				wire.CloseAll(a.fds)
 			}

@@ -260,11 +260,11 @@ func TestGivenDescriptorsAreClosedInAnyCase(t *testing.T) {
 		cancel()
 	}()
 	before := openFDs(t)
-	if _, err := c.Give(context.Background(), wire.OpObjectSeal, wire.ObjectSeal{}, nil, given); err != nil {
+	if _, err := c.Give(context.Background(), wire.OpObjectSeal, wire.ObjectRef{}, nil, given); err != nil {
 		t.Error(err)
 	}
 	settle(t, before-1)
-	_, err := c.Call(ctx, wire.OpObjectSeal, wire.ObjectSeal{}, nil, lent)
+	_, err := c.Call(ctx, wire.OpObjectSeal, wire.ObjectRef{}, nil, lent)
 	if !errors.Is(err, context.Canceled) || closed(lent) {
 		t.Errorf("%v; what was lent is closed: %v", err, closed(lent))
 	}

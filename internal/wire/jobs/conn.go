@@ -47,9 +47,9 @@ func Run(ctx context.Context, conn *wire.Conn, job *Job, fds []int, host Host) (
 		}
 		wire.CloseAll(got) // a worker has nothing to hand out
 		switch {
-		case f.Op == wire.OpJobDone && f.Error != nil:
+		case f.Op == "" && f.Error != nil:
 			return nil, fmt.Errorf("%s: %w", job.Kind, f.Error)
-		case f.Op == wire.OpJobDone:
+		case f.Op == "":
 			return decodeResult(job.Kind, f.Body)
 		case f.Op == opProgress:
 			err = host.progress(f.Body)
@@ -120,6 +120,7 @@ type Task struct {
 	Files []*os.File
 
 	conn    *wire.Conn
+	id      uint64 // of the packet with the job
 	replies chan reply
 	mu      sync.Mutex
 	asked   uint64
@@ -139,7 +140,7 @@ func Read(conn *wire.Conn, gone func()) (*Task, error) {
 	if err != nil {
 		return nil, fmt.Errorf("receive the job: %w", err)
 	}
-	t := &Task{conn: conn, replies: make(chan reply)}
+	t := &Task{conn: conn, id: f.ID, replies: make(chan reply)}
 	for i, fd := range fds {
 		t.Files = append(t.Files, os.NewFile(uintptr(fd), fmt.Sprintf("job descriptor %d", i)))
 	}
@@ -234,7 +235,7 @@ func (t *Task) Progress(done, total int64) {
 
 // Done ends the job with a result, or with an error if err is not nil.
 func (t *Task) Done(r *Result, err error) error {
-	out := &wire.Frame{Op: wire.OpJobDone}
+	out := &wire.Frame{ID: t.id}
 	if err == nil {
 		out.Body, err = json.Marshal(r)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
 )
 
 // jobPair gives the two ends of a connection between brigd and a worker.
@@ -116,11 +117,11 @@ func TestConqueredWorkerGetsNothing(t *testing.T) {
 		"silence":              {},
 		"another operation":    {{Op: wire.OpHello}},
 		"an unknown operation": {{Op: "job.own"}},
-		"another kind":         {{Op: wire.OpJobDone, Body: raw(Result{Check: &CheckResult{}})}},
-		"two kinds":            {{Op: wire.OpJobDone, Body: raw(Result{Check: &CheckResult{}, Export: &ExportResult{}})}},
-		"no result":            {{Op: wire.OpJobDone, Body: raw(Result{})}},
-		"no body":              {{Op: wire.OpJobDone}},
-		"unknown fields":       {{Op: wire.OpJobDone, Body: []byte(`{"export":{"diffID":"","size":0,"extra":1}}`)}},
+		"another kind":         {{Body: raw(Result{Check: &CheckResult{}})}},
+		"two kinds":            {{Body: raw(Result{Check: &CheckResult{}, Export: &ExportResult{}})}},
+		"no result":            {{Body: raw(Result{})}},
+		"no body":              {{}},
+		"unknown fields":       {{Body: []byte(`{"export":{"diffID":"","size":0,"extra":1}}`)}},
 		"malformed progress":   {{Op: opProgress, Body: []byte(`{"done":"x"}`)}},
 		"malformed request":    {{Op: opFile, Body: []byte(`[]`)}},
 	} {
@@ -261,8 +262,29 @@ func TestErrandsOfTheWardenAreJobs(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}()
-		if err := tc.errand.Run(context.Background(), daemon, nil); (err == nil) != tc.ok {
+		c := client.New(daemon, "the worker")
+		if _, err := c.Call(context.Background(), wire.OpJob, tc.errand, nil); (err == nil) != tc.ok {
 			t.Errorf("%s: %v", name, err)
 		}
+		c.Close()
+	}
+}
+
+// TestSilentWorkerDoesNotHoldTheWarden: an errand ends when its time is over, and the worker sees the end.
+func TestSilentWorkerDoesNotHoldTheWarden(t *testing.T) {
+	daemon, worker := jobPair(t)
+	c := client.New(daemon, "the worker")
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	e := wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}}
+	if _, err := c.Call(ctx, wire.OpJob, e, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	c.Close()
+	if f, _, err := worker.Receive(); err != nil || f.Op != wire.OpJob {
+		t.Errorf("the job arrived as %+v, %v", f, err)
+	}
+	if f, _, err := worker.Receive(); err == nil {
+		t.Errorf("the connection lives on: %+v", f)
 	}
 }

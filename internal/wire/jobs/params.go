@@ -9,10 +9,10 @@ import "github.com/brig-engine/brig/internal/wire"
 //	  │ ◀────────────── job.file {name, size} ─ │   any number, one at a time
 //	  │ ── reply {} + one fd, or error ───────▶ │
 //	  │ ◀──────── job.progress {done, total} ── │   any number, not answered
-//	  │ ◀── job.done {result} or error ──────── │   exactly one, the last packet
+//	  │ ◀── reply {result} or error ─────────── │   exactly one, to the job: the last packet
 //
-// A worker that sees the end of the connection ends itself; brigd cancels by closing. The names of the first and the
-// last packet are in package wire, since the warden has jobs of its own: wire.Errand.
+// A worker that sees the end of the connection ends itself; brigd cancels by closing. The name of the first
+// packet is in package wire, since the warden has jobs of its own: wire.Errand.
 const (
 	opFile     wire.Op = "job.file"
 	opProgress wire.Op = "job.progress"

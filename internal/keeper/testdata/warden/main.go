@@ -81,7 +81,7 @@ func (w *warden) run(control string) (err error) {
 	}
 	have := map[string]uint64{}
 	for {
-		k, fds, err := w.keep.ReceiveKeep()
+		k, fds, err := w.keep.Receive()
 		if err != nil || k.Op == wire.KeepEnd {
 			if err != nil {
 				return err
@@ -89,10 +89,10 @@ func (w *warden) run(control string) (err error) {
 			break
 		}
 		var st unix.Stat_t
-		if len(fds) != 1 || unix.Fstat(fds[0], &st) != nil {
-			return fmt.Errorf("%s came with %v", k.Key, fds)
+		if len(fds) != 1 || len(k.Keys) != 1 || unix.Fstat(fds[0], &st) != nil {
+			return fmt.Errorf("%s came with %v", k.Keys, fds)
 		}
-		have[k.Key] = st.Ino
+		have[k.Keys[0]] = st.Ino
 		unix.Close(fds[0])
 	}
 	c, err := net.Dial("unix", control)
@@ -126,15 +126,18 @@ func (w *warden) obey(order []string, answer *string) error {
 	case "hold":
 		return w.hold(order[1], order[2], order[3])
 	case "drop":
-		return w.keep.SendKeep(wire.Keep{Op: wire.KeepDrop, Key: order[1]})
+		return w.keep.Send(&wire.Frame{Op: wire.KeepDrop, Keys: order[1:]}, nil)
 	case "unknown": // a message that cannot be decoded, with a descriptor
-		return w.keep.Send(&wire.Frame{Body: []byte(`{"op":"hold","key":"x","more":1}`)}, []int{0})
+		_, _, err := w.keep.Raw().WriteMsgUnix([]byte(`{"id":1,"op":"hold","keys":["x"],"more":1}`), unix.UnixRights(0), nil)
+		return err
 	case "surplus": // a message whose control data does not fit
-		_, _, err := w.keep.Raw().WriteMsgUnix([]byte(`{"id":1,"body":{"op":"hold","key":"x"}}`),
+		_, _, err := w.keep.Raw().WriteMsgUnix([]byte(`{"id":1,"op":"hold","keys":["x"]}`),
 			unix.UnixRights(make([]int, 200)...), nil)
 		return err
-	case "twice": // a hold with two descriptors is none
-		return w.keep.SendKeep(wire.Keep{Op: wire.KeepHold, Key: order[1]}, 0, 1)
+	case "twice": // a hold of one key with two descriptors is none
+		return w.keep.Send(&wire.Frame{Op: wire.KeepHold, Keys: order[1:2]}, []int{0, 1})
+	case "both": // one message for several keys
+		return w.keep.Send(&wire.Frame{Op: wire.KeepHold, Keys: order[1:3]}, []int{0, 1})
 	case "say":
 		_, err := fmt.Fprintln(os.NewFile(5, "ready"), strings.Join(order[1:], " "))
 		return err
@@ -160,10 +163,10 @@ func (w *warden) hold(key, path, count string) error {
 	defer f.Close()
 	n, err := strconv.Atoi(count)
 	if n == 1 {
-		return w.keep.SendKeep(wire.Keep{Op: wire.KeepHold, Key: key}, int(f.Fd()))
+		return w.keep.Send(&wire.Frame{Op: wire.KeepHold, Keys: []string{key}}, []int{int(f.Fd())})
 	}
 	for i := 0; i < n && err == nil; i++ {
-		err = w.keep.SendKeep(wire.Keep{Op: wire.KeepHold, Key: key + strconv.Itoa(i)}, int(f.Fd()))
+		err = w.keep.Send(&wire.Frame{Op: wire.KeepHold, Keys: []string{key + strconv.Itoa(i)}}, []int{int(f.Fd())})
 	}
 	return err
 }
