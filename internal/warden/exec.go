@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -28,7 +29,7 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
-	if len(c.execs) >= maxExecs {
+	if len(c.note.Execs) >= maxExecs {
 		return wire.Reply{}, fmt.Errorf("container %s has %d executions already: %w", short(q.ID), maxExecs, errdefs.ErrResourceExhausted)
 	}
 	if c.note.Execs[q.Exec] != nil {
@@ -37,14 +38,23 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 	if err := capProcess(&q.Process, &c.note.Ceiling); err != nil {
 		return wire.Reply{}, err
 	}
-	e := &entry{newProgram(w, c, q.Exec, &q.Process)}
+	made := &process{key: key(q.ID, q.Exec)}
+	e := &entry{newProgram(w, c, &q.Process, made)}
 	e.base = c.note.Started.Range
-	defer func() { go wire.CloseAll(e.own) }()
-	if err := inOrder(e.enterGroup, e.stdio, e.join, e.record, e.handOver); err != nil {
-		e.undo()
-		return wire.Reply{}, err
+	record := func() error {
+		c.note.Execs[q.Exec] = made
+		return w.notes.write(c.note)
 	}
-	return e.answer(), nil
+	return e.run(func() { w.forgetExec(c, q.Exec, made) }, e.enterGroup, e.stdio, e.join, record)
+}
+
+// forgetExec gives up what an execution had.
+func (w *Warden) forgetExec(c *container, exec string, p *process) {
+	delete(c.note.Execs, exec)
+	w.dropStreams(p)
+	if err := errors.Join(w.notes.write(c.note), os.RemoveAll(w.streamDir(p.key))); err != nil {
+		w.log("execution %s: %v", short(exec), err) // a later warden finds it and forgets it
+	}
 }
 
 // capProcess holds a process against the floor and against the container's own process 1, which was held against it
@@ -77,7 +87,7 @@ func (e *entry) enterGroup() error {
 }
 
 func (e *entry) stdio() error {
-	if !e.process.Terminal {
+	if !e.want.Terminal {
 		return e.openStreams(-1)
 	}
 	pts, err := terminals(e.c.note.Started.PID)
@@ -85,7 +95,7 @@ func (e *entry) stdio() error {
 		return fmt.Errorf("the container's terminals: %w", err)
 	}
 	defer unix.Close(pts)
-	if done, err := pidfd.Ended(e.c.pidfd, 0); done || err != nil { // the number was process 1's when it was used
+	if done, err := pidfd.Ended(e.c.note.pidfd, 0); done || err != nil { // the number was process 1's when it was used
 		return fmt.Errorf("container %s is ending: %w", short(e.c.id), errdefs.ErrConflict)
 	}
 	return e.openStreams(pts)
@@ -111,7 +121,7 @@ func terminals(pid int) (int, error) {
 }
 
 func (e *entry) join() error {
-	e.fds["pid1"] = e.c.pidfd
+	e.fds["pid1"] = e.c.note.pidfd
 	root, err := rootOf(e.c.note.Started.PID)
 	if err != nil {
 		return err
@@ -121,81 +131,52 @@ func (e *entry) join() error {
 	if err != nil {
 		return err
 	}
-	list, err := plan.Join(plan.JoinInput{Process: e.process, Tasks: e.tasks, Host: host})
+	list, err := plan.Join(plan.JoinInput{Process: e.want, Tasks: e.tasks, Host: host})
 	if err != nil {
-		return planError(e.process.Args, err)
+		return planError(e.want.Args, err)
 	}
 	return e.carryOut(list, func(pid int) error {
-		_, err := e.w.setLimits(pid, e.process)
+		_, err := e.w.setLimits(pid, e.want)
 		return err
 	})
 }
 
-func (e *entry) record() error {
-	e.c.note.Execs[e.exec] = &process{Started: e.reply}
-	return e.w.notes.write(e.c.note)
-}
-
-func (e *entry) handOver() error {
-	mine, err := e.keepEnds()
-	e.c.execs[e.exec] = &executed{pidfd: mine, pty: e.pty}
-	return err
-}
-
-func (e *entry) undo() {
-	e.program.undo()
-	if x := e.c.execs[e.exec]; x != nil {
-		wire.CloseAll([]int{x.pidfd})
-		delete(e.c.execs, e.exec)
-	}
-	delete(e.c.note.Execs, e.exec)
-	if err := e.w.notes.write(e.c.note); err != nil {
-		e.w.log("%v", err)
-	}
-}
-
 // execution finds and locks the container of an executed process.
-func (w *Warden) execution(id, exec string) (*container, *process, *executed, error) {
-	c, err := w.known(id)
+func (w *Warden) execution(q wire.ExecRef) (*container, *process, error) {
+	c, err := w.known(q.ID)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	p, x := c.note.Execs[exec], c.execs[exec]
-	if p == nil || x == nil {
+	p := c.note.Execs[q.Exec]
+	if p == nil {
 		c.mu.Unlock()
-		return nil, nil, nil, fmt.Errorf("no execution %s in container %s: %w", short(exec), short(id), errdefs.ErrNotFound)
+		return nil, nil, fmt.Errorf("no execution %s in container %s: %w", short(q.Exec), short(q.ID), errdefs.ErrNotFound)
 	}
-	return c, p, x, nil
+	return c, p, nil
 }
 
 // execFinish tells how an executed process ended, and forgets it.
 func (w *Warden) execFinish(q wire.ExecRef) (any, error) {
-	c, p, x, err := w.execution(q.ID, q.Exec)
+	c, p, err := w.execution(q)
 	if err != nil {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	exit, err := w.ended(p, x.pidfd)
+	exit, err := w.ended(p)
 	if err != nil {
 		return nil, err
 	}
-	delete(c.note.Execs, q.Exec)
-	delete(c.execs, q.Exec)
-	if err := w.notes.write(c.note); err != nil {
-		return nil, err
-	}
-	w.reaped(p, x.pidfd)
-	w.dropStreams(streamKey(q.ID, q.Exec), x.pty)
-	os.RemoveAll(w.streamDir(q.ID, q.Exec))
+	w.forgetExec(c, q.Exec, p)
+	w.reaped(p)
 	return exit, nil
 }
 
 func (w *Warden) execCloseStdin(q wire.ExecRef) (any, error) {
-	c, p, _, err := w.execution(q.ID, q.Exec)
+	c, p, err := w.execution(q)
 	if err != nil {
 		return nil, err
 	}
 	defer c.mu.Unlock()
 	p.Started.Stdin = false
-	return nil, w.keep.drop(key(streamKey(q.ID, q.Exec), "stdin"))
+	return nil, w.keep.drop(key(p.key, "in"))
 }

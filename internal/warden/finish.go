@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -27,7 +26,8 @@ func (w *Warden) containerFinish(q wire.ContainerRef) (any, error) {
 	if c.note.Exit != nil {
 		return *c.note.Exit, nil
 	}
-	exit, err := w.ended(&c.note.process, c.pidfd)
+	n := c.note
+	exit, err := w.ended(&n.process)
 	if err != nil {
 		return nil, err
 	}
@@ -35,38 +35,34 @@ func (w *Warden) containerFinish(q wire.ContainerRef) (any, error) {
 		kills, _ := g.OOMKills()
 		exit.OOMKilled = kills > 0 && exit.Signal == int(unix.SIGKILL)
 	}
-	c.note.Exit = &exit
-	if err := w.notes.write(c.note); err != nil {
-		c.note.Exit = nil
+	n.Exit = &exit
+	if err := w.notes.write(n); err != nil {
+		n.Exit = nil
 		return nil, err
 	}
-	w.reaped(&c.note.process, c.pidfd)
-	c.pidfd = -1
+	w.reaped(&n.process)
 	c.cleaning.Add(1)
-	w.background.Add(1)
-	endpoint := c.note.Endpoint
-	go func() {
-		defer w.background.Done()
+	w.background.Go(func() {
 		defer c.cleaning.Done()
-		w.takeDown(c, endpoint)
-	}()
+		w.takeDown(n)
+	})
 	return exit, nil
 }
 
 // ended tells how a process has ended, without reaping it. A child of ours is asked about directly; one that an earlier
 // warden started was reaped by the keeper, which wrote it down before.
-func (w *Warden) ended(p *process, fd int) (wire.Exit, error) {
-	if fd < 0 {
+func (w *Warden) ended(p *process) (wire.Exit, error) {
+	if p.pidfd < 0 {
 		return w.exitNote(p)
 	}
-	done, err := pidfd.Ended(fd, 0)
+	done, err := pidfd.Ended(p.pidfd, 0)
 	if err != nil {
 		return wire.Exit{}, err
 	}
 	if !done {
 		return wire.Exit{}, fmt.Errorf("process %d is still running: %w", p.Started.PID, errdefs.ErrFailedPrecondition)
 	}
-	s, err := pidfd.Wait(fd, true)
+	s, err := pidfd.Wait(p.pidfd, true)
 	if err == nil {
 		return wire.Exit{Code: s.ExitCode(), Signal: int(s.Signal), At: time.Now().UnixNano()}, nil
 	}
@@ -100,54 +96,40 @@ func (w *Warden) exitPath(p *process) string {
 }
 
 // reaped forgets a process whose end was noted.
-func (w *Warden) reaped(p *process, fd int) {
-	if fd < 0 {
-		os.Remove(w.exitPath(p))
-		return
-	}
-	if _, err := pidfd.Wait(fd, false); err != nil {
+func (w *Warden) reaped(p *process) {
+	if _, err := pidfd.Wait(p.pidfd, false); err != nil {
 		os.Remove(w.exitPath(p)) // it was the keeper's child
 	}
-	unix.Close(fd)
+	wire.CloseAll([]int{p.pidfd})
+	p.pidfd = -1
 }
 
 // takeDown gives back everything that a container had while it ran. Its pid namespace is gone, and with it every
 // process; the directory and the id range stay until it is removed.
-func (w *Warden) takeDown(c *container, endpoint *wire.Endpoint) {
-	w.dropStreams(c.id, c.pty)
-	c.pty = -1
-	w.dropPorts(c)
-	if endpoint != nil && w.router != nil {
-		if err := w.router.release(endpoint); err != nil {
-			w.log("container %s: %v", short(c.id), err)
-		}
+func (w *Warden) takeDown(n *note) {
+	w.dropStreams(&n.process)
+	wire.CloseAll(n.ports)
+	for i := range n.ports {
+		w.keep.drop(key(n.ID, portName(i)))
 	}
-	if g, err := w.group(c.id); err == nil {
-		w.removeGroup(g)
-	}
+	w.router.release(n.Endpoint)
+	w.removeGroup(n.ID)
 }
 
-// removeGroup removes a control group, with what may still be in it.
-func (w *Warden) removeGroup(g *cgroup.Group) {
+// removeGroup removes a control group, if there is one, with what may still be in it.
+func (w *Warden) removeGroup(id string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err := g.Kill()
+	g, err := w.group(id)
+	if err == nil {
+		err = g.Kill()
+	}
 	if err == nil {
 		err = g.Remove(ctx)
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
 		w.log("%v", err)
 	}
-}
-
-func (w *Warden) dropPorts(c *container) {
-	for i, fd := range c.ports {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-		w.keep.drop(portKey(c.id, i))
-	}
-	c.ports = nil
 }
 
 // containerRemove deletes every trace of a container that does not run.
@@ -171,14 +153,12 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.background.Add(1)
-	go func() {
-		defer w.background.Done()
+	w.background.Go(func() {
 		w.forget(c, trash)
 		if had {
 			w.ranges.free(base)
 		}
-	}()
+	})
 	return nil, nil
 }
 
@@ -189,7 +169,7 @@ func (w *Warden) forget(c *container, trash string) {
 	c.mu.Lock()
 	err := os.RemoveAll(trash)
 	if c.note == nil {
-		err = errors.Join(err, os.RemoveAll(w.streamDir(c.id, "")))
+		err = errors.Join(err, os.RemoveAll(w.streamDir(c.id)))
 		w.mu.Lock()
 		delete(w.live, c.id)
 		w.mu.Unlock()

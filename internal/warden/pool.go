@@ -109,7 +109,12 @@ type pool struct {
 	want  chan struct{}
 }
 
-func newPool(w *Warden, size int) *pool {
+// newPool: each sandbox that is kept ready costs a range, two descriptors and some 100 KB of the kernel's memory.
+func newPool(w *Warden) *pool {
+	size := 16
+	if w.noRouter() != nil {
+		size = 0
+	}
 	p := &pool{w: w, ready: make(chan *sandbox, size), want: make(chan struct{}, size)}
 	for range size {
 		p.want <- struct{}{}
@@ -188,12 +193,10 @@ func (w *Warden) sandboxAt(base uint32, endpoint bool) (*sandbox, error) {
 		return nil, fmt.Errorf("namespaces of a sandbox: %w", err)
 	}
 	s := &sandbox{base: base, user: user, net: net}
-	if !endpoint {
-		err = netns.Prepare(net)
-	} else if w.router == nil {
-		err = w.noRouter()
-	} else {
+	if endpoint {
 		s.endpoint, err = w.router.newEndpoint(net)
+	} else {
+		err = netns.Prepare(net)
 	}
 	if err != nil {
 		s.close()
@@ -204,11 +207,7 @@ func (w *Warden) sandboxAt(base uint32, endpoint bool) (*sandbox, error) {
 
 // dropSandbox gives back a sandbox in which nothing was born.
 func (w *Warden) dropSandbox(s *sandbox) {
-	if s.endpoint != nil {
-		if err := w.router.release(s.endpoint); err != nil {
-			w.log("%v", err)
-		}
-	}
+	w.router.release(s.endpoint)
 	s.close()
 	w.ranges.free(s.base)
 }

@@ -26,6 +26,19 @@ func dup(fd int) (int, error) {
 	return n, nil
 }
 
+// dups duplicates all or none.
+func dups(fds ...int) (out []int, err error) {
+	for _, fd := range fds {
+		copied, err := dup(fd)
+		if err != nil {
+			wire.CloseAll(out)
+			return nil, err
+		}
+		out = append(out, copied)
+	}
+	return out, nil
+}
+
 // await blocks until the process behind a pidfd has ended; it takes no thread.
 func await(fd int) error {
 	mine, err := dup(fd)
@@ -97,42 +110,6 @@ func openTerminal(pts int, base uint32, p *wire.Process) (master, slave int, err
 		return -1, -1, fmt.Errorf("terminal: %w", err)
 	}
 	return master, slave, nil
-}
-
-// keepStreams gives the keeper copies of the outer ends, for a later daemon, and returns the ends for the reply: the
-// terminal's master (a copy), or stdin if there is one, stdout and stderr.
-func (w *Warden) keepStreams(id string, pty int, s *stdio) ([]int, error) {
-	if pty >= 0 {
-		if err := w.keep.hold(key(id, "pty"), pty); err != nil {
-			return nil, err
-		}
-		theirs, err := dup(pty)
-		return []int{theirs}, err
-	}
-	var out []int
-	for i, name := range []string{"stdin", "out", "err"} {
-		if s.outer[i] < 0 {
-			continue
-		}
-		if err := w.keep.hold(key(id, name), s.outer[i]); err != nil {
-			return nil, err
-		}
-		out = append(out, s.outer[i])
-	}
-	s.outer = [3]int{-1, -1, -1}
-	return out, nil
-}
-
-// dropStreams gives up what keepStreams handed to the keeper.
-func (w *Warden) dropStreams(id string, pty int) {
-	if pty >= 0 {
-		unix.Close(pty)
-		w.keep.drop(key(id, "pty"))
-		return
-	}
-	for _, name := range []string{"stdin", "out", "err"} {
-		w.keep.drop(key(id, name))
-	}
 }
 
 var rlimits = map[string]int{"cpu": unix.RLIMIT_CPU, "fsize": unix.RLIMIT_FSIZE, "data": unix.RLIMIT_DATA,

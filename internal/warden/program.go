@@ -2,7 +2,6 @@ package warden
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,28 +12,32 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// program is one start of a process under way, of a container's own or of one that is executed in it: what was prepared
-// so far, so that a failure takes back exactly that.
+// program is one start of a process under way, of a container's own or of one that is executed in it.
 type program struct {
-	w       *Warden
-	c       *container
-	exec    string // id of the execution; "" for the container's own
-	process *wire.Process
-	base    uint32 // first host id of the sandbox
+	w    *Warden
+	c    *container
+	want *wire.Process
+	made *process // its record
+	base uint32   // first host id of the sandbox
 
 	own     []int          // descriptors that only the start needs
 	fds     map[string]int // what the plan names
 	tasks   int
 	cgroup2 int
-	streams *stdio
-	pty     int
-	pidfd   int
-	theirs  []int // descriptors for the reply, beside pidfd
-	reply   wire.Started
+	ends    []end // that the keeper and brigd get copies of
+	theirs  []int // descriptors for the reply
 }
 
-func newProgram(w *Warden, c *container, exec string, p *wire.Process) program {
-	return program{w: w, c: c, exec: exec, process: p, pty: -1, pidfd: -1, fds: map[string]int{}}
+// end is one that this side has of a stream, a terminal or a port, with its name at the keeper.
+type end struct {
+	name string
+	fd   int
+}
+
+func newProgram(w *Warden, c *container, want *wire.Process, made *process) program {
+	made.Started.Terminal, made.Started.Stdin = want.Terminal, want.Stdin
+	made.pidfd, made.pty = -1, -1
+	return program{w: w, c: c, want: want, made: made, fds: map[string]int{}}
 }
 
 // inOrder takes steps until one fails.
@@ -47,11 +50,28 @@ func inOrder(steps ...func() error) error {
 	return nil
 }
 
+// run takes the steps of a start in order, each of which notes what it made, and hands the process over; after one that
+// failed undo takes everything back.
+func (p *program) run(undo func(), steps ...func() error) (wire.Reply, error) {
+	err := inOrder(append(steps, p.handOver)...)
+	go wire.CloseAll(p.own) // the last reference to a mount waits for every processor: not on this path
+	if err != nil {
+		if p.made.pidfd >= 0 {
+			pidfd.Signal(p.made.pidfd, unix.SIGKILL)
+			pidfd.Wait(p.made.pidfd, false)
+			unix.Close(p.made.pidfd)
+		}
+		wire.CloseAll(p.theirs)
+		undo()
+		return wire.Reply{}, err
+	}
+	return wire.Reply{Body: p.made.Started, FDs: p.theirs}, nil
+}
+
 // give notes a descriptor that the plan names and that nobody needs after the start.
-func (p *program) give(name string, fd int) int {
+func (p *program) give(name string, fd int) {
 	p.fds[name] = fd
 	p.own = append(p.own, fd)
-	return fd
 }
 
 // enter opens what the child enters its control group with.
@@ -69,25 +89,17 @@ func (p *program) enter(g *cgroup.Group) error {
 }
 
 // openStreams makes the standard streams, or a terminal of the container's own devpts.
-func (p *program) openStreams(pts int) (err error) {
-	p.reply.Terminal, p.reply.Stdin = p.process.Terminal, p.process.Stdin
-	if p.process.Terminal {
-		master, slave, err := openTerminal(pts, p.base, p.process)
-		if err != nil {
-			return err
-		}
-		p.pty = master
-		p.give("tty", slave)
-		return nil
+func (p *program) openStreams(pts int) error {
+	if !p.want.Terminal {
+		return p.openPipes()
 	}
-	u := p.process.User
-	p.streams, err = newStdio(p.w.streamDir(p.c.id, p.exec), int(p.base+u.UID), int(p.base+u.GID), p.process.Stdin)
+	master, slave, err := openTerminal(pts, p.base, p.want)
 	if err != nil {
 		return err
 	}
-	for i, name := range []string{"stdin", "stdout", "stderr"} {
-		p.give(name, p.streams.inner[i])
-	}
+	p.made.pty = master
+	p.ends = append(p.ends, end{"pty", master})
+	p.give("tty", slave)
 	return nil
 }
 
@@ -95,10 +107,10 @@ func (p *program) openStreams(pts int) (err error) {
 // one.
 func (p *program) confined(root int) (h plan.Host, err error) {
 	h = p.w.host
-	if h.Filters, err = p.w.filters.programs(p.process); err != nil {
+	if h.Filters, err = p.w.filters.programs(p.want); err != nil {
 		return h, err
 	}
-	if h.Landlock = p.w.abi > 0 && !p.process.NoLandlock; h.Landlock {
+	if h.Landlock = p.w.abi > 0 && !p.want.NoLandlock; h.Landlock {
 		set, err := p.w.domain(root)
 		if err != nil {
 			return h, err
@@ -110,51 +122,46 @@ func (p *program) confined(root int) (h plan.Host, err error) {
 
 // carryOut makes the process and notes when it began.
 func (p *program) carryOut(list *plan.Plan, atGate func(pid int) error) (err error) {
-	p.reply.PID, p.pidfd, err = plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.cgroup2, AtGate: atGate})
+	s := &p.made.Started
+	s.PID, p.made.pidfd, err = plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.cgroup2, AtGate: atGate})
 	if err != nil {
-		return programError(p.process.Args[0], err)
+		return programError(p.want.Args[0], err)
 	}
-	stat, err := wire.ReadStat(p.reply.PID)
-	p.reply.StartTime, p.reply.StartedAt, p.reply.Range = stat.StartTime, time.Now().UnixNano(), p.base
+	stat, err := wire.ReadStat(s.PID)
+	s.StartTime, s.StartedAt, s.Range = stat.StartTime, time.Now().UnixNano(), p.base
 	return err
 }
 
-// key is what the keeper and the warden call the streams of a process.
-func (p *program) key() string { return streamKey(p.c.id, p.exec) }
-
-func streamKey(id, exec string) string {
-	if exec == "" {
-		return id
+// handOver gives the keeper, for a later daemon, and the reply copies of the pidfd and the ends.
+func (p *program) handOver() error {
+	copied := func(fd int) error {
+		theirs, err := dup(fd)
+		p.theirs = append(p.theirs, theirs)
+		return err
 	}
-	return key(id, exec)
+	if err := copied(p.made.pidfd); err != nil {
+		return err
+	}
+	for _, e := range p.ends {
+		if err := p.w.keep.hold(key(p.made.key, e.name), e.fd); err != nil {
+			return err
+		}
+		if err := copied(e.fd); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// keepEnds gives the keeper copies of the outer ends of the streams, readies those for the reply, and returns a pidfd for
-// the container's entry, also with an error.
-func (p *program) keepEnds() (mine int, err error) {
-	if mine, err = dup(p.pidfd); err != nil {
-		return -1, err
+// dropStreams gives up the streams of a process that has ended.
+func (w *Warden) dropStreams(p *process) {
+	if p.Started.Terminal {
+		wire.CloseAll([]int{p.pty})
+		p.pty = -1
+		w.keep.drop(key(p.key, "pty"))
+		return
 	}
-	p.theirs, err = p.w.keepStreams(p.key(), p.pty, p.streams)
-	return mine, err
-}
-
-// answer hands the process over to brigd.
-func (p *program) answer() wire.Reply {
-	return wire.Reply{Body: p.reply, FDs: append([]int{p.pidfd}, p.theirs...)}
-}
-
-// undo takes back what a failed start made.
-func (p *program) undo() {
-	if p.pidfd >= 0 {
-		pidfd.Signal(p.pidfd, unix.SIGKILL)
-		pidfd.Wait(p.pidfd, false)
-		unix.Close(p.pidfd)
+	for _, name := range streamNames {
+		w.keep.drop(key(p.key, name))
 	}
-	if p.streams != nil {
-		p.streams.closeOuter()
-		os.RemoveAll(p.streams.dir)
-	}
-	p.w.dropStreams(p.key(), p.pty)
-	wire.CloseAll(p.theirs)
 }

@@ -41,8 +41,7 @@ func newRouter(t *testing.T, handle wire.Handler) *router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &router{w: &Warden{instance: "brig"}, client: client.New(ends[0], "brig-router"), pidfd: fd, patience: 10 * time.Second,
-		book: map[netip.Addr]wire.EndpointUse{}}
+	r := &router{w: &Warden{instance: "brig"}, client: client.New(ends[0], "brig-router"), pidfd: fd, patience: 10 * time.Second}
 	r.reply = wire.RouterReply{State: wire.RouterState{Instance: "brig", Subnet: netip.MustParsePrefix("172.30.0.0/16")},
 		Gateway: netip.MustParseAddr("172.30.0.1"), Host: netip.MustParseAddr("172.30.255.254")}
 	t.Cleanup(func() {
@@ -157,7 +156,7 @@ func TestTheRoutersLandlockDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(settings)
-	set, err := (&Warden{abi: abi}).routerLandlock(settings)
+	set, err := routerDomain.ruleset(abi)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,13 +10,19 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// handle carries out one operation of the closed list; wire.Serve has refused unknown and unbuilt ones.
+// handle carries out one operation of the closed list; wire.Serve has refused unknown and unbuilt ones. With an error no
+// descriptor leaves.
 func (w *Warden) handle(r *wire.Request) (wire.Reply, error) {
 	h := w.handlers[r.Op]
 	if h == nil {
 		return wire.Reply{}, fmt.Errorf("operation %s has no handler: %w", r.Op, errdefs.ErrNotImplemented)
 	}
-	return h(r)
+	reply, err := h(r)
+	if err != nil {
+		wire.CloseAll(reply.FDs)
+		reply = wire.Reply{}
+	}
+	return reply, err
 }
 
 // table ties the operations to their handlers.
@@ -50,7 +56,7 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpNetworkDNS: w.networkDNS,
 
 		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.create(q.Name) }),
-		wire.OpVolumeRemove: with(w.volumeRemove),
+		wire.OpVolumeRemove: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.remove(q.Name) }),
 		wire.OpVolumeList:   with(func(struct{}) (any, error) { return w.volumes.list() }),
 	}
 }
@@ -92,10 +98,7 @@ func (w *Warden) hello(q wire.Hello) (any, error) {
 
 func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
 	fd, err := w.store.Create()
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	return wire.Reply{FDs: []int{fd}}, nil
+	return wire.Reply{FDs: []int{fd}}, err
 }
 
 func (w *Warden) objectSeal(r *wire.Request, q wire.ObjectSeal) (wire.Reply, error) {
@@ -113,24 +116,16 @@ func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, erro
 		return wire.Reply{}, err
 	}
 	defer f.Close()
-	fd, err := dup(int(f.Fd()))
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	return wire.Reply{Body: o, FDs: []int{fd}}, nil
-}
-
-// volumeRemove removes a volume; brigd knows which containers use it and asks only when none does.
-func (w *Warden) volumeRemove(q wire.VolumeRef) (any, error) {
-	return nil, w.volumes.remove(q.Name)
+	fds, err := dups(int(f.Fd()))
+	return wire.Reply{Body: o, FDs: fds}, err
 }
 
 // networkDNS gives the forwarder's sockets, which outlive every forwarder.
 func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
-	if w.router == nil {
-		return wire.Reply{}, w.noRouter()
+	if err := w.noRouter(); err != nil {
+		return wire.Reply{}, err
 	}
-	fds, err := w.router.dns()
+	fds, err := dups(w.router.kept[1:]...)
 	return wire.Reply{FDs: fds}, err
 }
 

@@ -8,9 +8,7 @@ import (
 	"slices"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -21,11 +19,10 @@ type birth struct {
 	spec   *wire.Spec
 	caller *caller
 
-	first   bool // the container has no directory yet
-	box     *sandbox
-	group   *cgroup.Group
-	input   plan.Input
-	sockets []int // of the published ports, in the order of reply.Ports
+	note  *note
+	first bool // the container has no directory yet
+	box   *sandbox
+	input plan.Input
 }
 
 // containerStart is the operation of that name.
@@ -49,18 +46,10 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	c.cleaning.Wait()
 	w.starts <- struct{}{} // beyond about two starts per core only latency grows
 	defer func() { <-w.starts }()
-	b := &birth{program: newProgram(w, c, "", &q.Spec.Process), spec: &q.Spec, caller: by}
-	if err := b.run(); err != nil {
-		b.undo()
-		return wire.Reply{}, err
-	}
-	return b.answer(), nil
-}
-
-// run takes the steps of a start in order; each notes in b what it made.
-func (b *birth) run() error {
-	defer func() { go wire.CloseAll(b.own) }() // the last reference to a mount waits for every processor: not on this path
-	return inOrder(b.sandbox, b.cgroup, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, b.born, b.record, b.handOver)
+	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}}
+	n.Ceiling.Args, n.Ceiling.Env, n.Ceiling.Cwd = nil, nil, ""
+	b := &birth{program: newProgram(w, c, &q.Spec.Process, &n.process), spec: &q.Spec, caller: by, note: n}
+	return b.run(b.undo, b.sandbox, b.cgroup, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, b.born, b.record)
 }
 
 // sandbox takes a range with its namespaces: for a container that ran before, the range of its directory.
@@ -84,41 +73,38 @@ func (b *birth) sandbox() error {
 	if err != nil {
 		return err
 	}
-	b.base = b.box.base
+	b.base, b.note.Endpoint = b.box.base, b.box.endpoint
 	b.give("userns", b.box.user)
 	b.give("netns", b.box.net)
 	return nil
 }
 
-func (b *birth) cgroup() (err error) {
-	if b.group, err = b.w.parent.Create(b.c.id, b.spec.Resources); err != nil {
+func (b *birth) cgroup() error {
+	g, err := b.w.parent.Create(b.c.id, b.spec.Resources)
+	if err != nil {
 		return err
 	}
-	return b.enter(b.group)
+	return b.enter(g)
 }
 
 func (b *birth) stdio() error { return b.openStreams(b.fds["pts"]) }
 
 // reserve binds the published ports before anything runs, so that a port in use is an error of the start.
 func (b *birth) reserve() error {
-	var warnings []string
+	s := &b.made.Started
 	for _, p := range b.spec.Network.Ports {
-		if b.w.router == nil {
-			return b.w.noRouter()
-		}
 		got, fds, err := b.w.router.reserve(p)
 		if err != nil {
 			return err
 		}
-		for _, s := range got.Sockets {
-			bound := wire.BoundPort{Port: p, Listener: true}
-			bound.HostIP, bound.HostPort = s.HostIP.String(), s.HostPort
-			b.reply.Ports = append(b.reply.Ports, bound)
+		for i, at := range got.Sockets {
+			b.ends = append(b.ends, end{portName(len(s.Ports)), fds[i]})
+			p.HostIP, p.HostPort = at.HostIP.String(), at.HostPort
+			s.Ports = append(s.Ports, wire.BoundPort{Port: p, Listener: true})
 		}
-		b.sockets = append(b.sockets, fds...)
-		warnings = got.Warnings // the same for every port
+		b.note.ports = append(b.note.ports, fds...)
+		s.Warnings = got.Warnings // the same for every port
 	}
-	b.reply.Warnings = append(b.reply.Warnings, warnings...)
 	return nil
 }
 
@@ -134,7 +120,7 @@ func (b *birth) born() error {
 	}
 	list, err := plan.Birth(b.input)
 	if err != nil {
-		return planError(b.process.Args, err)
+		return planError(b.want.Args, err)
 	}
 	return b.carryOut(list, b.atGate)
 }
@@ -146,85 +132,41 @@ func (b *birth) atGate(pid int) error {
 	if err != nil {
 		return err
 	}
-	b.reply.Warnings = append(b.reply.Warnings, warnings...)
+	s := &b.made.Started
+	s.Warnings = append(s.Warnings, warnings...)
 	if b.box.endpoint == nil {
 		return nil
 	}
-	return b.w.router.use(wire.OpEndpointActivate, b.box.endpoint, portsOf(b.reply.Ports))
+	return b.w.router.use(wire.OpEndpointActivate, b.box.endpoint, s.Ports)
 }
 
 // record notes the container for a later warden.
 func (b *birth) record() error {
 	if e := b.box.endpoint; e != nil {
-		b.reply.Address, b.reply.PrefixLen = e.Addr.String(), e.PrefixLen
-		b.reply.Gateway, b.reply.MAC = e.Gateway.String(), e.MAC
+		s := &b.made.Started
+		s.Address, s.PrefixLen, s.Gateway, s.MAC = e.Addr.String(), e.PrefixLen, e.Gateway.String(), e.MAC
 	}
-	ceiling := b.spec.Process
-	ceiling.Args, ceiling.Env, ceiling.Cwd = nil, nil, ""
-	n := &note{ID: b.c.id, Ceiling: ceiling, Endpoint: b.box.endpoint, Execs: map[string]*process{}, process: process{Started: b.reply}}
-	if err := b.w.notes.write(n); err != nil {
-		return err
-	}
-	b.c.note = n
-	return nil
+	b.c.note = b.note
+	return b.w.notes.write(b.note)
 }
 
-// handOver gives the outer ends to the container's entry, the keeper and the reply.
-func (b *birth) handOver() (err error) {
-	c, w := b.c, b.w
-	c.pty = b.pty
-	if c.pidfd, err = b.keepEnds(); err != nil {
-		return err
-	}
-	for i, s := range b.sockets {
-		if err := w.keep.hold(portKey(c.id, i), s); err != nil {
-			return err
-		}
-		c.ports = append(c.ports, s)
-		theirs, err := dup(s)
-		if err != nil {
-			return err
-		}
-		b.theirs = append(b.theirs, theirs)
-	}
-	return nil
-}
-
-// undo takes back what a failed start made. The descriptors of the birth are closed already.
+// undo takes back what a failed start made.
 func (b *birth) undo() {
 	w := b.w
-	b.program.undo()
-	if b.c.pidfd >= 0 {
-		unix.Close(b.c.pidfd)
-		b.c.pidfd = -1
-	}
-	b.c.pty, b.c.ports = -1, nil
-	for i, s := range b.sockets {
-		unix.Close(s)
-		w.keep.drop(portKey(b.c.id, i))
-	}
+	b.c.note = nil
+	w.takeDown(b.note)
+	err := errors.Join(w.notes.remove(b.c.id), os.RemoveAll(w.streamDir(b.c.id)))
 	if b.box != nil {
 		wire.CloseAll(slices.Collect(maps.Values(b.box.mounts)))
 	}
-	if b.box != nil && b.box.endpoint != nil {
-		if err := w.router.release(b.box.endpoint); err != nil {
-			w.log("%v", err)
-		}
-	}
-	if b.group != nil {
-		w.removeGroup(b.group)
-	}
 	if b.first {
-		trash, err := w.discard(b.c.id)
-		if err == nil {
-			err = os.RemoveAll(trash)
-		}
-		if err != nil {
-			w.log("%v", err) // its ids stay taken
-		} else if b.box != nil {
+		trash, terr := w.discard(b.c.id)
+		if terr = errors.Join(terr, os.RemoveAll(trash)); terr == nil && b.box != nil { // otherwise its ids stay taken
 			w.ranges.free(b.box.base)
 		}
+		err = errors.Join(err, terr)
 	}
-	w.notes.remove(b.c.id)
-	b.c.note = nil
+	if err != nil {
+		w.log("%v", err)
+	}
 }

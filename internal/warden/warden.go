@@ -9,11 +9,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
@@ -41,21 +41,20 @@ type Warden struct {
 	facts    wire.HelloReply
 	handlers map[wire.Op]wire.Handler
 
-	keep        *keep
-	store       *store.Store
-	volumes     volumes
-	notes       notes
-	parent      *cgroup.Parent
-	router      *router
-	routerError error
-	filters     *filters
-	images      images
-	ranges      *ranges
-	pool        *pool
-	host        plan.Host
-	abi         landlock.ABI
-	null        int // /dev/null
-	scratch     string
+	keep    *keep
+	store   *store.Store
+	volumes volumes
+	notes   notes
+	parent  *cgroup.Parent
+	router  *router
+	filters *filters
+	images  images
+	ranges  *ranges
+	pool    *pool
+	host    plan.Host
+	abi     landlock.ABI
+	null    int // /dev/null
+	scratch string
 	// attachImages: this kernel clones only mounts that have a place (before 6.15).
 	attachImages bool
 	overlay      sync.Mutex
@@ -64,7 +63,7 @@ type Warden struct {
 	workers  atomic.Uint64
 
 	starts     chan struct{}
-	stopping   chan struct{}
+	stopping   atomic.Bool
 	background sync.WaitGroup
 
 	mu    sync.Mutex
@@ -91,7 +90,7 @@ func Run(cfg Config) error {
 	signal.Ignore(unix.SIGHUP, unix.SIGPIPE, unix.SIGINT)
 	go func() {
 		<-signals
-		close(w.stopping)
+		w.stopping.Store(true)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if fd := w.brigd; fd >= 0 {
@@ -106,7 +105,7 @@ func Run(cfg Config) error {
 		}
 	}()
 	go w.pool.fill()
-	if w.router != nil {
+	if w.noRouter() == nil {
 		go w.router.supervise()
 	}
 	err = w.superviseBrigd()
@@ -116,6 +115,7 @@ func Run(cfg Config) error {
 	if err != nil && !idle {
 		return err // the next warden adopts what runs
 	}
+	w.stopping.Store(true)
 	return errors.Join(err, w.close())
 }
 
@@ -137,7 +137,7 @@ func open(cfg Config) (*Warden, error) {
 		*dir = real
 	}
 	w := &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1,
-		ranges: newRanges(), stopping: make(chan struct{}), starts: make(chan struct{}, 2*runtime.NumCPU())}
+		ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
 	w.handlers = w.table()
 	var have map[string]int
@@ -152,16 +152,8 @@ func open(cfg Config) (*Warden, error) {
 	if err := w.adopt(have); err != nil {
 		return nil, err
 	}
-	w.pool = newPool(w, poolSize(w.router != nil))
+	w.pool = newPool(w)
 	return w, nil
-}
-
-// poolSize: sandboxes that are kept ready. Each costs a range, two descriptors and some 100 KB of the kernel's memory.
-func poolSize(network bool) int {
-	if !network {
-		return 0
-	}
-	return 16
 }
 
 func (w *Warden) openDirectories() error {
@@ -246,51 +238,40 @@ func (w *Warden) close() error {
 	for _, fd := range w.images.mounts {
 		unix.Close(fd)
 	}
-	var err error
-	if w.router != nil {
-		err = w.router.close()
-	}
-	if g, gerr := w.group("brigd"); gerr == nil {
-		w.removeGroup(g)
-	}
+	err := w.router.close()
+	w.removeGroup("brigd")
 	return errors.Join(err, w.parent.Remove(), w.sweepRun())
 }
 
 // end kills what brigd could not stop.
 func (w *Warden) end(c *container) {
 	c.mu.Lock()
-	running := c.note != nil && c.note.Exit == nil
-	fd := c.pidfd
+	n := c.note
+	execs := maps.Clone(c.execs())
 	c.mu.Unlock()
-	if !running {
+	if n == nil || n.Exit != nil {
 		return
 	}
-	w.endExecs(c) // process 1 does not end before they are reaped
-	if fd >= 0 {
-		pidfd.Signal(fd, unix.SIGKILL)
-		done, _ := pidfd.Ended(fd, 5*time.Second)
-		if !done {
-			w.log("container %s does not die", short(c.id))
+	if g, err := w.group(c.id); err == nil {
+		g.Kill()
+	}
+	for id, p := range execs { // process 1 does not end before they are reaped
+		w.awaitKilled(p)
+		if _, err := w.execFinish(wire.ExecRef{ID: c.id, Exec: id}); err != nil && !errdefs.IsNotFound(err) {
+			w.log("execution %s: %v", short(id), err)
 		}
 	}
+	w.awaitKilled(&n.process)
 	if _, err := w.containerFinish(wire.ContainerRef{ID: c.id}); err != nil {
 		w.log("container %s: %v", short(c.id), err)
 	}
 }
 
-func (w *Warden) endExecs(c *container) {
-	c.mu.Lock()
-	ids := slices.Collect(maps.Keys(c.execs))
-	for _, x := range c.execs {
-		if x.pidfd >= 0 {
-			pidfd.Signal(x.pidfd, unix.SIGKILL)
-			pidfd.Ended(x.pidfd, 5*time.Second)
-		}
+func (w *Warden) awaitKilled(p *process) {
+	if p.pidfd < 0 {
+		return
 	}
-	c.mu.Unlock()
-	for _, id := range ids {
-		if _, err := w.execFinish(wire.ExecRef{ID: c.id, Exec: id}); err != nil {
-			w.log("execution %s: %v", short(id), err)
-		}
+	if done, _ := pidfd.Ended(p.pidfd, 5*time.Second); !done {
+		w.log("process %d does not die", p.Started.PID)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -31,12 +30,9 @@ func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, e
 	if wire.JobKind(q.Kind) != wire.JobDNS {
 		k.patience = workerPatience
 	}
-	theirs, err := dup(k.pidfd)
+	theirs, err := dups(k.pidfd)
 	w.background.Go(func() { w.reapWorker(k) })
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	return wire.Reply{Body: wire.WorkerReply{}, FDs: []int{theirs}}, nil
+	return wire.Reply{Body: wire.WorkerReply{}, FDs: theirs}, err
 }
 
 // workerPatience is longer than any honest job takes.
@@ -45,7 +41,7 @@ const workerPatience = 2 * time.Hour
 // worker is a running worker.
 type worker struct {
 	pidfd    int
-	group    *cgroup.Group
+	group    string
 	patience time.Duration // how long it may live; 0 for the forwarder, which lives as long as its brigd
 }
 
