@@ -175,50 +175,34 @@ func (w *Warden) containerAttach(_ *wire.Request, q wire.ContainerRef) (wire.Rep
 		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
-	fds, err := w.outerEnds(c)
-	if err != nil {
-		wire.CloseAll(fds)
-		return wire.Reply{}, err
+	n := c.note
+	r := wire.Reply{Body: n.Started}
+	add := func(fd int, ferr error) {
+		r.FDs = append(r.FDs, fd)
+		err = errors.Join(err, ferr)
 	}
-	return wire.Reply{Body: c.note.Started, FDs: fds}, nil
-}
-
-func (w *Warden) outerEnds(c *container) (fds []int, err error) {
-	// One that ended while nobody was there has no pidfd: one of this process's own end would never come.
-	ends := []func() (int, error){endedPidfd}
-	add := func(fd int) { ends = append(ends, func() (int, error) { return dup(fd) }) }
-	if c.note.pidfd >= 0 {
-		ends = nil
-		add(c.note.pidfd)
+	if n.pidfd >= 0 {
+		add(dup(n.pidfd))
+	} else { // It ended while nobody was there: this looks like the pidfd of a process that has ended.
+		add(unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK))
 	}
-	dir, s := w.streamDir(c.id), c.note.Started
-	if s.Terminal {
-		add(c.note.pty)
-	} else {
-		if s.Stdin {
-			ends = append(ends, func() (int, error) { return openStdin(dir) })
-		}
+	dir := w.streamDir(n.key)
+	switch {
+	case n.Started.Terminal:
+		add(dup(n.pty))
+	case n.Started.Stdin:
+		add(openStdin(dir))
+		fallthrough
+	default:
 		for _, name := range streamNames[1:] {
-			ends = append(ends, func() (int, error) {
-				return unix.Open(filepath.Join(dir, name), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-			})
+			add(unix.Open(filepath.Join(dir, name), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0))
 		}
 	}
-	for _, p := range c.note.ports {
-		add(p)
+	for _, fd := range n.ports {
+		add(dup(fd))
 	}
-	for _, open := range ends {
-		fd, err := open()
-		if err != nil {
-			return fds, err
-		}
-		fds = append(fds, fd)
-	}
-	return fds, nil
+	return r, err
 }
-
-// endedPidfd is what a pidfd of a process that has ended looks like to who polls it.
-func endedPidfd() (int, error) { return unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK) }
 
 // openStdin opens the writing side of a standard input. A program that has ended reads nothing more.
 func openStdin(dir string) (int, error) {

@@ -71,6 +71,14 @@ func (w *Warden) runBrigd() (pidfd.Status, error) {
 	return pidfd.Wait(fd, false)
 }
 
+func (w *Warden) signalBrigd(s unix.Signal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.brigd >= 0 {
+		pidfd.Signal(w.brigd, s)
+	}
+}
+
 func (w *Warden) setBrigd(fd int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -135,16 +135,6 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 	return nil, pidfd.Signal(c.note.pidfd, unix.Signal(q.Signal))
 }
 
-func (w *Warden) containerCloseStdin(q wire.ContainerRef) (any, error) {
-	c, err := w.running(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
-	c.note.Started.Stdin = false
-	return nil, w.keep.drop(key(q.ID, "in"))
-}
-
 func (w *Warden) containerList() (any, error) {
 	list := wire.ContainerList{Containers: []wire.ContainerState{}}
 	seen := map[string]bool{}

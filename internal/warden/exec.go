@@ -15,13 +15,14 @@ import (
 )
 
 // maxExecs bounds the executions of one container: each costs descriptors here and at the keeper.
-const maxExecs = 128
-
-var execName = nameRule{64}
+const (
+	maxExecs    = 128
+	maxExecName = 64
+)
 
 // execStart executes a process in a running container, capped at the confinement of its process 1.
 func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error) {
-	if !execName.ok(q.Exec) {
+	if !validName(q.Exec, maxExecName) {
 		return wire.Reply{}, fmt.Errorf("%q is no id of an execution: %w", q.Exec, errdefs.ErrInvalidArgument)
 	}
 	c, err := w.running(q.ID)
@@ -39,8 +40,8 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 		return wire.Reply{}, err
 	}
 	made := &process{key: key(q.ID, q.Exec)}
+	made.Started.Range = c.note.Started.Range
 	e := &entry{newProgram(w, c, &q.Process, made)}
-	e.base = c.note.Started.Range
 	record := func() error {
 		c.note.Execs[q.Exec] = made
 		return w.notes.write(c.note)
@@ -141,27 +142,17 @@ func (e *entry) join() error {
 	})
 }
 
-// execution finds and locks the container of an executed process.
-func (w *Warden) execution(q wire.ExecRef) (*container, *process, error) {
-	c, err := w.known(q.ID)
-	if err != nil {
-		return nil, nil, err
-	}
-	p := c.note.Execs[q.Exec]
-	if p == nil {
-		c.mu.Unlock()
-		return nil, nil, fmt.Errorf("no execution %s in container %s: %w", short(q.Exec), short(q.ID), errdefs.ErrNotFound)
-	}
-	return c, p, nil
-}
-
 // execFinish tells how an executed process ended, and forgets it.
 func (w *Warden) execFinish(q wire.ExecRef) (any, error) {
-	c, p, err := w.execution(q)
+	c, err := w.known(q.ID)
 	if err != nil {
 		return nil, err
 	}
 	defer c.mu.Unlock()
+	p := c.note.Execs[q.Exec]
+	if p == nil {
+		return nil, noExec(q)
+	}
 	exit, err := w.ended(p)
 	if err != nil {
 		return nil, err
@@ -171,12 +162,24 @@ func (w *Warden) execFinish(q wire.ExecRef) (any, error) {
 	return exit, nil
 }
 
-func (w *Warden) execCloseStdin(q wire.ExecRef) (any, error) {
-	c, p, err := w.execution(q)
+// closeStdin has a process of a container, its own or an executed one, read the end of its input.
+func (w *Warden) closeStdin(q wire.ExecRef) (any, error) {
+	c, err := w.running(q.ID)
 	if err != nil {
 		return nil, err
 	}
 	defer c.mu.Unlock()
+	p := &c.note.process
+	if q.Exec != "" {
+		p = c.note.Execs[q.Exec]
+	}
+	if p == nil {
+		return nil, noExec(q)
+	}
 	p.Started.Stdin = false
-	return nil, w.keep.drop(key(p.key, "in"))
+	return nil, w.keep.drop(key(p.key, streamNames[0]))
+}
+
+func noExec(q wire.ExecRef) error {
+	return fmt.Errorf("no execution %s in container %s: %w", short(q.Exec), short(q.ID), errdefs.ErrNotFound)
 }

@@ -142,51 +142,50 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	if c.note != nil && c.note.Exit == nil {
 		return nil, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
 	}
-	base, err := w.rangeOf(q.ID)
-	had := err == nil
+	base, _ := w.rangeOf(q.ID)
 	// Forget first, delete after: the sweep at start finds what a crash leaves behind.
 	if err := w.notes.remove(q.ID); err != nil {
 		return nil, err
 	}
 	c.note = nil
-	trash, err := w.discard(q.ID)
+	erase, err := w.discard(q.ID, base)
 	if err != nil {
 		return nil, err
 	}
-	w.background.Go(func() {
-		w.forget(c, trash)
-		if had {
-			w.ranges.free(base)
-		}
-	})
+	w.background.Go(func() { w.forget(c, erase) })
 	return nil, nil
 }
 
 // forget deletes what is left of a container. Its entry stays until everything of its last run is down, so that a start
 // under the same id waits for that.
-func (w *Warden) forget(c *container, trash string) {
+func (w *Warden) forget(c *container, erase func() error) {
 	c.cleaning.Wait()
 	c.mu.Lock()
-	err := os.RemoveAll(trash)
+	defer c.mu.Unlock()
+	err := erase()
 	if c.note == nil {
 		err = errors.Join(err, os.RemoveAll(w.streamDir(c.id)))
 		w.mu.Lock()
 		delete(w.live, c.id)
 		w.mu.Unlock()
 	}
-	c.mu.Unlock()
 	if err != nil {
 		w.log("delete container %s: %v", short(c.id), err)
 	}
 }
 
-// discard moves the container's directory out of the way, for somebody to delete: what is in it was written by
-// strangers, and there may be much of it.
-func (w *Warden) discard(id string) (trash string, err error) {
-	trash = filepath.Join(w.cfg.Root, "trash", fmt.Sprintf("%s.%d", id, w.workers.Add(1)))
-	err = os.Rename(w.directory(id), trash)
-	if errors.Is(err, os.ErrNotExist) {
-		return trash, nil
+// discard moves the container's directory out of the way: what is in it was written by strangers, and there may be much
+// of it. Erase deletes it, and then its ids are free.
+func (w *Warden) discard(id string, base uint32) (erase func() error, err error) {
+	trash := filepath.Join(w.cfg.Root, "trash", fmt.Sprintf("%s.%d", id, w.workers.Add(1)))
+	if err := os.Rename(w.directory(id), trash); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
 	}
-	return trash, err
+	return func() error {
+		if err := os.RemoveAll(trash); err != nil {
+			return err // its ids stay taken
+		}
+		w.ranges.free(base)
+		return nil
+	}, nil
 }

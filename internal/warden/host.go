@@ -54,11 +54,6 @@ func (w *Warden) openHost() error {
 	return nil
 }
 
-func (w *Warden) openFilters() (err error) {
-	w.filters, err = newFilters()
-	return err
-}
-
 // initFile is process 1 of every container that wants an init. It is sealed, and its mode closes what seals leave open: a
 // container could attach extended attributes for another one to read.
 func initFile() (*os.File, error) {

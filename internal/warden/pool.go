@@ -2,11 +2,11 @@ package warden
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/netns"
@@ -20,31 +20,7 @@ type sandbox struct {
 	user     int // descriptor of the user namespace
 	net      int // descriptor of the network namespace
 	endpoint *wire.Endpoint
-	mounts   map[string]int // dev, pts and shm, detached, in a sandbox of the pool
-}
-
-func (s *sandbox) close() {
-	unix.Close(s.user)
-	unix.Close(s.net)
-	for _, fd := range s.mounts {
-		unix.Close(fd)
-	}
-}
-
-// prepare makes the mounts that every container has.
-func (s *sandbox) prepare() (err error) {
-	s.mounts = map[string]int{}
-	for name, make := range map[string]func() (int, error){
-		"dev": func() (int, error) { return rootfs.Dev(s.base) },
-		"pts": func() (int, error) { return rootfs.Pts(s.base) },
-		"shm": func() (int, error) { return rootfs.Shm(defaultShm, s.base) },
-	} {
-		if s.mounts[name], err = make(); err != nil {
-			delete(s.mounts, name)
-			return err
-		}
-	}
-	return nil
+	mounts   map[string]int // dev, pts and shm, detached
 }
 
 // ranges hands out ids round robin, so that a range is not used again soon after its container is gone.
@@ -122,16 +98,13 @@ func newPool(w *Warden) *pool {
 	return p
 }
 
-// fill makes one sandbox for each that was taken, until want is closed.
+// fill makes one sandbox for each that was taken. They die with this process, and their endpoints with them.
 func (p *pool) fill() {
 	for range p.want {
-		p.calm()
-		s, err := p.w.newSandbox(true)
-		if err == nil {
-			if err = s.prepare(); err != nil {
-				p.w.dropSandbox(s)
-			}
+		if p.calm(); p.w.stopping.Load() {
+			return
 		}
+		s, err := p.w.newSandbox(true)
 		if err != nil {
 			p.w.log("prepare a sandbox: %v", err)
 			continue // the next start makes its own and says why it cannot
@@ -161,18 +134,6 @@ func (p *pool) take() (*sandbox, error) {
 	}
 }
 
-// drain gives everything back.
-func (p *pool) drain() {
-	for {
-		select {
-		case s := <-p.ready:
-			p.w.dropSandbox(s)
-		default:
-			return
-		}
-	}
-}
-
 // newSandbox makes a sandbox with a range of its own, with an endpoint or with loopback alone.
 func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
 	base, err := w.ranges.take()
@@ -192,22 +153,33 @@ func (w *Warden) sandboxAt(base uint32, endpoint bool) (*sandbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("namespaces of a sandbox: %w", err)
 	}
-	s := &sandbox{base: base, user: user, net: net}
+	s := &sandbox{base: base, user: user, net: net, mounts: map[string]int{}}
 	if endpoint {
 		s.endpoint, err = w.router.newEndpoint(net)
 	} else {
 		err = netns.Prepare(net)
 	}
+	if err == nil {
+		err = s.prepare()
+	}
 	if err != nil {
-		s.close()
+		w.router.release(s.endpoint)
+		wire.CloseAll(append(slices.Collect(maps.Values(s.mounts)), user, net))
 		return nil, err
 	}
 	return s, nil
 }
 
-// dropSandbox gives back a sandbox in which nothing was born.
-func (w *Warden) dropSandbox(s *sandbox) {
-	w.router.release(s.endpoint)
-	s.close()
-	w.ranges.free(s.base)
+// prepare makes the mounts that every container has.
+func (s *sandbox) prepare() (err error) {
+	for name, make := range map[string]func() (int, error){
+		"dev": func() (int, error) { return rootfs.Dev(s.base) },
+		"pts": func() (int, error) { return rootfs.Pts(s.base) },
+		"shm": func() (int, error) { return rootfs.Shm(defaultShm, s.base) },
+	} {
+		if s.mounts[name], err = make(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -18,7 +18,6 @@ type program struct {
 	c    *container
 	want *wire.Process
 	made *process // its record
-	base uint32   // first host id of the sandbox
 
 	own     []int          // descriptors that only the start needs
 	fds     map[string]int // what the plan names
@@ -93,7 +92,7 @@ func (p *program) openStreams(pts int) error {
 	if !p.want.Terminal {
 		return p.openPipes()
 	}
-	master, slave, err := openTerminal(pts, p.base, p.want)
+	master, slave, err := openTerminal(pts, p.made.Started.Range, p.want)
 	if err != nil {
 		return err
 	}
@@ -128,7 +127,7 @@ func (p *program) carryOut(list *plan.Plan, atGate func(pid int) error) (err err
 		return programError(p.want.Args[0], err)
 	}
 	stat, err := wire.ReadStat(s.PID)
-	s.StartTime, s.StartedAt, s.Range = stat.StartTime, time.Now().UnixNano(), p.base
+	s.StartTime, s.StartedAt = stat.StartTime, time.Now().UnixNano()
 	return err
 }
 

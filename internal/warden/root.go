@@ -123,11 +123,6 @@ func (b *birth) directories() (upper, work int, err error) {
 
 // devices gives the container the mounts that every container has, with /dev/shm of its own size.
 func (b *birth) devices() error {
-	if b.box.mounts == nil {
-		if err := b.box.prepare(); err != nil {
-			return err
-		}
-	}
 	for name, fd := range b.box.mounts {
 		b.give(name, fd)
 	}

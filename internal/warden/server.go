@@ -30,18 +30,20 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
 		wire.OpHello:        with(w.hello),
 		wire.OpObjectCreate: w.objectCreate,
-		wire.OpObjectSeal:   of(w.objectSeal),
+		wire.OpObjectSeal:   sealed(func(fd int, q wire.ObjectSeal) (wire.Object, error) { return w.store.Seal(fd, q.Digest) }),
 		wire.OpObjectOpen:   of(w.objectOpen),
 		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
 		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
-		wire.OpIndexSeal:    of(w.indexSeal),
-		wire.OpIndexRemove:  with(w.indexRemove),
-		wire.OpWorkerStart:  of(w.workerStart),
-		wire.OpFilterPut:    with(w.filterPut),
+		wire.OpIndexSeal: sealed(func(fd int, q wire.IndexSeal) (wire.Object, error) {
+			return w.store.SealIndex(fd, q.Data, w.checkIndex)
+		}),
+		wire.OpIndexRemove: with(w.indexRemove),
+		wire.OpWorkerStart: of(w.workerStart),
+		wire.OpFilterPut:   with(w.filterPut),
 
 		wire.OpContainerStart:      of(w.containerStart),
 		wire.OpContainerAttach:     of(w.containerAttach),
-		wire.OpContainerCloseStdin: with(w.containerCloseStdin),
+		wire.OpContainerCloseStdin: with(func(q wire.ContainerRef) (any, error) { return w.closeStdin(wire.ExecRef{ID: q.ID}) }),
 		wire.OpContainerSignal:     with(w.containerSignal),
 		wire.OpContainerFinish:     with(w.containerFinish),
 		wire.OpContainerRemove:     with(w.containerRemove),
@@ -51,7 +53,7 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 
 		wire.OpExecStart:  of(w.execStart),
 		wire.OpExecFinish: with(w.execFinish),
-		wire.OpExecStdin:  with(w.execCloseStdin),
+		wire.OpExecStdin:  with(w.closeStdin),
 
 		wire.OpNetworkDNS: w.networkDNS,
 
@@ -86,6 +88,18 @@ func with[Q any](f func(Q) (any, error)) wire.Handler {
 	}
 }
 
+// sealed is of for a function that takes the file which came along, and seals it.
+func sealed[Q any](f func(fd int, q Q) (wire.Object, error)) wire.Handler {
+	return of(func(r *wire.Request, q Q) (wire.Reply, error) {
+		fd, err := r.Take(0)
+		if err != nil {
+			return wire.Reply{}, err
+		}
+		o, err := f(fd, q)
+		return wire.Reply{Body: o}, err
+	})
+}
+
 func (w *Warden) hello(q wire.Hello) (any, error) {
 	if q.Version != wire.Version {
 		return nil, fmt.Errorf("brigd is version %q and the warden %q; both come from one build: %w",
@@ -99,15 +113,6 @@ func (w *Warden) hello(q wire.Hello) (any, error) {
 func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
 	fd, err := w.store.Create()
 	return wire.Reply{FDs: []int{fd}}, err
-}
-
-func (w *Warden) objectSeal(r *wire.Request, q wire.ObjectSeal) (wire.Reply, error) {
-	fd, err := r.Take(0)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	o, err := w.store.Seal(fd, q.Digest)
-	return wire.Reply{Body: o}, err
 }
 
 func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) {

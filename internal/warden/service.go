@@ -37,13 +37,12 @@ var readable = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", 
 // service is one of the engine's own processes before its birth.
 type service struct {
 	plan.ServiceInput
-	filter  string // name of its system-call filter
-	group   string // control group, of its own
-	bounds  wire.Resources
-	program *os.File
-	fds     map[string]int // that only it has
-	domain  *domain        // nil: it has a root without files instead
-	atGate  func(pid int) error
+	filter string // name of its system-call filter
+	group  string // control group, of its own
+	bounds wire.Resources
+	fds    map[string]int // that only it has
+	domain *domain        // nil: it has a root without files instead
+	atGate func(pid int) error
 }
 
 // domain is the Landlock domain of a process of the engine: it handles all that this kernel can, but of TCP only net, and
@@ -73,7 +72,7 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		}
 		d.paths[dir] = ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)
 	}
-	return w.startService(&service{filter: "brigd", group: "brigd", program: w.programs.brigd, domain: &d,
+	return w.startService(&service{filter: "brigd", group: "brigd", domain: &d,
 		bounds: wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048},
 		fds:    map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready},
 		ServiceInput: plan.ServiceInput{Args: []string{"brigd", "--state", state, "--run", run},
@@ -109,7 +108,7 @@ func (w *Warden) startRouter(conn int) (int, error) {
 		return -1, fmt.Errorf("open /proc/sys/net: %w", err)
 	}
 	defer unix.Close(settings)
-	return w.startService(&service{filter: "router", group: "brig-router", program: w.programs.router, domain: &routerDomain,
+	return w.startService(&service{filter: "router", group: "brig-router", domain: &routerDomain,
 		bounds: wire.Resources{Memory: max(w.facts.MemoryTotal/8, 512<<20), Pids: 256, CPUShares: 2048},
 		fds:    map[string]int{"fd0": conn, "fd1": settings},
 		ServiceInput: plan.ServiceInput{Args: []string{"brig-router"}, FDs: 2, UID: routerID, GID: routerID,
@@ -139,7 +138,7 @@ func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
 
 // birthOfWorker: a worker that a stranger's bytes have conquered can waste its bounds, and no more.
 func (w *Warden) birthOfWorker(s *service) (*worker, error) {
-	s.group, s.program, s.atGate = fmt.Sprintf("worker-%d", w.workers.Add(1)), w.programs.worker, workerLimits
+	s.group, s.atGate = fmt.Sprintf("worker-%d", w.workers.Add(1)), workerLimits
 	s.bounds = wire.Resources{Memory: min(2<<30, w.facts.MemoryTotal/4), Pids: 64, CPUShares: 512}
 	s.Args, s.FDs, s.Worker = []string{"brig-worker"}, 1, true
 	fd, err := w.startService(s)
@@ -177,7 +176,7 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 	for i, fd := range attach.Tasks {
 		s.fds[fmt.Sprintf("tasks%d", i)] = fd
 	}
-	s.fds["exe"], s.fds["stdin"], s.fds["stdout"], s.fds["stderr"] = int(s.program.Fd()), w.null, 2, 2
+	s.fds["exe"], s.fds["stdin"], s.fds["stdout"], s.fds["stderr"] = int(w.programs[s.Args[0]].Fd()), w.null, 2, 2
 	s.Host, s.Tasks = w.host, len(attach.Tasks)
 	s.Filters, s.Landlock = w.filters.service(s.filter), s.domain != nil && w.abi > 0
 	if s.Landlock {

@@ -73,7 +73,7 @@ func (b *birth) sandbox() error {
 	if err != nil {
 		return err
 	}
-	b.base, b.note.Endpoint = b.box.base, b.box.endpoint
+	b.made.Started.Range, b.note.Endpoint = b.box.base, b.box.endpoint
 	b.give("userns", b.box.user)
 	b.give("netns", b.box.net)
 	return nil
@@ -116,7 +116,7 @@ func (b *birth) born() error {
 		return err
 	}
 	if b.spec.Init {
-		b.fds["init"] = int(b.w.programs.init.Fd())
+		b.fds["init"] = int(b.w.init.Fd())
 	}
 	list, err := plan.Birth(b.input)
 	if err != nil {
@@ -159,12 +159,12 @@ func (b *birth) undo() {
 	if b.box != nil {
 		wire.CloseAll(slices.Collect(maps.Values(b.box.mounts)))
 	}
-	if b.first {
-		trash, terr := w.discard(b.c.id)
-		if terr = errors.Join(terr, os.RemoveAll(trash)); terr == nil && b.box != nil { // otherwise its ids stay taken
-			w.ranges.free(b.box.base)
+	if b.first && b.box != nil {
+		erase, derr := w.discard(b.c.id, b.box.base)
+		if derr == nil {
+			derr = erase()
 		}
-		err = errors.Join(err, terr)
+		err = errors.Join(err, derr)
 	}
 	if err != nil {
 		w.log("%v", err)

@@ -55,8 +55,8 @@ func (p *program) openPipe(inner, outer, dir string) error {
 	}
 	p.fds[inner] = fds[1]
 	p.ends = append(p.ends, end{outer, fds[2]})
-	u := p.want.User
-	if err := unix.Fchown(fds[0], int(p.base+u.UID), int(p.base+u.GID)); err != nil {
+	u, base := p.want.User, p.made.Started.Range
+	if err := unix.Fchown(fds[0], int(base+u.UID), int(base+u.GID)); err != nil {
 		return err
 	}
 	return unix.SetNonblock(fds[2], true)

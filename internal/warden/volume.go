@@ -21,7 +21,7 @@ type volumes struct{ dir string }
 
 // of gives the directory of a volume.
 func (v volumes) of(name string) (string, error) {
-	if !volumeName.ok(name) {
+	if !validName(name, maxVolumeName) {
 		return "", fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
 	}
 	return filepath.Join(v.dir, name), nil
@@ -86,7 +86,7 @@ func (v volumes) list() (wire.VolumeList, error) {
 	}
 	list := wire.VolumeList{Names: []string{}}
 	for _, e := range entries {
-		if volumeName.ok(e.Name()) {
+		if validName(e.Name(), maxVolumeName) {
 			list.Names = append(list.Names, e.Name())
 		}
 	}

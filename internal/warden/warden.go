@@ -9,11 +9,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
@@ -47,7 +47,7 @@ type Warden struct {
 	notes   notes
 	parent  *cgroup.Parent
 	router  *router
-	filters *filters
+	filters filters
 	images  images
 	ranges  *ranges
 	pool    *pool
@@ -59,7 +59,8 @@ type Warden struct {
 	attachImages bool
 	overlay      sync.Mutex
 
-	programs struct{ brigd, worker, router, init *os.File }
+	programs map[string]*os.File
+	init     *os.File // process 1 of containers that want one
 	workers  atomic.Uint64
 
 	starts     chan struct{}
@@ -85,25 +86,8 @@ func Run(cfg Config) error {
 		return err
 	}
 	go w.keep.watch()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM)
 	signal.Ignore(unix.SIGHUP, unix.SIGPIPE, unix.SIGINT)
-	go func() {
-		<-signals
-		w.stopping.Store(true)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if fd := w.brigd; fd >= 0 {
-			pidfd.Signal(fd, unix.SIGTERM)
-			time.AfterFunc(stopPatience, func() {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				if w.brigd == fd {
-					pidfd.Signal(fd, unix.SIGKILL)
-				}
-			})
-		}
-	}()
+	go w.stopAtSignal()
 	go w.pool.fill()
 	if w.noRouter() == nil {
 		go w.router.supervise()
@@ -117,6 +101,17 @@ func Run(cfg Config) error {
 	}
 	w.stopping.Store(true)
 	return errors.Join(err, w.close())
+}
+
+// stopAtSignal has brigd stop the containers, and ends it if that takes too long.
+func (w *Warden) stopAtSignal() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM)
+	<-signals
+	w.stopping.Store(true)
+	w.signalBrigd(unix.SIGTERM)
+	time.Sleep(stopPatience)
+	w.signalBrigd(unix.SIGKILL)
 }
 
 // tell passes the reason why there will be no engine on to who started it.
@@ -145,7 +140,7 @@ func open(cfg Config) (*Warden, error) {
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openLandlock); err != nil {
+	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.filters.open, w.openLandlock); err != nil {
 		return nil, err
 	}
 	w.openRouter(have)
@@ -175,16 +170,13 @@ func (w *Warden) openDirectories() error {
 }
 
 func (w *Warden) openPrograms() (err error) {
-	if w.programs.brigd, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brigd")); err != nil {
-		return err
+	w.programs = map[string]*os.File{}
+	for _, name := range []string{"brigd", "brig-worker", "brig-router"} {
+		if w.programs[name], err = memfile.Program(filepath.Join(w.cfg.Libexec, name)); err != nil {
+			return err
+		}
 	}
-	if w.programs.worker, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-worker")); err != nil {
-		return err
-	}
-	if w.programs.router, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-router")); err != nil {
-		return err
-	}
-	if w.programs.init, err = initFile(); err != nil {
+	if w.init, err = initFile(); err != nil {
 		return err
 	}
 	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -232,12 +224,7 @@ func (w *Warden) close() error {
 	for _, c := range w.all() {
 		w.end(c)
 	}
-	close(w.pool.want)
-	w.pool.drain()
 	w.background.Wait()
-	for _, fd := range w.images.mounts {
-		unix.Close(fd)
-	}
 	err := w.router.close()
 	w.removeGroup("brigd")
 	return errors.Join(err, w.parent.Remove(), w.sweepRun())
@@ -246,32 +233,24 @@ func (w *Warden) close() error {
 // end kills what brigd could not stop.
 func (w *Warden) end(c *container) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	n := c.note
-	execs := maps.Clone(c.execs())
-	c.mu.Unlock()
 	if n == nil || n.Exit != nil {
 		return
 	}
 	if g, err := w.group(c.id); err == nil {
 		g.Kill()
 	}
-	for id, p := range execs { // process 1 does not end before they are reaped
-		w.awaitKilled(p)
-		if _, err := w.execFinish(wire.ExecRef{ID: c.id, Exec: id}); err != nil && !errdefs.IsNotFound(err) {
-			w.log("execution %s: %v", short(id), err)
+	// Process 1 does not end before those are reaped that were executed.
+	for _, p := range append(slices.Collect(maps.Values(n.Execs)), &n.process) {
+		if p.pidfd < 0 {
+			continue
 		}
+		if done, _ := pidfd.Ended(p.pidfd, 5*time.Second); !done {
+			w.log("process %d of container %s does not die", p.Started.PID, short(c.id))
+			continue
+		}
+		pidfd.Wait(p.pidfd, false)
 	}
-	w.awaitKilled(&n.process)
-	if _, err := w.containerFinish(wire.ContainerRef{ID: c.id}); err != nil {
-		w.log("container %s: %v", short(c.id), err)
-	}
-}
-
-func (w *Warden) awaitKilled(p *process) {
-	if p.pidfd < 0 {
-		return
-	}
-	if done, _ := pidfd.Ended(p.pidfd, 5*time.Second); !done {
-		w.log("process %d does not die", p.Started.PID)
-	}
+	w.takeDown(n)
 }

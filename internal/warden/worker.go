@@ -20,9 +20,6 @@ func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, e
 	default:
 		return wire.Reply{}, fmt.Errorf("no worker does %q for brigd: %w", q.Kind, errdefs.ErrInvalidArgument)
 	}
-	if len(r.FDs) != 1 {
-		return wire.Reply{}, fmt.Errorf("a worker needs its socket: %w", errdefs.ErrInvalidArgument)
-	}
 	k, err := w.startWorker(r.FDs[0])
 	if err != nil {
 		return wire.Reply{}, err
@@ -58,18 +55,8 @@ func (w *Warden) reapWorker(k *worker) {
 	w.removeGroup(k.group)
 }
 
-// indexSeal has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing
-// that one hostile process could have written.
-func (w *Warden) indexSeal(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
-	fd, err := r.Take(0)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	o, err := w.store.SealIndex(fd, q.Data, w.checkIndex)
-	return wire.Reply{Body: o}, err
-}
-
-// checkIndex runs the check worker. Nothing that it says is read beyond whether it found a fault.
+// checkIndex has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing that
+// one hostile process could have written. Nothing that it says is read beyond whether it found a fault.
 func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 	job := &wire.Errand{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
 	for _, d := range devices {
