@@ -136,27 +136,25 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 }
 
 func (w *Warden) containerList() (any, error) {
-	list := wire.ContainerList{Containers: []wire.ContainerState{}}
-	seen := map[string]bool{}
-	for _, c := range w.all() {
-		c.mu.Lock()
-		if c.note != nil {
-			s := wire.ContainerState{ID: c.id, Running: true}
-			for id := range c.note.Execs {
-				s.Execs = append(s.Execs, id)
-			}
-			list.Containers = append(list.Containers, s)
-			seen[c.id] = true
-		}
-		c.mu.Unlock()
-	}
 	entries, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
 	if err != nil {
 		return nil, err
 	}
+	running := map[string]bool{} // or ended and not finished yet
 	for _, e := range entries {
-		if containerID(e.Name()) && !seen[e.Name()] {
-			list.Containers = append(list.Containers, wire.ContainerState{ID: e.Name()})
+		running[e.Name()] = false
+	}
+	for _, c := range w.all() {
+		c.mu.Lock()
+		if c.note != nil {
+			running[c.id] = true
+		}
+		c.mu.Unlock()
+	}
+	list := wire.ContainerList{Containers: []wire.ContainerState{}}
+	for id, r := range running {
+		if containerID(id) {
+			list.Containers = append(list.Containers, wire.ContainerState{ID: id, Running: r})
 		}
 	}
 	return list, nil

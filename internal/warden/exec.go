@@ -41,12 +41,12 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 	}
 	made := &process{key: key(q.ID, q.Exec)}
 	made.Started.Range = c.note.Started.Range
-	e := &entry{newProgram(w, c, &q.Process, made)}
+	p := newProgram(w, c, &q.Process, made)
 	record := func() error {
 		c.note.Execs[q.Exec] = made
 		return w.notes.write(c.note)
 	}
-	return e.run(func() { w.forgetExec(c, q.Exec, made) }, e.enterGroup, e.stdio, e.join, record)
+	return p.run(func() { w.forgetExec(c, q.Exec, made) }, p.joinGroup, p.joinStdio, p.join, record)
 }
 
 // forgetExec gives up what an execution had.
@@ -76,68 +76,53 @@ func capProcess(p, ceiling *wire.Process) error {
 	return r.err()
 }
 
-// entry is one execution under way.
-type entry struct{ program }
-
-func (e *entry) enterGroup() error {
-	g, err := e.w.group(e.c.id)
+// joinGroup opens the container's control group and its root.
+func (p *program) joinGroup() error {
+	g, err := p.w.group(p.c.id)
 	if err != nil {
 		return err
 	}
-	return e.enter(g)
+	if err := p.enter(g); err != nil {
+		return err
+	}
+	n := p.c.note
+	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", n.Started.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	p.give("root", root)
+	if err != nil {
+		return fmt.Errorf("the container's root: %w", err)
+	}
+	if done, err := pidfd.Ended(n.pidfd, 0); done || err != nil { // the number was process 1's when it was used
+		return fmt.Errorf("container %s is ending: %w", short(n.ID), errdefs.ErrConflict)
+	}
+	p.fds["pid1"] = n.pidfd
+	return nil
 }
 
-func (e *entry) stdio() error {
-	if !e.want.Terminal {
-		return e.openStreams(-1)
+// joinStdio takes a terminal of the container's devpts, without following anything that the container could have put in
+// its place.
+func (p *program) joinStdio() error {
+	if !p.want.Terminal {
+		return p.openPipes()
 	}
-	pts, err := terminals(e.c.note.Started.PID)
+	pts, err := path.Open(p.fds["root"], "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
 	if err != nil {
 		return fmt.Errorf("the container's terminals: %w", err)
 	}
 	defer unix.Close(pts)
-	if done, err := pidfd.Ended(e.c.note.pidfd, 0); done || err != nil { // the number was process 1's when it was used
-		return fmt.Errorf("container %s is ending: %w", short(e.c.id), errdefs.ErrConflict)
-	}
-	return e.openStreams(pts)
+	return p.openTerminal(pts)
 }
 
-// rootOf opens the root directory of a process.
-func rootOf(pid int) (int, error) {
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("the container's root: %w", err)
-	}
-	return fd, nil
-}
-
-// terminals opens the container's devpts without following anything that the container could have put in its place.
-func terminals(pid int) (int, error) {
-	root, err := rootOf(pid)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(root)
-	return path.Open(root, "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
-}
-
-func (e *entry) join() error {
-	e.fds["pid1"] = e.c.note.pidfd
-	root, err := rootOf(e.c.note.Started.PID)
+func (p *program) join() error {
+	host, err := p.confined()
 	if err != nil {
 		return err
 	}
-	defer unix.Close(root)
-	host, err := e.confined(root)
+	list, err := plan.Join(plan.JoinInput{Process: p.want, Tasks: p.tasks, Host: host})
 	if err != nil {
-		return err
+		return planError(p.want.Args, err)
 	}
-	list, err := plan.Join(plan.JoinInput{Process: e.want, Tasks: e.tasks, Host: host})
-	if err != nil {
-		return planError(e.want.Args, err)
-	}
-	return e.carryOut(list, func(pid int) error {
-		_, err := e.w.setLimits(pid, e.want)
+	return p.carryOut(list, func(pid int) error {
+		_, err := p.w.setLimits(pid, p.want)
 		return err
 	})
 }

@@ -176,7 +176,7 @@ func checkMount(r *refusal, m *wire.Mount, by *caller) {
 	}
 	switch m.Kind {
 	case wire.MountTmpfs:
-		r.when(m.Size < 0 || m.Mode&^0o1777 != 0, "tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
+		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0, "tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
 	case wire.MountVolume:
 		r.when(!validName(m.Source, maxVolumeName), "%q is no name of a volume", m.Source)
 	case wire.MountBind:

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/kernel/pty"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -67,9 +66,6 @@ func await(fd int) error {
 // programError gives a failed birth the class that people and Docker know: 127 for a program that is not there, 126 for
 // one that cannot be executed.
 func programError(program string, err error) error {
-	if err == nil {
-		return nil
-	}
 	var step *plan.StepError
 	if !errors.As(err, &step) {
 		return err
@@ -90,26 +86,6 @@ func planError(args []string, err error) error {
 		return programError(args[0], err)
 	}
 	return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
-}
-
-// openTerminal takes a pair of the container's own devpts and gives the slave to the process's user.
-func openTerminal(pts int, base uint32, p *wire.Process) (master, slave int, err error) {
-	if master, slave, err = pty.Open(pts); err != nil {
-		return -1, -1, err
-	}
-	err = unix.Fchown(slave, int(base+p.User.UID), -1)
-	if err == nil && p.Rows > 0 && p.Cols > 0 {
-		err = pty.Resize(master, p.Rows, p.Cols)
-	}
-	if err == nil {
-		err = unix.SetNonblock(master, true)
-	}
-	if err != nil {
-		unix.Close(master)
-		unix.Close(slave)
-		return -1, -1, fmt.Errorf("terminal: %w", err)
-	}
-	return master, slave, nil
 }
 
 var rlimits = map[string]int{"cpu": unix.RLIMIT_CPU, "fsize": unix.RLIMIT_FSIZE, "data": unix.RLIMIT_DATA,

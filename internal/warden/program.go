@@ -87,30 +87,15 @@ func (p *program) enter(g *cgroup.Group) error {
 	return nil
 }
 
-// openStreams makes the standard streams, or a terminal of the container's own devpts.
-func (p *program) openStreams(pts int) error {
-	if !p.want.Terminal {
-		return p.openPipes()
-	}
-	master, slave, err := openTerminal(pts, p.made.Started.Range, p.want)
-	if err != nil {
-		return err
-	}
-	p.made.pty = master
-	p.ends = append(p.ends, end{"pty", master})
-	p.give("tty", slave)
-	return nil
-}
-
-// confined is the host with the filters of this process, and a Landlock domain of its own below root if there is to be
-// one.
-func (p *program) confined(root int) (h plan.Host, err error) {
+// confined is the host with the filters of this process, and a Landlock domain of its own below its root if there is to
+// be one.
+func (p *program) confined() (h plan.Host, err error) {
 	h = p.w.host
 	if h.Filters, err = p.w.filters.programs(p.want); err != nil {
 		return h, err
 	}
 	if h.Landlock = p.w.abi > 0 && !p.want.NoLandlock; h.Landlock {
-		set, err := p.w.domain(root)
+		set, err := p.w.domain(p.fds["root"])
 		if err != nil {
 			return h, err
 		}

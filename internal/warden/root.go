@@ -154,14 +154,7 @@ func (b *birth) mounts() error {
 func (b *birth) mount(m *wire.Mount) (fd int, file bool, err error) {
 	switch m.Kind {
 	case wire.MountTmpfs:
-		size, mode := m.Size, m.Mode
-		if size == 0 {
-			size = 64 << 20
-		}
-		if mode == 0 {
-			mode = 0o1777
-		}
-		fd, err = rootfs.Tmpfs(size, mode, b.box.base, b.box.base)
+		fd, err = rootfs.Tmpfs(m.Size, m.Mode, b.box.base, b.box.base)
 		return fd, false, err
 	case wire.MountVolume:
 		fd, err = b.volume(m)

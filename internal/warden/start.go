@@ -87,7 +87,12 @@ func (b *birth) cgroup() error {
 	return b.enter(g)
 }
 
-func (b *birth) stdio() error { return b.openStreams(b.fds["pts"]) }
+func (b *birth) stdio() error {
+	if b.want.Terminal {
+		return b.openTerminal(b.fds["pts"])
+	}
+	return b.openPipes()
+}
 
 // reserve binds the published ports before anything runs, so that a port in use is an error of the start.
 func (b *birth) reserve() error {
@@ -112,7 +117,7 @@ func (b *birth) reserve() error {
 func (b *birth) born() error {
 	var err error
 	b.input.Spec, b.input.Tasks = b.spec, b.tasks
-	if b.input.Host, err = b.confined(b.fds["root"]); err != nil {
+	if b.input.Host, err = b.confined(); err != nil {
 		return err
 	}
 	if b.spec.Init {

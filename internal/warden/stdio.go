@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pty"
 )
 
 // streamNames are the named pipes of a process's standard streams, and what the keeper calls their outer ends.
@@ -60,4 +62,25 @@ func (p *program) openPipe(inner, outer, dir string) error {
 		return err
 	}
 	return unix.SetNonblock(fds[2], true)
+}
+
+// openTerminal takes a pair of the container's own devpts and gives the slave to the process's user.
+func (p *program) openTerminal(pts int) error {
+	master, slave, err := pty.Open(pts)
+	if err != nil {
+		return err
+	}
+	p.made.pty, p.ends = master, append(p.ends, end{"pty", master})
+	p.give("tty", slave)
+	err = unix.Fchown(slave, int(p.made.Started.Range+p.want.User.UID), -1)
+	if err == nil && p.want.Rows > 0 && p.want.Cols > 0 {
+		err = pty.Resize(master, p.want.Rows, p.want.Cols)
+	}
+	if err == nil {
+		err = unix.SetNonblock(master, true)
+	}
+	if err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	return nil
 }

@@ -225,9 +225,8 @@ type ContainerList struct {
 
 // ContainerState is one container with a directory, or a process, or both.
 type ContainerState struct {
-	ID      string   `json:"id"`
-	Running bool     `json:"running,omitempty"` // or ended and not finished yet
-	Execs   []string `json:"execs,omitempty"`
+	ID      string `json:"id"`
+	Running bool   `json:"running,omitempty"` // or ended and not finished yet
 }
 
 // Procs lists processes of a container as the host sees them.
