@@ -41,6 +41,9 @@ func (w *Warden) containerFinish(q wire.ContainerRef) (any, error) {
 		return nil, err
 	}
 	w.reaped(&n.process)
+	if len(n.ports) > 0 {
+		w.router.freed.Store(time.Now().UnixNano())
+	}
 	c.cleaning.Add(1)
 	w.background.Go(func() {
 		defer c.cleaning.Done()

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -25,6 +26,8 @@ const (
 	// wardens: an engine without a network is better than none.
 	routerDeaths  = 3
 	routerSettled = 10 * time.Second
+	// portLinger is how long the last copy of a published port's socket may outlive its container.
+	portLinger = time.Second
 )
 
 // router is brig-router as the warden knows it. There is one for the life of a warden: when it ends by itself, the
@@ -41,6 +44,7 @@ type router struct {
 	client   *client.Client
 	pidfd    int
 	patience time.Duration
+	freed    atomic.Int64 // when a container with published ports last ended, in nanoseconds since the epoch
 }
 
 // routerKeys name at the keeper what outlives both processes; the namespace comes last, and without it nothing counts.
@@ -252,9 +256,15 @@ func (r *router) release(e *wire.Endpoint) {
 	}
 }
 
-// reserve binds a published port: one socket, or one for each family.
+// reserve binds a published port: one socket, or one for each family. The keeper and brigd let go of the sockets of a
+// container a moment after its end, so for that moment a port in use is tried again.
 func (r *router) reserve(p wire.Port) (reply wire.PortReply, fds []int, err error) {
-	if fds, err = r.ask(wire.OpPortReserve, p, &reply); err != nil {
+	fds, err = r.ask(wire.OpPortReserve, p, &reply)
+	for errdefs.IsConflict(err) && time.Since(time.Unix(0, r.freed.Load())) < portLinger {
+		time.Sleep(portLinger / 50)
+		fds, err = r.ask(wire.OpPortReserve, p, &reply)
+	}
+	if err != nil {
 		return reply, nil, err
 	}
 	if err := checkSockets(&p, reply.Sockets, fds); err != nil {

@@ -68,6 +68,43 @@ func TestASilentRouterIsKilled(t *testing.T) {
 	}
 }
 
+// The sockets of a container that has just ended may be open for a moment; then, and only then, a port in use is waited for.
+func TestAPortThatIsBeingGivenBackIsWaitedFor(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	refusals := 3
+	r := newRouter(t, func(*wire.Request) (wire.Reply, error) {
+		if refusals--; refusals >= 0 {
+			return wire.Reply{}, errdefs.ErrConflict
+		}
+		said := []wire.BoundSocket{{HostIP: at.Addr(), HostPort: at.Port()}}
+		return wire.Reply{Body: wire.PortReply{Sockets: said}, FDs: []int{int(f.Fd())}, Keep: true}, nil
+	})
+	ask := wire.Port{Proto: "tcp", HostPort: at.Port()}
+	if _, _, err := r.reserve(ask); !errdefs.IsConflict(err) || refusals != 2 {
+		t.Errorf("with nothing that has just ended: %v, %d tries are left", err, refusals)
+	}
+	r.freed.Store(time.Now().UnixNano())
+	_, fds, err := r.reserve(ask)
+	wire.CloseAll(fds)
+	if err != nil || refusals != -1 {
+		t.Errorf("after an end: %v, %d tries are left", err, refusals)
+	}
+	refusals = 1 << 30
+	if _, _, err := r.reserve(ask); !errdefs.IsConflict(err) {
+		t.Errorf("a port that stays in use: %v", err)
+	}
+}
+
 // What a conquered router says is looked at before anybody relies on it.
 func TestALyingRouterIsFoundOut(t *testing.T) {
 	listen := func(network, addr string) (fd int, port uint16) {
