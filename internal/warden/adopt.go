@@ -13,8 +13,14 @@ import (
 
 // adopt finds the containers that an earlier warden left, running or ended since, and sweeps what has no record.
 func (w *Warden) adopt(have map[string]int) error {
-	if err := w.claimRanges(); err != nil {
+	containers, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
+	if err != nil {
 		return err
+	}
+	for _, e := range containers {
+		if base, err := w.rangeOf(e.Name()); err == nil {
+			w.ranges.claim(base)
+		}
 	}
 	list, err := w.notes.all()
 	if err != nil {
@@ -37,29 +43,10 @@ func (w *Warden) adopt(have map[string]int) error {
 	return w.sweep()
 }
 
-// claimRanges reads from the owners of the containers' directories which ids are taken.
-func (w *Warden) claimRanges() error {
-	entries, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if base, err := w.rangeOf(e.Name()); err == nil {
-			if err := w.ranges.claim(base); err != nil {
-				w.log("container %s: %v", short(e.Name()), err)
-			}
-		}
-	}
-	return nil
-}
-
 func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	c := w.locked(n.ID)
 	defer c.mu.Unlock()
 	c.note = n
-	if n.Execs == nil {
-		n.Execs = map[string]*process{}
-	}
 	n.adopt(n.ID, have)
 	for id, p := range n.Execs {
 		p.adopt(key(n.ID, id), have)
@@ -145,11 +132,14 @@ func (w *Warden) sweep() error {
 // orphanExecs forgets what an earlier brigd had executed when it ends: nobody asks for it any more.
 func (w *Warden) orphanExecs() {
 	for _, c := range w.all() {
-		c.mu.Lock()
-		for id, p := range c.execs() {
+		c, err := w.known(c.id)
+		if err != nil {
+			continue
+		}
+		for id, p := range c.note.Execs {
 			if !p.orphan {
 				p.orphan = true
-				fd, _ := dup(p.pidfd)
+				fd, _ := dup(p.pidfd) // -1 for one that has ended
 				go w.finishOrphan(wire.ExecRef{ID: c.id, Exec: id}, fd)
 			}
 		}
@@ -157,11 +147,10 @@ func (w *Warden) orphanExecs() {
 	}
 }
 
-func (w *Warden) finishOrphan(q wire.ExecRef, fd int) {
-	if fd >= 0 {
-		err := await(fd)
-		unix.Close(fd)
-		if err != nil {
+func (w *Warden) finishOrphan(q wire.ExecRef, ends int) {
+	if ends >= 0 {
+		defer unix.Close(ends)
+		if await(ends) != nil {
 			return
 		}
 	}

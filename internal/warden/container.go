@@ -88,14 +88,6 @@ func (w *Warden) running(id string) (*container, error) {
 	return c, nil
 }
 
-// execs are the executions of a locked container.
-func (c *container) execs() map[string]*process {
-	if c.note == nil {
-		return nil
-	}
-	return c.note.Execs
-}
-
 func short(id string) string { return id[:min(len(id), 12)] }
 
 func (w *Warden) group(id string) (*cgroup.Group, error) { return w.parent.Open(id) }
@@ -158,23 +150,6 @@ func (w *Warden) containerList() (any, error) {
 		}
 	}
 	return list, nil
-}
-
-func (w *Warden) containerProcs(q wire.ContainerRef) (any, error) {
-	g, err := w.group(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	pids, err := g.Procs()
-	return wire.Procs{PIDs: pids}, err
-}
-
-func (w *Warden) containerStats(q wire.ContainerRef) (any, error) {
-	g, err := w.group(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	return g.Stats()
 }
 
 // streamDir is where the named pipes of a container, or of a process executed in it, are.

@@ -46,7 +46,7 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 		c.note.Execs[q.Exec] = made
 		return w.notes.write(c.note)
 	}
-	return p.run(func() { w.forgetExec(c, q.Exec, made) }, p.joinGroup, p.joinStdio, p.join, record)
+	return p.run(func() { w.forgetExec(c, q.Exec, made) }, p.joinGroup, p.stdio, p.join, record)
 }
 
 // forgetExec gives up what an execution had.
@@ -76,7 +76,8 @@ func capProcess(p, ceiling *wire.Process) error {
 	return r.err()
 }
 
-// joinGroup opens the container's control group and its root.
+// joinGroup opens the container's control group, its root and, for a terminal, its devpts, without following anything that
+// the container could have put in its place.
 func (p *program) joinGroup() error {
 	g, err := p.w.group(p.c.id)
 	if err != nil {
@@ -95,21 +96,14 @@ func (p *program) joinGroup() error {
 		return fmt.Errorf("container %s is ending: %w", short(n.ID), errdefs.ErrConflict)
 	}
 	p.fds["pid1"] = n.pidfd
+	if p.want.Terminal {
+		pts, err := path.Open(root, "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
+		p.give("pts", pts)
+		if err != nil {
+			return fmt.Errorf("the container's terminals: %w", err)
+		}
+	}
 	return nil
-}
-
-// joinStdio takes a terminal of the container's devpts, without following anything that the container could have put in
-// its place.
-func (p *program) joinStdio() error {
-	if !p.want.Terminal {
-		return p.openPipes()
-	}
-	pts, err := path.Open(p.fds["root"], "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
-	if err != nil {
-		return fmt.Errorf("the container's terminals: %w", err)
-	}
-	defer unix.Close(pts)
-	return p.openTerminal(pts)
 }
 
 func (p *program) join() error {
@@ -117,14 +111,11 @@ func (p *program) join() error {
 	if err != nil {
 		return err
 	}
-	list, err := plan.Join(plan.JoinInput{Process: p.want, Tasks: p.tasks, Host: host})
+	list, err := plan.Join(plan.JoinInput{Process: p.want, Tasks: len(p.attach.Tasks), Host: host})
 	if err != nil {
 		return planError(p.want.Args, err)
 	}
-	return p.carryOut(list, func(pid int) error {
-		_, err := p.w.setLimits(pid, p.want)
-		return err
-	})
+	return p.carryOut(list, p.setLimits)
 }
 
 // execFinish tells how an executed process ended, and forgets it.

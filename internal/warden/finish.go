@@ -58,21 +58,14 @@ func (w *Warden) ended(p *process) (wire.Exit, error) {
 	if p.pidfd < 0 {
 		return w.exitNote(p)
 	}
-	done, err := pidfd.Ended(p.pidfd, 0)
-	if err != nil {
-		return wire.Exit{}, err
-	}
-	if !done {
-		return wire.Exit{}, fmt.Errorf("process %d is still running: %w", p.Started.PID, errdefs.ErrFailedPrecondition)
+	if done, err := pidfd.Ended(p.pidfd, 0); err != nil || !done {
+		return wire.Exit{}, fmt.Errorf("process %d is still running: %w", p.Started.PID, errors.Join(errdefs.ErrFailedPrecondition, err))
 	}
 	s, err := pidfd.Wait(p.pidfd, true)
-	if err == nil {
-		return wire.Exit{Code: s.ExitCode(), Signal: int(s.Signal), At: time.Now().UnixNano()}, nil
+	if errors.Is(err, unix.ECHILD) {
+		return w.exitNote(p)
 	}
-	if !errors.Is(err, unix.ECHILD) {
-		return wire.Exit{}, err
-	}
-	return w.exitNote(p)
+	return wire.Exit{Code: s.ExitCode(), Signal: int(s.Signal), At: time.Now().UnixNano()}, err
 }
 
 // exitNote waits for the keeper's note, which it writes as soon as it runs.

@@ -17,10 +17,8 @@ import (
 // sandbox is what a container is born into: a range of ids with the user and network namespaces that it owns.
 type sandbox struct {
 	base     uint32
-	user     int // descriptor of the user namespace
-	net      int // descriptor of the network namespace
 	endpoint *wire.Endpoint
-	mounts   map[string]int // dev, pts and shm, detached
+	fds      map[string]int // the namespaces userns and netns, and the detached mounts dev, pts and shm
 }
 
 // ranges hands out ids round robin, so that a range is not used again soon after its container is gone.
@@ -61,14 +59,10 @@ func sandboxBase(id uint32) bool {
 }
 
 // claim marks the range of a container that is already there.
-func (r *ranges) claim(base uint32) error {
-	if !sandboxBase(base) {
-		return fmt.Errorf("%#x begins no range of a sandbox", base)
-	}
+func (r *ranges) claim(base uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.used[base] = true
-	return nil
 }
 
 func (r *ranges) free(base uint32) {
@@ -148,38 +142,28 @@ func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
 }
 
 // sandboxAt makes a sandbox for a range that the caller holds.
-func (w *Warden) sandboxAt(base uint32, endpoint bool) (*sandbox, error) {
+func (w *Warden) sandboxAt(base uint32, endpoint bool) (s *sandbox, err error) {
 	user, net, err := idmap.NewPair(base)
 	if err != nil {
 		return nil, fmt.Errorf("namespaces of a sandbox: %w", err)
 	}
-	s := &sandbox{base: base, user: user, net: net, mounts: map[string]int{}}
+	s = &sandbox{base: base, fds: map[string]int{"userns": user, "netns": net}}
 	if endpoint {
 		s.endpoint, err = w.router.newEndpoint(net)
 	} else {
 		err = netns.Prepare(net)
 	}
-	if err == nil {
-		err = s.prepare()
+	for name, make := range map[string]func(base uint32) (int, error){"dev": rootfs.Dev, "pts": rootfs.Pts, "shm": usualShm} {
+		if err == nil {
+			s.fds[name], err = make(base)
+		}
 	}
 	if err != nil {
 		w.router.release(s.endpoint)
-		wire.CloseAll(append(slices.Collect(maps.Values(s.mounts)), user, net))
+		wire.CloseAll(slices.Collect(maps.Values(s.fds)))
 		return nil, err
 	}
 	return s, nil
 }
 
-// prepare makes the mounts that every container has.
-func (s *sandbox) prepare() (err error) {
-	for name, make := range map[string]func() (int, error){
-		"dev": func() (int, error) { return rootfs.Dev(s.base) },
-		"pts": func() (int, error) { return rootfs.Pts(s.base) },
-		"shm": func() (int, error) { return rootfs.Shm(defaultShm, s.base) },
-	} {
-		if s.mounts[name], err = make(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func usualShm(base uint32) (int, error) { return rootfs.Shm(defaultShm, base) }

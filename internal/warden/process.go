@@ -96,11 +96,11 @@ var rlimits = map[string]int{"cpu": unix.RLIMIT_CPU, "fsize": unix.RLIMIT_FSIZE,
 
 // setLimits sets resource limits and the OOM score of a child that waits. A default that this host cannot give is
 // lowered with a warning; a limit that somebody asked for is an error then (traps 12).
-func (w *Warden) setLimits(pid int, p *wire.Process) (warnings []string, err error) {
-	for _, l := range p.Rlimits {
+func (p *program) setLimits(pid int) error {
+	for _, l := range p.want.Rlimits {
 		n, ok := rlimits[l.Type]
 		if !ok {
-			return nil, fmt.Errorf("there is no limit %q: %w", l.Type, errdefs.ErrInvalidArgument)
+			return fmt.Errorf("there is no limit %q: %w", l.Type, errdefs.ErrInvalidArgument)
 		}
 		want := unix.Rlimit{Cur: l.Soft, Max: l.Hard}
 		err := unix.Prlimit(pid, n, &want, nil)
@@ -109,21 +109,21 @@ func (w *Warden) setLimits(pid int, p *wire.Process) (warnings []string, err err
 			if err = unix.Prlimit(pid, n, nil, &have); err == nil {
 				want = unix.Rlimit{Cur: min(l.Soft, have.Max), Max: have.Max}
 				err = unix.Prlimit(pid, n, &want, nil)
-				warnings = append(warnings, fmt.Sprintf("the default limit %s=%d:%d was lowered to %d:%d: this engine lacks "+
-					"CAP_SYS_RESOURCE", l.Type, l.Soft, l.Hard, want.Cur, want.Max))
+				p.made.Started.Warnings = append(p.made.Started.Warnings, fmt.Sprintf("the default limit %s=%d:%d was lowered to "+
+					"%d:%d: this engine lacks CAP_SYS_RESOURCE", l.Type, l.Soft, l.Hard, want.Cur, want.Max))
 			}
 		}
 		if errors.Is(err, unix.EPERM) {
-			return nil, fmt.Errorf("the limit %s=%d:%d is above what this host allows, and the engine lacks CAP_SYS_RESOURCE: %w",
+			return fmt.Errorf("the limit %s=%d:%d is above what this host allows, and the engine lacks CAP_SYS_RESOURCE: %w",
 				l.Type, l.Soft, l.Hard, errdefs.ErrFailedPrecondition)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("set limit %s=%d:%d: %w", l.Type, l.Soft, l.Hard, err)
+			return fmt.Errorf("set limit %s=%d:%d: %w", l.Type, l.Soft, l.Hard, err)
 		}
 	}
 	score := filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj")
-	if err := os.WriteFile(score, []byte(strconv.Itoa(p.OOMScoreAdj)), 0); err != nil {
-		return nil, fmt.Errorf("set OOM score: %w", err)
+	if err := os.WriteFile(score, []byte(strconv.Itoa(p.want.OOMScoreAdj)), 0); err != nil {
+		return fmt.Errorf("set OOM score: %w", err)
 	}
-	return warnings, nil
+	return nil
 }

@@ -19,12 +19,11 @@ type program struct {
 	want *wire.Process
 	made *process // its record
 
-	own     []int          // descriptors that only the start needs
-	fds     map[string]int // what the plan names
-	tasks   int
-	cgroup2 int
-	ends    []end // that the keeper and brigd get copies of
-	theirs  []int // descriptors for the reply
+	own    []int          // descriptors that only the start needs
+	fds    map[string]int // what the plan names
+	attach *cgroup.Attach
+	ends   []end // that the keeper and brigd get copies of
+	theirs []int // descriptors for the reply
 }
 
 // end is one that this side has of a stream, a terminal or a port, with its name at the keeper.
@@ -74,17 +73,23 @@ func (p *program) give(name string, fd int) {
 }
 
 // enter opens what the child enters its control group with.
-func (p *program) enter(g *cgroup.Group) error {
+func (p *program) enter(g *cgroup.Group) (err error) {
+	if p.attach, err = attach(g, p.fds); err == nil {
+		p.own = append(append(p.own, p.attach.Tasks...), p.attach.Dir)
+	}
+	return err
+}
+
+// attach opens a group and names to a plan what is its.
+func attach(g *cgroup.Group, fds map[string]int) (*cgroup.Attach, error) {
 	a, err := g.Attach()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, fd := range a.Tasks {
-		p.give(fmt.Sprintf("tasks%d", i), fd)
+		fds[fmt.Sprintf("tasks%d", i)] = fd
 	}
-	p.own = append(p.own, a.Dir)
-	p.tasks, p.cgroup2 = len(a.Tasks), a.Dir
-	return nil
+	return a, nil
 }
 
 // confined is the host with the filters of this process, and a Landlock domain of its own below its root if there is to
@@ -107,7 +112,7 @@ func (p *program) confined() (h plan.Host, err error) {
 // carryOut makes the process and notes when it began.
 func (p *program) carryOut(list *plan.Plan, atGate func(pid int) error) (err error) {
 	s := &p.made.Started
-	s.PID, p.made.pidfd, err = plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.cgroup2, AtGate: atGate})
+	s.PID, p.made.pidfd, err = plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.attach.Dir, AtGate: atGate})
 	if err != nil {
 		return programError(p.want.Args[0], err)
 	}
@@ -117,24 +122,16 @@ func (p *program) carryOut(list *plan.Plan, atGate func(pid int) error) (err err
 }
 
 // handOver gives the keeper, for a later daemon, and the reply copies of the pidfd and the ends.
-func (p *program) handOver() error {
-	copied := func(fd int) error {
-		theirs, err := dup(fd)
-		p.theirs = append(p.theirs, theirs)
-		return err
-	}
-	if err := copied(p.made.pidfd); err != nil {
-		return err
-	}
+func (p *program) handOver() (err error) {
+	mine := []int{p.made.pidfd}
 	for _, e := range p.ends {
 		if err := p.w.keep.hold(key(p.made.key, e.name), e.fd); err != nil {
 			return err
 		}
-		if err := copied(e.fd); err != nil {
-			return err
-		}
+		mine = append(mine, e.fd)
 	}
-	return nil
+	p.theirs, err = dups(mine...)
+	return err
 }
 
 // dropStreams gives up the streams of a process that has ended.

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -55,12 +56,10 @@ var routerKeys = [3]string{"router", "router.udp", "router.tcp"}
 func (w *Warden) openRouter(have map[string]int) {
 	r := &router{w: w, pidfd: -1, patience: routerPatience}
 	w.router = r
-	whole := true
 	for i, key := range routerKeys {
 		r.kept[i] = take(have, key)
-		whole = whole && r.kept[i] >= 0
 	}
-	if !whole {
+	if slices.Contains(r.kept[:], -1) {
 		wire.CloseAll(r.kept[:])
 		r.kept[0] = -1
 	}

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
+	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -48,8 +49,11 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpContainerFinish:     with(w.containerFinish),
 		wire.OpContainerRemove:     with(w.containerRemove),
 		wire.OpContainerList:       with(func(struct{}) (any, error) { return w.containerList() }),
-		wire.OpContainerProcs:      with(w.containerProcs),
-		wire.OpContainerStats:      with(w.containerStats),
+		wire.OpContainerProcs: w.grouped(func(g *cgroup.Group) (any, error) {
+			pids, err := g.Procs()
+			return wire.Procs{PIDs: pids}, err
+		}),
+		wire.OpContainerStats: w.grouped(func(g *cgroup.Group) (any, error) { return g.Stats() }),
 
 		wire.OpExecStart:  of(w.execStart),
 		wire.OpExecFinish: with(w.execFinish),
@@ -63,29 +67,25 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 	}
 }
 
-// of makes a handler of a function on a request and its decoded body.
+// of makes a handler of a function on a request and its decoded body; none stands for an empty one.
 func of[Q any](f func(*wire.Request, Q) (wire.Reply, error)) wire.Handler {
 	return func(r *wire.Request) (wire.Reply, error) {
 		var q Q
-		if err := r.Decode(&q); err != nil {
-			return wire.Reply{}, err
+		if len(r.Body) > 0 {
+			if err := r.Decode(&q); err != nil {
+				return wire.Reply{}, err
+			}
 		}
 		return f(r, q)
 	}
 }
 
-// with is of for a function on the body alone, which may be missing. Descriptors that came along are closed by the loop.
+// with is of for a function on the body alone. Descriptors that came along are closed by the loop.
 func with[Q any](f func(Q) (any, error)) wire.Handler {
-	handler := of(func(_ *wire.Request, q Q) (wire.Reply, error) {
+	return of(func(_ *wire.Request, q Q) (wire.Reply, error) {
 		body, err := f(q)
 		return wire.Reply{Body: body}, err
 	})
-	return func(r *wire.Request) (wire.Reply, error) {
-		if len(r.Body) == 0 {
-			r.Body = []byte("{}")
-		}
-		return handler(r)
-	}
 }
 
 // sealed is of for a function that takes the file which came along, and seals it.
@@ -97,6 +97,17 @@ func sealed[Q any](f func(fd int, q Q) (wire.Object, error)) wire.Handler {
 		}
 		o, err := f(fd, q)
 		return wire.Reply{Body: o}, err
+	})
+}
+
+// grouped is with for a reading of a container's control group.
+func (w *Warden) grouped(f func(*cgroup.Group) (any, error)) wire.Handler {
+	return with(func(q wire.ContainerRef) (any, error) {
+		g, err := w.group(q.ID)
+		if err != nil {
+			return nil, err
+		}
+		return f(g)
 	})
 }
 

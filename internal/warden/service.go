@@ -45,18 +45,25 @@ type service struct {
 	atGate func(pid int) error
 }
 
-// domain is the Landlock domain of a process of the engine: it handles all that this kernel can, but of TCP only net, and
-// allows paths. A path that this host does not have needs no rule.
+// domain is a Landlock domain: it handles that, as far as this kernel can, and allows paths. A path that this host does not
+// have needs no rule.
 type domain struct {
-	net   uint64
-	paths map[string]uint64
+	handled landlock.Ruleset
+	paths   map[string]uint64
+}
+
+// everything but some of what is done with TCP ports.
+func everything(net uint64) landlock.Ruleset {
+	r := landlock.Everything(landlock.ABILog)
+	r.Net &= net
+	return r
 }
 
 // startBrigd gives birth to brigd: no capability, an id of its own, a filter. It sees its own directories, and a few
 // files of the host for reading. Listening on TCP is refused; connecting is not, since it talks to registries.
 func (w *Warden) startBrigd(conn int) (int, error) {
 	state, run := filepath.Join(w.cfg.Root, "daemon"), filepath.Join(w.cfg.Run, "daemon")
-	d := domain{net: unix.LANDLOCK_ACCESS_NET_BIND_TCP, paths: map[string]uint64{}}
+	d := domain{everything(unix.LANDLOCK_ACCESS_NET_BIND_TCP), map[string]uint64{}}
 	for _, p := range readable {
 		d.paths[p] = landlock.Read
 	}
@@ -96,7 +103,7 @@ func enterable(dir string) error {
 
 // routerDomain: settings of the network, which the kernel lets brig-router change in the namespaces that its capability
 // is good for, and no other file. It binds ports for containers and connects nowhere.
-var routerDomain = domain{net: ^uint64(unix.LANDLOCK_ACCESS_NET_BIND_TCP), paths: map[string]uint64{
+var routerDomain = domain{everything(^uint64(unix.LANDLOCK_ACCESS_NET_BIND_TCP)), map[string]uint64{
 	"/proc/sys/net": unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE}}
 
 // startRouter gives birth to brig-router: an id of its own, two capabilities and a third to begin with, a filter.
@@ -123,7 +130,7 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 		return nil, err
 	}
 	defer wire.CloseAll([]int{user, net})
-	return w.birthOfWorker(&service{filter: "worker", domain: &domain{net: ^uint64(0)},
+	return w.birthOfWorker(&service{filter: "worker", domain: &domain{handled: everything(^uint64(0))},
 		fds:          map[string]int{"userns": user, "netns": net, "fd0": socket},
 		ServiceInput: plan.ServiceInput{UID: insideID, GID: insideID}})
 }
@@ -132,7 +139,7 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 // owners and modes takes there. It sees no file system but the two directories that its job brings.
 func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
 	caps := mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID)
-	return w.birthOfWorker(&service{filter: "filler", fds: map[string]int{"userns": box.user, "netns": box.net, "fd0": socket},
+	return w.birthOfWorker(&service{filter: "filler", fds: map[string]int{"userns": box.fds["userns"], "netns": box.fds["netns"], "fd0": socket},
 		ServiceInput: plan.ServiceInput{Capabilities: caps}})
 }
 
@@ -168,14 +175,11 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 			err = fmt.Errorf("start %s: %w", s.Args[0], err)
 		}
 	}()
-	attach, err := group.Attach()
+	attach, err := attach(group, s.fds)
 	if err != nil {
 		return -1, err
 	}
 	defer attach.Close()
-	for i, fd := range attach.Tasks {
-		s.fds[fmt.Sprintf("tasks%d", i)] = fd
-	}
 	s.fds["exe"], s.fds["stdin"], s.fds["stdout"], s.fds["stderr"] = int(w.programs[s.Args[0]].Fd()), w.null, 2, 2
 	s.Host, s.Tasks = w.host, len(attach.Tasks)
 	s.Filters, s.Landlock = w.filters.service(s.filter), s.domain != nil && w.abi > 0
@@ -195,13 +199,15 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 
 // ruleset makes the domain.
 func (d *domain) ruleset(abi landlock.ABI) (int, error) {
-	r := landlock.Everything(abi)
-	r.Net &= d.net
+	r := d.handled.For(abi)
 	set, err := landlock.Create(abi, r)
 	if err != nil {
 		return -1, err
 	}
 	for p, access := range d.paths {
+		if access&r.FS == 0 {
+			continue
+		}
 		if err := allow(set, p, access&r.FS); err != nil {
 			unix.Close(set)
 			return -1, fmt.Errorf("rule for %s: %w", p, err)

@@ -3,9 +3,7 @@ package warden
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 
 	"github.com/containerd/errdefs"
 
@@ -56,26 +54,27 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 func (b *birth) sandbox() error {
 	endpoint := b.spec.Network.Mode == wire.NetworkEndpoint
 	base, err := b.w.rangeOf(b.c.id)
+	b.first = errors.Is(err, os.ErrNotExist)
 	switch {
 	case err == nil:
-		if err = b.w.ranges.claim(base); err == nil {
-			b.box, err = b.w.sandboxAt(base, endpoint)
-		}
-	case !errors.Is(err, os.ErrNotExist):
-		return err
+		b.box, err = b.w.sandboxAt(base, endpoint)
+	case !b.first:
 	case endpoint:
-		b.first = true
 		b.box, err = b.w.pool.take()
 	default:
-		b.first = true
 		b.box, err = b.w.newSandbox(false)
 	}
 	if err != nil {
 		return err
 	}
-	b.made.Started.Range, b.note.Endpoint = b.box.base, b.box.endpoint
-	b.give("userns", b.box.user)
-	b.give("netns", b.box.net)
+	s := &b.made.Started
+	s.Range, b.note.Endpoint = b.box.base, b.box.endpoint
+	if e := b.box.endpoint; e != nil {
+		s.Address, s.PrefixLen, s.Gateway, s.MAC = e.Addr.String(), e.PrefixLen, e.Gateway.String(), e.MAC
+	}
+	for name, fd := range b.box.fds {
+		b.give(name, fd)
+	}
 	return nil
 }
 
@@ -85,13 +84,6 @@ func (b *birth) cgroup() error {
 		return err
 	}
 	return b.enter(g)
-}
-
-func (b *birth) stdio() error {
-	if b.want.Terminal {
-		return b.openTerminal(b.fds["pts"])
-	}
-	return b.openPipes()
 }
 
 // reserve binds the published ports before anything runs, so that a port in use is an error of the start.
@@ -116,7 +108,7 @@ func (b *birth) reserve() error {
 // born computes the plan and carries it out.
 func (b *birth) born() error {
 	var err error
-	b.input.Spec, b.input.Tasks = b.spec, b.tasks
+	b.input.Spec, b.input.Tasks = b.spec, len(b.attach.Tasks)
 	if b.input.Host, err = b.confined(); err != nil {
 		return err
 	}
@@ -133,24 +125,14 @@ func (b *birth) born() error {
 // atGate gives the waiting child what only the warden can give: limits above the host's soft ones, an OOM score, and an
 // endpoint that is live.
 func (b *birth) atGate(pid int) error {
-	warnings, err := b.w.setLimits(pid, &b.spec.Process)
-	if err != nil {
+	if err := b.setLimits(pid); err != nil || b.box.endpoint == nil {
 		return err
 	}
-	s := &b.made.Started
-	s.Warnings = append(s.Warnings, warnings...)
-	if b.box.endpoint == nil {
-		return nil
-	}
-	return b.w.router.use(wire.OpEndpointActivate, b.box.endpoint, s.Ports)
+	return b.w.router.use(wire.OpEndpointActivate, b.box.endpoint, b.made.Started.Ports)
 }
 
 // record notes the container for a later warden.
 func (b *birth) record() error {
-	if e := b.box.endpoint; e != nil {
-		s := &b.made.Started
-		s.Address, s.PrefixLen, s.Gateway, s.MAC = e.Addr.String(), e.PrefixLen, e.Gateway.String(), e.MAC
-	}
 	b.c.note = b.note
 	return b.w.notes.write(b.note)
 }
@@ -161,9 +143,6 @@ func (b *birth) undo() {
 	b.c.note = nil
 	w.takeDown(b.note)
 	err := errors.Join(w.notes.remove(b.c.id), os.RemoveAll(w.streamDir(b.c.id)))
-	if b.box != nil {
-		wire.CloseAll(slices.Collect(maps.Values(b.box.mounts)))
-	}
 	if b.first && b.box != nil {
 		erase, derr := w.discard(b.c.id, b.box.base)
 		if derr == nil {

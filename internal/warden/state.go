@@ -35,7 +35,7 @@ type note struct {
 	// Ceiling is the confinement of process 1, without arguments and environment: no execution gets more.
 	Ceiling  wire.Process        `json:"ceiling"`
 	Endpoint *wire.Endpoint      `json:"endpoint,omitempty"`
-	Execs    map[string]*process `json:"execs,omitempty"`
+	Execs    map[string]*process `json:"execs"`
 	ports    []int               // sockets that reserve published ports
 }
 

@@ -13,6 +13,14 @@ import (
 // streamNames are the named pipes of a process's standard streams, and what the keeper calls their outer ends.
 var streamNames = [3]string{"in", "out", "err"}
 
+// stdio makes what the process has as 0, 1 and 2.
+func (p *program) stdio() error {
+	if p.want.Terminal {
+		return p.openTerminal(p.fds["pts"])
+	}
+	return p.openPipes()
+}
+
 // openPipes makes the standard streams of a process. Output goes through named pipes whose inner end is opened for
 // reading and writing, so that a reader always exists and a daemon's death is no SIGPIPE (traps 3); the names let a
 // later daemon open the outer ends again. They belong to the process's user, so that /dev/stdout can be reopened (traps 19).

@@ -82,7 +82,7 @@ func Run(cfg Config) error {
 	}
 	w, err := open(cfg)
 	if err != nil {
-		tell(cfg.Ready, err)
+		fmt.Fprintln(os.NewFile(uintptr(cfg.Ready), "ready"), err) // whoever starts an engine hears why there will be none
 		return err
 	}
 	go w.keep.watch()
@@ -93,10 +93,7 @@ func Run(cfg Config) error {
 		go w.router.supervise()
 	}
 	err = w.superviseBrigd()
-	w.mu.Lock()
-	idle := len(w.live) == 0
-	w.mu.Unlock()
-	if err != nil && !idle {
+	if err != nil && len(w.all()) > 0 {
 		return err // the next warden adopts what runs
 	}
 	w.stopping.Store(true)
@@ -112,12 +109,6 @@ func (w *Warden) stopAtSignal() {
 	w.signalBrigd(unix.SIGTERM)
 	time.Sleep(stopPatience)
 	w.signalBrigd(unix.SIGKILL)
-}
-
-// tell passes the reason why there will be no engine on to who started it.
-func tell(fd int, err error) {
-	f := os.NewFile(uintptr(fd), "ready")
-	fmt.Fprintln(f, err)
 }
 
 func (w *Warden) log(format string, args ...any) { log.Printf("brig-warden: "+format, args...) }
@@ -206,17 +197,10 @@ func (w *Warden) openLandlock() error {
 // (traps 17). A domain that handles any access to files refuses renames and links between directories (EXDEV) unless a
 // rule allows them, so one rule does, for all that lies below the root, mounts included.
 func (w *Warden) domain(root int) (int, error) {
-	r := landlock.Ruleset{FS: unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK |
-		unix.LANDLOCK_ACCESS_FS_REFER}.For(w.abi)
-	set, err := landlock.Create(w.abi, r)
-	if err != nil || w.abi < landlock.ABIRefer {
-		return set, err
-	}
-	if err := landlock.AllowPath(set, landlock.Beneath(unix.LANDLOCK_ACCESS_FS_REFER, root)); err != nil {
-		unix.Close(set)
-		return -1, err
-	}
-	return set, nil
+	const nodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
+	d := domain{landlock.Ruleset{FS: nodes | unix.LANDLOCK_ACCESS_FS_REFER},
+		map[string]uint64{fmt.Sprintf("/proc/self/fd/%d", root): unix.LANDLOCK_ACCESS_FS_REFER}}
+	return d.ruleset(w.abi)
 }
 
 // close takes everything down after brigd has stopped the containers.
