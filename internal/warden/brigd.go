@@ -35,16 +35,11 @@ func (w *Warden) superviseBrigd() error {
 
 // runBrigd starts one brigd, serves it, and returns how it ended.
 func (w *Warden) runBrigd() (pidfd.Status, error) {
-	conn, theirs, err := wire.Pair("brigd")
+	conn, fd, err := connected("brigd", w.startBrigd)
 	if err != nil {
 		return pidfd.Status{}, err
 	}
 	defer conn.Close()
-	fd, err := w.startBrigd(theirs)
-	unix.Close(theirs)
-	if err != nil {
-		return pidfd.Status{}, err
-	}
 	defer unix.Close(fd)
 	w.setBrigd(fd)
 	w.orphanExecs()

@@ -137,11 +137,10 @@ func (w *Warden) containerList() (any, error) {
 		running[e.Name()] = false
 	}
 	for _, c := range w.all() {
-		c.mu.Lock()
-		if c.note != nil {
+		if c, err := w.known(c.id); err == nil {
 			running[c.id] = true
+			c.mu.Unlock()
 		}
-		c.mu.Unlock()
 	}
 	list := wire.ContainerList{Containers: []wire.ContainerState{}}
 	for id, r := range running {

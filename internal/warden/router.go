@@ -115,16 +115,11 @@ func (w *Warden) noRouter() error {
 
 // start gives birth to a process and has it make the network, or adopt what the one before it left.
 func (r *router) start() error {
-	conn, theirs, err := wire.Pair("brig-router")
+	conn, fd, err := connected("brig-router", r.w.startRouter)
 	if err != nil {
 		return err
 	}
-	r.client = client.New(conn, "brig-router")
-	r.pidfd, err = r.w.startRouter(theirs)
-	unix.Close(theirs)
-	if err != nil {
-		return err
-	}
+	r.client, r.pidfd = client.New(conn, "brig-router"), fd
 	adopt := r.kept[:0]
 	if r.kept[0] >= 0 {
 		adopt = r.kept[:1]

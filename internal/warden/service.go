@@ -59,6 +59,19 @@ func everything(net uint64) landlock.Ruleset {
 	return r
 }
 
+// connected starts a process with one end of a connection of which this one keeps the other.
+func connected[P any](peer string, start func(theirs int) (P, error)) (conn *wire.Conn, p P, err error) {
+	conn, theirs, err := wire.Pair(peer)
+	if err != nil {
+		return nil, p, err
+	}
+	defer unix.Close(theirs)
+	if p, err = start(theirs); err != nil {
+		conn.Close()
+	}
+	return conn, p, err
+}
+
 // startBrigd gives birth to brigd: no capability, an id of its own, a filter. It sees its own directories, and a few
 // files of the host for reading. Listening on TCP is refused; connecting is not, since it talks to registries.
 func (w *Warden) startBrigd(conn int) (int, error) {

@@ -74,14 +74,8 @@ func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 
 // runJob starts a worker for a job of the warden's own and waits for its end.
 func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error), fds ...int) error {
-	conn, theirs, err := wire.Pair("worker")
+	conn, k, err := connected("worker", start)
 	if err != nil {
-		return err
-	}
-	k, err := start(theirs)
-	unix.Close(theirs)
-	if err != nil {
-		conn.Close()
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)

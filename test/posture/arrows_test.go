@@ -97,7 +97,7 @@ func TestRootImportsAreTheReviewedList(t *testing.T) {
 // What runs as root, in lines that are neither blank nor only a comment. The goal for ours is 8,000; until it is reached
 // the limit is a ratchet, which is only ever lowered to what make loc prints.
 const (
-	oursLimit      = 8_400
+	oursLimit      = 8_390
 	librariesLimit = 1_000
 	keeperLimit    = 300
 )
