@@ -80,7 +80,7 @@ func (w *Warden) openRouter(have map[string]int) {
 // goes on without a network.
 func (r *router) failed(err error) {
 	w := r.w
-	w.log("brig-router: %v", err)
+	w.log("network: %v", err)
 	silent := errors.Is(err, context.DeadlineExceeded) // the next one would be as well
 	if errdefs.IsUnavailable(err) && !silent && w.again() {
 		os.Exit(1)
@@ -164,8 +164,8 @@ func (r *router) supervise() {
 	settled.Stop()
 	r.client.Close()
 	status, werr := pidfd.Wait(r.pidfd, false)
-	if err = errors.Join(err, werr); !r.w.stopping.Load() {
-		r.failed(fmt.Errorf("it ended (%v): %w: %w", status, errdefs.ErrUnavailable, err))
+	if !r.w.stopping.Load() {
+		r.failed(fmt.Errorf("brig-router ended (%v): %w", status, errors.Join(errdefs.ErrUnavailable, err, werr)))
 	}
 }
 
