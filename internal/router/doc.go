@@ -15,6 +15,6 @@
 // Answers: A6, A7 (link, firewall). A conquered router can do to the host's network what CAP_NET_ADMIN can, and nothing
 // to its files, processes or containers' insides.
 //
-// It keeps no state that it could not lose. Where it would have to enter its namespace again to heal, it ends, and the
-// warden starts another one that adopts the namespace; meanwhile the kernel goes on forwarding.
+// It keeps no state that it could not lose. Where it would have to enter its namespace again to heal, it ends, and its
+// warden with it; the next warden starts one that adopts the namespace; meanwhile the kernel goes on forwarding.
 package router

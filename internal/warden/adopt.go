@@ -13,8 +13,14 @@ import (
 
 // adopt finds the containers that an earlier warden left, running or ended since, and sweeps what has no record.
 func (w *Warden) adopt(have map[string]int) error {
-	if err := w.claimRanges(); err != nil {
+	containers, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
+	if err != nil {
 		return err
+	}
+	for _, e := range containers {
+		if base, err := w.rangeOf(e.Name()); err == nil {
+			w.ranges.claim(base)
+		}
 	}
 	list, err := w.notes.all()
 	if err != nil {
@@ -23,9 +29,9 @@ func (w *Warden) adopt(have map[string]int) error {
 	for _, n := range list {
 		w.adoptContainer(n, have)
 	}
-	if w.router != nil {
+	if w.noRouter() == nil {
 		if err := w.router.tell(wire.OpRouterSync, nil); err != nil {
-			return err
+			w.router.failed(err)
 		}
 	}
 	for key, fd := range have {
@@ -37,47 +43,30 @@ func (w *Warden) adopt(have map[string]int) error {
 	return w.sweep()
 }
 
-// claimRanges reads from the owners of the containers' directories which ids are taken.
-func (w *Warden) claimRanges() error {
-	entries, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if base, err := w.rangeOf(e.Name()); err == nil {
-			if err := w.ranges.claim(base); err != nil {
-				w.log("container %s: %v", short(e.Name()), err)
-			}
-		}
-	}
-	return nil
-}
-
 func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	c := w.locked(n.ID)
 	defer c.mu.Unlock()
-	if n.Execs == nil {
-		n.Execs = map[string]*process{}
-	}
 	c.note = n
-	c.pidfd = findProcess(&n.process)
+	n.adopt(n.ID, have)
 	for id, p := range n.Execs {
-		c.execs[id] = &executed{pidfd: findProcess(p), pty: take(have, key(n.ID+"."+id, "pty"))}
+		p.adopt(key(n.ID, id), have)
 	}
-	c.pty = take(have, key(n.ID, "pty"))
 	for i := range n.Started.Ports {
-		c.ports = append(c.ports, take(have, portKey(n.ID, i)))
+		n.ports = append(n.ports, take(have, key(n.ID, portName(i))))
 	}
-	if n.Exit != nil {
-		w.takeDown(c, n.Endpoint) // the earlier warden may not have come to it
-		return
+	switch {
+	case n.Exit != nil:
+		w.takeDown(n) // the earlier warden may not have come to it
+	case n.Endpoint != nil && w.noRouter() == nil:
+		if err := w.router.use(wire.OpEndpointAdopt, n.Endpoint, n.Started.Ports); err != nil {
+			w.log("container %s: %v", short(n.ID), err)
+		}
 	}
-	if n.Endpoint == nil || w.router == nil {
-		return
-	}
-	if err := w.router.use(wire.OpEndpointAdopt, n.Endpoint, portsOf(n.Started.Ports)); err != nil {
-		w.log("container %s: %v", short(n.ID), err)
-	}
+}
+
+// adopt finds what a process has beside its note.
+func (p *process) adopt(name string, have map[string]int) {
+	p.key, p.pidfd, p.pty = name, findProcess(p), take(have, key(name, "pty"))
 }
 
 func take(have map[string]int, key string) int {
@@ -106,15 +95,6 @@ func findProcess(p *process) int {
 	return fd
 }
 
-// portsOf lists the published ports as they are bound.
-func portsOf(bound []wire.BoundPort) []wire.Port {
-	ports := make([]wire.Port, 0, len(bound))
-	for _, p := range bound {
-		ports = append(ports, p.Port)
-	}
-	return ports
-}
-
 // sweep removes what a crash left without a record: control groups, named pipes, notes of ends, half-deleted directories.
 func (w *Warden) sweep() error {
 	groups, err := w.parent.List()
@@ -122,42 +102,29 @@ func (w *Warden) sweep() error {
 		return err
 	}
 	for _, id := range groups {
-		if id == "brig-router" && w.router != nil {
-			continue // this warden's own
-		}
-		if c := w.live[id]; c == nil || c.note.Exit != nil {
-			if g, err := w.group(id); err == nil {
-				w.removeGroup(g)
-			}
+		if c := w.live[id]; id != "brig-router" && (c == nil || c.note.Exit != nil) { // that one is this warden's own
+			w.removeGroup(id)
 		}
 	}
-	err = eachEntry(filepath.Join(w.cfg.Run, "fifo"), func(path, name string) error {
-		if w.live[name] != nil {
-			return nil
-		}
-		return os.RemoveAll(path)
-	})
-	known := map[string]bool{}
+	ends := map[string]bool{}
 	for _, c := range w.live {
-		known[filepath.Base(w.exitPath(&c.note.process))] = true
+		ends[filepath.Base(w.exitPath(&c.note.process))] = true
 		for _, p := range c.note.Execs {
-			known[filepath.Base(w.exitPath(p))] = true
+			ends[filepath.Base(w.exitPath(p))] = true
 		}
 	}
-	return errors.Join(err,
-		eachEntry(filepath.Join(w.cfg.Run, "exits"), func(path, name string) error {
-			if known[name] {
-				return nil
+	for dir, needed := range map[string]func(name string) bool{
+		filepath.Join(w.cfg.Run, "fifo"):   func(name string) bool { return w.live[name] != nil },
+		filepath.Join(w.cfg.Run, "exits"):  func(name string) bool { return ends[name] },
+		filepath.Join(w.cfg.Root, "trash"): func(string) bool { return false },
+	} {
+		entries, rerr := os.ReadDir(dir)
+		err = errors.Join(err, rerr)
+		for _, e := range entries {
+			if !needed(e.Name()) {
+				err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
 			}
-			return os.Remove(path)
-		}),
-		eachEntry(filepath.Join(w.cfg.Root, "trash"), func(path, _ string) error { return os.RemoveAll(path) }))
-}
-
-func eachEntry(dir string, f func(path, name string) error) error {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		err = errors.Join(err, f(filepath.Join(dir, e.Name()), e.Name()))
+		}
 	}
 	return err
 }
@@ -165,33 +132,29 @@ func eachEntry(dir string, f func(path, name string) error) error {
 // orphanExecs forgets what an earlier brigd had executed when it ends: nobody asks for it any more.
 func (w *Warden) orphanExecs() {
 	for _, c := range w.all() {
-		c.mu.Lock()
-		for id, x := range c.execs {
-			if x.orphan {
-				continue
+		c, err := w.known(c.id)
+		if err != nil {
+			continue
+		}
+		for id, p := range c.note.Execs {
+			if !p.orphan {
+				p.orphan = true
+				fd, _ := dup(p.pidfd) // -1 for one that has ended
+				go w.finishOrphan(wire.ExecRef{ID: c.id, Exec: id}, fd)
 			}
-			x.orphan = true
-			mine := -1
-			if x.pidfd >= 0 {
-				if fd, err := dup(x.pidfd); err == nil {
-					mine = fd
-				}
-			}
-			go w.forgetExec(c.id, id, mine)
 		}
 		c.mu.Unlock()
 	}
 }
 
-func (w *Warden) forgetExec(id, exec string, fd int) {
-	if fd >= 0 {
-		err := await(fd)
-		unix.Close(fd)
-		if err != nil {
+func (w *Warden) finishOrphan(q wire.ExecRef, ends int) {
+	if ends >= 0 {
+		defer unix.Close(ends)
+		if await(ends) != nil {
 			return
 		}
 	}
-	w.execFinish(wire.ExecRef{ID: id, Exec: exec})
+	w.execFinish(q)
 }
 
 // containerAttach gives a new brigd what the one before had of a container.
@@ -201,50 +164,34 @@ func (w *Warden) containerAttach(_ *wire.Request, q wire.ContainerRef) (wire.Rep
 		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
-	fds, err := w.outerEnds(c)
-	if err != nil {
-		wire.CloseAll(fds)
-		return wire.Reply{}, err
+	n := c.note
+	r := wire.Reply{Body: n.Started}
+	add := func(fd int, ferr error) {
+		r.FDs = append(r.FDs, fd)
+		err = errors.Join(err, ferr)
 	}
-	return wire.Reply{Body: c.note.Started, FDs: fds}, nil
-}
-
-func (w *Warden) outerEnds(c *container) (fds []int, err error) {
-	// One that ended while nobody was there has no pidfd: one of this process's own end would never come.
-	ends := []func() (int, error){endedPidfd}
-	add := func(fd int) { ends = append(ends, func() (int, error) { return dup(fd) }) }
-	if c.pidfd >= 0 {
-		ends = nil
-		add(c.pidfd)
+	if n.pidfd >= 0 {
+		add(dup(n.pidfd))
+	} else { // It ended while nobody was there: this looks like the pidfd of a process that has ended.
+		add(unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK))
 	}
-	dir, s := w.streamDir(c.id, ""), c.note.Started
-	if s.Terminal {
-		add(c.pty)
-	} else {
-		if s.Stdin {
-			ends = append(ends, func() (int, error) { return openStdin(dir) })
-		}
+	dir := w.streamDir(n.key)
+	switch {
+	case n.Started.Terminal:
+		add(dup(n.pty))
+	case n.Started.Stdin:
+		add(openStdin(dir))
+		fallthrough
+	default:
 		for _, name := range streamNames[1:] {
-			ends = append(ends, func() (int, error) {
-				return unix.Open(filepath.Join(dir, name), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-			})
+			add(unix.Open(filepath.Join(dir, name), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0))
 		}
 	}
-	for _, p := range c.ports {
-		add(p)
+	for _, fd := range n.ports {
+		add(dup(fd))
 	}
-	for _, open := range ends {
-		fd, err := open()
-		if err != nil {
-			return fds, err
-		}
-		fds = append(fds, fd)
-	}
-	return fds, nil
+	return r, err
 }
-
-// endedPidfd is what a pidfd of a process that has ended looks like to who polls it.
-func endedPidfd() (int, error) { return unix.Eventfd(1, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK) }
 
 // openStdin opens the writing side of a standard input. A program that has ended reads nothing more.
 func openStdin(dir string) (int, error) {
@@ -258,7 +205,7 @@ func openStdin(dir string) (int, error) {
 // sweepRun removes this process's files from the volatile directory, at the very end.
 func (w *Warden) sweepRun() error {
 	var errs []error
-	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json"} {
+	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends"} {
 		errs = append(errs, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
 	}
 	return errors.Join(errs...)

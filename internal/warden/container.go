@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -17,25 +18,13 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// container is what the warden holds for one container: descriptors and its note. mu serialises start, exec, finish and
-// remove of it. An idle container costs a pidfd, its terminal if it has one, and a socket per published port.
+// container is what the warden holds for one container. mu serialises start, exec, finish and remove of it.
 type container struct {
 	id string
 
 	mu       sync.Mutex
 	note     *note // nil: not started since the machine was
-	pidfd    int   // of process 1; -1 when it was reaped
-	pty      int   // terminal's master; -1 without
-	ports    []int // sockets that reserve published ports
 	cleaning sync.WaitGroup
-	execs    map[string]*executed
-}
-
-// executed is a process that was executed in a container.
-type executed struct {
-	pidfd  int
-	pty    int
-	orphan bool // nobody asks for it any more; it is reaped when it ends
 }
 
 // locked gives the entry of an id, locked, making it if there is none. An entry that was removed while somebody waited
@@ -45,7 +34,7 @@ func (w *Warden) locked(id string) *container {
 		w.mu.Lock()
 		c := w.live[id]
 		if c == nil {
-			c = &container{id: id, pidfd: -1, pty: -1, execs: map[string]*executed{}}
+			c = &container{id: id}
 			w.live[id] = c
 		}
 		w.mu.Unlock()
@@ -135,55 +124,43 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 	if q.Signal < 1 || q.Signal > 64 {
 		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
 	}
-	return nil, pidfd.Signal(c.pidfd, unix.Signal(q.Signal))
-}
-
-func (w *Warden) containerCloseStdin(q wire.ContainerRef) (any, error) {
-	c, err := w.running(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
-	c.note.Started.Stdin = false
-	return nil, w.keep.drop(key(q.ID, "stdin"))
+	return nil, pidfd.Signal(c.note.pidfd, unix.Signal(q.Signal))
 }
 
 func (w *Warden) containerList() (any, error) {
-	list := wire.ContainerList{Containers: []wire.ContainerState{}}
-	seen := map[string]bool{}
-	for _, c := range w.all() {
-		c.mu.Lock()
-		if c.note != nil {
-			s := wire.ContainerState{ID: c.id, Running: true}
-			for id := range c.note.Execs {
-				s.Execs = append(s.Execs, id)
-			}
-			list.Containers = append(list.Containers, s)
-			seen[c.id] = true
-		}
-		c.mu.Unlock()
-	}
 	entries, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
 	if err != nil {
 		return nil, err
 	}
+	running := map[string]bool{} // or ended and not finished yet
 	for _, e := range entries {
-		if containerID(e.Name()) && !seen[e.Name()] {
-			list.Containers = append(list.Containers, wire.ContainerState{ID: e.Name()})
+		running[e.Name()] = false
+	}
+	for _, c := range w.all() {
+		if c, err := w.known(c.id); err == nil {
+			running[c.id] = true
+			c.mu.Unlock()
+		}
+	}
+	list := wire.ContainerList{Containers: []wire.ContainerState{}}
+	for id, r := range running {
+		if containerID(id) {
+			list.Containers = append(list.Containers, wire.ContainerState{ID: id, Running: r})
 		}
 	}
 	return list, nil
 }
 
 // streamDir is where the named pipes of a container, or of a process executed in it, are.
-func (w *Warden) streamDir(id, exec string) string {
-	if exec != "" {
+func (w *Warden) streamDir(key string) string {
+	id, exec, executed := strings.Cut(key, ".")
+	if executed {
 		exec = "exec-" + exec
 	}
 	return filepath.Join(w.cfg.Run, "fifo", id, exec)
 }
 
-// key names a descriptor at the keeper.
+// key names what belongs to a container at the keeper.
 func key(id, what string) string { return id + "." + what }
 
-func portKey(id string, i int) string { return key(id, "port."+strconv.Itoa(i)) }
+func portName(i int) string { return "port." + strconv.Itoa(i) }

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -14,13 +15,14 @@ import (
 )
 
 // maxExecs bounds the executions of one container: each costs descriptors here and at the keeper.
-const maxExecs = 128
-
-var execName = nameRule{64}
+const (
+	maxExecs    = 128
+	maxExecName = 64
+)
 
 // execStart executes a process in a running container, capped at the confinement of its process 1.
 func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error) {
-	if !execName.ok(q.Exec) {
+	if !validName(q.Exec, maxExecName) {
 		return wire.Reply{}, fmt.Errorf("%q is no id of an execution: %w", q.Exec, errdefs.ErrInvalidArgument)
 	}
 	c, err := w.running(q.ID)
@@ -28,7 +30,7 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
-	if len(c.execs) >= maxExecs {
+	if len(c.note.Execs) >= maxExecs {
 		return wire.Reply{}, fmt.Errorf("container %s has %d executions already: %w", short(q.ID), maxExecs, errdefs.ErrResourceExhausted)
 	}
 	if c.note.Execs[q.Exec] != nil {
@@ -37,14 +39,23 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 	if err := capProcess(&q.Process, &c.note.Ceiling); err != nil {
 		return wire.Reply{}, err
 	}
-	e := &entry{newProgram(w, c, q.Exec, &q.Process)}
-	e.base = c.note.Started.Range
-	defer func() { go wire.CloseAll(e.own) }()
-	if err := inOrder(e.enterGroup, e.stdio, e.join, e.record, e.handOver); err != nil {
-		e.undo()
-		return wire.Reply{}, err
+	made := &process{key: key(q.ID, q.Exec)}
+	made.Started.Range = c.note.Started.Range
+	p := newProgram(w, c, &q.Process, made)
+	record := func() error {
+		c.note.Execs[q.Exec] = made
+		return w.notes.write(c.note)
 	}
-	return e.answer(), nil
+	return p.run(func() { w.forgetExec(c, q.Exec, made) }, p.joinGroup, p.stdio, p.join, record)
+}
+
+// forgetExec gives up what an execution had.
+func (w *Warden) forgetExec(c *container, exec string, p *process) {
+	delete(c.note.Execs, exec)
+	w.dropStreams(p)
+	if err := errors.Join(w.notes.write(c.note), os.RemoveAll(w.streamDir(p.key))); err != nil {
+		w.log("execution %s: %v", short(exec), err) // a later warden finds it and forgets it
+	}
 }
 
 // capProcess holds a process against the floor and against the container's own process 1, which was held against it
@@ -65,137 +76,86 @@ func capProcess(p, ceiling *wire.Process) error {
 	return r.err()
 }
 
-// entry is one execution under way.
-type entry struct{ program }
-
-func (e *entry) enterGroup() error {
-	g, err := e.w.group(e.c.id)
+// joinGroup opens the container's control group, its root and, for a terminal, its devpts, without following anything that
+// the container could have put in its place.
+func (p *program) joinGroup() error {
+	g, err := p.w.group(p.c.id)
 	if err != nil {
 		return err
 	}
-	return e.enter(g)
-}
-
-func (e *entry) stdio() error {
-	if !e.process.Terminal {
-		return e.openStreams(-1)
+	if err := p.enter(g); err != nil {
+		return err
 	}
-	pts, err := terminals(e.c.note.Started.PID)
+	n := p.c.note
+	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", n.Started.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	p.give("root", root)
 	if err != nil {
-		return fmt.Errorf("the container's terminals: %w", err)
+		return fmt.Errorf("the container's root: %w", err)
 	}
-	defer unix.Close(pts)
-	if done, err := pidfd.Ended(e.c.pidfd, 0); done || err != nil { // the number was process 1's when it was used
-		return fmt.Errorf("container %s is ending: %w", short(e.c.id), errdefs.ErrConflict)
+	if done, err := pidfd.Ended(n.pidfd, 0); done || err != nil { // the number was process 1's when it was used
+		return fmt.Errorf("container %s is ending: %w", short(n.ID), errdefs.ErrConflict)
 	}
-	return e.openStreams(pts)
+	p.fds["pid1"] = n.pidfd
+	if p.want.Terminal {
+		pts, err := path.Open(root, "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
+		p.give("pts", pts)
+		if err != nil {
+			return fmt.Errorf("the container's terminals: %w", err)
+		}
+	}
+	return nil
 }
 
-// rootOf opens the root directory of a process.
-func rootOf(pid int) (int, error) {
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d/root", pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("the container's root: %w", err)
-	}
-	return fd, nil
-}
-
-// terminals opens the container's devpts without following anything that the container could have put in its place.
-func terminals(pid int) (int, error) {
-	root, err := rootOf(pid)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(root)
-	return path.Open(root, "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
-}
-
-func (e *entry) join() error {
-	e.fds["pid1"] = e.c.pidfd
-	root, err := rootOf(e.c.note.Started.PID)
+func (p *program) join() error {
+	host, err := p.confined()
 	if err != nil {
 		return err
 	}
-	defer unix.Close(root)
-	host, err := e.confined(root)
+	list, err := plan.Join(plan.JoinInput{Process: p.want, Tasks: p.tasks, Host: host})
 	if err != nil {
-		return err
+		return planError(p.want.Args, err)
 	}
-	list, err := plan.Join(plan.JoinInput{Process: e.process, Tasks: e.tasks, Host: host})
-	if err != nil {
-		return planError(e.process.Args, err)
-	}
-	return e.carryOut(list, func(pid int) error {
-		_, err := e.w.setLimits(pid, e.process)
-		return err
-	})
-}
-
-func (e *entry) record() error {
-	e.c.note.Execs[e.exec] = &process{Started: e.reply}
-	return e.w.notes.write(e.c.note)
-}
-
-func (e *entry) handOver() error {
-	mine, err := e.keepEnds()
-	e.c.execs[e.exec] = &executed{pidfd: mine, pty: e.pty}
-	return err
-}
-
-func (e *entry) undo() {
-	e.program.undo()
-	if x := e.c.execs[e.exec]; x != nil {
-		wire.CloseAll([]int{x.pidfd})
-		delete(e.c.execs, e.exec)
-	}
-	delete(e.c.note.Execs, e.exec)
-	if err := e.w.notes.write(e.c.note); err != nil {
-		e.w.log("%v", err)
-	}
-}
-
-// execution finds and locks the container of an executed process.
-func (w *Warden) execution(id, exec string) (*container, *process, *executed, error) {
-	c, err := w.known(id)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	p, x := c.note.Execs[exec], c.execs[exec]
-	if p == nil || x == nil {
-		c.mu.Unlock()
-		return nil, nil, nil, fmt.Errorf("no execution %s in container %s: %w", short(exec), short(id), errdefs.ErrNotFound)
-	}
-	return c, p, x, nil
+	return p.carryOut(list, p.setLimits)
 }
 
 // execFinish tells how an executed process ended, and forgets it.
 func (w *Warden) execFinish(q wire.ExecRef) (any, error) {
-	c, p, x, err := w.execution(q.ID, q.Exec)
+	c, err := w.known(q.ID)
 	if err != nil {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	exit, err := w.ended(p, x.pidfd)
+	p := c.note.Execs[q.Exec]
+	if p == nil {
+		return nil, noExec(q)
+	}
+	exit, err := w.ended(p)
 	if err != nil {
 		return nil, err
 	}
-	delete(c.note.Execs, q.Exec)
-	delete(c.execs, q.Exec)
-	if err := w.notes.write(c.note); err != nil {
-		return nil, err
-	}
-	w.reaped(p, x.pidfd)
-	w.dropStreams(streamKey(q.ID, q.Exec), x.pty)
-	os.RemoveAll(w.streamDir(q.ID, q.Exec))
+	w.forgetExec(c, q.Exec, p)
+	w.reaped(p)
 	return exit, nil
 }
 
-func (w *Warden) execCloseStdin(q wire.ExecRef) (any, error) {
-	c, p, _, err := w.execution(q.ID, q.Exec)
+// closeStdin has a process of a container, its own or an executed one, read the end of its input.
+func (w *Warden) closeStdin(q wire.ExecRef) (any, error) {
+	c, err := w.running(q.ID)
 	if err != nil {
 		return nil, err
 	}
 	defer c.mu.Unlock()
+	p := &c.note.process
+	if q.Exec != "" {
+		p = c.note.Execs[q.Exec]
+	}
+	if p == nil {
+		return nil, noExec(q)
+	}
 	p.Started.Stdin = false
-	return nil, w.keep.drop(key(streamKey(q.ID, q.Exec), "stdin"))
+	return nil, w.keep.drop(key(p.key, streamNames[0]))
+}
+
+func noExec(q wire.ExecRef) error {
+	return fmt.Errorf("no execution %s in container %s: %w", short(q.Exec), short(q.ID), errdefs.ErrNotFound)
 }

@@ -24,15 +24,14 @@ type filters struct {
 	given map[string]plan.Filter
 }
 
-func newFilters() (*filters, error) {
-	f := &filters{own: map[string][]byte{}, given: map[string]plan.Filter{}}
+func (f *filters) open() (err error) {
+	f.own, f.given = map[string][]byte{}, map[string]plan.Filter{}
 	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "default", "brigd", "router", "worker", "filler"} {
-		var err error
 		if f.own[name], err = code.Read(name); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // service is the filter of a process of the engine.
@@ -62,7 +61,7 @@ func (w *Warden) filterPut(q wire.Filter) (any, error) {
 	if q.Log {
 		filter.Flags = unix.SECCOMP_FILTER_FLAG_LOG
 	}
-	f, digest := w.filters, q.Digest()
+	f, digest := &w.filters, q.Digest()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.given) >= maxFilters {

@@ -14,11 +14,11 @@ import (
 
 // The floor is below every filter, loaded before it, and gives way to no other capability than the two that it knows.
 func TestFloorComesFirst(t *testing.T) {
-	f, err := newFilters()
-	if err != nil {
+	w := &Warden{}
+	f := &w.filters
+	if err := f.open(); err != nil {
 		t.Fatal(err)
 	}
-	w := &Warden{filters: f}
 	given := wire.Filter{Program: make([]byte, 8), Log: true}
 	if _, err := w.filterPut(given); err != nil {
 		t.Fatal(err)
@@ -47,11 +47,11 @@ func TestFloorComesFirst(t *testing.T) {
 
 // brigd can hand over as many as it likes: a few are kept, and none of the built-in ones is lost.
 func TestFiltersAreBounded(t *testing.T) {
-	f, err := newFilters()
-	if err != nil {
+	w := &Warden{}
+	f := &w.filters
+	if err := f.open(); err != nil {
 		t.Fatal(err)
 	}
-	w := &Warden{filters: f}
 	for i := range 2 * maxFilters {
 		if _, err := w.filterPut(wire.Filter{Program: fmt.Appendf(nil, "%08d", i)}); err != nil {
 			t.Fatal(err)

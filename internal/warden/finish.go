@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -27,7 +26,8 @@ func (w *Warden) containerFinish(q wire.ContainerRef) (any, error) {
 	if c.note.Exit != nil {
 		return *c.note.Exit, nil
 	}
-	exit, err := w.ended(&c.note.process, c.pidfd)
+	n := c.note
+	exit, err := w.ended(&n.process)
 	if err != nil {
 		return nil, err
 	}
@@ -35,45 +35,37 @@ func (w *Warden) containerFinish(q wire.ContainerRef) (any, error) {
 		kills, _ := g.OOMKills()
 		exit.OOMKilled = kills > 0 && exit.Signal == int(unix.SIGKILL)
 	}
-	c.note.Exit = &exit
-	if err := w.notes.write(c.note); err != nil {
-		c.note.Exit = nil
+	n.Exit = &exit
+	if err := w.notes.write(n); err != nil {
+		n.Exit = nil
 		return nil, err
 	}
-	w.reaped(&c.note.process, c.pidfd)
-	c.pidfd = -1
+	w.reaped(&n.process)
+	if len(n.ports) > 0 {
+		w.router.freed.Store(time.Now().UnixNano())
+	}
 	c.cleaning.Add(1)
-	w.background.Add(1)
-	endpoint := c.note.Endpoint
-	go func() {
-		defer w.background.Done()
+	w.background.Go(func() {
 		defer c.cleaning.Done()
-		w.takeDown(c, endpoint)
-	}()
+		w.takeDown(n)
+	})
 	return exit, nil
 }
 
 // ended tells how a process has ended, without reaping it. A child of ours is asked about directly; one that an earlier
 // warden started was reaped by the keeper, which wrote it down before.
-func (w *Warden) ended(p *process, fd int) (wire.Exit, error) {
-	if fd < 0 {
+func (w *Warden) ended(p *process) (wire.Exit, error) {
+	if p.pidfd < 0 {
 		return w.exitNote(p)
 	}
-	done, err := pidfd.Ended(fd, 0)
-	if err != nil {
-		return wire.Exit{}, err
+	if done, err := pidfd.Ended(p.pidfd, 0); err != nil || !done {
+		return wire.Exit{}, fmt.Errorf("process %d is still running: %w", p.Started.PID, errors.Join(errdefs.ErrFailedPrecondition, err))
 	}
-	if !done {
-		return wire.Exit{}, fmt.Errorf("process %d is still running: %w", p.Started.PID, errdefs.ErrFailedPrecondition)
+	s, err := pidfd.Wait(p.pidfd, true)
+	if errors.Is(err, unix.ECHILD) {
+		return w.exitNote(p)
 	}
-	s, err := pidfd.Wait(fd, true)
-	if err == nil {
-		return wire.Exit{Code: s.ExitCode(), Signal: int(s.Signal), At: time.Now().UnixNano()}, nil
-	}
-	if !errors.Is(err, unix.ECHILD) {
-		return wire.Exit{}, err
-	}
-	return w.exitNote(p)
+	return wire.Exit{Code: s.ExitCode(), Signal: int(s.Signal), At: time.Now().UnixNano()}, err
 }
 
 // exitNote waits for the keeper's note, which it writes as soon as it runs.
@@ -99,54 +91,42 @@ func (w *Warden) exitPath(p *process) string {
 }
 
 // reaped forgets a process whose end was noted.
-func (w *Warden) reaped(p *process, fd int) {
-	if fd < 0 {
-		os.Remove(w.exitPath(p))
-		return
-	}
-	if _, err := pidfd.Wait(fd, false); err != nil {
+func (w *Warden) reaped(p *process) {
+	if _, err := pidfd.Wait(p.pidfd, false); err != nil {
 		os.Remove(w.exitPath(p)) // it was the keeper's child
 	}
-	unix.Close(fd)
+	wire.CloseAll([]int{p.pidfd})
+	p.pidfd = -1
 }
 
 // takeDown gives back everything that a container had while it ran. Its pid namespace is gone, and with it every
 // process; the directory and the id range stay until it is removed.
-func (w *Warden) takeDown(c *container, endpoint *wire.Endpoint) {
-	w.dropStreams(c.id, c.pty)
-	c.pty = -1
-	w.dropPorts(c)
-	if endpoint != nil && w.router != nil {
-		if err := w.router.release(endpoint); err != nil {
-			w.log("container %s: %v", short(c.id), err)
-		}
+func (w *Warden) takeDown(n *note) {
+	w.dropStreams(&n.process)
+	wire.CloseAll(n.ports)
+	var ports []string
+	for i := range n.ports {
+		ports = append(ports, key(n.ID, portName(i)))
 	}
-	if g, err := w.group(c.id); err == nil {
-		w.removeGroup(g)
-	}
+	w.keep.drop(ports...)
+	w.router.release(n.Endpoint)
+	w.removeGroup(n.ID)
 }
 
-// removeGroup removes a control group, with what may still be in it.
-func (w *Warden) removeGroup(g *cgroup.Group) {
+// removeGroup removes a control group, if there is one, with what may still be in it.
+func (w *Warden) removeGroup(id string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	err := g.Kill()
+	g, err := w.group(id)
+	if err == nil {
+		err = g.Kill()
+	}
 	if err == nil {
 		err = g.Remove(ctx)
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
 		w.log("%v", err)
 	}
-}
-
-func (w *Warden) dropPorts(c *container) {
-	for i, fd := range c.ports {
-		if fd >= 0 {
-			unix.Close(fd)
-		}
-		w.keep.drop(portKey(c.id, i))
-	}
-	c.ports = nil
 }
 
 // containerRemove deletes every trace of a container that does not run.
@@ -159,53 +139,50 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	if c.note != nil && c.note.Exit == nil {
 		return nil, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
 	}
-	base, err := w.rangeOf(q.ID)
-	had := err == nil
+	base, _ := w.rangeOf(q.ID)
 	// Forget first, delete after: the sweep at start finds what a crash leaves behind.
 	if err := w.notes.remove(q.ID); err != nil {
 		return nil, err
 	}
 	c.note = nil
-	trash, err := w.discard(q.ID)
+	erase, err := w.discard(q.ID, base)
 	if err != nil {
 		return nil, err
 	}
-	w.background.Add(1)
-	go func() {
-		defer w.background.Done()
-		w.forget(c, trash)
-		if had {
-			w.ranges.free(base)
-		}
-	}()
+	w.background.Go(func() { w.forget(c, erase) })
 	return nil, nil
 }
 
 // forget deletes what is left of a container. Its entry stays until everything of its last run is down, so that a start
 // under the same id waits for that.
-func (w *Warden) forget(c *container, trash string) {
+func (w *Warden) forget(c *container, erase func() error) {
 	c.cleaning.Wait()
 	c.mu.Lock()
-	err := os.RemoveAll(trash)
+	defer c.mu.Unlock()
+	err := erase()
 	if c.note == nil {
-		err = errors.Join(err, os.RemoveAll(w.streamDir(c.id, "")))
+		err = errors.Join(err, os.RemoveAll(w.streamDir(c.id)))
 		w.mu.Lock()
 		delete(w.live, c.id)
 		w.mu.Unlock()
 	}
-	c.mu.Unlock()
 	if err != nil {
 		w.log("delete container %s: %v", short(c.id), err)
 	}
 }
 
-// discard moves the container's directory out of the way, for somebody to delete: what is in it was written by
-// strangers, and there may be much of it.
-func (w *Warden) discard(id string) (trash string, err error) {
-	trash = filepath.Join(w.cfg.Root, "trash", fmt.Sprintf("%s.%d", id, w.workers.Add(1)))
-	err = os.Rename(w.directory(id), trash)
-	if errors.Is(err, os.ErrNotExist) {
-		return trash, nil
+// discard moves the container's directory out of the way: what is in it was written by strangers, and there may be much
+// of it. Erase deletes it, and then its ids are free.
+func (w *Warden) discard(id string, base uint32) (erase func() error, err error) {
+	trash := filepath.Join(w.cfg.Root, "trash", fmt.Sprintf("%s.%d", id, w.workers.Add(1)))
+	if err := os.Rename(w.directory(id), trash); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
 	}
-	return trash, err
+	return func() error {
+		if err := os.RemoveAll(trash); err != nil {
+			return err // its ids stay taken
+		}
+		w.ranges.free(base)
+		return nil
+	}, nil
 }

@@ -65,6 +65,7 @@ const (
 	maxRlimits    = 32
 	maxGroups     = 256
 	maxFiles      = 16
+	maxVolumeName = 255
 	maxFileSize   = 16 << 10
 	maxPids       = 1 << 22
 	minMemory     = 6 << 20
@@ -174,9 +175,9 @@ func checkMount(r *refusal, m *wire.Mount, by *caller) {
 	}
 	switch m.Kind {
 	case wire.MountTmpfs:
-		r.when(m.Size < 0 || m.Mode&^0o1777 != 0, "tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
+		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0, "tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
 	case wire.MountVolume:
-		r.when(!volumeName.ok(m.Source), "%q is no name of a volume", m.Source)
+		r.when(!validName(m.Source, maxVolumeName), "%q is no name of a volume", m.Source)
 	case wire.MountBind:
 		r.when(by == nil || !path.IsAbs(m.Source), "bind mount of %q needs its caller and an absolute path", m.Source)
 	default:
@@ -210,23 +211,10 @@ func checkNetwork(r *refusal, n *wire.Network, by *caller) {
 	}
 }
 
-// nameRule is a set of characters for names that become file names.
-type nameRule struct{ max int }
-
-var volumeName = nameRule{255}
-
-// ok: [a-zA-Z0-9][a-zA-Z0-9_.-]*
-func (n nameRule) ok(s string) bool {
-	if s == "" || len(s) > n.max {
-		return false
-	}
-	for i, c := range []byte(s) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && (i == 0 || !strings.ContainsRune("_.-", rune(c))) {
-			return false
-		}
-	}
-	return true
+// validName says whether s may become a file name: [a-zA-Z0-9][a-zA-Z0-9_.-]*, of at most so many bytes.
+func validName(s string, most int) bool {
+	const first, more = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", "_.-"
+	return s != "" && len(s) <= most && strings.Trim(s, first+more) == "" && !strings.Contains(more, s[:1])
 }
 
 // containerID: 64 lower-case hex digits.

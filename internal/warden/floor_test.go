@@ -22,7 +22,9 @@ func plain() wire.Spec {
 func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 	root, user := &caller{}, &caller{UID: 1000}
 	mount := func(kind wire.MountKind, source, target string) func(*wire.Spec) {
-		return func(s *wire.Spec) { s.Mounts = []wire.Mount{{Kind: kind, Source: source, Target: target}} }
+		return func(s *wire.Spec) {
+			s.Mounts = []wire.Mount{{Kind: kind, Source: source, Target: target, Size: 1 << 20}}
+		}
 	}
 	capability := func(c int) func(*wire.Spec) {
 		return func(s *wire.Spec) { s.Process.Capabilities.Bounding |= 1 << c }
@@ -50,6 +52,7 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"a group beyond the range":    {func(s *wire.Spec) { s.Process.User.Groups = []uint32{1 << 31} }, root, "group"},
 		"mount over /proc":            {mount(wire.MountTmpfs, "", "/proc/self"), root, "/proc"},
 		"mount over /dev":             {mount(wire.MountTmpfs, "", "/dev/null"), root, "/dev"},
+		"tmpfs without bounds":        {func(s *wire.Spec) { s.Mounts = []wire.Mount{{Kind: wire.MountTmpfs, Target: "/t"}} }, root, "size 0"},
 		"larger /dev/shm":             {mount(wire.MountTmpfs, "", "/dev/shm"), root, ""},
 		"target that climbs":          {mount(wire.MountTmpfs, "", "/a/../../b"), root, "clean"},
 		"volume that is a path":       {mount(wire.MountVolume, "../../etc", "/v"), root, "name of a volume"},
@@ -124,8 +127,8 @@ func TestRangesAreHandedOutOnceAndRoundRobin(t *testing.T) {
 		t.Error("a range was used again at once")
 	}
 	for _, bad := range []uint32{0, 1000, firstIDs + 1, volumeIDs, ownIDs} {
-		if r.claim(bad) == nil {
-			t.Errorf("%#x was claimed", bad)
+		if sandboxBase(bad) {
+			t.Errorf("%#x begins a range", bad)
 		}
 	}
 	n := 1

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +15,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/release"
 	"github.com/brig-engine/brig/internal/warden/code"
-	"github.com/brig-engine/brig/internal/wire"
 )
 
 // defaultRoot is the directory of the engine that has the plain name.
@@ -56,11 +54,6 @@ func (w *Warden) openHost() error {
 	return nil
 }
 
-func (w *Warden) openFilters() (err error) {
-	w.filters, err = newFilters()
-	return err
-}
-
 // initFile is process 1 of every container that wants an init. It is sealed, and its mode closes what seals leave open: a
 // container could attach extended attributes for another one to read.
 func initFile() (*os.File, error) {
@@ -80,23 +73,6 @@ func initFile() (*os.File, error) {
 }
 
 func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "router.json") }
-
-func (w *Warden) readRouterState() (*wire.RouterState, error) {
-	b, err := os.ReadFile(w.routerStatePath())
-	if err != nil {
-		return nil, err
-	}
-	var s wire.RouterState
-	return &s, wire.DecodeStrict(b, &s)
-}
-
-func (w *Warden) writeRouterState(s wire.RouterState) error {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(w.routerStatePath(), b, 0o600)
-}
 
 // spread tells ext4 that the directories in dir have nothing to do with each other, so that it puts them into different
 // block groups. Otherwise all of them come and go in one group, where it looks for a place among all that were deleted

@@ -2,7 +2,9 @@ package warden
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,34 +18,8 @@ import (
 // sandbox is what a container is born into: a range of ids with the user and network namespaces that it owns.
 type sandbox struct {
 	base     uint32
-	user     int // descriptor of the user namespace
-	net      int // descriptor of the network namespace
 	endpoint *wire.Endpoint
-	mounts   map[string]int // dev, pts and shm, detached, in a sandbox of the pool
-}
-
-func (s *sandbox) close() {
-	unix.Close(s.user)
-	unix.Close(s.net)
-	for _, fd := range s.mounts {
-		unix.Close(fd)
-	}
-}
-
-// prepare makes the mounts that every container has.
-func (s *sandbox) prepare() (err error) {
-	s.mounts = map[string]int{}
-	for name, make := range map[string]func() (int, error){
-		"dev": func() (int, error) { return rootfs.Dev(s.base) },
-		"pts": func() (int, error) { return rootfs.Pts(s.base) },
-		"shm": func() (int, error) { return rootfs.Tmpfs(defaultShm, 0o1777, s.base, s.base) },
-	} {
-		if s.mounts[name], err = make(); err != nil {
-			delete(s.mounts, name)
-			return err
-		}
-	}
-	return nil
+	fds      map[string]int // the namespaces userns and netns, and the detached mounts dev, pts and shm
 }
 
 // ranges hands out ids round robin, so that a range is not used again soon after its container is gone.
@@ -84,14 +60,10 @@ func sandboxBase(id uint32) bool {
 }
 
 // claim marks the range of a container that is already there.
-func (r *ranges) claim(base uint32) error {
-	if !sandboxBase(base) {
-		return fmt.Errorf("%#x begins no range of a sandbox", base)
-	}
+func (r *ranges) claim(base uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.used[base] = true
-	return nil
 }
 
 func (r *ranges) free(base uint32) {
@@ -108,7 +80,12 @@ type pool struct {
 	want  chan struct{}
 }
 
-func newPool(w *Warden, size int) *pool {
+// newPool: each sandbox that is kept ready costs a range, two descriptors and some 100 KB of the kernel's memory.
+func newPool(w *Warden) *pool {
+	size := 16
+	if w.noRouter() != nil {
+		size = 0
+	}
 	p := &pool{w: w, ready: make(chan *sandbox, size), want: make(chan struct{}, size)}
 	for range size {
 		p.want <- struct{}{}
@@ -116,16 +93,13 @@ func newPool(w *Warden, size int) *pool {
 	return p
 }
 
-// fill makes one sandbox for each that was taken, until want is closed.
+// fill makes one sandbox for each that was taken. They die with this process, and their endpoints with them.
 func (p *pool) fill() {
 	for range p.want {
-		p.calm()
-		s, err := p.w.newSandbox(true)
-		if err == nil {
-			if err = s.prepare(); err != nil {
-				p.w.dropSandbox(s)
-			}
+		if p.calm(); p.w.stopping.Load() {
+			return
 		}
+		s, err := p.w.newSandbox(true)
 		if err != nil {
 			p.w.log("prepare a sandbox: %v", err)
 			continue // the next start makes its own and says why it cannot
@@ -155,18 +129,6 @@ func (p *pool) take() (*sandbox, error) {
 	}
 }
 
-// drain gives everything back.
-func (p *pool) drain() {
-	for {
-		select {
-		case s := <-p.ready:
-			p.w.dropSandbox(s)
-		default:
-			return
-		}
-	}
-}
-
 // newSandbox makes a sandbox with a range of its own, with an endpoint or with loopback alone.
 func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
 	base, err := w.ranges.take()
@@ -181,32 +143,27 @@ func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
 }
 
 // sandboxAt makes a sandbox for a range that the caller holds.
-func (w *Warden) sandboxAt(base uint32, endpoint bool) (*sandbox, error) {
+func (w *Warden) sandboxAt(base uint32, endpoint bool) (s *sandbox, err error) {
 	user, net, route, err := idmap.NewSandbox(base)
 	if err != nil {
 		return nil, fmt.Errorf("namespaces of a sandbox: %w", err)
 	}
 	defer unix.Close(route)
-	s := &sandbox{base: base, user: user, net: net}
-	if endpoint && w.router == nil {
-		err = w.noRouter()
-	} else if endpoint {
+	s = &sandbox{base: base, fds: map[string]int{"userns": user, "netns": net}}
+	if endpoint {
 		s.endpoint, err = w.router.newEndpoint(net, route)
 	}
+	for name, make := range map[string]func(base uint32) (int, error){"dev": rootfs.Dev, "pts": rootfs.Pts, "shm": usualShm} {
+		if err == nil {
+			s.fds[name], err = make(base)
+		}
+	}
 	if err != nil {
-		s.close()
+		w.router.release(s.endpoint)
+		wire.CloseAll(slices.Collect(maps.Values(s.fds)))
 		return nil, err
 	}
 	return s, nil
 }
 
-// dropSandbox gives back a sandbox in which nothing was born.
-func (w *Warden) dropSandbox(s *sandbox) {
-	if s.endpoint != nil {
-		if err := w.router.release(s.endpoint); err != nil {
-			w.log("%v", err)
-		}
-	}
-	s.close()
-	w.ranges.free(s.base)
-}
+func usualShm(base uint32) (int, error) { return rootfs.Tmpfs(defaultShm, 0o1777, base, base) }

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/kernel/pty"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -25,6 +23,19 @@ func dup(fd int) (int, error) {
 		return -1, fmt.Errorf("duplicate a descriptor: %w", err)
 	}
 	return n, nil
+}
+
+// dups duplicates all or none.
+func dups(fds ...int) (out []int, err error) {
+	for _, fd := range fds {
+		copied, err := dup(fd)
+		if err != nil {
+			wire.CloseAll(out)
+			return nil, err
+		}
+		out = append(out, copied)
+	}
+	return out, nil
 }
 
 // await blocks until the process behind a pidfd has ended; it takes no thread.
@@ -55,9 +66,6 @@ func await(fd int) error {
 // programError gives a failed birth the class that people and Docker know: 127 for a program that is not there, 126 for
 // one that cannot be executed.
 func programError(program string, err error) error {
-	if err == nil {
-		return nil
-	}
 	var step *plan.StepError
 	if !errors.As(err, &step) {
 		return err
@@ -80,61 +88,6 @@ func planError(args []string, err error) error {
 	return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 }
 
-// openTerminal takes a pair of the container's own devpts and gives the slave to the process's user.
-func openTerminal(pts int, base uint32, p *wire.Process) (master, slave int, err error) {
-	if master, slave, err = pty.Open(pts); err != nil {
-		return -1, -1, err
-	}
-	err = unix.Fchown(slave, int(base+p.User.UID), -1)
-	if err == nil && p.Rows > 0 && p.Cols > 0 {
-		err = pty.Resize(master, p.Rows, p.Cols)
-	}
-	if err == nil {
-		err = unix.SetNonblock(master, true)
-	}
-	if err != nil {
-		unix.Close(master)
-		unix.Close(slave)
-		return -1, -1, fmt.Errorf("terminal: %w", err)
-	}
-	return master, slave, nil
-}
-
-// keepStreams gives the keeper copies of the outer ends, for a later daemon, and returns the ends for the reply: the
-// terminal's master (a copy), or stdin if there is one, stdout and stderr.
-func (w *Warden) keepStreams(id string, pty int, s *stdio) ([]int, error) {
-	if pty >= 0 {
-		if err := w.keep.hold([]string{key(id, "pty")}, pty); err != nil {
-			return nil, err
-		}
-		theirs, err := dup(pty)
-		return []int{theirs}, err
-	}
-	keys, out := streamKeys(id), slices.Clone(s.outer[:])
-	if out[0] < 0 {
-		keys, out = keys[1:], out[1:]
-	}
-	if err := w.keep.hold(keys, out...); err != nil {
-		return nil, err
-	}
-	s.outer = [3]int{-1, -1, -1}
-	return out, nil
-}
-
-// dropStreams gives up what keepStreams handed to the keeper.
-func (w *Warden) dropStreams(id string, pty int) {
-	if pty >= 0 {
-		unix.Close(pty)
-		w.keep.drop(key(id, "pty"))
-		return
-	}
-	w.keep.drop(streamKeys(id)...)
-}
-
-func streamKeys(id string) []string {
-	return []string{key(id, "stdin"), key(id, "out"), key(id, "err")}
-}
-
 var rlimits = map[string]int{"cpu": unix.RLIMIT_CPU, "fsize": unix.RLIMIT_FSIZE, "data": unix.RLIMIT_DATA,
 	"stack": unix.RLIMIT_STACK, "core": unix.RLIMIT_CORE, "rss": unix.RLIMIT_RSS, "nproc": unix.RLIMIT_NPROC,
 	"nofile": unix.RLIMIT_NOFILE, "memlock": unix.RLIMIT_MEMLOCK, "as": unix.RLIMIT_AS, "locks": unix.RLIMIT_LOCKS,
@@ -143,11 +96,11 @@ var rlimits = map[string]int{"cpu": unix.RLIMIT_CPU, "fsize": unix.RLIMIT_FSIZE,
 
 // setLimits sets resource limits and the OOM score of a child that waits. A default that this host cannot give is
 // lowered with a warning; a limit that somebody asked for is an error then (traps 12).
-func (w *Warden) setLimits(pid int, p *wire.Process) (warnings []string, err error) {
-	for _, l := range p.Rlimits {
+func (p *program) setLimits(pid int) error {
+	for _, l := range p.want.Rlimits {
 		n, ok := rlimits[l.Type]
 		if !ok {
-			return nil, fmt.Errorf("there is no limit %q: %w", l.Type, errdefs.ErrInvalidArgument)
+			return fmt.Errorf("there is no limit %q: %w", l.Type, errdefs.ErrInvalidArgument)
 		}
 		want := unix.Rlimit{Cur: l.Soft, Max: l.Hard}
 		err := unix.Prlimit(pid, n, &want, nil)
@@ -156,21 +109,21 @@ func (w *Warden) setLimits(pid int, p *wire.Process) (warnings []string, err err
 			if err = unix.Prlimit(pid, n, nil, &have); err == nil {
 				want = unix.Rlimit{Cur: min(l.Soft, have.Max), Max: have.Max}
 				err = unix.Prlimit(pid, n, &want, nil)
-				warnings = append(warnings, fmt.Sprintf("the default limit %s=%d:%d was lowered to %d:%d: this engine lacks "+
-					"CAP_SYS_RESOURCE", l.Type, l.Soft, l.Hard, want.Cur, want.Max))
+				p.made.Started.Warnings = append(p.made.Started.Warnings, fmt.Sprintf("the default limit %s=%d:%d was lowered to "+
+					"%d:%d: this engine lacks CAP_SYS_RESOURCE", l.Type, l.Soft, l.Hard, want.Cur, want.Max))
 			}
 		}
 		if errors.Is(err, unix.EPERM) {
-			return nil, fmt.Errorf("the limit %s=%d:%d is above what this host allows, and the engine lacks CAP_SYS_RESOURCE: %w",
+			return fmt.Errorf("the limit %s=%d:%d is above what this host allows, and the engine lacks CAP_SYS_RESOURCE: %w",
 				l.Type, l.Soft, l.Hard, errdefs.ErrFailedPrecondition)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("set limit %s=%d:%d: %w", l.Type, l.Soft, l.Hard, err)
+			return fmt.Errorf("set limit %s=%d:%d: %w", l.Type, l.Soft, l.Hard, err)
 		}
 	}
 	score := filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj")
-	if err := os.WriteFile(score, []byte(strconv.Itoa(p.OOMScoreAdj)), 0); err != nil {
-		return nil, fmt.Errorf("set OOM score: %w", err)
+	if err := os.WriteFile(score, []byte(strconv.Itoa(p.want.OOMScoreAdj)), 0); err != nil {
+		return fmt.Errorf("set OOM score: %w", err)
 	}
-	return warnings, nil
+	return nil
 }

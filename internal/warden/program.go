@@ -2,7 +2,6 @@ package warden
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,28 +12,31 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// program is one start of a process under way, of a container's own or of one that is executed in it: what was prepared
-// so far, so that a failure takes back exactly that.
+// program is one start of a process under way, of a container's own or of one that is executed in it.
 type program struct {
-	w       *Warden
-	c       *container
-	exec    string // id of the execution; "" for the container's own
-	process *wire.Process
-	base    uint32 // first host id of the sandbox
+	w    *Warden
+	c    *container
+	want *wire.Process
+	made *process // its record
 
-	own     []int          // descriptors that only the start needs
-	fds     map[string]int // what the plan names
-	tasks   int
-	cgroup2 int
-	streams *stdio
-	pty     int
-	pidfd   int
-	theirs  []int // descriptors for the reply, beside pidfd
-	reply   wire.Started
+	own    []int          // descriptors that only the start needs
+	fds    map[string]int // what the plan names
+	cgroup int            // descriptor of version 2's group
+	tasks  int            // number of those of version 1
+	ends   []end          // that the keeper and brigd get copies of
+	theirs []int          // descriptors for the reply
 }
 
-func newProgram(w *Warden, c *container, exec string, p *wire.Process) program {
-	return program{w: w, c: c, exec: exec, process: p, pty: -1, pidfd: -1, fds: map[string]int{}}
+// end is one that this side has of a stream, a terminal or a port, with its name at the keeper.
+type end struct {
+	name string
+	fd   int
+}
+
+func newProgram(w *Warden, c *container, want *wire.Process, made *process) program {
+	made.Started.Terminal, made.Started.Stdin = want.Terminal, want.Stdin
+	made.pidfd, made.pty = -1, -1
+	return program{w: w, c: c, want: want, made: made, fds: map[string]int{}}
 }
 
 // inOrder takes steps until one fails.
@@ -47,59 +49,59 @@ func inOrder(steps ...func() error) error {
 	return nil
 }
 
+// run takes the steps of a start in order, each of which notes what it made, and hands the process over; after one that
+// failed undo takes everything back.
+func (p *program) run(undo func(), steps ...func() error) (wire.Reply, error) {
+	err := inOrder(append(steps, p.handOver)...)
+	go wire.CloseAll(p.own) // the last reference to a mount waits for every processor: not on this path
+	if err != nil {
+		if p.made.pidfd >= 0 {
+			pidfd.Signal(p.made.pidfd, unix.SIGKILL)
+			pidfd.Wait(p.made.pidfd, false)
+			unix.Close(p.made.pidfd)
+		}
+		wire.CloseAll(p.theirs)
+		undo()
+		return wire.Reply{}, err
+	}
+	return wire.Reply{Body: p.made.Started, FDs: p.theirs}, nil
+}
+
 // give notes a descriptor that the plan names and that nobody needs after the start.
-func (p *program) give(name string, fd int) int {
+func (p *program) give(name string, fd int) {
 	p.fds[name] = fd
 	p.own = append(p.own, fd)
-	return fd
 }
 
 // enter opens what the child enters its control group with.
 func (p *program) enter(g *cgroup.Group) error {
-	dir, tasks, err := g.Attach()
+	dir, tasks, err := attach(g, p.fds)
 	if err != nil {
 		return err
 	}
+	p.own = append(append(p.own, tasks...), dir)
+	p.cgroup, p.tasks = dir, len(tasks)
+	return nil
+}
+
+// attach opens a group and names to a plan what is its.
+func attach(g *cgroup.Group, fds map[string]int) (dir int, tasks []int, err error) {
+	dir, tasks, err = g.Attach()
 	for i, fd := range tasks {
-		p.give(fmt.Sprintf("tasks%d", i), fd)
+		fds[fmt.Sprintf("tasks%d", i)] = fd
 	}
-	p.own = append(p.own, dir)
-	p.tasks, p.cgroup2 = len(tasks), dir
-	return nil
+	return dir, tasks, err
 }
 
-// openStreams makes the standard streams, or a terminal of the container's own devpts.
-func (p *program) openStreams(pts int) (err error) {
-	p.reply.Terminal, p.reply.Stdin = p.process.Terminal, p.process.Stdin
-	if p.process.Terminal {
-		master, slave, err := openTerminal(pts, p.base, p.process)
-		if err != nil {
-			return err
-		}
-		p.pty = master
-		p.give("tty", slave)
-		return nil
-	}
-	u := p.process.User
-	p.streams, err = newStdio(p.w.streamDir(p.c.id, p.exec), int(p.base+u.UID), int(p.base+u.GID), p.process.Stdin)
-	if err != nil {
-		return err
-	}
-	for i, name := range []string{"stdin", "stdout", "stderr"} {
-		p.give(name, p.streams.inner[i])
-	}
-	return nil
-}
-
-// confined is the host with the filters of this process, and a Landlock domain of its own below root if there is to be
-// one.
-func (p *program) confined(root int) (h plan.Host, err error) {
+// confined is the host with the filters of this process, and a Landlock domain of its own below its root if there is to
+// be one.
+func (p *program) confined() (h plan.Host, err error) {
 	h = p.w.host
-	if h.Filters, err = p.w.filters.programs(p.process); err != nil {
+	if h.Filters, err = p.w.filters.programs(p.want); err != nil {
 		return h, err
 	}
-	if h.Landlock = p.w.abi > 0 && !p.process.NoLandlock; h.Landlock {
-		set, err := p.w.domain(root)
+	if h.Landlock = p.w.abi > 0 && !p.want.NoLandlock; h.Landlock {
+		set, err := p.w.domain(p.fds["root"])
 		if err != nil {
 			return h, err
 		}
@@ -110,51 +112,37 @@ func (p *program) confined(root int) (h plan.Host, err error) {
 
 // carryOut makes the process and notes when it began.
 func (p *program) carryOut(list *plan.Plan, atGate func(pid int) error) (err error) {
-	p.reply.PID, p.pidfd, err = plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.cgroup2, AtGate: atGate})
+	s := &p.made.Started
+	s.PID, p.made.pidfd, err = plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.cgroup, AtGate: atGate})
 	if err != nil {
-		return programError(p.process.Args[0], err)
+		return programError(p.want.Args[0], err)
 	}
-	p.reply.StartedAt, p.reply.Range = time.Now().UnixNano(), p.base
-	p.reply.StartTime, err = wire.StartTime(p.reply.PID)
+	s.StartedAt = time.Now().UnixNano()
+	s.StartTime, err = wire.StartTime(s.PID)
 	return err
 }
 
-// key is what the keeper and the warden call the streams of a process.
-func (p *program) key() string { return streamKey(p.c.id, p.exec) }
-
-func streamKey(id, exec string) string {
-	if exec == "" {
-		return id
+// handOver gives the keeper, for a later daemon, and the reply copies of the pidfd and the ends.
+func (p *program) handOver() (err error) {
+	mine := []int{p.made.pidfd}
+	var keys []string
+	for _, e := range p.ends {
+		keys, mine = append(keys, key(p.made.key, e.name)), append(mine, e.fd)
 	}
-	return key(id, exec)
+	if err := p.w.keep.hold(keys, mine[1:]...); err != nil {
+		return err
+	}
+	p.theirs, err = dups(mine...)
+	return err
 }
 
-// keepEnds gives the keeper copies of the outer ends of the streams, readies those for the reply, and returns a pidfd for
-// the container's entry, also with an error.
-func (p *program) keepEnds() (mine int, err error) {
-	if mine, err = dup(p.pidfd); err != nil {
-		return -1, err
+// dropStreams gives up the streams of a process that has ended.
+func (w *Warden) dropStreams(p *process) {
+	if p.Started.Terminal {
+		wire.CloseAll([]int{p.pty})
+		p.pty = -1
+		w.keep.drop(key(p.key, "pty"))
+		return
 	}
-	p.theirs, err = p.w.keepStreams(p.key(), p.pty, p.streams)
-	return mine, err
-}
-
-// answer hands the process over to brigd.
-func (p *program) answer() wire.Reply {
-	return wire.Reply{Body: p.reply, FDs: append([]int{p.pidfd}, p.theirs...)}
-}
-
-// undo takes back what a failed start made.
-func (p *program) undo() {
-	if p.pidfd >= 0 {
-		pidfd.Signal(p.pidfd, unix.SIGKILL)
-		pidfd.Wait(p.pidfd, false)
-		unix.Close(p.pidfd)
-	}
-	if p.streams != nil {
-		p.streams.closeOuter()
-		os.RemoveAll(p.streams.dir)
-	}
-	p.w.dropStreams(p.key(), p.pty)
-	wire.CloseAll(p.theirs)
+	w.keep.drop(key(p.key, streamNames[0]), key(p.key, streamNames[1]), key(p.key, streamNames[2]))
 }

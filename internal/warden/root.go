@@ -82,7 +82,7 @@ func (b *birth) rootfs() error {
 		return err
 	}
 	b.own = append(b.own, image)
-	lower, err := rootfs.Idmap(image, b.box.user, false)
+	lower, err := rootfs.Idmap(image, b.box.fds["userns"], false)
 	if err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (b *birth) rootfs() error {
 		return fmt.Errorf("root of container %s: %w", short(b.c.id), err)
 	}
 	b.give("root", root)
-	return b.devices()
+	return b.shm()
 }
 
 // directories makes or opens upper and work of the overlay. The owner of work is the record of the container's ids: the
@@ -107,10 +107,9 @@ func (b *birth) rootfs() error {
 func (b *birth) directories() (upper, work int, err error) {
 	dir := b.w.directory(b.c.id)
 	if b.first {
-		err = errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o711))
-	}
-	if err != nil {
-		return -1, -1, store.Full(err)
+		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o711)); err != nil {
+			return -1, -1, store.Full(err)
+		}
 	}
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -121,56 +120,40 @@ func (b *birth) directories() (upper, work int, err error) {
 	return upper, work, store.Full(err)
 }
 
-// devices gives the container the mounts that every container has, with /dev/shm of its own size.
-func (b *birth) devices() error {
-	if b.box.mounts == nil {
-		if err := b.box.prepare(); err != nil {
-			return err
-		}
+// shm is /dev/shm, if it is of another size than the sandbox brings.
+func (b *birth) shm() error {
+	if b.spec.ShmSize == 0 || b.spec.ShmSize == defaultShm {
+		return nil
 	}
-	for name, fd := range b.box.mounts {
-		b.give(name, fd)
-	}
-	b.box.mounts = nil
-	if size := b.spec.ShmSize; size != 0 && size != defaultShm {
-		fd, err := rootfs.Tmpfs(size, 0o1777, b.box.base, b.box.base)
-		if err != nil {
-			return err
-		}
-		b.give("shm", fd)
-	}
-	return nil
+	fd, err := rootfs.Tmpfs(b.spec.ShmSize, 0o1777, b.box.base, b.box.base)
+	b.give("shm", fd)
+	return err
 }
 
 // mounts prepares what the spec asks for, each as a detached mount.
 func (b *birth) mounts() error {
 	for i := range b.spec.Mounts {
 		m := &b.spec.Mounts[i]
-		fd, file, err := b.mount(m)
+		fd, err := b.mount(m)
+		b.give(fmt.Sprintf("mount%d", i), fd)
+		var st unix.Stat_t
+		if err == nil {
+			err = unix.Fstat(fd, &st)
+		}
 		if err != nil {
 			return fmt.Errorf("mount on %s: %w", m.Target, err)
 		}
-		b.give(fmt.Sprintf("mount%d", i), fd)
-		b.input.Mounts = append(b.input.Mounts, plan.Mount{File: file})
+		b.input.Mounts = append(b.input.Mounts, plan.Mount{File: st.Mode&unix.S_IFMT != unix.S_IFDIR})
 	}
 	return nil
 }
 
-func (b *birth) mount(m *wire.Mount) (fd int, file bool, err error) {
+func (b *birth) mount(m *wire.Mount) (int, error) {
 	switch m.Kind {
 	case wire.MountTmpfs:
-		size, mode := m.Size, m.Mode
-		if size == 0 {
-			size = 64 << 20
-		}
-		if mode == 0 {
-			mode = 0o1777
-		}
-		fd, err = rootfs.Tmpfs(size, mode, b.box.base, b.box.base)
-		return fd, false, err
+		return rootfs.Tmpfs(m.Size, m.Mode, b.box.base, b.box.base)
 	case wire.MountVolume:
-		fd, err = b.volume(m)
-		return fd, false, err
+		return b.volume(m)
 	}
 	return b.bind(m)
 }
@@ -202,35 +185,30 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 
 // bind opens a host path as its caller would, and maps exactly the caller's ids to the container's user: nothing else
 // can be created, and what belongs to others reads as nobody (traps 8, CVE-2021-41091).
-func (b *birth) bind(m *wire.Mount) (fd int, file bool, err error) {
+func (b *birth) bind(m *wire.Mount) (int, error) {
 	by := b.caller
 	src, err := rootfs.OpenHostPath(m.Source, cred.Peer(*by))
 	if errors.Is(err, unix.ENOENT) {
-		return -1, false, fmt.Errorf("bind source %s does not exist on the host. Next: mkdir -p %s: %w", m.Source, m.Source, errdefs.ErrInvalidArgument)
+		return -1, fmt.Errorf("bind source %s does not exist on the host. Next: mkdir -p %s: %w", m.Source, m.Source, errdefs.ErrInvalidArgument)
 	}
 	if err != nil {
-		return -1, false, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.UID, err, errdefs.ErrInvalidArgument)
+		return -1, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.UID, err, errdefs.ErrInvalidArgument)
 	}
 	defer unix.Close(src)
 	if err := b.w.bindable(src); err != nil {
-		return -1, false, err
+		return -1, err
 	}
 	u := b.spec.Process.User
 	userns, err := idmap.NewUserns(idmap.Single(by.UID, b.box.base, u.UID), idmap.Single(by.GID, b.box.base, u.GID))
 	if err != nil {
-		return -1, false, err
+		return -1, err
 	}
 	defer unix.Close(userns)
-	fd, err = rootfs.Idmap(src, userns, m.Recursive)
+	fd, err := rootfs.Idmap(src, userns, m.Recursive)
 	if err != nil {
-		return -1, false, fmt.Errorf("%s: %w", m.Source, err)
+		return -1, fmt.Errorf("%s: %w", m.Source, err)
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(src, &st); err != nil {
-		unix.Close(fd)
-		return -1, false, err
-	}
-	return fd, st.Mode&unix.S_IFMT != unix.S_IFDIR, nil
+	return fd, nil
 }
 
 // bindable refuses what no container may have, whoever asks: the engine's own directories, what lies below them or above

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"sync"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -16,44 +19,179 @@ import (
 	"github.com/brig-engine/brig/internal/wire/client"
 )
 
-// routerPatience is how long brig-router may take for one request. One that is silent is killed.
-const routerPatience = 20 * time.Second
+const (
+	// routerPatience is how long brig-router may take for one request. One that is silent is killed.
+	routerPatience = 20 * time.Second
+	// So many routers one after the other may end before they have served for a while. Below what the keeper bears of
+	// wardens: an engine without a network is better than none.
+	routerDeaths  = 3
+	routerSettled = 10 * time.Second
+	// portLinger is how long the last copy of a published port's socket may outlive its container.
+	portLinger = time.Second
+)
 
-// router is brig-router as the warden knows it: the process of the moment, and what its successor has to be told.
+// router is brig-router as the warden knows it. There is one for the life of a warden: when it ends by itself, the
+// warden ends as well, and the next one adopts the namespace with a new router as it adopts everything else.
 //
-//	start ──▶ serving ──ends by itself──▶ the next one: adopts the namespace, then every endpoint of book ──▶ serving …
-//	             └──close──▶ (nothing)                 └──cannot──▶ down: no network until the engine is started again
-//
-// Requests under way fail when the process ends; later ones wait for the next process.
+//	start ──▶ serving ──close──▶ (nothing)
+//	  │          └──ends by itself──▶ the next warden
+//	  └──cannot, or ended too often──▶ no network until the engine is started again
 type router struct {
-	w     *Warden
-	open  wire.RouterOpen
-	reply wire.RouterReply
-	kept  [3]int // what the keeper holds: the namespace, and the forwarder's UDP and TCP socket
-
-	process  sync.RWMutex // held for writing between two processes
+	w        *Warden
+	open     wire.RouterOpen
+	reply    wire.RouterReply
+	kept     [3]int // what the keeper holds: the namespace, and the forwarder's UDP and TCP socket
 	client   *client.Client
 	pidfd    int
-	down     error
 	patience time.Duration
-
-	mu      sync.Mutex
-	book    map[netip.Addr]wire.EndpointUse // the endpoints there are
-	closing bool
+	freed    atomic.Int64 // when a container with published ports last ended, in nanoseconds since the epoch
 }
 
-// during runs f while one process serves.
-func (r *router) during(f func() error) error {
-	r.process.RLock()
-	defer r.process.RUnlock()
-	if r.down != nil {
-		return r.down
+// routerKeys name at the keeper what outlives both processes; without the namespace, the first, nothing counts.
+var routerKeys = [3]string{"router", "router.udp", "router.tcp"}
+
+// openRouter starts the process that makes or adopts the network. An engine without one still runs containers that ask
+// for none.
+func (w *Warden) openRouter(have map[string]int) {
+	r := &router{w: w, pidfd: -1, patience: routerPatience}
+	w.router = r
+	for i, key := range routerKeys {
+		r.kept[i] = take(have, key)
 	}
-	return f()
+	if slices.Contains(r.kept[:], -1) {
+		wire.CloseAll(r.kept[:])
+		r.kept[0] = -1
+	}
+	r.open.Instance = w.instance
+	var s wire.RouterState
+	if err := readJSON(w.routerStatePath(), &s); err == nil {
+		r.open.State = &s
+	}
+	if err := r.start(); err != nil {
+		r.failed(err)
+		return
+	}
+	w.facts.Subnet, w.facts.Gateway = r.reply.State.Subnet.String(), r.reply.Gateway.String()
+	w.facts.HostAddress = r.reply.Host.String()
 }
 
-// ask sends a request to the process, which the caller holds.
+// failed ends this warden for the next one if the process has ended, and otherwise, or if that happens all the time,
+// goes on without a network.
+func (r *router) failed(err error) {
+	w := r.w
+	w.log("network: %v", err)
+	silent := errors.Is(err, context.DeadlineExceeded) // the next one would be as well
+	if errdefs.IsUnavailable(err) && !silent && w.again() {
+		os.Exit(1)
+	}
+	if r.pidfd >= 0 {
+		pidfd.Signal(r.pidfd, unix.SIGKILL)
+		pidfd.Wait(r.pidfd, false)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.facts.NetworkError, w.facts.Subnet, w.facts.Gateway, w.facts.HostAddress = err.Error(), "", "", ""
+}
+
+// again counts the ends of routers that followed each other, and says whether another one is worth it.
+func (w *Warden) again() bool {
+	seen, _ := os.ReadFile(w.routerEndsPath())
+	return len(seen) < routerDeaths && os.WriteFile(w.routerEndsPath(), append(seen, '.'), 0o600) == nil
+}
+
+func (w *Warden) routerEndsPath() string { return filepath.Join(w.cfg.Run, "router.ends") }
+
+// noRouter says why there is no network, if there is none.
+func (w *Warden) noRouter() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.facts.NetworkError == "" {
+		return nil
+	}
+	return fmt.Errorf("this machine cannot have the network called bridge: %s: %w. Next: --network none",
+		w.facts.NetworkError, errdefs.ErrFailedPrecondition)
+}
+
+// start gives birth to a process and has it make the network, or adopt what the one before it left.
+func (r *router) start() error {
+	conn, fd, err := connected("brig-router", r.w.startRouter)
+	if err != nil {
+		return err
+	}
+	r.client, r.pidfd = client.New(conn, "brig-router"), fd
+	adopt := r.kept[:0]
+	if r.kept[0] >= 0 {
+		adopt = r.kept[:1]
+	}
+	var reply wire.RouterReply
+	fds, err := r.call(wire.OpRouterOpen, r.open, &reply, adopt...)
+	if err != nil {
+		return err
+	}
+	if err := r.take(&reply, fds, len(adopt) == 1); err != nil {
+		wire.CloseAll(fds)
+		return err
+	}
+	return nil
+}
+
+// take notes what a process that opened the network said and gave.
+func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
+	s := reply.State
+	switch {
+	case adopted && len(fds) != 0 || !adopted && len(fds) != len(r.kept):
+		return fmt.Errorf("brig-router opened the network with %d descriptors", len(fds))
+	case s.Instance != r.w.instance || !s.Subnet.IsValid() || !s.Subnet.Contains(reply.Gateway) || !s.Subnet.Contains(reply.Host):
+		return fmt.Errorf("brig-router opened a network that cannot be: %+v", reply)
+	}
+	r.reply, r.open.State = *reply, &s
+	if adopted {
+		return nil
+	}
+	copy(r.kept[:], fds)
+	if err := writeJSON(r.w.routerStatePath(), s); err != nil {
+		return err
+	}
+	return r.w.keep.hold(routerKeys[:], r.kept[:]...)
+}
+
+// supervise waits for the end of the process.
+func (r *router) supervise() {
+	settled := time.AfterFunc(routerSettled, func() { os.Remove(r.w.routerEndsPath()) })
+	err := await(r.pidfd)
+	settled.Stop()
+	r.client.Close()
+	status, werr := pidfd.Wait(r.pidfd, false)
+	if !r.w.stopping.Load() {
+		r.failed(fmt.Errorf("brig-router ended (%v): %w", status, errors.Join(errdefs.ErrUnavailable, err, werr)))
+	}
+}
+
+// close undoes every change on the host and ends the process. One that ended before is followed by another one for that.
+func (r *router) close() error {
+	defer r.w.removeGroup("brig-router")
+	if r.w.noRouter() != nil {
+		return nil
+	}
+	err := r.tell(wire.OpRouterClose, nil)
+	if errdefs.IsUnavailable(err) {
+		if err = r.start(); err == nil {
+			err = r.tell(wire.OpRouterClose, nil)
+		}
+	}
+	r.client.Close()
+	return err
+}
+
+// ask sends a request to the process.
 func (r *router) ask(op wire.Op, q, reply any, fds ...int) ([]int, error) {
+	if err := r.w.noRouter(); err != nil {
+		return nil, err
+	}
+	return r.call(op, q, reply, fds...)
+}
+
+func (r *router) call(op wire.Op, q, reply any, fds ...int) ([]int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.patience)
 	defer cancel()
 	got, err := r.client.Call(ctx, op, q, reply, fds...)
@@ -72,71 +210,47 @@ func (r *router) tell(op wire.Op, q any) error {
 }
 
 // newEndpoint gives a network namespace, in which route is a socket, an endpoint, mute until it is activated.
-func (r *router) newEndpoint(ns, route int) (e *wire.Endpoint, err error) {
-	err = r.during(func() error {
-		e = new(wire.Endpoint)
-		got, err := r.ask(wire.OpEndpointNew, nil, e, route, ns)
-		wire.CloseAll(got)
-		if err != nil {
-			return err
-		}
-		if !r.reply.State.Subnet.Contains(e.Addr) || e.Gateway != r.reply.Gateway || e.Ifindex <= 0 {
-			return fmt.Errorf("brig-router made an endpoint that cannot be: %+v", e)
-		}
-		return r.note(wire.EndpointUse{Endpoint: *e})
-	})
-	return e, err
-}
-
-// note remembers an endpoint for the next process.
-func (r *router) note(use wire.EndpointUse) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a := use.Endpoint.Addr
-	if have, ok := r.book[a]; ok && have.Endpoint != use.Endpoint {
-		return fmt.Errorf("brig-router gave the address %s twice", a)
+func (r *router) newEndpoint(ns, route int) (*wire.Endpoint, error) {
+	e := new(wire.Endpoint)
+	got, err := r.ask(wire.OpEndpointNew, nil, e, route, ns)
+	wire.CloseAll(got)
+	if err != nil {
+		return nil, err
 	}
-	r.book[a] = use
-	return nil
+	if !r.reply.State.Subnet.Contains(e.Addr) || e.Gateway != r.reply.Gateway || e.Ifindex <= 0 {
+		return nil, fmt.Errorf("brig-router made an endpoint that cannot be: %+v", e)
+	}
+	return e, nil
 }
 
 // use has an endpoint adopted or activated, so that it may talk, and publishes its ports.
-func (r *router) use(op wire.Op, e *wire.Endpoint, ports []wire.Port) error {
-	return r.during(func() error {
-		use := wire.EndpointUse{Endpoint: *e, Live: true, Ports: ports}
-		if err := r.tell(op, use); err != nil {
-			return err
-		}
-		return r.note(use)
-	})
-}
-
-// release revokes an endpoint. Without a process there is nothing to revoke, and the next one never hears of it.
-func (r *router) release(e *wire.Endpoint) error {
-	err := r.during(func() error {
-		r.forget(e)
-		return r.tell(wire.OpEndpointRelease, wire.EndpointUse{Endpoint: *e})
-	})
-	if errdefs.IsUnavailable(err) {
-		return nil
+func (r *router) use(op wire.Op, e *wire.Endpoint, bound []wire.BoundPort) error {
+	use := wire.EndpointUse{Endpoint: *e, Live: true}
+	for _, p := range bound {
+		use.Ports = append(use.Ports, p.Port)
 	}
-	return err
+	return r.tell(op, use)
 }
 
-func (r *router) forget(e *wire.Endpoint) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.book[e.Addr].Endpoint == *e {
-		delete(r.book, e.Addr)
+// release revokes an endpoint, if there is one. Without a process there is nothing to revoke, and the next one never
+// hears of it.
+func (r *router) release(e *wire.Endpoint) {
+	if e == nil || r.w.noRouter() != nil {
+		return
+	}
+	if err := r.tell(wire.OpEndpointRelease, wire.EndpointUse{Endpoint: *e}); err != nil && !errdefs.IsUnavailable(err) {
+		r.w.log("release %s: %v", e.Addr, err)
 	}
 }
 
-// reserve binds a published port: one socket, or one for each family.
+// reserve binds a published port: one socket, or one for each family. The keeper and brigd let go of the sockets of a
+// container a moment after its end, so for that moment a port in use is tried again.
 func (r *router) reserve(p wire.Port) (reply wire.PortReply, fds []int, err error) {
-	err = r.during(func() (err error) {
+	fds, err = r.ask(wire.OpPortReserve, p, &reply)
+	for errdefs.IsConflict(err) && time.Since(time.Unix(0, r.freed.Load())) < portLinger {
+		time.Sleep(portLinger / 50)
 		fds, err = r.ask(wire.OpPortReserve, p, &reply)
-		return err
-	})
+	}
 	if err != nil {
 		return reply, nil, err
 	}
@@ -171,17 +285,4 @@ func checkSockets(p *wire.Port, said []wire.BoundSocket, fds []int) error {
 		}
 	}
 	return nil
-}
-
-// dns gives copies of the forwarder's sockets.
-func (r *router) dns() (fds []int, err error) {
-	for _, own := range r.kept[1:] {
-		fd, err := dup(own)
-		if err != nil {
-			wire.CloseAll(fds)
-			return nil, err
-		}
-		fds = append(fds, fd)
-	}
-	return fds, nil
 }

@@ -41,8 +41,7 @@ func newRouter(t *testing.T, handle wire.Handler) *router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &router{w: &Warden{instance: "brig"}, client: client.New(ends[0], "brig-router"), pidfd: fd, patience: 10 * time.Second,
-		book: map[netip.Addr]wire.EndpointUse{}}
+	r := &router{w: &Warden{instance: "brig"}, client: client.New(ends[0], "brig-router"), pidfd: fd, patience: 10 * time.Second}
 	r.reply = wire.RouterReply{State: wire.RouterState{Instance: "brig", Subnet: netip.MustParsePrefix("172.30.0.0/16")},
 		Gateway: netip.MustParseAddr("172.30.0.1"), Host: netip.MustParseAddr("172.30.255.254")}
 	t.Cleanup(func() {
@@ -66,6 +65,44 @@ func TestASilentRouterIsKilled(t *testing.T) {
 	p := []unix.PollFd{{Fd: int32(r.pidfd), Events: unix.POLLIN}}
 	if n, err := unix.Poll(p, 5000); n != 1 {
 		t.Errorf("the process lives (%v)", err)
+	}
+}
+
+// The sockets of a container that has just ended may be open for a moment; then, and only then, a port in use is waited for.
+func TestAPortThatIsBeingGivenBackIsWaitedFor(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	f, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	refusals := 3
+	r := newRouter(t, func(*wire.Request) (wire.Reply, error) {
+		if refusals--; refusals >= 0 {
+			return wire.Reply{}, errdefs.ErrConflict
+		}
+		said := []wire.BoundSocket{{HostIP: at.Addr(), HostPort: at.Port()}}
+		fd, err := dup(int(f.Fd()))
+		return wire.Reply{Body: wire.PortReply{Sockets: said}, FDs: []int{fd}}, err
+	})
+	ask := wire.Port{Proto: "tcp", HostPort: at.Port()}
+	if _, _, err := r.reserve(ask); !errdefs.IsConflict(err) || refusals != 2 {
+		t.Errorf("with nothing that has just ended: %v, %d tries are left", err, refusals)
+	}
+	r.freed.Store(time.Now().UnixNano())
+	_, fds, err := r.reserve(ask)
+	wire.CloseAll(fds)
+	if err != nil || refusals != -1 {
+		t.Errorf("after an end: %v, %d tries are left", err, refusals)
+	}
+	refusals = 1 << 30
+	if _, _, err := r.reserve(ask); !errdefs.IsConflict(err) {
+		t.Errorf("a port that stays in use: %v", err)
 	}
 }
 
@@ -165,7 +202,7 @@ func TestTheRoutersLandlockDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(settings)
-	set, err := (&Warden{abi: abi}).routerLandlock(settings)
+	set, err := routerDomain.ruleset(abi)
 	if err != nil {
 		t.Fatal(err)
 	}

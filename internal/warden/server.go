@@ -10,13 +10,19 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// handle carries out one operation of the closed list; wire.Serve has refused unknown and unbuilt ones.
+// handle carries out one operation of the closed list; wire.Serve has refused unknown and unbuilt ones. With an error no
+// descriptor leaves.
 func (w *Warden) handle(r *wire.Request) (wire.Reply, error) {
 	h := w.handlers[r.Op]
 	if h == nil {
 		return wire.Reply{}, fmt.Errorf("operation %s has no handler: %w", r.Op, errdefs.ErrNotImplemented)
 	}
-	return h(r)
+	reply, err := h(r)
+	if err != nil {
+		wire.CloseAll(reply.FDs)
+		reply = wire.Reply{}
+	}
+	return reply, err
 }
 
 // table ties the operations to their handlers.
@@ -24,18 +30,20 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
 		wire.OpHello:        with(w.hello),
 		wire.OpObjectCreate: w.objectCreate,
-		wire.OpObjectSeal:   of(w.objectSeal),
+		wire.OpObjectSeal:   sealed(func(fd int, q wire.ObjectRef) (wire.Object, error) { return w.store.Seal(fd, q.Digest) }),
 		wire.OpObjectOpen:   of(w.objectOpen),
 		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
 		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
-		wire.OpIndexSeal:    of(w.indexSeal),
-		wire.OpIndexRemove:  with(w.indexRemove),
-		wire.OpWorkerStart:  of(w.workerStart),
-		wire.OpFilterPut:    with(w.filterPut),
+		wire.OpIndexSeal: sealed(func(fd int, q wire.IndexSeal) (wire.Object, error) {
+			return w.store.SealIndex(fd, q.Data, w.checkIndex)
+		}),
+		wire.OpIndexRemove: with(w.indexRemove),
+		wire.OpWorkerStart: of(w.workerStart),
+		wire.OpFilterPut:   with(w.filterPut),
 
 		wire.OpContainerStart:      of(w.containerStart),
 		wire.OpContainerAttach:     of(w.containerAttach),
-		wire.OpContainerCloseStdin: with(w.containerCloseStdin),
+		wire.OpContainerCloseStdin: with(func(q wire.ContainerRef) (any, error) { return w.closeStdin(wire.ExecRef{ID: q.ID}) }),
 		wire.OpContainerSignal:     with(w.containerSignal),
 		wire.OpContainerFinish:     with(w.containerFinish),
 		wire.OpContainerRemove:     with(w.containerRemove),
@@ -43,39 +51,47 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 
 		wire.OpExecStart:  of(w.execStart),
 		wire.OpExecFinish: with(w.execFinish),
-		wire.OpExecStdin:  with(w.execCloseStdin),
+		wire.OpExecStdin:  with(w.closeStdin),
 
 		wire.OpNetworkDNS: w.networkDNS,
 
 		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.create(q.Name) }),
-		wire.OpVolumeRemove: with(w.volumeRemove),
+		wire.OpVolumeRemove: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.remove(q.Name) }),
 		wire.OpVolumeList:   with(func(struct{}) (any, error) { return w.volumes.list() }),
 	}
 }
 
-// of makes a handler of a function on a request and its decoded body.
+// of makes a handler of a function on a request and its decoded body; none stands for an empty one.
 func of[Q any](f func(*wire.Request, Q) (wire.Reply, error)) wire.Handler {
 	return func(r *wire.Request) (wire.Reply, error) {
 		var q Q
-		if err := r.Decode(&q); err != nil {
-			return wire.Reply{}, err
+		if len(r.Body) > 0 {
+			if err := r.Decode(&q); err != nil {
+				return wire.Reply{}, err
+			}
 		}
 		return f(r, q)
 	}
 }
 
-// with is of for a function on the body alone, which may be missing. Descriptors that came along are closed by the loop.
+// with is of for a function on the body alone. Descriptors that came along are closed by the loop.
 func with[Q any](f func(Q) (any, error)) wire.Handler {
-	handler := of(func(_ *wire.Request, q Q) (wire.Reply, error) {
+	return of(func(_ *wire.Request, q Q) (wire.Reply, error) {
 		body, err := f(q)
 		return wire.Reply{Body: body}, err
 	})
-	return func(r *wire.Request) (wire.Reply, error) {
-		if len(r.Body) == 0 {
-			r.Body = []byte("{}")
+}
+
+// sealed is of for a function that takes the file which came along, and seals it.
+func sealed[Q any](f func(fd int, q Q) (wire.Object, error)) wire.Handler {
+	return of(func(r *wire.Request, q Q) (wire.Reply, error) {
+		fd, err := r.Take(0)
+		if err != nil {
+			return wire.Reply{}, err
 		}
-		return handler(r)
-	}
+		o, err := f(fd, q)
+		return wire.Reply{Body: o}, err
+	})
 }
 
 func (w *Warden) hello(q wire.Hello) (any, error) {
@@ -90,19 +106,7 @@ func (w *Warden) hello(q wire.Hello) (any, error) {
 
 func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
 	fd, err := w.store.Create()
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	return wire.Reply{FDs: []int{fd}}, nil
-}
-
-func (w *Warden) objectSeal(r *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
-	fd, err := r.Take(0)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	o, err := w.store.Seal(fd, q.Digest)
-	return wire.Reply{Body: o}, err
+	return wire.Reply{FDs: []int{fd}}, err
 }
 
 func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
@@ -111,24 +115,16 @@ func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, erro
 		return wire.Reply{}, err
 	}
 	defer f.Close()
-	fd, err := dup(int(f.Fd()))
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	return wire.Reply{Body: o, FDs: []int{fd}}, nil
-}
-
-// volumeRemove removes a volume; brigd knows which containers use it and asks only when none does.
-func (w *Warden) volumeRemove(q wire.VolumeRef) (any, error) {
-	return nil, w.volumes.remove(q.Name)
+	fds, err := dups(int(f.Fd()))
+	return wire.Reply{Body: o, FDs: fds}, err
 }
 
 // networkDNS gives the forwarder's sockets, which outlive every forwarder.
 func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
-	if w.router == nil {
-		return wire.Reply{}, w.noRouter()
+	if err := w.noRouter(); err != nil {
+		return wire.Reply{}, err
 	}
-	fds, err := w.router.dns()
+	fds, err := dups(w.router.kept[1:]...)
 	return wire.Reply{FDs: fds}, err
 }
 

@@ -13,22 +13,30 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// process is what is noted about a process that the warden started.
+// process is the record of a process that the warden started. What has a name in JSON is in the note, too; the rest a
+// later warden finds by itself.
 type process struct {
 	Started wire.Started `json:"started"`
 	Exit    *wire.Exit   `json:"exit,omitempty"`
+
+	key    string // begins the names of its streams
+	pidfd  int    // -1 when it was reaped
+	pty    int    // terminal's master; -1 without
+	orphan bool   // nobody asks for it any more; it is reaped when it ends
 }
 
 // note is the record of one container that runs, or that ended and was not started again, in RUN/containers/ID.json:
 // enough for a later warden to find it again. It lives on a volatile file system: after a restart of the machine there
-// is none, and no process either.
+// is none, and no process either. An idle container costs a pidfd, its terminal if it has one, and a socket per
+// published port.
 type note struct {
 	process
 	ID string `json:"id"`
 	// Ceiling is the confinement of process 1, without arguments and environment: no execution gets more.
 	Ceiling  wire.Process        `json:"ceiling"`
 	Endpoint *wire.Endpoint      `json:"endpoint,omitempty"`
-	Execs    map[string]*process `json:"execs,omitempty"`
+	Execs    map[string]*process `json:"execs"`
+	ports    []int               // sockets that reserve published ports
 }
 
 // notes is the directory of them.
@@ -36,17 +44,29 @@ type notes struct{ dir string }
 
 func (d notes) path(id string) string { return filepath.Join(d.dir, id+".json") }
 
-// write replaces a note in one step.
-func (d notes) write(n *note) error {
-	b, err := json.Marshal(n)
+func (d notes) write(n *note) error { return writeJSON(d.path(n.ID), n) }
+
+// writeJSON replaces a file in one step.
+func writeJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err == nil {
+		err = os.WriteFile(path+".tmp", b, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
 	if err != nil {
-		return fmt.Errorf("note of %s: %w", n.ID, err)
+		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
 	}
-	tmp := d.path(n.ID) + ".tmp"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return fmt.Errorf("note of %s: %w", n.ID, err)
+	return nil
+}
+
+func readJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
 	}
-	return os.Rename(tmp, d.path(n.ID))
+	return wire.DecodeStrict(b, v)
 }
 
 // remove is no error where there is none.
@@ -65,12 +85,8 @@ func (d notes) all() ([]*note, error) {
 			os.Remove(filepath.Join(d.dir, e.Name())) // left by a crash in write
 			continue
 		}
-		b, err := os.ReadFile(d.path(id))
-		if err != nil {
-			return nil, err
-		}
 		var n note
-		if err := wire.DecodeStrict(b, &n); err != nil || n.ID != id {
+		if err := readJSON(d.path(id), &n); err != nil || n.ID != id {
 			return nil, fmt.Errorf("note of %s: %w", id, errors.Join(err, errors.New("cannot be read")))
 		}
 		list = append(list, &n)
@@ -116,6 +132,9 @@ func (k *keep) hold(keys []string, fds ...int) error {
 }
 
 func (k *keep) drop(keys ...string) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	return k.conn.Send(&wire.Frame{Op: wire.KeepDrop, Keys: keys}, nil)
 }
 

@@ -6,73 +6,89 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pty"
 )
 
-// stdio are the two sides of a process's standard streams. Output goes through named pipes whose inner end is opened
-// for reading and writing, so that a reader always exists and a daemon's death is no SIGPIPE (traps 3); the names let a
-// later daemon open the outer ends again. They belong to the process's user, so that /dev/stdout can be reopened (traps 19).
-type stdio struct {
-	dir string
-	// inner: what the process gets as 0, 1, 2. outer: write end of stdin (-1 without), read ends of stdout and stderr.
-	inner [3]int
-	outer [3]int
-}
-
+// streamNames are the named pipes of a process's standard streams, and what the keeper calls their outer ends.
 var streamNames = [3]string{"in", "out", "err"}
 
-// newStdio makes the pipes below dir for a process of host user uid.
-func newStdio(dir string, uid, gid int, stdin bool) (*stdio, error) {
-	s := &stdio{dir: dir, inner: [3]int{-1, -1, -1}, outer: [3]int{-1, -1, -1}}
-	os.RemoveAll(dir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+// stdio makes what the process has as 0, 1 and 2.
+func (p *program) stdio() error {
+	if p.want.Terminal {
+		return p.openTerminal(p.fds["pts"])
 	}
-	for i := range s.inner {
-		if err := s.make(i, uid, gid, stdin); err != nil {
-			s.closeInner()
-			s.closeOuter()
-			return nil, fmt.Errorf("standard stream %s: %w", streamNames[i], err)
-		}
-	}
-	return s, nil
+	return p.openPipes()
 }
 
-func (s *stdio) make(i, uid, gid int, stdin bool) (err error) {
-	if i == 0 && !stdin {
-		s.inner[0], err = unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+// openPipes makes the standard streams of a process. Output goes through named pipes whose inner end is opened for
+// reading and writing, so that a reader always exists and a daemon's death is no SIGPIPE (traps 3); the names let a
+// later daemon open the outer ends again. They belong to the process's user, so that /dev/stdout can be reopened (traps 19).
+func (p *program) openPipes() error {
+	dir := p.w.streamDir(p.made.key)
+	os.RemoveAll(dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	path := filepath.Join(s.dir, streamNames[i])
+	for i, inner := range []string{"stdin", "stdout", "stderr"} {
+		if err := p.openPipe(inner, streamNames[i], dir); err != nil {
+			return fmt.Errorf("standard stream %s: %w", streamNames[i], err)
+		}
+	}
+	return nil
+}
+
+// openPipe makes one: what the process gets as inner, and the outer end of that name. A process without a standard input
+// reads nothing.
+func (p *program) openPipe(inner, outer, dir string) error {
+	if inner == "stdin" && !p.want.Stdin {
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		p.give(inner, fd)
+		return err
+	}
+	path := filepath.Join(dir, outer)
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		return err
 	}
-	both, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
+	// The first one lets the others open with nobody at the other end.
+	modes := [3]int{unix.O_RDWR, unix.O_RDWR, unix.O_RDONLY}
+	if inner == "stdin" {
+		modes = [3]int{unix.O_RDWR, unix.O_RDONLY, unix.O_WRONLY}
 	}
-	if i > 0 {
-		s.inner[i] = both
-		s.outer[i], err = unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	} else {
-		defer unix.Close(both)
-		if s.inner[0], err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-			s.outer[0], err = unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	var fds [3]int
+	for i, mode := range modes {
+		var err error
+		if fds[i], err = unix.Open(path, mode|unix.O_CLOEXEC, 0); err != nil {
+			return err
 		}
+		p.own = append(p.own, fds[i])
 	}
-	if err != nil {
+	p.fds[inner] = fds[1]
+	p.ends = append(p.ends, end{outer, fds[2]})
+	u, base := p.want.User, p.made.Started.Range
+	if err := unix.Fchown(fds[0], int(base+u.UID), int(base+u.GID)); err != nil {
 		return err
 	}
-	return unix.Fchown(both, uid, gid)
+	return unix.SetNonblock(fds[2], true)
 }
 
-func (s *stdio) closeInner() { closeFDs(s.inner[:]) }
-func (s *stdio) closeOuter() { closeFDs(s.outer[:]) }
-
-func closeFDs(fds []int) {
-	for i, fd := range fds {
-		if fd >= 0 {
-			unix.Close(fd)
-			fds[i] = -1
-		}
+// openTerminal takes a pair of the container's own devpts and gives the slave to the process's user.
+func (p *program) openTerminal(pts int) error {
+	master, slave, err := pty.Open(pts)
+	if err != nil {
+		return err
 	}
+	p.made.pty, p.ends = master, append(p.ends, end{"pty", master})
+	p.give("tty", slave)
+	err = unix.Fchown(slave, int(p.made.Started.Range+p.want.User.UID), -1)
+	if err == nil && p.want.Rows > 0 && p.want.Cols > 0 {
+		err = pty.Resize(master, p.want.Rows, p.want.Cols)
+	}
+	if err == nil {
+		err = unix.SetNonblock(master, true)
+	}
+	if err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	return nil
 }

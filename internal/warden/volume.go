@@ -21,7 +21,7 @@ type volumes struct{ dir string }
 
 // of gives the directory of a volume.
 func (v volumes) of(name string) (string, error) {
-	if !volumeName.ok(name) {
+	if !validName(name, maxVolumeName) {
 		return "", fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
 	}
 	return filepath.Join(v.dir, name), nil
@@ -52,16 +52,6 @@ func (v volumes) open(name string) (int, error) {
 	return fd, err
 }
 
-// filled tells whether a new volume has already been given the image's files, and empty whether nothing is in it.
-func (v volumes) filled(name string) bool {
-	_, err := os.Lstat(filepath.Join(v.dir, name, "filled"))
-	return err == nil
-}
-
-func (v volumes) setFilled(name string) error {
-	return os.WriteFile(filepath.Join(v.dir, name, "filled"), nil, 0o600)
-}
-
 // remove deletes a volume. What is in it was written by strangers: it is removed below a descriptor, never across
 // mounts, without following a link (os.RemoveAll works with unlinkat on descriptors).
 func (v volumes) remove(name string) error {
@@ -86,7 +76,7 @@ func (v volumes) list() (wire.VolumeList, error) {
 	}
 	list := wire.VolumeList{Names: []string{}}
 	for _, e := range entries {
-		if volumeName.ok(e.Name()) {
+		if validName(e.Name(), maxVolumeName) {
 			list.Names = append(list.Names, e.Name())
 		}
 	}
@@ -96,24 +86,31 @@ func (v volumes) list() (wire.VolumeList, error) {
 // fill gives a new volume what the image has at its target, with owners and modes: a worker copies it, as root of the
 // sandbox's own user namespace. A target that the image does not have, or that leads elsewhere, leaves the volume empty.
 func (b *birth) fill(m *wire.Mount, volume int) error {
-	w := b.w
-	if w.volumes.filled(m.Source) {
+	filled := filepath.Join(b.w.volumes.dir, m.Source, "filled")
+	if _, err := os.Lstat(filled); err == nil {
 		return nil
 	}
-	image, err := w.image(b.spec.Image)
+	if err := b.copyImage(m.Target, volume); err != nil {
+		return err
+	}
+	return os.WriteFile(filled, nil, 0o600)
+}
+
+func (b *birth) copyImage(target string, volume int) error {
+	image, err := b.w.image(b.spec.Image)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(image)
-	view, err := rootfs.Idmap(image, b.box.user, false)
+	view, err := rootfs.Idmap(image, b.box.fds["userns"], false)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(view)
 	// Links are followed inside the image only (CVE-2022-23648).
-	from, err := path.Open(view, m.Target[1:], unix.O_RDONLY|unix.O_DIRECTORY, 0, path.InRoot)
+	from, err := path.Open(view, target[1:], unix.O_RDONLY|unix.O_DIRECTORY, 0, path.InRoot)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-		return w.volumes.setFilled(m.Source)
+		return nil
 	}
 	if err != nil {
 		return err
@@ -124,9 +121,6 @@ func (b *birth) fill(m *wire.Mount, volume int) error {
 		return err
 	}
 	defer unix.Close(to)
-	start := func(socket int) (*worker, error) { return w.startFiller(b.box, socket) }
-	if err := w.runJob(&wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}}, start, from, to); err != nil {
-		return err
-	}
-	return w.volumes.setFilled(m.Source)
+	start := func(socket int) (*worker, error) { return b.w.startFiller(b.box, socket) }
+	return b.w.runJob(&wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}}, start, from, to)
 }

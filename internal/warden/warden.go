@@ -41,30 +41,30 @@ type Warden struct {
 	facts    wire.HelloReply
 	handlers map[wire.Op]wire.Handler
 
-	keep        *keep
-	store       *store.Store
-	volumes     volumes
-	notes       notes
-	parent      *cgroup.Parent
-	router      *router
-	routerError error
-	filters     *filters
-	images      images
-	ranges      *ranges
-	pool        *pool
-	host        plan.Host
-	abi         landlock.ABI
-	null        int // /dev/null
-	scratch     string
+	keep    *keep
+	store   *store.Store
+	volumes volumes
+	notes   notes
+	parent  *cgroup.Parent
+	router  *router
+	filters filters
+	images  images
+	ranges  *ranges
+	pool    *pool
+	host    plan.Host
+	abi     landlock.ABI
+	null    int // /dev/null
+	scratch string
 	// attachImages: this kernel clones only mounts that have a place (before 6.15).
 	attachImages bool
 	overlay      sync.Mutex
 
-	programs struct{ brigd, worker, router, init *os.File }
+	programs map[string]*os.File
+	init     *os.File // process 1 of containers that want one
 	workers  atomic.Uint64
 
 	starts     chan struct{}
-	stopping   chan struct{}
+	stopping   atomic.Bool
 	background sync.WaitGroup
 
 	mu    sync.Mutex
@@ -82,47 +82,33 @@ func Run(cfg Config) error {
 	}
 	w, err := open(cfg)
 	if err != nil {
-		tell(cfg.Ready, err)
+		fmt.Fprintln(os.NewFile(uintptr(cfg.Ready), "ready"), err) // whoever starts an engine hears why there will be none
 		return err
 	}
 	go w.keep.watch()
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, unix.SIGTERM)
 	signal.Ignore(unix.SIGHUP, unix.SIGPIPE, unix.SIGINT)
-	go func() {
-		<-signals
-		close(w.stopping)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if fd := w.brigd; fd >= 0 {
-			pidfd.Signal(fd, unix.SIGTERM)
-			time.AfterFunc(stopPatience, func() {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				if w.brigd == fd {
-					pidfd.Signal(fd, unix.SIGKILL)
-				}
-			})
-		}
-	}()
+	go w.stopAtSignal()
 	go w.pool.fill()
-	if w.router != nil {
+	if w.noRouter() == nil {
 		go w.router.supervise()
 	}
 	err = w.superviseBrigd()
-	w.mu.Lock()
-	idle := len(w.live) == 0
-	w.mu.Unlock()
-	if err != nil && !idle {
+	if err != nil && len(w.all()) > 0 {
 		return err // the next warden adopts what runs
 	}
+	w.stopping.Store(true)
 	return errors.Join(err, w.close())
 }
 
-// tell passes the reason why there will be no engine on to who started it.
-func tell(fd int, err error) {
-	f := os.NewFile(uintptr(fd), "ready")
-	fmt.Fprintln(f, err)
+// stopAtSignal has brigd stop the containers, and ends it if that takes too long.
+func (w *Warden) stopAtSignal() {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, unix.SIGTERM)
+	<-signals
+	w.stopping.Store(true)
+	w.signalBrigd(unix.SIGTERM)
+	time.Sleep(stopPatience)
+	w.signalBrigd(unix.SIGKILL)
 }
 
 func (w *Warden) log(format string, args ...any) { log.Printf("brig-warden: "+format, args...) }
@@ -137,7 +123,7 @@ func open(cfg Config) (*Warden, error) {
 		*dir = real
 	}
 	w := &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1,
-		ranges: newRanges(), stopping: make(chan struct{}), starts: make(chan struct{}, 2*runtime.NumCPU())}
+		ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
 	w.handlers = w.table()
 	var have map[string]int
@@ -145,23 +131,15 @@ func open(cfg Config) (*Warden, error) {
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openLandlock); err != nil {
+	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.filters.open, w.openLandlock); err != nil {
 		return nil, err
 	}
 	w.openRouter(have)
 	if err := w.adopt(have); err != nil {
 		return nil, err
 	}
-	w.pool = newPool(w, poolSize(w.router != nil))
+	w.pool = newPool(w)
 	return w, nil
-}
-
-// poolSize: sandboxes that are kept ready. Each costs a range, two descriptors and some 100 KB of the kernel's memory.
-func poolSize(network bool) int {
-	if !network {
-		return 0
-	}
-	return 16
 }
 
 func (w *Warden) openDirectories() error {
@@ -183,16 +161,13 @@ func (w *Warden) openDirectories() error {
 }
 
 func (w *Warden) openPrograms() (err error) {
-	if w.programs.brigd, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brigd")); err != nil {
-		return err
+	w.programs = map[string]*os.File{}
+	for _, name := range []string{"brigd", "brig-worker", "brig-router"} {
+		if w.programs[name], err = memfile.Program(filepath.Join(w.cfg.Libexec, name)); err != nil {
+			return err
+		}
 	}
-	if w.programs.worker, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-worker")); err != nil {
-		return err
-	}
-	if w.programs.router, err = memfile.Program(filepath.Join(w.cfg.Libexec, "brig-router")); err != nil {
-		return err
-	}
-	if w.programs.init, err = initFile(); err != nil {
+	if w.init, err = initFile(); err != nil {
 		return err
 	}
 	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
@@ -210,8 +185,7 @@ func (w *Warden) openCgroup() (err error) {
 }
 
 func (w *Warden) openLandlock() error {
-	var err error
-	if w.abi, err = landlock.Version(); err != nil || w.abi == 0 {
+	if w.abi, _ = landlock.Version(); w.abi == 0 { // also when the kernel does not say
 		w.facts.Missing = append(w.facts.Missing, "landlock")
 	}
 	return nil
@@ -222,17 +196,10 @@ func (w *Warden) openLandlock() error {
 // (traps 17). A domain that handles any access to files refuses renames and links between directories (EXDEV) unless a
 // rule allows them, so one rule does, for all that lies below the root, mounts included.
 func (w *Warden) domain(root int) (int, error) {
-	r := landlock.Ruleset{FS: unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK |
-		unix.LANDLOCK_ACCESS_FS_REFER}
-	set, err := landlock.Create(w.abi, r)
-	if err != nil || w.abi < landlock.ABIRefer {
-		return set, err
-	}
-	if err := landlock.Allow(set, unix.LANDLOCK_ACCESS_FS_REFER, root); err != nil {
-		unix.Close(set)
-		return -1, err
-	}
-	return set, nil
+	const nodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
+	d := domain{landlock.Ruleset{FS: nodes | unix.LANDLOCK_ACCESS_FS_REFER},
+		map[string]uint64{fmt.Sprintf("/proc/self/fd/%d", root): unix.LANDLOCK_ACCESS_FS_REFER}}
+	return d.ruleset(w.abi)
 }
 
 // close takes everything down after brigd has stopped the containers.
@@ -240,57 +207,33 @@ func (w *Warden) close() error {
 	for _, c := range w.all() {
 		w.end(c)
 	}
-	close(w.pool.want)
-	w.pool.drain()
 	w.background.Wait()
-	for _, fd := range w.images.mounts {
-		unix.Close(fd)
-	}
-	var err error
-	if w.router != nil {
-		err = w.router.close()
-	}
-	if g, gerr := w.group("brigd"); gerr == nil {
-		w.removeGroup(g)
-	}
+	err := w.router.close()
+	w.removeGroup("brigd")
 	return errors.Join(err, w.parent.Remove(), w.sweepRun())
 }
 
 // end kills what brigd could not stop.
 func (w *Warden) end(c *container) {
 	c.mu.Lock()
-	running := c.note != nil && c.note.Exit == nil
-	fd := c.pidfd
-	c.mu.Unlock()
-	if !running {
+	defer c.mu.Unlock()
+	n := c.note
+	if n == nil || n.Exit != nil {
 		return
 	}
-	w.endExecs(c) // process 1 does not end before they are reaped
-	if fd >= 0 {
-		pidfd.Signal(fd, unix.SIGKILL)
-		done, _ := pidfd.Ended(fd, 5*time.Second)
-		if !done {
-			w.log("container %s does not die", short(c.id))
+	if g, err := w.group(c.id); err == nil {
+		g.Kill()
+	}
+	// Process 1 does not end before those are reaped that were executed.
+	for _, p := range append(slices.Collect(maps.Values(n.Execs)), &n.process) {
+		if p.pidfd < 0 {
+			continue
 		}
-	}
-	if _, err := w.containerFinish(wire.ContainerRef{ID: c.id}); err != nil {
-		w.log("container %s: %v", short(c.id), err)
-	}
-}
-
-func (w *Warden) endExecs(c *container) {
-	c.mu.Lock()
-	ids := slices.Collect(maps.Keys(c.execs))
-	for _, x := range c.execs {
-		if x.pidfd >= 0 {
-			pidfd.Signal(x.pidfd, unix.SIGKILL)
-			pidfd.Ended(x.pidfd, 5*time.Second)
+		if done, _ := pidfd.Ended(p.pidfd, 5*time.Second); !done {
+			w.log("process %d of container %s does not die", p.Started.PID, short(c.id))
+			continue
 		}
+		pidfd.Wait(p.pidfd, false)
 	}
-	c.mu.Unlock()
-	for _, id := range ids {
-		if _, err := w.execFinish(wire.ExecRef{ID: c.id, Exec: id}); err != nil {
-			w.log("execution %s: %v", short(id), err)
-		}
-	}
+	w.takeDown(n)
 }

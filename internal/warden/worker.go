@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
 )
@@ -22,9 +21,6 @@ func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, e
 	default:
 		return wire.Reply{}, fmt.Errorf("no worker does %q for brigd: %w", q.Kind, errdefs.ErrInvalidArgument)
 	}
-	if len(r.FDs) != 1 {
-		return wire.Reply{}, fmt.Errorf("a worker needs its socket: %w", errdefs.ErrInvalidArgument)
-	}
 	k, err := w.startWorker(r.FDs[0])
 	if err != nil {
 		return wire.Reply{}, err
@@ -32,12 +28,9 @@ func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, e
 	if wire.JobKind(q.Kind) != wire.JobDNS {
 		k.patience = workerPatience
 	}
-	theirs, err := dup(k.pidfd)
+	theirs, err := dups(k.pidfd)
 	w.background.Go(func() { w.reapWorker(k) })
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	return wire.Reply{FDs: []int{theirs}}, nil
+	return wire.Reply{FDs: theirs}, err
 }
 
 // workerPatience is longer than any honest job takes.
@@ -46,7 +39,7 @@ const workerPatience = 2 * time.Hour
 // worker is a running worker.
 type worker struct {
 	pidfd    int
-	group    *cgroup.Group
+	group    string
 	patience time.Duration // how long it may live; 0 for the forwarder, which lives as long as its brigd
 }
 
@@ -63,18 +56,8 @@ func (w *Warden) reapWorker(k *worker) {
 	w.removeGroup(k.group)
 }
 
-// indexSeal has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing
-// that one hostile process could have written.
-func (w *Warden) indexSeal(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
-	fd, err := r.Take(0)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	o, err := w.store.SealIndex(fd, q.Data, w.checkIndex)
-	return wire.Reply{Body: o}, err
-}
-
-// checkIndex runs the check worker. Nothing that it says is read beyond whether it found a fault.
+// checkIndex has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing that
+// one hostile process could have written. Nothing that it says is read beyond whether it found a fault.
 func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 	job := &wire.Errand{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
 	for _, d := range devices {
@@ -92,14 +75,8 @@ func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
 
 // runJob starts a worker for a job of the warden's own and waits for its end.
 func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error), fds ...int) error {
-	conn, theirs, err := wire.Pair("worker")
+	conn, k, err := connected("worker", start)
 	if err != nil {
-		return err
-	}
-	k, err := start(theirs)
-	unix.Close(theirs)
-	if err != nil {
-		conn.Close()
 		return err
 	}
 	c := client.New(conn, "the worker")

@@ -192,9 +192,8 @@ type ContainerList struct {
 
 // ContainerState is one container with a directory, or a process, or both.
 type ContainerState struct {
-	ID      string   `json:"id"`
-	Running bool     `json:"running,omitempty"` // or ended and not finished yet
-	Execs   []string `json:"execs,omitempty"`
+	ID      string `json:"id"`
+	Running bool   `json:"running,omitempty"` // or ended and not finished yet
 }
 
 // ExecRef names a process that was executed in a container.

@@ -19,8 +19,8 @@ import "net/netip"
 //	  router.close                    ──────────►    undoes every change on the host
 //
 // The socket of endpoint.new is a NETLINK_ROUTE one that the warden opened in the container's namespace: the router
-// never enters one. The router ends with its socket; when it ends by itself, the warden starts another one, which adopts
-// the namespace.
+// never enters one. The router ends with its socket; when it ends by itself, its warden does as well, and the next one's
+// router adopts the namespace.
 const (
 	// RouterOpen [+ fd: namespace to adopt] → RouterReply; if there was none to adopt, fds: the namespace, and the UDP and
 	// the TCP socket on port 53 of the gateway, for the forwarder.

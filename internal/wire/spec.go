@@ -111,7 +111,7 @@ type Mount struct {
 	// Writable is the negation of "ro".
 	Writable bool `json:"writable,omitempty"`
 	Exec     bool `json:"exec,omitempty"`
-	// Size in bytes and Mode (octal permission bits) are for tmpfs. Size 0 is the default of 64 MiB.
+	// Size in bytes and Mode (octal permission bits) are for tmpfs; brigd's policy fills in what nobody asked for.
 	Size int64  `json:"size,omitempty"`
 	Mode uint32 `json:"mode,omitempty"`
 	// Fill copies what the image has at Target into a new, empty volume.

@@ -105,6 +105,34 @@ func TestAKilledRouterIsReplacedAndNoContainerNotices(t *testing.T) {
 	e.start()
 }
 
+// A router that ends whenever it is there is given up in favour of an engine that goes on without; containers do not notice.
+func TestARouterThatEndsAllTheTimeLeavesAnEngineWithoutNetwork(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "-d", "--name", "lives", "box", "sleep", "1000")
+	last := 0
+	for range 4 {
+		e.eventually("another router", func() bool {
+			p := e.find("brig-router")
+			if p == 0 || p == last {
+				return false
+			}
+			last = p
+			return unix.Kill(p, unix.SIGKILL) == nil
+		})
+	}
+	e.eventually("the end of the last", func() bool { return strings.Count(e.log(), "brig-warden: network: brig-router ended") == 4 })
+	e.eventually("an engine", func() bool { _, code := e.run(e.brigCommand("ps")); return code == 0 })
+	e.brig("run", "--rm", "--network", "none", "box", "true")
+	e.refused(125, []string{"network", "none"}, "run", "--rm", "box", "true")
+	if out := e.brig("exec", "lives", "echo", "still"); out != "still" {
+		t.Errorf("%q", out)
+	}
+	e.brig("rm", "-f", "lives")
+	e.stop()
+	e.start()
+	e.brig("run", "--rm", "box", "true")
+}
+
 // nothingIsLeft looks for what a stopped engine could leave in the host's network.
 func (e *engine) nothingIsLeft() {
 	e.t.Helper()

@@ -94,10 +94,9 @@ func TestRootImportsAreTheReviewedList(t *testing.T) {
 	golden(t, "testdata/root-imports.txt", strings.Join(got, "\n")+"\n")
 }
 
-// What runs as root, in lines that are neither blank nor only a comment. The goal for ours is 8,000; until it is reached
-// the limit is a ratchet, which is only ever lowered to what make loc prints.
+// What runs as root, in lines that are neither blank nor only a comment. make loc prints both.
 const (
-	oursLimit      = 8_640
+	oursLimit      = 8_000
 	librariesLimit = 1_000
 	keeperLimit    = 300
 )

@@ -234,6 +234,9 @@ func (m *mounts) addTmpfs(option string, w wire.Mount) {
 	if w.Size < 0 || w.Mode&^0o1777 != 0 {
 		m.invalid(option, w.Target, "size and mode must be a number of bytes and permission bits")
 	}
+	if w.Size == 0 {
+		w.Size = defaultTmpfs
+	}
 	m.add(option, w, container.MountPoint{Type: mount.TypeTmpfs})
 }
 

@@ -15,6 +15,7 @@ const (
 	defaultPids   = 2048
 	defaultShares = 1024
 	defaultShm    = 64 << 20
+	defaultTmpfs  = 64 << 20
 	defaultPeriod = 100_000 // µs
 	minMemory     = 6 << 20
 	nofileSoft    = 1024

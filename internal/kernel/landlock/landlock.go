@@ -12,8 +12,8 @@ import (
 // ABI is the version of Landlock that the running kernel speaks. 0: none.
 type ABI int
 
-// ABIRefer is the version that brought the moving of files between directories.
-const ABIRefer ABI = 2
+// Newest stands for all that this package knows.
+const Newest ABI = 1 << 16
 
 // Sets of file system accesses. A rule on a file may only hold accesses of FileAccess.
 const (
