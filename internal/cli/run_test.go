@@ -157,7 +157,7 @@ func TestDetachedRunPrintsTheID(t *testing.T) {
 		t.Errorf("got %+v after %q", r, f.lines())
 	}
 	body := f.last("POST /containers/create").Body
-	if !strings.Contains(body, `"AttachStdin":false,"AttachStdout":false,"AttachStderr":false`) {
+	if strings.Contains(body, `"Attach`) || !strings.Contains(body, `"OpenStdin":true`) {
 		t.Errorf("body %s", body)
 	}
 }

@@ -120,7 +120,7 @@ func send(k *conn, req Request, upgrade string) error {
 	length := req.Length
 	src := req.Body
 	if req.JSON != nil {
-		data, err := json.Marshal(req.JSON)
+		data, err := marshal(req.JSON)
 		if err != nil {
 			return err
 		}
