@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 
 	"github.com/containerd/errdefs"
 
+	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -47,7 +49,26 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}}
 	n.Ceiling.Args, n.Ceiling.Env, n.Ceiling.Cwd = nil, nil, ""
 	b := &birth{program: newProgram(w, c, &q.Spec.Process, &n.process), spec: &q.Spec, caller: by, note: n}
-	return b.run(b.undo, b.sandbox, b.cgroup, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, b.born, b.record)
+	var g *cgroup.Group
+	grouped := beside(func() (err error) {
+		g, err = w.parent.Create(q.ID, q.Spec.Resources)
+		return err
+	})
+	enter := func() error {
+		if err := grouped(); err != nil {
+			return err
+		}
+		return b.enter(g)
+	}
+	undo := func() { grouped(); b.undo() }
+	return b.run(undo, b.sandbox, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
+}
+
+// beside begins f while the caller goes on, and returns how to wait for it, which may be done more than once.
+func beside(f func() error) (wait func() error) {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	return sync.OnceValue(func() error { return <-done })
 }
 
 // sandbox takes a range with its namespaces: for a container that ran before, the range of its directory.
@@ -78,14 +99,6 @@ func (b *birth) sandbox() error {
 	return nil
 }
 
-func (b *birth) cgroup() error {
-	g, err := b.w.parent.Create(b.c.id, b.spec.Resources)
-	if err != nil {
-		return err
-	}
-	return b.enter(g)
-}
-
 // reserve binds the published ports before anything runs, so that a port in use is an error of the start.
 func (b *birth) reserve() error {
 	s := &b.made.Started
@@ -105,8 +118,13 @@ func (b *birth) reserve() error {
 	return nil
 }
 
-// born computes the plan and carries it out.
+// born computes the plan and carries it out. Meanwhile the endpoint becomes live: there is nobody yet who could use it.
 func (b *birth) born() error {
+	live := func() error { return nil }
+	if e, ports := b.box.endpoint, b.made.Started.Ports; e != nil {
+		live = beside(func() error { return b.w.router.use(wire.OpEndpointActivate, e, ports) })
+	}
+	defer live()
 	var err error
 	b.input.Spec, b.input.Tasks = b.spec, b.tasks
 	if b.input.Host, err = b.confined(); err != nil {
@@ -119,16 +137,8 @@ func (b *birth) born() error {
 	if err != nil {
 		return planError(b.want.Args, err)
 	}
-	return b.carryOut(list, b.atGate)
-}
-
-// atGate gives the waiting child what only the warden can give: limits above the host's soft ones, an OOM score, and an
-// endpoint that is live.
-func (b *birth) atGate(pid int) error {
-	if err := b.setLimits(pid); err != nil || b.box.endpoint == nil {
-		return err
-	}
-	return b.w.router.use(wire.OpEndpointActivate, b.box.endpoint, b.made.Started.Ports)
+	// At the gate the child gets what only the warden can give: limits above the host's soft ones, and an OOM score.
+	return b.carryOut(list, func(pid int) error { return errors.Join(b.setLimits(pid), live()) })
 }
 
 // record notes the container for a later warden.
