@@ -1,6 +1,8 @@
 package request
 
 import (
+	"strings"
+
 	"github.com/spf13/pflag"
 )
 
@@ -22,6 +24,14 @@ type Options struct {
 	capAdd, capDrop, groupAdd, securityOpts, storageOpts, logOpts, ulimits, devices, deviceRules []string
 }
 
+// words are the values of an option that may be given more than once. pflag's own type of that kind makes a writer of
+// CSV for each option when it is declared, which is felt in every command.
+type words []string
+
+func (w *words) Set(s string) error { *w = append(*w, s); return nil }
+func (w *words) Type() string       { return "stringArray" }
+func (w *words) String() string     { return strings.Join(*w, ",") }
+
 // Bind declares the options on fs.
 func Bind(fs *pflag.FlagSet) *Options {
 	o := &Options{flags: fs}
@@ -40,54 +50,54 @@ func (o *Options) bindProgram(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.rm, "rm", false, "Remove the container when it ends")
 	fs.BoolVar(&o.init, "init", false, "Run a small init as process 1")
 	fs.StringVar(&o.name, "name", "", "Name of the container")
-	fs.StringArrayVarP(&o.attach, "attach", "a", nil, "Attach to stdin, stdout or stderr only")
-	fs.StringArrayVarP(&o.env, "env", "e", nil, "Set an environment variable (NAME=value; NAME takes the caller's value)")
-	fs.StringArrayVar(&o.envFiles, "env-file", nil, "Read environment variables from a file")
+	fs.VarP((*words)(&o.attach), "attach", "a", "Attach to stdin, stdout or stderr only")
+	fs.VarP((*words)(&o.env), "env", "e", "Set an environment variable (NAME=value; NAME takes the caller's value)")
+	fs.Var((*words)(&o.envFiles), "env-file", "Read environment variables from a file")
 	fs.StringVarP(&o.user, "user", "u", "", "User, and group, to run as (name|uid[:group|gid])")
 	fs.StringVarP(&o.workdir, "workdir", "w", "", "Working directory inside the container")
 	fs.StringVar(&o.entrypoint, "entrypoint", "", "Replace the image's entrypoint")
-	fs.StringArrayVarP(&o.labels, "label", "l", nil, "Set a label (key=value)")
-	fs.StringArrayVar(&o.labelFiles, "label-file", nil, "Read labels from a file")
-	fs.StringArrayVar(&o.annotations, "annotation", nil, "Set an annotation (key=value)")
+	fs.VarP((*words)(&o.labels), "label", "l", "Set a label (key=value)")
+	fs.Var((*words)(&o.labelFiles), "label-file", "Read labels from a file")
+	fs.Var((*words)(&o.annotations), "annotation", "Set an annotation (key=value)")
 	fs.StringVar(&o.stopSignal, "stop-signal", "", "Signal that stops the program")
 	fs.IntVar(&o.stopTimeout, "stop-timeout", 0, "Seconds between the stop signal and SIGKILL")
 	fs.StringVar(&o.restart, "restart", "no", "Restart policy (no|on-failure[:N]|always|unless-stopped)")
 	fs.StringVar(&o.platform, "platform", "", "Platform of the image (os/arch[/variant])")
 	fs.StringVar(&o.cidPath, "cidfile", "", "Write the container's id to a new file")
 	fs.StringVar(&o.logDriver, "log-driver", "", "Where output is kept")
-	fs.StringArrayVar(&o.logOpts, "log-opt", nil, "Option of the log driver (key=value)")
+	fs.Var((*words)(&o.logOpts), "log-opt", "Option of the log driver (key=value)")
 	fs.StringVar(&o.runtime, "runtime", "", "OCI runtime to use")
 }
 
 func (o *Options) bindFiles(fs *pflag.FlagSet) {
-	fs.StringArrayVarP(&o.volumes, "volume", "v", nil, "Mount a volume or a host path ([source:]target[:options])")
-	fs.StringArrayVar(&o.mounts, "mount", nil, "Mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])")
-	fs.StringArrayVar(&o.tmpfs, "tmpfs", nil, "Mount an empty file system in memory (target[:options])")
-	fs.StringArrayVar(&o.volumesFrom, "volumes-from", nil, "Mount the volumes of another container")
+	fs.VarP((*words)(&o.volumes), "volume", "v", "Mount a volume or a host path ([source:]target[:options])")
+	fs.Var((*words)(&o.mounts), "mount", "Mount (type=bind|volume|tmpfs,source=…,target=…[,readonly])")
+	fs.Var((*words)(&o.tmpfs), "tmpfs", "Mount an empty file system in memory (target[:options])")
+	fs.Var((*words)(&o.volumesFrom), "volumes-from", "Mount the volumes of another container")
 	fs.StringVar(&o.volumeDriver, "volume-driver", "", "Driver of new volumes")
-	fs.StringArrayVar(&o.storageOpts, "storage-opt", nil, "Storage option (size=5G)")
+	fs.Var((*words)(&o.storageOpts), "storage-opt", "Storage option (size=5G)")
 	fs.BoolVar(&o.readOnly, "read-only", false, "Mount the root file system read-only")
 	fs.StringVar(&o.shmSize, "shm-size", "", "Size of /dev/shm (64m)")
-	fs.StringArrayVar(&o.devices, "device", nil, "Give a host device (host[:container[:rwm]])")
-	fs.StringArrayVar(&o.deviceRules, "device-cgroup-rule", nil, "Allow access to devices (c 1:3 rwm)")
+	fs.Var((*words)(&o.devices), "device", "Give a host device (host[:container[:rwm]])")
+	fs.Var((*words)(&o.deviceRules), "device-cgroup-rule", "Allow access to devices (c 1:3 rwm)")
 }
 
 func (o *Options) bindNetwork(fs *pflag.FlagSet) {
 	fs.StringVar(&o.network, "network", "", "Network to connect to (bridge|none|NAME)")
-	fs.StringArrayVar(&o.aliases, "network-alias", nil, "Another name of the container on its network")
+	fs.Var((*words)(&o.aliases), "network-alias", "Another name of the container on its network")
 	fs.StringVar(&o.ip, "ip", "", "IPv4 address on its network")
 	fs.StringVar(&o.ip6, "ip6", "", "IPv6 address on its network")
 	fs.StringVar(&o.mac, "mac-address", "", "Hardware address")
-	fs.StringArrayVarP(&o.publish, "publish", "p", nil, "Publish a port ([[address:]port:]container-port[/udp])")
+	fs.VarP((*words)(&o.publish), "publish", "p", "Publish a port ([[address:]port:]container-port[/udp])")
 	fs.BoolVarP(&o.publishAll, "publish-all", "P", false, "Publish every exposed port on a free one")
-	fs.StringArrayVar(&o.expose, "expose", nil, "Expose a port or a range without publishing it")
-	fs.StringArrayVar(&o.links, "link", nil, "Link to another container (name[:alias])")
+	fs.Var((*words)(&o.expose), "expose", "Expose a port or a range without publishing it")
+	fs.Var((*words)(&o.links), "link", "Link to another container (name[:alias])")
 	fs.StringVarP(&o.hostname, "hostname", "h", "", "Host name inside the container")
 	fs.StringVar(&o.domainname, "domainname", "", "NIS domain name inside the container")
-	fs.StringArrayVar(&o.extraHosts, "add-host", nil, "Add a line to /etc/hosts (name:address)")
-	fs.StringArrayVar(&o.dns, "dns", nil, "Address of a name server")
-	fs.StringArrayVar(&o.dnsSearch, "dns-search", nil, "Search domain")
-	fs.StringArrayVar(&o.dnsOptions, "dns-option", nil, "Resolver option")
+	fs.Var((*words)(&o.extraHosts), "add-host", "Add a line to /etc/hosts (name:address)")
+	fs.Var((*words)(&o.dns), "dns", "Address of a name server")
+	fs.Var((*words)(&o.dnsSearch), "dns-search", "Search domain")
+	fs.Var((*words)(&o.dnsOptions), "dns-option", "Resolver option")
 }
 
 func (o *Options) bindResources(fs *pflag.FlagSet) {
@@ -104,17 +114,17 @@ func (o *Options) bindResources(fs *pflag.FlagSet) {
 	fs.StringVar(&o.cpuset, "cpuset-cpus", "", "CPUs to run on (0-2,4)")
 	fs.StringVar(&o.cpusetMems, "cpuset-mems", "", "Memory nodes to use (0,1)")
 	fs.Int64Var(&o.pidsLimit, "pids-limit", 0, "Largest number of processes and threads")
-	fs.StringArrayVar(&o.ulimits, "ulimit", nil, "Resource limit (nofile=1024[:2048])")
+	fs.Var((*words)(&o.ulimits), "ulimit", "Resource limit (nofile=1024[:2048])")
 	fs.Uint16Var(&o.blkioWeight, "blkio-weight", 0, "Share of disk time (10 to 1000)")
 	fs.StringVar(&o.cgroupParent, "cgroup-parent", "", "Parent cgroup")
 }
 
 func (o *Options) bindSecurity(fs *pflag.FlagSet) {
-	fs.StringArrayVar(&o.capAdd, "cap-add", nil, "Add a capability")
-	fs.StringArrayVar(&o.capDrop, "cap-drop", nil, "Drop a capability (ALL drops every one)")
-	fs.StringArrayVar(&o.securityOpts, "security-opt", nil, "Security option (no-new-privileges, seccomp=FILE, …)")
-	fs.StringArrayVar(&o.groupAdd, "group-add", nil, "Add a supplementary group")
-	fs.StringArrayVar(&o.sysctls, "sysctl", nil, "Set a namespaced kernel setting (name=value)")
+	fs.Var((*words)(&o.capAdd), "cap-add", "Add a capability")
+	fs.Var((*words)(&o.capDrop), "cap-drop", "Drop a capability (ALL drops every one)")
+	fs.Var((*words)(&o.securityOpts), "security-opt", "Security option (no-new-privileges, seccomp=FILE, …)")
+	fs.Var((*words)(&o.groupAdd), "group-add", "Add a supplementary group")
+	fs.Var((*words)(&o.sysctls), "sysctl", "Set a namespaced kernel setting (name=value)")
 	fs.BoolVar(&o.privileged, "privileged", false, "Ask for all privileges (needs the administrator's policy)")
 	fs.StringVar(&o.userns, "userns", "", "User namespace")
 	fs.StringVar(&o.ipc, "ipc", "", "IPC namespace")
