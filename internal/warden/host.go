@@ -93,7 +93,7 @@ func spread(dir string) {
 var needed = mask(unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_KILL,
 	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_SETUID, unix.CAP_SETGID,
 	unix.CAP_SETPCAP, unix.CAP_SETFCAP, unix.CAP_MKNOD, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_LEASE,
-	unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_NICE)
+	unix.CAP_SYS_NICE)
 
 // harden makes this process unreadable for whoever enters a container with it (traps 13), gives it mounts of its own
 // that follow the host's, and drops the capabilities that it never uses.
