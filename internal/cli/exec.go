@@ -113,7 +113,8 @@ func (a *App) execAttached(ctx context.Context, name string, spec container.Exec
 		return err
 	}
 	defer stream.Close()
-	pump, restore, err := s.pump(stream)
+	s.terminal = s.own()
+	pump, restore, err := s.pump(stream, nil)
 	if err != nil {
 		return err
 	}

@@ -185,14 +185,14 @@ func (f *fakeEngine) program(act func(s io.ReadWriter) int) {
 }
 
 // hijack turns a request into a raw stream.
-func (f *fakeEngine) hijack(w http.ResponseWriter) (io.ReadWriter, func()) {
+func (f *fakeEngine) hijack(w http.ResponseWriter, header ...string) (io.ReadWriter, func()) {
 	conn, buf, err := w.(http.Hijacker).Hijack()
 	if err != nil {
 		f.t.Error(err)
 		return &bytes.Buffer{}, func() {}
 	}
 	io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\n"+
-		"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+		"Connection: Upgrade\r\nUpgrade: tcp\r\n"+strings.Join(append(header, ""), "\r\n")+"\r\n")
 	return struct {
 		io.Reader
 		io.Writer

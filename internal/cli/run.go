@@ -125,7 +125,10 @@ func (a *App) runAttached(ctx context.Context, c *request.Create, f *creation, s
 	if c.Body.HostConfig.AutoRemove {
 		condition = container.WaitConditionRemoved
 	}
-	return s.run(ctx, id, condition, func() error { return a.startNew(ctx, id) })
+	return s.run(ctx, id, condition, &beginning{
+		start:   func() error { return a.startNew(ctx, id) },
+		refused: func(err error) error { return a.takeBack(ctx, id, startRefused(err)) },
+	})
 }
 
 // create makes the container, and pulls its image if that is asked for or needed.
@@ -185,10 +188,14 @@ const takeBackPatience = 5 * time.Second
 // startNew starts a container that was made for this. One that cannot be started is taken back with its anonymous
 // volumes: nobody has seen its id.
 func (a *App) startNew(ctx context.Context, id string) error {
-	err := a.startContainer(ctx, id)
-	if err == nil {
-		return nil
+	if err := a.startContainer(ctx, id); err != nil {
+		return a.takeBack(ctx, id, err)
 	}
+	return nil
+}
+
+// takeBack removes a container that could not be started, and gives the reason on.
+func (a *App) takeBack(ctx context.Context, id string, err error) error {
 	engine, failed := a.engine()
 	if failed == nil {
 		// An engine that does not answer any more must not keep the error from being said.
@@ -208,10 +215,12 @@ func (a *App) startContainer(ctx context.Context, id string) error {
 		return err
 	}
 	if err := engine.Call(ctx, "POST", "/containers/"+url.PathEscape(id)+"/start", nil, nil); err != nil {
-		return &exitError{startCode(err), err}
+		return startRefused(err)
 	}
 	return nil
 }
+
+func startRefused(err error) error { return &exitError{startCode(err), err} }
 
 // startCode is 127 when the program was not found, 126 when it could not be executed, 125 for everything else. The
 // engine says which in words, as Docker's does, and those are looked at here as Docker's command line does.

@@ -149,6 +149,47 @@ func TestInputIsHalfClosed(t *testing.T) {
 	}
 }
 
+// An engine that knows the request attaches, starts and waits in one.
+func TestRunIsTwoRequests(t *testing.T) {
+	for _, x := range []struct {
+		frames, out, err string
+		code             int
+	}{
+		{frame(1, "out") + frame(2, "err") + frame(4, `{"StatusCode":3}`), "out", "err", 3},
+		{frame(4, `{"StatusCode":0}`), "", "", 0},
+		{frame(4, `{"StatusCode":137,"OOMKilled":true}`), "", "brig: out of memory", 137},
+		{frame(4, `{"StatusCode":0,"Error":{"Message":"it went wrong"}}`), "", "brig: it went wrong", 125},
+		{frame(1, "out"), "out", "brig: lost the engine", 125},
+		{frame(4, `nonsense`), "", "brig: lost the engine", 125},
+	} {
+		f := newFake(t)
+		f.json("POST /containers/create", 201, `{"Id":"0123456789abcdef","Warnings":[]}`)
+		f.on("POST /containers/0123456789abcdef/attach", func(w http.ResponseWriter, r *http.Request) {
+			if until := r.Header.Get("Brig-Run"); until != "removed" {
+				t.Errorf("until %q", until)
+			}
+			stream, closeStream := f.hijack(w, "Brig-Run: started")
+			defer closeStream()
+			io.WriteString(stream, x.frames)
+		})
+		r := f.brig("", "run", "--rm", "alpine")
+		if r.code != x.code || r.out != x.out || !strings.HasPrefix(r.err, x.err) || len(f.lines()) != 2 {
+			t.Errorf("%q: got %+v after %q", x.frames, r, f.lines())
+		}
+	}
+}
+
+func TestARunThatIsRefusedIsTakenBack(t *testing.T) {
+	f := newFake(t)
+	f.json("POST /containers/create", 201, `{"Id":"0123456789abcdef","Warnings":[]}`)
+	f.json("POST /containers/0123456789abcdef/attach", 400, `{"message":"exec: \"x\": executable file not found in $PATH"}`)
+	f.on("DELETE /containers/0123456789abcdef", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
+	r := f.brig("", "run", "alpine", "x")
+	if r.code != 127 || f.last("DELETE ") == nil || f.last("POST /containers/0123456789abcdef/attach").Header.Get("Brig-Run") != "next-exit" {
+		t.Errorf("got %+v after %q", r, f.lines())
+	}
+}
+
 func TestDetachedRunPrintsTheID(t *testing.T) {
 	f := newFake(t)
 	f.program(nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/signal"
@@ -28,6 +29,13 @@ type session struct {
 	terminal *console.Terminal // in raw mode while the session lasts
 }
 
+// beginning is how a session's container is started: by a request of its own, or together with the request to attach,
+// after which refused says what becomes of an error.
+type beginning struct {
+	start   func() error
+	refused func(error) error
+}
+
 func bindDetachKeys(cmd *cobra.Command, keys *string) {
 	cmd.Flags().StringVar(keys, "detach-keys", "",
 		"Keys that detach from the program (default "+console.DefaultDetachKeys+")")
@@ -42,30 +50,28 @@ func (s *session) checkTerminal() error {
 
 // run attaches to a container, calls start (which may be nil for one that runs), and returns the program's exit status
 // as an error, or nil for 0 and after the person has detached.
-func (s *session) run(ctx context.Context, id string, until container.WaitCondition, start func() error) error {
+func (s *session) run(ctx context.Context, id string, until container.WaitCondition, begin *beginning) error {
 	engine, err := s.app.engine()
 	if err != nil {
 		return err
 	}
+	s.terminal = s.own()
 	path := "/containers/" + url.PathEscape(id)
-	w := watch(ctx, engine, path, until)
-	stream, err := engine.Upgrade(ctx, api.Request{Method: "POST", Path: path + "/attach", Query: s.attachQuery()})
+	started := make(chan struct{})
+	defer s.forward(ctx, engine, id, started)()
+	stream, w, err := s.open(ctx, engine, path, until, begin)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	if err := <-w.ready; err != nil {
-		return err
-	}
-	started := make(chan struct{})
-	pump, restore, err := s.pump(stream)
+	var result []byte
+	pump, restore, err := s.pump(stream, &result)
 	if err != nil {
 		return err
 	}
 	defer restore()
-	defer s.forward(ctx, engine, id, started)()
-	if start != nil {
-		if err := start(); err != nil {
+	if begin != nil && !stream.Started {
+		if err := begin.start(); err != nil {
 			s.awaitRemoval(w, until)
 			return err
 		}
@@ -82,7 +88,10 @@ func (s *session) run(ctx context.Context, id string, until container.WaitCondit
 		// Nobody reads what the program writes any more; waiting for its end could take for ever.
 		return fmt.Errorf("output of container %s: %w", short(id), err)
 	}
-	end := <-w.result
+	end := parseEnd(result, nil)
+	if w != nil {
+		end = <-w.result
+	}
 	if end.err != nil || end.code == 0 {
 		return end.err
 	}
@@ -91,6 +100,42 @@ func (s *session) run(ctx context.Context, id string, until container.WaitCondit
 			"Next: a larger --memory")}
 	}
 	return &exitError{code: end.code}
+}
+
+// open attaches. Without a terminal the same request starts the container and waits for its end; otherwise, and with an
+// engine that does not know such a request, w waits on a connection of its own.
+func (s *session) open(ctx context.Context, engine *api.Client, path string, until container.WaitCondition,
+	begin *beginning) (stream *api.Stream, w *watcher, err error) {
+	attach := api.Request{Method: "POST", Path: path + "/attach", Query: s.attachQuery()}
+	whole := begin != nil && !s.config.Tty
+	if whole {
+		attach.Header = map[string]string{api.RunHeader: string(until)}
+	} else {
+		w = watch(ctx, engine, path, until)
+	}
+	stream, err = engine.Upgrade(ctx, attach)
+	switch {
+	case err != nil && whole:
+		return nil, nil, begin.refused(err)
+	case err != nil:
+		return nil, nil, err
+	case stream.Started:
+		return stream, nil, nil
+	case whole:
+		w = watch(ctx, engine, path, until)
+	}
+	if err = <-w.ready; err != nil {
+		stream.Close()
+	}
+	return stream, w, err
+}
+
+// own is the terminal that becomes the program's while the session lasts, or none.
+func (s *session) own() *console.Terminal {
+	if s.config.Tty && s.config.AttachStdin {
+		return console.Of(s.app.In)
+	}
+	return console.Of(nil)
 }
 
 func short(id string) string { return id[:min(len(id), 12)] }
@@ -104,20 +149,21 @@ func (s *session) attachQuery() url.Values {
 }
 
 // pump starts copying. The channel gets its result; restore gives the terminal back and may be called twice.
-func (s *session) pump(stream console.Stream) (result <-chan error, restore func(), err error) {
+func (s *session) pump(stream *api.Stream, end *[]byte) (result <-chan error, restore func(), err error) {
 	with := console.Streams{Out: s.app.Out, Err: s.app.Err, Demux: api.Demux}
-	terminal := console.Of(nil)
-	s.terminal = terminal
+	if stream.Started {
+		with.Demux = api.DemuxRun(end)
+	}
 	if s.config.Tty {
 		with.Demux = nil
 	}
 	if s.config.AttachStdin {
 		with.In = s.app.In
 		if s.config.Tty {
-			terminal, with.Detach = console.Of(s.app.In), s.keys
-			s.terminal = terminal
+			with.Detach = s.keys
 		}
 	}
+	terminal := s.terminal
 	if err := terminal.Raw(); err != nil {
 		return nil, nil, err
 	}
@@ -242,21 +288,28 @@ func watch(ctx context.Context, engine *api.Client, path string, until container
 			return
 		}
 		defer res.Body.Close()
-		var body struct {
-			container.WaitResponse
-			OOMKilled bool
-		}
-		if err := json.NewDecoder(res.Body).Decode(&body); err != nil {
-			w.result <- waited{err: fmt.Errorf("lost the engine while the container was running: %w", err)}
-			return
-		}
-		if body.Error != nil && body.Error.Message != "" {
-			w.result <- waited{err: errors.New(body.Error.Message)}
-			return
-		}
-		w.result <- waited{code: int(body.StatusCode), oom: body.OOMKilled}
+		text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+		w.result <- parseEnd(text, err)
 	}()
 	return w
+}
+
+// parseEnd reads the engine's answer about the end of a program, if it came.
+func parseEnd(text []byte, err error) waited {
+	var body struct {
+		container.WaitResponse
+		OOMKilled bool
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &body)
+	}
+	if err != nil {
+		return waited{err: fmt.Errorf("lost the engine while the container was running: %w", err)}
+	}
+	if body.Error != nil && body.Error.Message != "" {
+		return waited{err: errors.New(body.Error.Message)}
+	}
+	return waited{code: int(body.StatusCode), oom: body.OOMKilled}
 }
 
 func (w *watcher) exit() (int, error) {

@@ -34,7 +34,9 @@ func newStart(a *App) *cobra.Command {
 			if c.HostConfig != nil && c.HostConfig.AutoRemove {
 				until = container.WaitConditionRemoved
 			}
-			return s.run(ctx, c.ID, until, func() error { return a.startContainer(ctx, c.ID) })
+			return s.run(ctx, c.ID, until, &beginning{
+				start: func() error { return a.startContainer(ctx, c.ID) }, refused: startRefused,
+			})
 		},
 	}
 	cmd.Flags().BoolVarP(&attach, "attach", "a", false, "Attach to the output, and pass signals on")

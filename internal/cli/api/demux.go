@@ -12,12 +12,29 @@ import (
 //	byte 0     1–3      4–7                   8…
 //	stream     zero     length, big endian    that many bytes
 //
-// Stream 1 is standard output, 2 standard error, 3 an error of the engine.
+// Stream 1 is standard output, 2 standard error, 3 an error of the engine, and 4, at the end of a stream that was asked
+// for with RunHeader, how the program ended.
 const frameHeader = 8
+
+// RunHeader in a request to attach makes one request of it and of those to wait and to start; see package daemon/api,
+// run.go. Its value is the condition of the wait.
+const RunHeader = "Brig-Run"
+
+// maxText bounds what the engine says about itself in one frame.
+const maxText = 64 << 10
 
 // Demux copies a multiplexed stream to its two destinations until it ends. Frames are passed on piece by piece: the
 // length in a header never decides how much memory is taken, and a stream cut off inside a frame loses nothing.
 func Demux(stdout, stderr io.Writer, src io.Reader) error {
+	return demux(stdout, stderr, nil, src)
+}
+
+// DemuxRun is Demux for a stream of RunHeader; result receives how the program ended.
+func DemuxRun(result *[]byte) func(stdout, stderr io.Writer, src io.Reader) error {
+	return func(stdout, stderr io.Writer, src io.Reader) error { return demux(stdout, stderr, result, src) }
+}
+
+func demux(stdout, stderr io.Writer, result *[]byte, src io.Reader) error {
 	var header [frameHeader]byte
 	buf := make([]byte, 32<<10)
 	for {
@@ -34,8 +51,15 @@ func Demux(stdout, stderr io.Writer, src io.Reader) error {
 		case 2:
 			dst = stderr
 		case 3:
-			text, _ := io.ReadAll(io.LimitReader(src, min(length, 64<<10)))
+			text, _ := io.ReadAll(io.LimitReader(src, min(length, maxText)))
 			return errors.New(string(text))
+		case 4:
+			if result == nil || length > maxText {
+				return errors.New("output stream: an end that nobody asked for")
+			}
+			text, err := io.ReadAll(io.LimitReader(src, length))
+			*result = text
+			return err
 		default:
 			return fmt.Errorf("output stream: unknown stream %d", header[0])
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"strings"
 )
 
 // Stream is a connection that has become a raw stream in both directions.
@@ -11,6 +12,8 @@ type Stream struct {
 	conn *conn
 	// Multiplexed says that what is read are frames (see Demux), not plain bytes.
 	Multiplexed bool
+	// Started says that the engine knows RunHeader and has started the container.
+	Started bool
 }
 
 // Upgrade sends a request whose reply turns the connection into a raw stream: attach and exec start.
@@ -35,7 +38,8 @@ func (c *Client) Upgrade(ctx context.Context, req Request) (*Stream, error) {
 		return nil, fmt.Errorf("%s %s: the engine answered %d instead of a stream", req.Method, req.Path, h.status)
 	}
 	const multiplexed = "application/vnd.docker.multiplexed-stream"
-	return &Stream{conn: k, Multiplexed: h.fields["content-type"] == multiplexed}, nil
+	return &Stream{conn: k, Multiplexed: h.fields["content-type"] == multiplexed,
+		Started: h.fields[strings.ToLower(RunHeader)] == "started"}, nil
 }
 
 func (s *Stream) Read(p []byte) (int, error)  { return s.conn.r.Read(p) }

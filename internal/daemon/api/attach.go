@@ -32,13 +32,16 @@ func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
 		Logs: boolParam(r, "logs"), Stream: boolParam(r, "stream"), DetachKeys: keys,
 		Stdin: boolParam(r, "stdin"), Stdout: boolParam(r, "stdout"), Stderr: boolParam(r, "stderr"),
 	}
+	if until := r.Header.Get(RunHeader); until != "" {
+		return s.containerRun(w, r, c, o, container.Condition(until))
+	}
 	tty := c.View().Config.Tty
 	conn, err := hijack(w, r, !tty)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := s.Engine.Attach(context.WithoutCancel(r.Context()), c, o, conn); err != nil {
+	if err := c.Attach(o).Serve(context.WithoutCancel(r.Context()), conn); err != nil {
 		slog.Info("attach", "id", c.ID()[:12], "error", err)
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/policy"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 func (s *Server) containerRoutes(mux *http.ServeMux) {
@@ -212,12 +213,16 @@ func (s *Server) containerWait(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return nil // the client went away
 	}
+	writeLine(w, waitReply(exit, failed))
+	return nil
+}
+
+func waitReply(exit wire.Exit, failed error) waited {
 	reply := waited{OOMKilled: exit.OOMKilled, WaitResponse: apicontainer.WaitResponse{StatusCode: int64(exit.Code)}}
 	if failed != nil {
 		reply.Error = &apicontainer.WaitExitError{Message: message(failed)}
 	}
-	writeLine(w, reply)
-	return nil
+	return reply
 }
 
 func (s *Server) containerRename(w http.ResponseWriter, r *http.Request) error {

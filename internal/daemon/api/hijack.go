@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 
 	"github.com/moby/moby/api/types"
 	"golang.org/x/sys/unix"
@@ -38,8 +39,9 @@ func (s *stream) Gone() bool {
 	return gone || err != nil
 }
 
-// hijack takes the connection over and answers as the client asked: 101 to an upgrade, 200 to the older way.
-func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool) (*stream, error) {
+// hijack takes the connection over and answers as the client asked: 101 to an upgrade, 200 to the older way. more are
+// further lines of the header.
+func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool, more ...string) (*stream, error) {
 	h, ok := w.(http.Hijacker)
 	if !ok {
 		return nil, errors.New("the connection cannot be taken over")
@@ -56,7 +58,7 @@ func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool) (*stream, 
 		_, err = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n", kind)
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(conn, "Api-Version: %s\r\n\r\n", MaxVersion)
+		_, err = fmt.Fprintf(conn, "Api-Version: %s\r\n%s\r\n", MaxVersion, strings.Join(append(more, ""), "\r\n"))
 	}
 	if err != nil {
 		conn.Close()

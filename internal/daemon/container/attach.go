@@ -25,17 +25,40 @@ type Conn interface {
 	Gone() bool
 }
 
-// Attach connects a client to the run that is under way, or to the next one. It returns when that ended or the client
-// went away.
-func (e *Engine) Attach(ctx context.Context, c *Container, o AttachOptions, conn Conn) error {
+// Attachment is a client's place at the run that is under way, or at the next one: nothing that is written from now on
+// is missed.
+type Attachment struct {
+	c   *Container
+	o   AttachOptions
+	run *session
+	sub *sub // nil without Stream
+}
+
+// Attach makes a place for a client, for one call of Serve or Close.
+func (c *Container) Attach(o AttachOptions) *Attachment {
 	c.mu.Lock()
-	run, cfg := c.run, &c.rec.Config
-	c.mu.Unlock()
-	var s *sub
+	defer c.mu.Unlock()
+	a := &Attachment{c: c, o: o, run: c.run}
 	if o.Stream {
-		s = run.hub.subscribe(o.Stdout, o.Stderr)
-		defer s.close()
+		a.sub = a.run.hub.subscribe(o.Stdout, o.Stderr)
 	}
+	return a
+}
+
+// Close gives the place up.
+func (a *Attachment) Close() {
+	if a.sub != nil {
+		a.sub.close()
+	}
+}
+
+// Serve connects the client. It returns when the run has ended or the client went away.
+func (a *Attachment) Serve(ctx context.Context, conn Conn) error {
+	defer a.Close()
+	c, o, run, s := a.c, a.o, a.run, a.sub
+	c.mu.Lock()
+	cfg := &c.rec.Config
+	c.mu.Unlock()
 	if o.Logs {
 		q := log.Query{Stdout: o.Stdout, Stderr: o.Stderr, Tail: -1}
 		err := c.log.Read(ctx, q, func(r log.Record) error { return WriteFrame(conn, !run.terminal, r.Stream, r.Text) })

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/brig-engine/brig/internal/daemon/container"
+)
+
+// RunHeader makes one request of three. A client of Brig that wants to run a new container without a terminal sends it
+// with the request to attach, and the condition that it would wait for:
+//
+//	POST /containers/{id}/attach?stream=1&stdout=1…     attach, wait, start
+//	Brig-Run: next-exit | removed
+//
+//	101, Brig-Run: started                              or the answer to a start that failed
+//	frames of streams 1 and 2                           what the program writes
+//	one frame of stream 4                               the answer to the wait, as JSON
+//
+// An engine that does not know the header answers without it, and has only attached.
+const RunHeader = "Brig-Run"
+
+const (
+	resultStream = 4
+	// resultPatience is for the removal of a container whose output has ended.
+	resultPatience = time.Minute
+)
+
+func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *container.Container, o container.AttachOptions,
+	until container.Condition) error {
+	if until != container.NextExit && until != container.Removed || !o.Stream || c.View().Config.Tty {
+		return fmt.Errorf("%s: %.64q, of a container without a terminal: next-exit or removed: %w", RunHeader, until,
+			errdefs.ErrInvalidArgument)
+	}
+	fd, err := callerFD(r)
+	if err != nil {
+		return err
+	}
+	defer closeFD(fd)
+	wait, place := c.Wait(until), c.Attach(o)
+	defer place.Close()
+	if err := s.Engine.Start(r.Context(), c, fd); err != nil {
+		return startError(err)
+	}
+	conn, err := hijack(w, r, true, RunHeader+": started")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx := context.WithoutCancel(r.Context())
+	if err := place.Serve(ctx, conn); err != nil || conn.Gone() {
+		slog.Info("run", "id", c.ID()[:12], "error", err)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, resultPatience)
+	defer cancel()
+	exit, failed, err := wait.Done(ctx)
+	if err != nil {
+		return nil
+	}
+	result, err := json.Marshal(waitReply(exit, failed))
+	if err == nil {
+		err = container.WriteFrame(conn, true, resultStream, result)
+	}
+	if err != nil {
+		slog.Info("run", "id", c.ID()[:12], "error", err)
+	}
+	return nil
+}

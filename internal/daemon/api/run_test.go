@@ -1,0 +1,64 @@
+package api
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// runWhole sends the one request of three and gives status and what follows.
+func runWhole(t *testing.T, socket, id, query, until, input string) (status int, marker, body string) {
+	t.Helper()
+	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST /v1.50/containers/%s/attach?stream=1&stdout=1&stderr=1%s HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\n"+
+		"Upgrade: tcp\r\n%s: %s\r\nContent-Length: 0\r\n\r\n%s", id, query, RunHeader, until, input)
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(c)
+	r, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := io.Reader(in)
+	if r.StatusCode != http.StatusSwitchingProtocols {
+		rest = r.Body
+	}
+	b, err := io.ReadAll(rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, r.Header.Get(RunHeader), string(b)
+}
+
+func TestOneRequestAttachesStartsAndWaits(t *testing.T) {
+	s := startDaemon(t, newFakeWarden(t), t.TempDir()).socket
+	id := create(t, s, "cat; echo error >&2; exit 3", `,"OpenStdin":true,"StdinOnce":true`)
+	code, marker, body := runWhole(t, s, id, "&stdin=1", "next-exit", "typed")
+	if code != 101 || marker != "started" {
+		t.Fatalf("status %d, %q", code, marker)
+	}
+	if got := demux(t, body); got != "typed{error\n}{\"StatusCode\":3}\n" && got != "typed{error\n}{\"StatusCode\":3}" {
+		t.Errorf("frames: %q", got)
+	}
+	gone := create(t, s, "exit 4", `,"HostConfig":{"AutoRemove":true}`)
+	if _, _, body := runWhole(t, s, gone, "", "removed", ""); !strings.Contains(body, `"StatusCode":4`) {
+		t.Errorf("frames: %q", body)
+	}
+	must(t, s, 404, "GET", "/containers/"+gone+"/json", "")
+	if code, _, body := runWhole(t, s, id, "", "not-running", ""); code != 400 {
+		t.Errorf("a condition that is none: %d %s", code, body)
+	}
+	terminal := create(t, s, "exit 5", `,"Tty":true`)
+	if code, _, body := runWhole(t, s, terminal, "", "next-exit", ""); code != 400 {
+		t.Errorf("with a terminal: %d %s", code, body)
+	}
+}
