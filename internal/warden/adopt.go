@@ -56,7 +56,8 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	}
 	switch {
 	case n.Exit != nil:
-		w.takeDown(n) // the earlier warden may not have come to it
+		n.Endpoint = nil // this router never heard of it, and may have given its number to another
+		w.takeDown(n)    // the earlier warden may not have come to it
 	case n.Endpoint != nil && w.noRouter() == nil:
 		if err := w.router.use(wire.OpEndpointAdopt, n.Endpoint, n.Started.Ports); err != nil {
 			w.log("container %s: %v", short(n.ID), err)

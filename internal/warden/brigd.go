@@ -63,6 +63,9 @@ func (w *Warden) runBrigd() (pidfd.Status, error) {
 		return pidfd.Status{}, errors.New("an operation of the brigd that ended does not end")
 	}
 	w.setBrigd(-1)
+	if err := w.killWorkers(); err != nil {
+		w.log("%v", err)
+	}
 	return pidfd.Wait(fd, false)
 }
 

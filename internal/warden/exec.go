@@ -70,15 +70,18 @@ func capProcess(p, ceiling *wire.Process) error {
 		*set &= ceiling.Capabilities.Bounding
 	}
 	var r refusal
-	plain := *p
-	plain.AllowNewPrivileges, plain.NoLandlock, plain.Filter = false, false, ""
-	checkProcess(&r, &plain, nil)
+	checkProcess(&r, p, &caller{UID: 0}) // what is relaxed now, is so in the container, whose caller was asked about
 	return r.err()
 }
 
 // joinGroup opens the container's control group, its root and, for a terminal, its devpts, without following anything that
 // the container could have put in its place.
 func (p *program) joinGroup() error {
+	n := p.c.note
+	ending := fmt.Errorf("container %s is ending: %w", short(n.ID), errdefs.ErrConflict)
+	if n.pidfd < 0 { // it ended while nobody was there, and its number is anybody's
+		return ending
+	}
 	g, err := p.w.group(p.c.id)
 	if err != nil {
 		return err
@@ -86,14 +89,13 @@ func (p *program) joinGroup() error {
 	if err := p.enter(g); err != nil {
 		return err
 	}
-	n := p.c.note
 	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", n.Started.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	p.give("root", root)
 	if err != nil {
 		return fmt.Errorf("the container's root: %w", err)
 	}
 	if done, err := pidfd.Ended(n.pidfd, 0); done || err != nil { // the number was process 1's when it was used
-		return fmt.Errorf("container %s is ending: %w", short(n.ID), errdefs.ErrConflict)
+		return ending
 	}
 	p.fds["pid1"] = n.pidfd
 	if p.want.Terminal {

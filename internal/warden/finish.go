@@ -121,7 +121,7 @@ func (w *Warden) removeGroup(id string) {
 	if err == nil {
 		err = g.Kill()
 	}
-	if err == nil {
+	if err == nil || errdefs.IsNotFound(err) { // a crash may have left it in some hierarchies only
 		err = g.Remove(ctx)
 	}
 	if err != nil && !errdefs.IsNotFound(err) {
@@ -160,7 +160,7 @@ func (w *Warden) forget(c *container, erase func() error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err := erase()
-	if c.note == nil {
+	if c.note == nil && w.current(c) { // it may have been removed twice, and started again
 		err = errors.Join(err, os.RemoveAll(w.streamDir(c.id)))
 		w.mu.Lock()
 		delete(w.live, c.id)

@@ -116,6 +116,23 @@ func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
 	}
 }
 
+// What the administrator gave to a container is no reason to refuse executions in it; what nobody gets, is.
+func TestExecutionsMayHaveWhatTheirContainerHas(t *testing.T) {
+	sets := func(mask uint64) wire.Capabilities {
+		return wire.Capabilities{Bounding: mask, Permitted: mask, Effective: mask}
+	}
+	ceiling := wire.Process{Capabilities: sets(ordinary | mask(unix.CAP_NET_RAW)), Filter: unconfined, NoLandlock: true,
+		AllowNewPrivileges: true, Rlimits: []wire.Rlimit{{Type: "rtprio", Soft: 5, Hard: 5}}}
+	p := wire.Process{Args: []string{"sh"}, Cwd: "/", AllowNewPrivileges: true, Capabilities: ceiling.Capabilities}
+	if err := capProcess(&p, &ceiling); err != nil || p.Capabilities != ceiling.Capabilities {
+		t.Errorf("%v, %+v", err, p)
+	}
+	p.Capabilities, ceiling.Capabilities = sets(mask(unix.CAP_SYS_ADMIN)), sets(mask(unix.CAP_SYS_ADMIN))
+	if err := capProcess(&p, &ceiling); !errdefs.IsPermissionDenied(err) {
+		t.Errorf("a capability that nobody gets: %v", err)
+	}
+}
+
 func TestRangesAreHandedOutOnceAndRoundRobin(t *testing.T) {
 	r := newRanges()
 	first, err := r.take()

@@ -158,10 +158,11 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 // supervise waits for the end of the process.
 func (r *router) supervise() {
 	settled := time.AfterFunc(routerSettled, func() { os.Remove(r.w.routerEndsPath()) })
-	err := await(r.pidfd)
+	c, fd := r.client, r.pidfd // close may start another one
+	err := await(fd)
 	settled.Stop()
-	r.client.Close()
-	status, werr := pidfd.Wait(r.pidfd, false)
+	c.Close()
+	status, werr := pidfd.Wait(fd, false)
 	if !r.w.stopping.Load() {
 		r.failed(fmt.Errorf("brig-router ended (%v): %w", status, errors.Join(errdefs.ErrUnavailable, err, werr)))
 	}
@@ -247,7 +248,7 @@ func (r *router) release(e *wire.Endpoint) {
 // container a moment after its end, so for that moment a port in use is tried again.
 func (r *router) reserve(p wire.Port) (reply wire.PortReply, fds []int, err error) {
 	fds, err = r.ask(wire.OpPortReserve, p, &reply)
-	for errdefs.IsConflict(err) && time.Since(time.Unix(0, r.freed.Load())) < portLinger {
+	for until := time.Unix(0, r.freed.Load()).Add(portLinger); errdefs.IsConflict(err) && time.Now().Before(until); {
 		time.Sleep(portLinger / 50)
 		fds, err = r.ask(wire.OpPortReserve, p, &reply)
 	}

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -158,7 +159,7 @@ func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
 
 // birthOfWorker: a worker that a stranger's bytes have conquered can waste its bounds, and no more.
 func (w *Warden) birthOfWorker(s *service) (*worker, error) {
-	s.group, s.atGate = fmt.Sprintf("worker-%d", w.workers.Add(1)), workerLimits
+	s.group, s.atGate = fmt.Sprint(workerGroup, w.workers.Add(1)), workerLimits
 	s.bounds = wire.Resources{Memory: min(2<<30, w.facts.MemoryTotal/4), Pids: 64, CPUShares: 512}
 	s.Args, s.FDs, s.Worker = []string{"brig-worker"}, 1, true
 	fd, err := w.startService(s)
@@ -232,8 +233,11 @@ func (d *domain) ruleset(abi landlock.ABI) (int, error) {
 // allow adds a rule for a file or directory.
 func allow(set int, path string, access uint64) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t

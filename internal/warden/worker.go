@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -41,6 +42,21 @@ type worker struct {
 	pidfd    int
 	group    string
 	patience time.Duration // how long it may live; 0 for the forwarder, which lives as long as its brigd
+}
+
+// workerGroup begins the name of a worker's control group.
+const workerGroup = "worker-"
+
+// killWorkers ends those of a brigd that has ended: nobody talks to them any more, and one that was conquered may not
+// care that its socket was closed.
+func (w *Warden) killWorkers() error {
+	groups, err := w.parent.List()
+	for _, id := range groups {
+		if g, _ := w.group(id); strings.HasPrefix(id, workerGroup) {
+			g.Kill()
+		}
+	}
+	return err
 }
 
 // reapWorker waits until a worker has ended and removes its control group.

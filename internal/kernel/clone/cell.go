@@ -34,6 +34,9 @@ type memory struct {
 	fd     int
 	all    []byte   // the file, mapped
 	free   chan int // cells that no child has
+	// born is a word that the spawner shares, where the kernel writes the pid of a child before that exists: it is known even
+	// if the spawner does not come to say it. No child has it.
+	born *uint32
 }
 
 // shared is made when the first program is: its window is the base of every address.
@@ -59,6 +62,11 @@ func newMemory() (*memory, error) {
 	if m.all, err = unix.Mmap(m.fd, 0, cells*cellSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("map the memory of children: %w", err)
 	}
+	word, err := unix.Mmap(-1, 0, unix.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, fmt.Errorf("map the word of the spawner: %w", err)
+	}
+	m.born = (*uint32)(unsafe.Pointer(&word[0]))
 	// The spawner, and so every child, has no other child's cell.
 	return m, unix.Madvise(m.all, unix.MADV_DONTFORK)
 }

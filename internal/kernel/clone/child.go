@@ -121,9 +121,6 @@ func (c *Child) start(fds []int, cgroup int) error {
 		all = append(all, cgroup)
 	}
 	pid, err := theSpawner.fork(r, all)
-	if errors.Is(err, errNoAnswer) {
-		c.cell = -1 // lost: a child that nobody knows of may still read it
-	}
 	if err != nil {
 		return fmt.Errorf("start a child: %w", err)
 	}
@@ -141,8 +138,12 @@ func (c *Child) start(fds []int, cgroup int) error {
 func (c *Child) adopt(pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		_ = unix.Kill(pid, unix.SIGKILL)
-		go func() { _, _ = unix.Wait4(pid, nil, 0, nil) }()
+		cell := c.cell
+		c.cell = -1 // it is the child's until that is reaped
+		go func() {
+			kill(pid)
+			c.memory.give(cell, c.used)
+		}()
 		return fmt.Errorf("pidfd_open %d: %w", pid, err)
 	}
 	c.PID, c.pidfd = pid, fd
@@ -192,9 +193,12 @@ func (c *Child) Await() (fd int, err error) {
 		return -1, c.failure(Late)
 	}
 	data, control := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
-	n, size, _, _, err := unix.Recvmsg(c.sync, data, control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	n, size, flags, _, err := unix.Recvmsg(c.sync, data, control, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	if err != nil || n == 0 {
 		return -1, c.failure(Killed)
+	}
+	if flags&unix.MSG_CTRUNC != 0 {
+		return -1, fmt.Errorf("take a descriptor of the child: %w", unix.EMFILE)
 	}
 	if size == 0 {
 		return -1, nil

@@ -5,8 +5,11 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -131,6 +134,127 @@ func TestKilledSpawnerIsReplaced(t *testing.T) {
 	}
 }
 
+// A spawner that is killed while a request waits for it has forked nothing: another one is asked, and no cell is lost.
+func TestRequestOfAKilledSpawnerIsMadeAgain(t *testing.T) {
+	for range cells / 8 {
+		p := New()
+		execTrue(p)
+		finish(t, p)
+		old := theSpawner.pid
+		if err := unix.Kill(old, unix.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(20*time.Millisecond, func() { unix.Kill(old, unix.SIGKILL) })
+		finish(t, p)
+		if theSpawner.pid == old {
+			t.Fatal("the spawner was not replaced")
+		}
+	}
+	allCellsAreFree(t)
+}
+
+// What a spawner forked before it was killed is known, and is a child as any other.
+func TestChildOfASpawnerThatDidNotAnswerIsKnown(t *testing.T) {
+	m, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := New()
+	p.Gate()
+	c, err := Start(p, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Kill()
+	if pid := int(atomic.LoadUint32(m.born)); pid != c.PID {
+		t.Fatalf("the kernel noted %d, the spawner said %d", pid, c.PID)
+	}
+	maps, err := os.ReadFile("/proc/" + strconv.Itoa(c.PID) + "/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	word := strconv.FormatUint(uint64(uintptr(unsafe.Pointer(m.born))), 16) + "-"
+	if strings.Contains(string(maps), word) {
+		t.Error("the child has the spawner's word")
+	}
+}
+
+func allCellsAreFree(t *testing.T) {
+	t.Helper()
+	m, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		if len(m.free) == cells {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%d of %d cells are free", len(m.free), cells)
+}
+
+// A child that there is no descriptor for has its cell until it is reaped: the next program must not be written over the
+// list that it executes. It takes long to die here: it is process 1 of a namespace with a child of ours that has ended.
+func TestCellOfAChildThatCannotBeNamedIsNotGivenAway(t *testing.T) {
+	first := New()
+	s := call(unix.SYS_CLONE3, first.ForkArgs(unix.CLONE_NEWPID), ForkArgsSize)
+	s.Kind = Fork
+	first.Add(s)
+	first.Add(call(unix.SYS_NANOSLEEP, first.Words([]uintptr{30, 0}), 0))
+	one, err := Start(first, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer one.Kill()
+	second := New()
+	in, _ := second.NewSlot()
+	second.Input(in)
+	second.Add(Step{Nr: unix.SYS_SETNS, From: [6]Slot{in}, Args: [6]uintptr{0, unix.CLONE_NEWPID}})
+	twoStages(second)
+	execTrue(second)
+	two, err := Start(second, []int{one.pidfd}, 0)
+	if err == nil {
+		err = two.Done()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	zombie := two.Release()
+	defer unix.Close(zombie)
+	if ended, err := pidfd.Ended(zombie, 5*time.Second); !ended {
+		t.Fatalf("/bin/true does not end: %v", err)
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	m := &memory{free: make(chan int, 1)}
+	c := &Child{memory: m, pidfd: -1, sync: -1}
+	err = c.adopt(one.PID)
+	c.Kill()
+	if limErr := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); limErr != nil {
+		t.Fatal(limErr)
+	}
+	if !errors.Is(err, unix.EMFILE) {
+		t.Fatalf("got %v", err)
+	}
+	if len(m.free) != 0 {
+		t.Error("the cell was given back while its child lives")
+	}
+	if _, err := pidfd.Wait(zombie, false); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-m.free:
+	case <-time.After(5 * time.Second):
+		t.Error("the cell was not given back when its child had ended")
+	}
+}
+
 // Cells are given back by children that execute, that fail and that are killed: there are fewer than children here.
 func TestCellsAreGivenBack(t *testing.T) {
 	for i := range 3 * cells {
@@ -158,13 +282,7 @@ func TestCellsAreGivenBack(t *testing.T) {
 			unix.Close(fd)
 		}
 	}
-	m, err := shared()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(m.free) != cells {
-		t.Fatalf("%d of %d cells are free", len(m.free), cells)
-	}
+	allCellsAreFree(t)
 }
 
 func TestTooLargeProgramIsRefused(t *testing.T) {

@@ -55,6 +55,7 @@ type spawnerState struct {
 	asked          *request
 	args           *cloneArgs
 	answer         *int64 // a pid, or the negative errno
+	born           unsafe.Pointer
 }
 
 // machine is what the executor works on. It lies in the cell, as the steps do.
@@ -103,6 +104,7 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 	syscall.RawSyscall6(unix.SYS_DUP3, s.socket, fdSocket, unix.O_CLOEXEC, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_DUP3, memory, fdMemory, unix.O_CLOEXEC, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_MADVISE, uintptr(s.born), 1, unix.MADV_DONTFORK, 0, 0, 0) // a child does not have it
 	for {
 		s.message.Controllen = controlSize
 		n, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, fdSocket, uintptr(unsafe.Pointer(s.message)), unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
@@ -112,7 +114,7 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 		if e != 0 || n != unsafe.Sizeof(request{}) { // the warden is gone
 			syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
 		}
-		s.args.flags, s.args.cgroup = unix.CLONE_PARENT|s.asked.flags, s.asked.cgroup
+		s.args.flags, s.args.cgroup = unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|s.asked.flags, s.asked.cgroup
 		child, _, e := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(s.args)), unsafe.Sizeof(cloneArgs{}), 0, 0, 0, 0)
 		if e == 0 && child == 0 {
 			break

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -22,9 +23,8 @@ type spawner struct {
 
 var theSpawner spawner
 
-// errNoAnswer: somebody killed the spawner in the microseconds of a request, and nobody knows whether it had forked.
-// A child that it had ends at its gate.
-var errNoAnswer = errors.New("the spawner was killed")
+// errGone: there is no spawner any more, and it has forked nothing for this request.
+var errGone = errors.New("the spawner was killed")
 
 // Prepare starts the spawner. What the process is at this moment (capabilities, mounts, umask) is what its children
 // begin with, and what memory it has is what each fork pays for. Without it the first Start does it.
@@ -54,7 +54,8 @@ func (s *spawner) start() error {
 	defer unix.Close(pair[1])
 	asked, everySignal := &request{}, ^uint64(0)
 	state := &spawnerState{socket: uintptr(pair[1]), memory: uintptr(m.fd), name: &[16]byte{}, window: unsafe.Pointer(&m.window[0]),
-		everySignal: &everySignal, byDefault: &[4]uint64{}, asked: asked, args: &cloneArgs{}, answer: new(int64)}
+		everySignal: &everySignal, byDefault: &[4]uint64{}, asked: asked, answer: new(int64), born: unsafe.Pointer(m.born),
+		args: &cloneArgs{parentTID: uint64(uintptr(unsafe.Pointer(m.born)))}}
 	copy(state.name[:], "brig-spawner")
 	iov := &unix.Iovec{Base: (*byte)(unsafe.Pointer(asked)), Len: uint64(unsafe.Sizeof(*asked))}
 	state.message = &unix.Msghdr{Iov: iov, Iovlen: 1, Control: &make([]byte, controlSize)[0]}
@@ -72,28 +73,40 @@ func (s *spawner) start() error {
 func (s *spawner) fork(r request, fds []int) (pid int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for try := 1; ; try++ {
+	for range 2 {
 		if err := s.start(); err != nil {
 			return 0, err
 		}
-		err = unix.Sendmsg(s.socket, bytesOf(&r), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
-		if err == nil {
-			break
+		if pid, err = s.ask(r, fds); !errors.Is(err, errGone) {
+			return pid, err
 		}
-		if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) || try == 2 {
-			return 0, fmt.Errorf("ask the spawner: %w", err)
-		}
-		s.end()
 	}
+	return 0, err
+}
+
+func (s *spawner) ask(r request, fds []int) (pid int, err error) {
+	m, err := shared()
+	if err != nil {
+		return 0, err
+	}
+	atomic.StoreUint32(m.born, 0)
 	var b [8]byte
-	n := 0
-	ready, err := pidfd.Poll(Patience, s.socket)
+	n, ready := 0, -1
+	err = unix.Sendmsg(s.socket, bytesOf(&r), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+	if err == nil {
+		ready, err = pidfd.Poll(Patience, s.socket)
+	} else if !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
+		return 0, fmt.Errorf("ask the spawner: %w", err)
+	}
 	if ready == 0 {
 		n, _, err = unix.Recvfrom(s.socket, b[:], unix.MSG_DONTWAIT)
 	}
 	if n != len(b) {
 		s.end()
-		return 0, fmt.Errorf("%w: %w", errNoAnswer, errors.Join(err, unix.EPIPE))
+		if pid := atomic.LoadUint32(m.born); pid != 0 { // and is our child, whoever made it
+			return int(pid), nil
+		}
+		return 0, fmt.Errorf("%w: %w", errGone, errors.Join(err, unix.EPIPE))
 	}
 	answer := int64(binary.NativeEndian.Uint64(b[:]))
 	if answer < 0 {
@@ -105,12 +118,16 @@ func (s *spawner) fork(r request, fds []int) (pid int, err error) {
 // end kills and reaps the spawner.
 func (s *spawner) end() {
 	unix.Close(s.socket)
-	_ = unix.Kill(s.pid, unix.SIGKILL) // it is our child and was not reaped: the number is its own
+	kill(s.pid)
+	s.pid = 0
+}
+
+// kill ends and reaps a child, which was not reaped before: the number is its own.
+func kill(pid int) {
+	_ = unix.Kill(pid, unix.SIGKILL)
 	for {
-		_, err := unix.Wait4(s.pid, nil, 0, nil)
-		if !errors.Is(err, unix.EINTR) {
-			break
+		if _, err := unix.Wait4(pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
+			return
 		}
 	}
-	s.pid = 0
 }

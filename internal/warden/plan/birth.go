@@ -113,10 +113,16 @@ func (in *Input) check() error {
 	return checkProcess(&s.Process)
 }
 
+// maxDepth bounds the directories of a path: each that is missing is made by operations that name all before it.
+const maxDepth = 128
+
 // checkPath accepts absolute, clean paths other than the root.
 func checkPath(p string) error {
 	if len(p) < 2 || len(p) >= unix.PathMax || p[0] != '/' || strings.ContainsRune(p, 0) {
 		return fmt.Errorf("not a path below /: %w", unix.EINVAL)
+	}
+	if strings.Count(p, "/") > maxDepth {
+		return fmt.Errorf("more than %d directories deep: %w", maxDepth, unix.ENAMETOOLONG)
 	}
 	for part := range strings.SplitSeq(p[1:], "/") {
 		if part == "" || part == "." || part == ".." {

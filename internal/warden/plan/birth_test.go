@@ -369,3 +369,15 @@ func TestNoPathIsNoProgram(t *testing.T) {
 		}
 	}
 }
+
+// The list for a missing mount point grows with the square of its depth.
+func TestDepthOfAPathIsBounded(t *testing.T) {
+	for depth, ok := range map[int]bool{128: true, 129: false} {
+		s := &wire.Spec{Process: wire.Process{Args: []string{"true"}, Env: []string{"PATH=/bin"}, Cwd: "/"}}
+		s.Mounts = []wire.Mount{{Kind: wire.MountTmpfs, Target: strings.Repeat("/a", depth)}}
+		_, err := plan.Birth(plan.Input{Spec: s, Mounts: []plan.Mount{{}}})
+		if (err == nil) != ok || !ok && !errors.Is(err, unix.ENAMETOOLONG) {
+			t.Errorf("%d directories: %v", depth, err)
+		}
+	}
+}

@@ -24,6 +24,9 @@ type Store struct {
 // sealWait is how long Seal waits for the last writer to go: descriptors that travel may outlive their sender's close.
 const sealWait = 2 * time.Second
 
+// maxDevices bounds the descriptors that one request takes here. No image has more layers.
+const maxDevices = 512
+
 // Open opens or makes the store below dir.
 func Open(dir string) (s *Store, err error) {
 	s = &Store{dir: dir}
@@ -67,6 +70,9 @@ func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, d
 		return wire.Object{}, err
 	}
 	defer f.Close()
+	if len(devices) > maxDevices {
+		return wire.Object{}, fmt.Errorf("an index with %d devices, at most %d: %w", len(devices), maxDevices, errdefs.ErrInvalidArgument)
+	}
 	files, err := s.openAll(devices)
 	if err != nil {
 		return wire.Object{}, err

@@ -127,6 +127,28 @@ func TestNamesThatAreNoDigests(t *testing.T) {
 	}
 }
 
+func TestDevicesOfAnIndexAreBounded(t *testing.T) {
+	s := newStore(t)
+	dev, err := s.Seal(create(t, s, "device"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := 0
+	check := func(_ *os.File, devices []*os.File) error {
+		most = max(most, len(devices))
+		return nil
+	}
+	for n, ok := range map[int]bool{maxDevices: true, maxDevices + 1: false} {
+		_, err := s.SealIndex(create(t, s, "index"), slices.Repeat([]string{dev.Digest}, n), check)
+		if (err == nil) != ok || !ok && !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%d devices: %v", n, err)
+		}
+	}
+	if most != maxDevices {
+		t.Errorf("%d devices were open at once", most)
+	}
+}
+
 func TestIndexNeedsItsCheckAndItsDevices(t *testing.T) {
 	s := newStore(t)
 	dev, err := s.Seal(create(t, s, "device"), "")
