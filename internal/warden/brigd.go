@@ -42,6 +42,9 @@ func (w *Warden) runBrigd() (pidfd.Status, error) {
 	defer conn.Close()
 	defer unix.Close(fd)
 	w.setBrigd(fd)
+	if w.stopping.Load() { // it came too late for the signal that the others got
+		w.signalBrigd(unix.SIGTERM)
+	}
 	w.orphanExecs()
 	served := make(chan struct{})
 	go func() {

@@ -93,6 +93,9 @@ func newPool(w *Warden) *pool {
 	return p
 }
 
+// refillPause is after a sandbox that could not be made.
+const refillPause = 5 * time.Second
+
 // fill makes one sandbox for each that was taken. They die with this process, and their endpoints with them.
 func (p *pool) fill() {
 	for range p.want {
@@ -102,7 +105,9 @@ func (p *pool) fill() {
 		s, err := p.w.newSandbox(true)
 		if err != nil {
 			p.w.log("prepare a sandbox: %v", err)
-			continue // the next start makes its own and says why it cannot
+			time.Sleep(refillPause) // a start makes its own meanwhile, or says why it cannot
+			p.want <- struct{}{}
+			continue
 		}
 		p.ready <- s
 	}

@@ -148,6 +148,10 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 	if adopted {
 		return nil
 	}
+	// The next router enters it, and has to be sure that it is a network namespace and nothing else.
+	if kind, err := unix.IoctlRetInt(fds[0], unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
+		return fmt.Errorf("brig-router opened what is no network namespace: %w", errors.Join(err, unix.EINVAL))
+	}
 	copy(r.kept[:], fds)
 	if err := writeJSON(r.w.routerStatePath(), s); err != nil {
 		return err
@@ -268,6 +272,7 @@ func checkSockets(p *wire.Port, said []wire.BoundSocket, fds []int) error {
 		return fmt.Errorf("%d sockets, %d descriptors", len(said), len(fds))
 	}
 	kind := map[string]int{"tcp": unix.SOCK_STREAM, "udp": unix.SOCK_DGRAM}[p.Proto]
+	asked, _ := netip.ParseAddr(p.HostIP) // none is every address
 	for i, s := range said {
 		sa, err := unix.Getsockname(fds[i])
 		if err != nil {
@@ -281,7 +286,8 @@ func checkSockets(p *wire.Port, said []wire.BoundSocket, fds []int) error {
 			at = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
 		}
 		is, err := unix.GetsockoptInt(fds[i], unix.SOL_SOCKET, unix.SO_TYPE)
-		if err != nil || is != kind || at != netip.AddrPortFrom(s.HostIP, s.HostPort) || p.HostPort != 0 && s.HostPort != p.HostPort {
+		if err != nil || is != kind || at != netip.AddrPortFrom(s.HostIP, s.HostPort) || p.HostPort != 0 && s.HostPort != p.HostPort ||
+			asked.IsValid() && s.HostIP != asked.Unmap() || !asked.IsValid() && !s.HostIP.IsUnspecified() {
 			return fmt.Errorf("a socket of type %d at %s in place of %s %s:%d", is, at, p.Proto, s.HostIP, s.HostPort)
 		}
 	}

@@ -94,7 +94,7 @@ func TestAPortThatIsBeingGivenBackIsWaitedFor(t *testing.T) {
 		fd, err := dup(int(f.Fd()))
 		return wire.Reply{Body: wire.PortReply{Sockets: said}, FDs: []int{fd}}, err
 	})
-	ask := wire.Port{Proto: "tcp", HostPort: at.Port()}
+	ask := wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: at.Port()}
 	if _, _, err := r.reserve(ask); !errdefs.IsConflict(err) || refusals != 2 {
 		t.Errorf("with nothing that has just ended: %v, %d tries are left", err, refusals)
 	}
@@ -146,14 +146,16 @@ func TestALyingRouterIsFoundOut(t *testing.T) {
 		fds   []int
 		fault string
 	}{
-		{"honest", wire.Port{Proto: "tcp", HostPort: port}, []wire.BoundSocket{at(port)}, []int{tcp}, ""},
-		{"any port", wire.Port{Proto: "udp"}, []wire.BoundSocket{at(other)}, []int{udp}, ""},
-		{"nothing", wire.Port{Proto: "tcp", HostPort: port}, nil, nil, "0 sockets, 0 descriptors"},
-		{"no socket", wire.Port{Proto: "tcp", HostPort: port}, []wire.BoundSocket{at(port)}, nil, "1 sockets, 0 descriptors"},
-		{"another protocol", wire.Port{Proto: "tcp", HostPort: other}, []wire.BoundSocket{at(other)}, []int{udp}, "in place of tcp"},
-		{"another port", wire.Port{Proto: "tcp", HostPort: port + 1}, []wire.BoundSocket{at(port)}, []int{tcp}, "in place of tcp"},
-		{"another port than it says", wire.Port{Proto: "tcp"}, []wire.BoundSocket{at(port + 1)}, []int{tcp}, "in place of tcp"},
-		{"no socket at all", wire.Port{Proto: "tcp", HostPort: port}, []wire.BoundSocket{at(port)}, []int{0}, "cannot be"},
+		{"honest", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, []wire.BoundSocket{at(port)}, []int{tcp}, ""},
+		{"any port", wire.Port{Proto: "udp", HostIP: "127.0.0.1"}, []wire.BoundSocket{at(other)}, []int{udp}, ""},
+		{"another address", wire.Port{Proto: "tcp", HostIP: "127.0.0.2", HostPort: port}, []wire.BoundSocket{at(port)}, []int{tcp}, "in place of tcp"},
+		{"one address of all", wire.Port{Proto: "tcp", HostPort: port}, []wire.BoundSocket{at(port)}, []int{tcp}, "in place of tcp"},
+		{"nothing", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, nil, nil, "0 sockets, 0 descriptors"},
+		{"no socket", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, []wire.BoundSocket{at(port)}, nil, "1 sockets, 0 descriptors"},
+		{"another protocol", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: other}, []wire.BoundSocket{at(other)}, []int{udp}, "in place of tcp"},
+		{"another port", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port + 1}, []wire.BoundSocket{at(port)}, []int{tcp}, "in place of tcp"},
+		{"another port than it says", wire.Port{Proto: "tcp", HostIP: "127.0.0.1"}, []wire.BoundSocket{at(port + 1)}, []int{tcp}, "in place of tcp"},
+		{"no socket at all", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, []wire.BoundSocket{at(port)}, []int{0}, "cannot be"},
 	} {
 		r := newRouter(t, func(*wire.Request) (wire.Reply, error) {
 			var fds []int

@@ -33,6 +33,7 @@ func (b *builder) become(uid, gid uint32, groups ...uint32) {
 		b.do("drop supplementary groups", unix.SYS_SETGROUPS, 0, 0)
 	}
 	b.do("take user ids", unix.SYS_SETRESUID, int(uid), int(uid), int(uid))
+	b.unreadable(readableAgain)
 }
 
 // namespaces that a container and a worker are born in, beside those that were made before.

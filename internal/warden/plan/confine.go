@@ -121,7 +121,6 @@ func (b *builder) ids(p *wire.Process, lastCap int) {
 	if u.Umask != nil {
 		b.do("set the umask", unix.SYS_UMASK, int(*u.Umask))
 	}
-	b.unreadable(readableAgain)
 }
 
 // bound drops what is not in the mask from the bounding set.
