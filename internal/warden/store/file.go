@@ -17,13 +17,19 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
+// maxObject is what a layer may have at most: a file of holes costs nobody anything but us, who read it.
+var maxObject int64 = 256 << 30
+
 // keep computes what a file is called, which must be want if that is said, and gives it that name.
 func keep(f *os.File, dir *os.Root, want string) (wire.Object, error) {
 	h := sha256.New()
 	// A section reader, so that the file's own offset does not matter.
-	n, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, 1<<62), make([]byte, 1<<20))
+	n, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, maxObject+1), make([]byte, 1<<20))
 	if err != nil {
 		return wire.Object{}, fmt.Errorf("seal: read: %w", err)
+	}
+	if n > maxObject {
+		return wire.Object{}, fmt.Errorf("seal: an object over %d GiB: %w", maxObject>>30, errdefs.ErrInvalidArgument)
 	}
 	o := wire.Object{Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Size: n}
 	if want != "" && want != o.Digest {

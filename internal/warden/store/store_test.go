@@ -115,6 +115,24 @@ func TestSealRefusesWrongDigestAndForeignFiles(t *testing.T) {
 	}
 }
 
+func TestSealRefusesTooMuch(t *testing.T) {
+	defer func(n int64) { maxObject = n }(maxObject)
+	maxObject = 1 << 20
+	s := newStore(t)
+	for size, want := range map[int64]bool{maxObject: true, maxObject + 1: false} {
+		fd, err := s.Create()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Ftruncate(fd, size); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Seal(fd, ""); (err == nil) != want || err != nil && !errdefs.IsInvalidArgument(err) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+	}
+}
+
 func TestNamesThatAreNoDigests(t *testing.T) {
 	s := newStore(t)
 	for _, d := range []string{"", "sha256:", "../x", "sha256:../../etc/passwd", "sha256:" + strings.Repeat("A", 64), "md5:00"} {
