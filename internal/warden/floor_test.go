@@ -1,6 +1,8 @@
 package warden
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -154,5 +156,33 @@ func TestRangesAreHandedOutOnceAndRoundRobin(t *testing.T) {
 	}
 	if want := (volumeIDs - firstIDs) / idsPerSandbox; n-1 != want || !strings.Contains(err.Error(), "brig rm") {
 		t.Errorf("%d ranges, want %d: %v", n-1, want, err)
+	}
+}
+
+// What no container may have is refused by what it is, and the sentence says why.
+func TestTheEnginesOwnDirectoriesAreGivenToNobody(t *testing.T) {
+	top := t.TempDir()
+	w := &Warden{cfg: Config{Root: filepath.Join(top, "root"), Run: filepath.Join(top, "run")}}
+	for _, d := range []string{filepath.Join(w.cfg.Root, "store"), w.cfg.Run, filepath.Join(top, "other")} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(w.cfg.Root, filepath.Join(top, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for path, why := range map[string]string{
+		filepath.Join(w.cfg.Root, "store"): "belongs to", filepath.Join(top, "link"): "belongs to", top: "lies below it",
+		"/": "", "/proc/sys": "belongs to /proc", "/dev/null": "belongs to /dev", filepath.Join(top, "other"): "-",
+	} {
+		fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = w.bindable(fd)
+		unix.Close(fd)
+		if why == "-" != (err == nil) || err != nil && (!errdefs.IsPermissionDenied(err) || !strings.Contains(err.Error(), why)) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }

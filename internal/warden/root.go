@@ -223,12 +223,14 @@ func (w *Warden) bindable(fd int) error {
 		return err
 	}
 	for _, p := range []string{w.cfg.Root, w.cfg.Run, "/proc", "/sys", "/dev"} {
+		why := "it belongs to " + p
 		inside, err := within(name, p)
 		if err == nil && !inside && st.IsDir() && p != "/proc" && p != "/sys" && p != "/dev" {
+			why = p + ", the engine's own, lies below it"
 			inside, err = within(p, name)
 		}
 		if err != nil || inside || name == "/" {
-			return fmt.Errorf("the floor policy gives %s to no container: %w", name, errors.Join(errdefs.ErrPermissionDenied, err))
+			return fmt.Errorf("the floor policy gives %s to no container: %s: %w", name, why, errors.Join(errdefs.ErrPermissionDenied, err))
 		}
 	}
 	return nil

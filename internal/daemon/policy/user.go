@@ -25,8 +25,9 @@ type resolved struct {
 // CVE-2026-46680, CVE-2026-30892): an image can hold an entry "1000:x:0:0:…" and gains nothing.
 func resolveUser(spec string, img *image.Image) (resolved, error) {
 	u := resolved{home: "/"}
-	name, group, hasGroup := strings.Cut(spec, ":")
-	if hasGroup && (group == "" || strings.Contains(group, ":")) {
+	name, group, _ := strings.Cut(spec, ":")
+	hasGroup := group != "" // "0:" names none, as in Docker
+	if strings.Contains(group, ":") {
 		return u, fmt.Errorf("must be NAME|UID[:GROUP|GID]")
 	}
 	if name == "" {
