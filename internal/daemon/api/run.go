@@ -43,9 +43,11 @@ func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *contain
 		return err
 	}
 	defer closeFD(fd)
+	// The end of a client's input is not the end of the client, which is what it would be taken for before the hijack.
+	ctx := context.WithoutCancel(r.Context())
 	wait, place := c.Wait(until), c.Attach(o)
 	defer place.Close()
-	if err := s.Engine.Start(r.Context(), c, fd); err != nil {
+	if err := s.Engine.Start(ctx, c, fd); err != nil {
 		return startError(err)
 	}
 	conn, err := hijack(w, r, true, RunHeader+": started")
@@ -53,7 +55,6 @@ func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *contain
 		return err
 	}
 	defer conn.Close()
-	ctx := context.WithoutCancel(r.Context())
 	if err := place.Serve(ctx, conn); err != nil || conn.Gone() {
 		slog.Info("run", "id", c.ID()[:12], "error", err)
 		return nil
