@@ -48,8 +48,8 @@ func (s *session) checkTerminal() error {
 	return nil
 }
 
-// run attaches to a container, calls start (which may be nil for one that runs), and returns the program's exit status
-// as an error, or nil for 0 and after the person has detached.
+// run attaches to a container, starts it as begin says (nil for one that runs), and returns the program's exit status as
+// an error, or nil for 0 and after the person has detached.
 func (s *session) run(ctx context.Context, id string, until container.WaitCondition, begin *beginning) error {
 	engine, err := s.app.engine()
 	if err != nil {
@@ -88,8 +88,10 @@ func (s *session) run(ctx context.Context, id string, until container.WaitCondit
 		// Nobody reads what the program writes any more; waiting for its end could take for ever.
 		return fmt.Errorf("output of container %s: %w", short(id), err)
 	}
-	end := parseEnd(result, nil)
-	if w != nil {
+	var end waited
+	if stream.Started {
+		end = parseEnd(result, nil)
+	} else {
 		end = <-w.result
 	}
 	if end.err != nil || end.code == 0 {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -136,16 +135,7 @@ func TestPublishedPorts(t *testing.T) {
 	e := startEngine(t).withBusybox()
 	e.brig("run", "-d", "--name", "web", "-p", "8080:80", "box", "sh", "-c", "while :; do echo hello | nc -l -p 80; done")
 	for _, addr := range []string{"127.0.0.1:8080", "[::1]:8080"} {
-		e.eventually(addr, func() bool {
-			c, err := e.dial("tcp", addr)
-			if err != nil {
-				return false
-			}
-			defer c.Close()
-			c.SetDeadline(time.Now().Add(2 * time.Second))
-			b, _ := io.ReadAll(c)
-			return string(b) == "hello\n"
-		})
+		e.eventually(addr, func() bool { return e.answers(addr) })
 	}
 	e.refused(125, []string{"8080", "in use"}, "run", "--rm", "-p", "8080:80", "box", "true")
 	if out := e.brig("ps", "-q"); strings.Count(out, "\n") != 0 {

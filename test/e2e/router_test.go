@@ -187,12 +187,7 @@ func TestTheRouterHealsTheHostsSide(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		c, err := nftables.New()
-		if err != nil {
-			return err
-		}
-		c.FlushRuleset()
-		return c.Flush()
+		return flushTables()
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -215,14 +210,7 @@ func TestALostTableIsWrittenByTheNextRouter(t *testing.T) {
 	inner := *e
 	inner.netns = e.routerNetns()
 	defer unix.Close(inner.netns)
-	err := inner.within(func() error {
-		c, err := nftables.New()
-		if err != nil {
-			return err
-		}
-		c.FlushRuleset()
-		return c.Flush()
-	})
+	err := inner.within(flushTables)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,6 +218,16 @@ func TestALostTableIsWrittenByTheNextRouter(t *testing.T) {
 	e.eventually("another router", func() bool { p := e.find("brig-router"); return p != 0 && p != pid })
 	e.brig("run", "--rm", "box", "true")
 	e.eventually("the port", func() bool { return e.answers("127.0.0.1:9000") })
+}
+
+// flushTables takes every rule from the network namespace that it runs in.
+func flushTables() error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	c.FlushRuleset()
+	return c.Flush()
 }
 
 // routerNetns opens the router's namespace, which the warden holds.

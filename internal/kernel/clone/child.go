@@ -245,8 +245,8 @@ func (c *Child) failure(cause Cause) error {
 
 func (c *Child) page() *page { return pageOf(c.memory.cell(c.cell)) }
 
-// Kill ends the child, whatever it does, reaps it and frees everything. A process that cannot die (it waits for a device) is reaped when
-// it does, and has its cell until then.
+// Kill ends the child, whatever it does, reaps it and frees everything. A process that cannot die (it waits for a
+// device) is reaped when it does, and has its cell until then.
 func (c *Child) Kill() {
 	if c.pidfd < 0 {
 		c.close()

@@ -263,8 +263,8 @@ func TestEnginesSideBySide(t *testing.T) {
 	w.serve(w.outside, outsideIP+":80")
 	second, err := OpenRouter(Config{Instance: "brigt-2", HostNetns: w.host}, -1)
 	must(t, err)
-	if second.Subnet() == w.r.Subnet() {
-		t.Errorf("both engines have %s", second.Subnet())
+	if second.State().Subnet == w.r.State().Subnet {
+		t.Errorf("both engines have %s", second.State().Subnet)
 	}
 	ns := netnsFor(t)
 	e, err := newEndpoint(second, ns)
@@ -287,7 +287,7 @@ func TestSubnetAvoidsTheHostsRoutes(t *testing.T) {
 		Dst: ipNet(netip.MustParseAddr("172.30.7.0"), 24), Gw: net.ParseIP(outsideIP)}))
 	w.open(-1, nil)
 	defer w.r.Close()
-	if got := w.r.Subnet().String(); got != "172.29.0.0/16" {
+	if got := w.r.State().Subnet.String(); got != "172.29.0.0/16" {
 		t.Errorf("subnet is %s", got)
 	}
 	_, err = OpenRouter(Config{Instance: "brigt-2", HostNetns: w.host,

@@ -65,16 +65,7 @@ func TestReservedSocketAcceptsLoopbackClients(t *testing.T) {
 		must(t, err)
 		f.Close()
 		defer l.Close()
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				c.Write([]byte(host(c.RemoteAddr())))
-				c.Close()
-			}
-		}()
+		go tellSenders(l)
 	}
 	w.reaches("127.0.0.1", w.host, "tcp", "127.0.0.1:8080", "127.0.0.1")
 	w.reaches("::1", w.host, "tcp", "[::1]:8080", "::1")
@@ -92,26 +83,8 @@ func TestContainersReachTheForwarderOnly(t *testing.T) {
 	must(t, err)
 	tcp.Close()
 	defer l.Close()
-	go func() {
-		buf := make([]byte, 100)
-		for {
-			_, from, err := pc.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			pc.WriteTo([]byte(host(from)), from)
-		}
-	}()
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.Write([]byte(host(c.RemoteAddr())))
-			c.Close()
-		}
-	}()
+	go tellDatagramSenders(pc)
+	go tellSenders(l)
 	c := w.container()
 	gw := w.r.Gateway().String()
 	w.reaches("DNS", c.ns, "udp", gw+":53", c.ep.Addr.String())

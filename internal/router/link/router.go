@@ -155,9 +155,6 @@ func (r *Router) NetnsFD() int { return r.ns }
 // State returns what the caller has to keep for the next OpenRouter.
 func (r *Router) State() State { return State{Instance: r.cfg.Instance, Subnet: r.plan.Subnet} }
 
-// Subnet returns the containers' network.
-func (r *Router) Subnet() netip.Prefix { return r.plan.Subnet }
-
 // Gateway returns the router's address in the containers' eyes.
 func (r *Router) Gateway() netip.Addr { return r.plan.Gateway }
 

@@ -160,7 +160,7 @@ func (w *world) outsideRoute() {
 	out, err := dial(w.outside, unix.NETLINK_ROUTE)
 	must(w.t, err)
 	defer out.Close()
-	must(w.t, out.RouteAdd(&netlink.Route{Dst: prefixNet(w.r.Subnet()), Gw: net.ParseIP(hostIP)}))
+	must(w.t, out.RouteAdd(&netlink.Route{Dst: prefixNet(w.r.State().Subnet), Gw: net.ParseIP(hostIP)}))
 }
 
 // settled is waitUp for a handle.
@@ -243,26 +243,32 @@ func (w *world) serve(ns int, addr string) {
 		return err
 	}))
 	w.t.Cleanup(func() { l.Close(); u.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			io.WriteString(c, host(c.RemoteAddr()))
-			c.Close()
+	go tellSenders(l)
+	go tellDatagramSenders(u)
+}
+
+// tellSenders answers every connection with its sender's address until l is closed.
+func tellSenders(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
 		}
-	}()
-	go func() {
-		buf := make([]byte, 100)
-		for {
-			_, from, err := u.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			u.WriteTo([]byte(host(from)), from)
+		io.WriteString(c, host(c.RemoteAddr()))
+		c.Close()
+	}
+}
+
+// tellDatagramSenders answers every datagram with its sender's address until c is closed.
+func tellDatagramSenders(c net.PacketConn) {
+	buf := make([]byte, 100)
+	for {
+		_, from, err := c.ReadFrom(buf)
+		if err != nil {
+			return
 		}
-	}()
+		c.WriteTo([]byte(host(from)), from)
+	}
 }
 
 func host(a net.Addr) string {
