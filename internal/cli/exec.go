@@ -114,13 +114,13 @@ func (a *App) execAttached(ctx context.Context, name string, spec container.Exec
 	}
 	defer stream.Close()
 	s.terminal = s.own()
-	pump, restore, err := s.pump(stream, nil)
+	pump, restore, err := s.pump(stream, nil, true)
 	if err != nil {
 		return err
 	}
 	defer restore()
 	defer s.followSize(ctx, engine, path)()
-	if err := <-pump; errors.Is(err, console.ErrDetached) {
+	if err := pump(); errors.Is(err, console.ErrDetached) {
 		restore()
 		a.say("detached; the program goes on in container %s", short(name))
 		return nil

@@ -65,7 +65,7 @@ func (s *session) run(ctx context.Context, id string, until container.WaitCondit
 	}
 	defer stream.Close()
 	var result []byte
-	pump, restore, err := s.pump(stream, &result)
+	pump, restore, err := s.pump(stream, &result, begin == nil || stream.Started)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (s *session) run(ctx context.Context, id string, until container.WaitCondit
 	}
 	close(started)
 	defer s.followSize(ctx, engine, path)()
-	err = <-pump
+	err = pump()
 	if errors.Is(err, console.ErrDetached) {
 		restore()
 		s.app.say("detached; the container goes on. Next: brig attach %s", short(id))
@@ -150,8 +150,9 @@ func (s *session) attachQuery() url.Values {
 	return q
 }
 
-// pump starts copying. The channel gets its result; restore gives the terminal back and may be called twice.
-func (s *session) pump(stream *api.Stream, end *[]byte) (result <-chan error, restore func(), err error) {
+// pump copies until the output ends, which wait waits for: from now on, or, if the program runs already and nobody types,
+// in wait itself. restore gives the terminal back and may be called twice.
+func (s *session) pump(stream *api.Stream, end *[]byte, runs bool) (wait func() error, restore func(), err error) {
 	with := console.Streams{Out: s.app.Out, Err: s.app.Err, Demux: api.Demux}
 	if stream.Started {
 		with.Demux = api.DemuxRun(end)
@@ -173,9 +174,13 @@ func (s *session) pump(stream *api.Stream, end *[]byte) (result <-chan error, re
 	if terminal.Is() {
 		stop = console.WatchSize(func() {}, func() { _ = terminal.Raw() })
 	}
-	done := make(chan error, 1)
-	go func() { done <- console.Pump(stream, with) }()
-	return done, func() { stop(); stop = func() {}; terminal.Restore() }, nil
+	wait = func() error { return console.Pump(stream, with) }
+	if with.In != nil || !runs {
+		done := make(chan error, 1)
+		go func() { done <- console.Pump(stream, with) }()
+		wait = func() error { return <-done }
+	}
+	return wait, func() { stop(); stop = func() {}; terminal.Restore() }, nil
 }
 
 // followSize tells the engine the size of the terminal, now and whenever it changes, until the function that it returns
@@ -199,50 +204,73 @@ func (s *session) followSize(ctx context.Context, engine *api.Client, path strin
 	return console.WatchSize(tell, func() {})
 }
 
+// settling is how long a session lasts before it listens to signals that do not ask for an end. Each costs the Go runtime
+// two changes of the thread, which is a good part of what a command line costs that is over sooner.
+const settling = 20 * time.Millisecond
+
 // forward passes signals on to the program once it runs; those that come earlier wait for that. The third request to
-// end is taken as meant for the command line itself, whatever the program and the engine are doing.
+// end is taken as meant for the command line itself, whatever the program and the engine are doing. After stop, signals
+// are still kept from this process, which is about to end.
 func (s *session) forward(ctx context.Context, engine *api.Client, id string, started <-chan struct{}) (stop func()) {
 	if !s.proxy {
 		return func() {}
 	}
-	names := console.Forwarded()
-	c := make(chan os.Signal, 16)
-	for sig := range names {
-		signal.Notify(c, sig)
-	}
-	send := func(names ...string) {
-		for _, name := range names {
-			// The program may end at the same moment; its exit status is what will be reported.
-			_ = engine.Call(ctx, "POST", "/containers/"+url.PathEscape(id)+"/kill", url.Values{"signal": {name}}, nil)
-		}
-	}
+	f := &forwarder{engine: engine, path: "/containers/" + url.PathEscape(id) + "/kill",
+		signals: make(chan os.Signal, 16), names: console.Signals{}}
+	requests := console.Requests()
+	f.listen(requests)
 	done := make(chan struct{})
 	go func() {
-		var early []string
-		for requests := 0; ; {
+		settled := time.After(settling)
+		asked := 0
+		for {
 			select {
 			case <-done:
 				return
+			case <-settled:
+				f.listen(console.Others())
 			case <-started:
 				started = nil
-				go send(early...) // an engine that does not answer must not keep the third request from being counted
-			case sig := <-c:
-				name := names[sig]
-				if name == "SIGINT" || name == "SIGTERM" {
-					requests++
+				go f.send(ctx, f.early...) // an engine that does not answer must not keep requests from being counted
+			case sig := <-f.signals:
+				if requests[sig] != "" {
+					asked++
 				}
-				if requests == 3 {
+				if asked == 3 {
 					s.giveUp(id)
 				}
 				if started != nil {
-					early = append(early, name)
+					f.early = append(f.early, f.names[sig])
 				} else {
-					go send(name)
+					go f.send(ctx, f.names[sig])
 				}
 			}
 		}
 	}()
-	return func() { signal.Stop(c); close(done) }
+	return func() { close(done) }
+}
+
+// forwarder is what forward works with.
+type forwarder struct {
+	engine  *api.Client
+	path    string
+	signals chan os.Signal
+	names   console.Signals // of those that are listened to
+	early   []string        // names of those that came before the program ran
+}
+
+func (f *forwarder) listen(to console.Signals) {
+	for sig, name := range to {
+		f.names[sig] = name
+		signal.Notify(f.signals, sig)
+	}
+}
+
+func (f *forwarder) send(ctx context.Context, names ...string) {
+	for _, name := range names {
+		// The program may end at the same moment; its exit status is what will be reported.
+		_ = f.engine.Call(ctx, "POST", f.path, url.Values{"signal": {name}}, nil)
+	}
 }
 
 // giveUp ends the command line and leaves the container alone.

@@ -175,16 +175,23 @@ func TestSignalsReachTheProgram(t *testing.T) {
 		w.WriteHeader(204)
 	})
 	f.program(func(io.ReadWriter) int {
-		if err := syscall.Kill(os.Getpid(), syscall.SIGUSR1); err != nil {
-			t.Error(err)
-		}
-		select {
-		case s := <-killed:
-			if s != "SIGUSR1" {
-				t.Errorf("the program got %s", s)
+		for _, sig := range []struct {
+			number syscall.Signal
+			name   string
+			after  time.Duration
+		}{{syscall.SIGTERM, "SIGTERM", 0}, {syscall.SIGUSR1, "SIGUSR1", 20 * settling}} {
+			time.Sleep(sig.after)
+			if err := syscall.Kill(os.Getpid(), sig.number); err != nil {
+				t.Error(err)
 			}
-		case <-time.After(5 * time.Second):
-			t.Error("the signal did not arrive")
+			select {
+			case s := <-killed:
+				if s != sig.name {
+					t.Errorf("the program got %s instead of %s", s, sig.name)
+				}
+			case <-time.After(5 * time.Second):
+				t.Errorf("%s did not arrive", sig.name)
+			}
 		}
 		return 138
 	})

@@ -123,7 +123,7 @@ func (c *Client) connect(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, &Unreachable{Host: c.host, Err: rootCause(err)}
 	}
-	return &conn{Conn: nc, r: bufio.NewReaderSize(nc, 32<<10)}, nil
+	return &conn{Conn: nc, r: bufio.NewReaderSize(nc, 4<<10)}, nil
 }
 
 // starter returns the function that starts an engine, the first time it is called.

@@ -36,7 +36,7 @@ func DemuxRun(result *[]byte) func(stdout, stderr io.Writer, src io.Reader) erro
 
 func demux(stdout, stderr io.Writer, result *[]byte, src io.Reader) error {
 	var header [frameHeader]byte
-	buf := make([]byte, 32<<10)
+	var buf []byte
 	for {
 		if _, err := io.ReadFull(src, header[:]); err == io.EOF {
 			return nil
@@ -62,6 +62,9 @@ func demux(stdout, stderr io.Writer, result *[]byte, src io.Reader) error {
 			return err
 		default:
 			return fmt.Errorf("output stream: unknown stream %d", header[0])
+		}
+		if buf == nil {
+			buf = make([]byte, 32<<10)
 		}
 		n, err := io.CopyBuffer(onlyWriter{dst}, io.LimitReader(src, length), buf)
 		if err != nil {

@@ -32,11 +32,19 @@ func WatchSize(changed, continued func()) (stop func()) {
 	return func() { signal.Stop(c); close(done) }
 }
 
-// Forwarded lists the signals that are passed on to the program, by the name that the engine takes. Those that the
-// shell's job control uses stay with the command line itself.
-func Forwarded() map[os.Signal]string {
-	return map[os.Signal]string{
-		syscall.SIGHUP: "SIGHUP", syscall.SIGINT: "SIGINT", syscall.SIGQUIT: "SIGQUIT", syscall.SIGTERM: "SIGTERM",
-		syscall.SIGUSR1: "SIGUSR1", syscall.SIGUSR2: "SIGUSR2", syscall.SIGALRM: "SIGALRM",
+// Signals are passed on to a program, by the name that the engine takes.
+type Signals map[os.Signal]string
+
+// Requests lists the signals that ask a program to end.
+func Requests() Signals {
+	return Signals{syscall.SIGINT: "SIGINT", syscall.SIGTERM: "SIGTERM"}
+}
+
+// Others lists the other signals that are passed on. Those that the shell's job control uses stay with the command line
+// itself.
+func Others() Signals {
+	return Signals{
+		syscall.SIGHUP: "SIGHUP", syscall.SIGQUIT: "SIGQUIT", syscall.SIGUSR1: "SIGUSR1", syscall.SIGUSR2: "SIGUSR2",
+		syscall.SIGALRM: "SIGALRM",
 	}
 }

@@ -24,7 +24,11 @@ func WatchSize(changed, continued func()) (stop func()) {
 	return func() { close(done) }
 }
 
-// Forwarded lists the signals that are passed on to the program, by the name that the engine takes.
-func Forwarded() map[os.Signal]string {
-	return map[os.Signal]string{os.Interrupt: "SIGINT"}
-}
+// Signals are passed on to a program, by the name that the engine takes.
+type Signals map[os.Signal]string
+
+// Requests lists the signals that ask a program to end.
+func Requests() Signals { return Signals{os.Interrupt: "SIGINT"} }
+
+// Others lists the other signals that are passed on.
+func Others() Signals { return Signals{} }

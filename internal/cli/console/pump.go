@@ -24,12 +24,13 @@ type Streams struct {
 // Pump copies both ways until the program's output ends or the person detaches (ErrDetached). When the input ends the
 // stream is closed for writing and the output goes on.
 func Pump(s Stream, with Streams) error {
+	if with.In == nil {
+		return copyOutput(s, with)
+	}
 	output := make(chan error, 1)
 	detached := make(chan struct{})
 	go func() { output <- copyOutput(s, with) }()
-	if with.In != nil {
-		go copyInput(s, with, detached)
-	}
+	go copyInput(s, with, detached)
 	select {
 	case err := <-output:
 		return err

@@ -15,7 +15,9 @@ import (
 func writeAt(dir int, path, value string, extra int) error {
 	fd, err := unix.Openat(dir, path, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|extra, 0o600)
 	if err == nil {
-		_, err = unix.Write(fd, []byte(value))
+		for err = unix.EINTR; err == unix.EINTR; { // a limit of memory is not set while a signal waits
+			_, err = unix.Write(fd, []byte(value))
+		}
 		unix.Close(fd)
 	}
 	if err != nil {
