@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,7 @@ const (
 )
 
 func main() {
+	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2)) // the other half is for containers
 	state := flag.String("state", "", "directory of durable records")
 	run := flag.String("run", "", "directory of volatile records")
 	flag.Parse()

@@ -104,6 +104,7 @@ func TestTheThirdRequestToEndIsObeyed(t *testing.T) {
 		t.Fatal(err)
 	}
 	io.ReadFull(out, make([]byte, 3))
+	time.Sleep(20 * settling)
 	// One request comes before the start is over, and is passed on to an engine that does not answer.
 	cmd.Process.Signal(os.Interrupt)
 	time.Sleep(50 * time.Millisecond)

@@ -204,8 +204,9 @@ func (s *session) followSize(ctx context.Context, engine *api.Client, path strin
 	return console.WatchSize(tell, func() {})
 }
 
-// settling is how long a session lasts before it listens to signals that do not ask for an end. Each costs the Go runtime
-// two changes of the thread, which is a good part of what a command line costs that is over sooner.
+// settling is how long a session lasts before it listens to signals; until then they end the command line, as they did
+// before it. Each of them costs the Go runtime two changes of the thread, and the first one two threads, which is a good
+// part of what a command line costs that is over sooner.
 const settling = 20 * time.Millisecond
 
 // forward passes signals on to the program once it runs; those that come earlier wait for that. The third request to
@@ -218,7 +219,6 @@ func (s *session) forward(ctx context.Context, engine *api.Client, id string, st
 	f := &forwarder{engine: engine, path: "/containers/" + url.PathEscape(id) + "/kill",
 		signals: make(chan os.Signal, 16), names: console.Signals{}}
 	requests := console.Requests()
-	f.listen(requests)
 	done := make(chan struct{})
 	go func() {
 		settled := time.After(settling)
@@ -228,6 +228,7 @@ func (s *session) forward(ctx context.Context, engine *api.Client, id string, st
 			case <-done:
 				return
 			case <-settled:
+				f.listen(requests)
 				f.listen(console.Others())
 			case <-started:
 				started = nil

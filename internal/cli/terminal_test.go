@@ -175,12 +175,11 @@ func TestSignalsReachTheProgram(t *testing.T) {
 		w.WriteHeader(204)
 	})
 	f.program(func(io.ReadWriter) int {
+		time.Sleep(20 * settling)
 		for _, sig := range []struct {
 			number syscall.Signal
 			name   string
-			after  time.Duration
-		}{{syscall.SIGTERM, "SIGTERM", 0}, {syscall.SIGUSR1, "SIGUSR1", 20 * settling}} {
-			time.Sleep(sig.after)
+		}{{syscall.SIGTERM, "SIGTERM"}, {syscall.SIGUSR1, "SIGUSR1"}} {
 			if err := syscall.Kill(os.Getpid(), sig.number); err != nil {
 				t.Error(err)
 			}
