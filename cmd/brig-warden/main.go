@@ -5,13 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"runtime"
 
 	"github.com/brig-engine/brig/internal/warden"
 )
 
 func main() {
-	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2)) // the other half is for what is started
 	cfg := warden.Config{Listener: 3, Keeper: 4, Ready: 5}
 	flag.StringVar(&cfg.Root, "root", "", "directory of durable state")
 	flag.StringVar(&cfg.Run, "run", "", "directory of volatile state")
