@@ -13,12 +13,12 @@ import (
 
 // adopt finds the containers that an earlier warden left, running or ended since, and sweeps what has no record.
 func (w *Warden) adopt(have map[string]int) error {
-	containers, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
+	ids, err := w.onDisk()
 	if err != nil {
 		return err
 	}
-	for _, e := range containers {
-		if base, err := w.rangeOf(e.Name()); err == nil {
+	for _, id := range ids {
+		if base, err := w.rangeOf(id); err == nil {
 			w.ranges.claim(base)
 		}
 	}

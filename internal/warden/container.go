@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -92,8 +93,26 @@ func short(id string) string { return id[:min(len(id), 12)] }
 
 func (w *Warden) group(id string) (*cgroup.Group, error) { return w.parent.Open(id) }
 
-// directory is the container's own: upper and work of its root.
-func (w *Warden) directory(id string) string { return filepath.Join(w.cfg.Root, "containers", id) }
+// directory is the container's own: upper and work of its root. It lies in one of 256 others: see spread.
+func (w *Warden) directory(id string) string {
+	return filepath.Join(w.cfg.Root, "containers", id[:2], id)
+}
+
+// onDisk names the containers that have a directory.
+func (w *Warden) onDisk() (ids []string, err error) {
+	all := filepath.Join(w.cfg.Root, "containers")
+	parts, err := os.ReadDir(all)
+	for _, part := range parts {
+		entries, perr := os.ReadDir(filepath.Join(all, part.Name()))
+		err = errors.Join(err, perr)
+		for _, e := range entries {
+			if containerID(e.Name()) {
+				ids = append(ids, e.Name())
+			}
+		}
+	}
+	return ids, err
+}
 
 // rangeOf reads from the owner of its work directory which ids a container has: the file system is the record. The
 // error is os.ErrNotExist for a container that was never started.
@@ -128,13 +147,13 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 }
 
 func (w *Warden) containerList() (any, error) {
-	entries, err := os.ReadDir(filepath.Join(w.cfg.Root, "containers"))
+	ids, err := w.onDisk()
 	if err != nil {
 		return nil, err
 	}
 	running := map[string]bool{} // or ended and not finished yet
-	for _, e := range entries {
-		running[e.Name()] = false
+	for _, id := range ids {
+		running[id] = false
 	}
 	for _, c := range w.all() {
 		if c, err := w.known(c.id); err == nil {

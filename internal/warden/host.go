@@ -76,7 +76,8 @@ func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "rou
 
 // spread tells ext4 that the directories in dir have nothing to do with each other, so that it puts them into different
 // block groups. Otherwise all of them come and go in one group, where it looks for a place among all that were deleted
-// there in the last minutes, one by one: milliseconds for each container. Other file systems know nothing of it.
+// there in the last minutes, one by one: milliseconds for each container. Looking for a good group takes a third of a
+// millisecond, so that containers go into 256 directories that are spread. Other file systems know nothing of it.
 func spread(dir string) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -2,7 +2,6 @@ package warden
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -26,8 +25,7 @@ func (p *program) stdio() error {
 // later daemon open the outer ends again. They belong to the process's user, so that /dev/stdout can be reopened (traps 19).
 func (p *program) openPipes() error {
 	dir := p.w.streamDir(p.made.key)
-	os.RemoveAll(dir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := anew(dir, 0o700); err != nil {
 		return err
 	}
 	for i, inner := range []string{"stdin", "stdout", "stderr"} {
