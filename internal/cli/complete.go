@@ -4,14 +4,14 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/api/types/image"
 	"github.com/spf13/cobra"
+
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
 
 // completeContainers offers the names of containers to the shell. It starts no engine.
 func (a *App) completeContainers(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	var list []container.Summary
+	var list []engineapi.ContainerSummary
 	engine, err := a.running()
 	if err != nil || engine.Call(cmd.Context(), "GET", "/containers/json", url.Values{"all": {"1"}}, &list) != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -30,7 +30,7 @@ func (a *App) completeImages(cmd *cobra.Command, args []string, _ string) ([]str
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	var list []image.Summary
+	var list []engineapi.ImageSummary
 	engine, err := a.running()
 	if err != nil || engine.Call(cmd.Context(), "GET", "/images/json", nil, &list) != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

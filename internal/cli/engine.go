@@ -8,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moby/moby/api/types/system"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/check"
 	"github.com/brig-engine/brig/internal/cli/api"
 	"github.com/brig-engine/brig/internal/cli/console"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/launch"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
@@ -189,8 +189,8 @@ func (a *App) engineStatus(ctx context.Context, p *place) (engineStatus, error) 
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	engine, err := api.New(s.Address, nil)
-	var v system.VersionResponse
-	var info system.Info
+	var v engineapi.VersionResponse
+	var info engineapi.Info
 	if err == nil {
 		err = engine.Call(ctx, "GET", "/version", nil, &v)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -135,15 +136,27 @@ func TestTheThirdRequestToEndIsObeyed(t *testing.T) {
 // TestTheCommandLineStaysLean: what is linked is initialised at every `brig run`, and a command line that can neither
 // execute programs nor open TLS connections cannot be made to.
 func TestTheCommandLineStaysLean(t *testing.T) {
-	out, err := exec.Command("go", "list", "-deps", "github.com/brig-engine/brig/cmd/brig").Output()
+	const format = `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`
+	out, err := exec.Command("go", "list", "-deps", "-f", format, "github.com/brig-engine/brig/cmd/brig").Output()
 	if err != nil {
 		t.Skip("missing: the go command")
 	}
-	for dep := range strings.FieldsSeq(string(out)) {
-		switch dep {
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		switch dep := words[0]; dep {
 		case "net/http", "crypto/tls", "crypto/x509", "os/exec", "html/template", "encoding/xml",
-			"github.com/moby/moby/client", "github.com/distribution/reference", "github.com/sirupsen/logrus":
+			"github.com/moby/moby/client", "github.com/distribution/reference", "github.com/sirupsen/logrus",
+			"github.com/opencontainers/go-digest", "github.com/opencontainers/image-spec/specs-go/v1":
 			t.Errorf("cmd/brig depends on %s", dep)
+		case "github.com/brig-engine/brig/internal/cli/single":
+			if len(words) != 2 {
+				t.Errorf("%s is not initialised first: it imports %q", dep, words[1:])
+			}
+		case "github.com/spf13/cobra": // compiles one small expression
+		default:
+			if slices.Contains(words[1:], "regexp") {
+				t.Errorf("cmd/brig depends on %s, which imports regexp", dep)
+			}
 		}
 	}
 }

@@ -7,16 +7,16 @@ import (
 	"net/url"
 
 	"github.com/moby/moby/api/types/common"
-	"github.com/moby/moby/api/types/container"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
 	"github.com/brig-engine/brig/internal/cli/console"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/request"
 )
 
 func newExec(a *App) *cobra.Command {
-	var spec container.ExecCreateRequest
+	var spec engineapi.ExecCreateRequest
 	var detach bool
 	var keys string
 	var env, envFiles []string
@@ -37,7 +37,7 @@ func newExec(a *App) *cobra.Command {
 				return a.execDetached(cmd.Context(), args[0], spec)
 			}
 			spec.AttachStdout, spec.AttachStderr = true, true
-			s := &session{app: a, keys: detachKeys, config: &container.Config{
+			s := &session{app: a, keys: detachKeys, config: &engineapi.Config{
 				Tty: spec.Tty, AttachStdin: spec.AttachStdin, AttachStdout: true, AttachStderr: true,
 			}}
 			return a.execAttached(cmd.Context(), args[0], spec, s)
@@ -59,7 +59,7 @@ func newExec(a *App) *cobra.Command {
 
 // execCreate returns the path of the new exec.
 func (a *App) execCreate(
-	ctx context.Context, name string, spec container.ExecCreateRequest,
+	ctx context.Context, name string, spec engineapi.ExecCreateRequest,
 ) (engine *api.Client, path string, err error) {
 	if engine, err = a.engine(); err != nil {
 		return nil, "", err
@@ -75,7 +75,7 @@ func (a *App) execCreate(
 // execStart makes an exec and starts it. An engine that was killed in between does not know it any more: nothing has run
 // then, and both are tried once more.
 func (a *App) execStart(
-	ctx context.Context, name string, spec container.ExecCreateRequest, start func(engine *api.Client, path string) error,
+	ctx context.Context, name string, spec engineapi.ExecCreateRequest, start func(engine *api.Client, path string) error,
 ) (engine *api.Client, path string, err error) {
 	for try := 0; ; try++ {
 		if engine, path, err = a.execCreate(ctx, name, spec); err != nil {
@@ -87,19 +87,19 @@ func (a *App) execStart(
 	}
 }
 
-func (a *App) execDetached(ctx context.Context, name string, spec container.ExecCreateRequest) error {
-	request := container.ExecStartRequest{Detach: true, Tty: spec.Tty}
+func (a *App) execDetached(ctx context.Context, name string, spec engineapi.ExecCreateRequest) error {
+	request := engineapi.ExecStartRequest{Detach: true, Tty: spec.Tty}
 	_, _, err := a.execStart(ctx, name, spec, func(engine *api.Client, path string) error {
 		return engine.CallRequest(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: request}, nil)
 	})
 	return err
 }
 
-func (a *App) execAttached(ctx context.Context, name string, spec container.ExecCreateRequest, s *session) error {
+func (a *App) execAttached(ctx context.Context, name string, spec engineapi.ExecCreateRequest, s *session) error {
 	if err := s.checkTerminal(); err != nil {
 		return err
 	}
-	request := container.ExecStartRequest{Tty: spec.Tty}
+	request := engineapi.ExecStartRequest{Tty: spec.Tty}
 	if rows, cols, ok := console.Of(a.Out).Size(); ok && spec.Tty {
 		spec.ConsoleSize = &[2]uint{rows, cols}
 		request.ConsoleSize = spec.ConsoleSize
@@ -127,7 +127,7 @@ func (a *App) execAttached(ctx context.Context, name string, spec container.Exec
 	} else if err != nil {
 		return err
 	}
-	var end container.ExecInspectResponse
+	var end engineapi.ExecInspectResponse
 	if err := engine.Call(ctx, "GET", path+"/json", nil, &end); err != nil {
 		return err
 	}

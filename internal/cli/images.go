@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moby/moby/api/types/image"
 	"github.com/spf13/cobra"
 
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
 
@@ -57,7 +57,7 @@ func (a *App) images(ctx context.Context, l *listing, q url.Values, digests bool
 	if err != nil {
 		return err
 	}
-	var list []image.Summary
+	var list []engineapi.ImageSummary
 	if err := engine.Call(ctx, "GET", "/images/json", q, &list); err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (a *App) images(ctx context.Context, l *listing, q url.Values, digests bool
 }
 
 // makeImageRows makes one row per name of an image, and one for an image without a name.
-func makeImageRows(s *image.Summary, now time.Time, full bool) []imageRow {
+func makeImageRows(s *engineapi.ImageSummary, now time.Time, full bool) []imageRow {
 	created := time.Unix(s.Created, 0)
 	base := imageRow{
 		ID: s.ID, Digest: "<none>", CreatedSince: show.Ago(now, created), Size: show.Size(s.Size),
@@ -143,7 +143,7 @@ func newRmi(a *App) *cobra.Command {
 			setFlag(q, "noprune", noPrune)
 			failed := false
 			for _, name := range args {
-				var done []image.DeleteResponse
+				var done []engineapi.ImageDeleteResponse
 				if err := engine.Call(cmd.Context(), "DELETE", "/images/"+escape(name), q, &done); err != nil {
 					a.complain(err)
 					failed = true
@@ -202,7 +202,7 @@ func newHistory(a *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var items []image.HistoryResponseItem
+			var items []engineapi.ImageHistoryItem
 			if err := engine.Call(cmd.Context(), "GET", "/images/"+escape(args[0])+"/history", nil, &items); err != nil {
 				return err
 			}
@@ -227,7 +227,7 @@ func newHistory(a *App) *cobra.Command {
 	return cmd
 }
 
-func makeHistoryRow(h *image.HistoryResponseItem, now time.Time, full bool) historyRow {
+func makeHistoryRow(h *engineapi.ImageHistoryItem, now time.Time, full bool) historyRow {
 	created := time.Unix(h.Created, 0)
 	row := historyRow{
 		ID: h.ID, CreatedSince: show.Ago(now, created), CreatedAt: created.Format(time.RFC3339),

@@ -11,11 +11,11 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
 
@@ -201,7 +201,7 @@ func newTop(a *App) *cobra.Command {
 			}
 			q := url.Values{}
 			setQuery(q, "ps_args", strings.Join(args[1:], " "))
-			var top container.TopResponse
+			var top engineapi.TopResponse
 			if err := engine.Call(cmd.Context(), "GET", "/containers/"+url.PathEscape(args[0])+"/top", q, &top); err != nil {
 				return err
 			}
@@ -225,7 +225,7 @@ func newPort(a *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var c container.InspectResponse
+			var c engineapi.InspectResponse
 			if err := engine.Call(cmd.Context(), "GET", "/containers/"+url.PathEscape(args[0])+"/json", nil, &c); err != nil {
 				return err
 			}

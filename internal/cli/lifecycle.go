@@ -7,11 +7,11 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/moby/moby/api/types/container"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
 
 // act sends one bodyless request per container and prints the names that it worked for.
@@ -130,7 +130,7 @@ func newWait(a *App) *cobra.Command {
 			failed := false
 			for _, name := range args {
 				path := "/containers/" + url.PathEscape(name)
-				code, err := watch(cmd.Context(), engine, path, container.WaitConditionNotRunning).exit()
+				code, err := watch(cmd.Context(), engine, path, engineapi.WaitConditionNotRunning).exit()
 				if err != nil {
 					a.complain(err)
 					failed = true

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/network"
-	"github.com/moby/moby/api/types/volume"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
 
@@ -47,13 +47,13 @@ func newVolumeCreate(a *App) *cobra.Command {
 			if len(args) == 1 {
 				name = args[0]
 			}
-			req := volume.CreateRequest{Name: name, Driver: driver}
+			req := engineapi.VolumeCreateRequest{Name: name, Driver: driver}
 			req.Labels, req.DriverOpts = pairs(labels), pairs(options)
 			engine, err := a.engine()
 			if err != nil {
 				return err
 			}
-			var made volume.Volume
+			var made engineapi.Volume
 			err = engine.CallRequest(cmd.Context(), api.Request{Method: "POST", Path: "/volumes/create", JSON: req}, &made)
 			if err != nil {
 				return err
@@ -96,7 +96,7 @@ func newVolumeList(a *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var list volume.ListResponse
+			var list engineapi.VolumeListResponse
 			if err := engine.Call(cmd.Context(), "GET", "/volumes", q, &list); err != nil {
 				return err
 			}

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moby/moby/api/types/container"
 	"github.com/spf13/cobra"
 
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
 
@@ -71,7 +71,7 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	if err != nil {
 		return err
 	}
-	var list []container.Summary
+	var list []engineapi.ContainerSummary
 	if err := engine.Call(ctx, "GET", "/containers/json", q, &list); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	return show.List(a.Out, l.format, containerColumns(size), known, rows)
 }
 
-func makeContainerRow(c *container.Summary, now time.Time, full, size bool) containerRow {
+func makeContainerRow(c *engineapi.ContainerSummary, now time.Time, full, size bool) containerRow {
 	created := time.Unix(c.Created, 0)
 	row := containerRow{
 		Labelled: show.WithLabels(c.Labels), ID: c.ID, Image: c.Image, Command: c.Command,
@@ -157,7 +157,7 @@ func labelList(labels map[string]string) string {
 }
 
 // portList writes the ports of a container, "0.0.0.0:8080->80/tcp, 443/tcp", and runs of ports as ranges.
-func portList(ports []container.PortSummary) string {
+func portList(ports []engineapi.PortSummary) string {
 	sort.Slice(ports, func(i, j int) bool {
 		a, b := ports[i], ports[j]
 		switch {
@@ -187,7 +187,7 @@ func portList(ports []container.PortSummary) string {
 }
 
 // follows reports whether p continues a run that began with first, n ports later.
-func follows(first, p container.PortSummary, n uint16) bool {
+func follows(first, p engineapi.PortSummary, n uint16) bool {
 	return p.Type == first.Type && p.IP == first.IP && p.PrivatePort == first.PrivatePort+n &&
 		(first.PublicPort == 0) == (p.PublicPort == 0) && (p.PublicPort == 0 || p.PublicPort == first.PublicPort+n)
 }

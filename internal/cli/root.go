@@ -91,6 +91,7 @@ func newRoot(a *App, args []string) *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: groupRun, Title: "Containers:"}, &cobra.Group{ID: groupImage, Title: "Images:"},
 		&cobra.Group{ID: groupStore, Title: "By noun:"}, &cobra.Group{ID: groupEngine, Title: "Engine:"})
 	addVerbs(a, root, verbs(), args)
+	root.CompletionOptions.DisableDefaultCmd = len(root.Commands()) == 1 // another one was named
 	if word := firstWord(args); len(root.Commands()) > 1 || isUnbuilt(word) {
 		for _, name := range unbuilt() {
 			root.AddCommand(refuse(name))

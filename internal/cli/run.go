@@ -9,11 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/moby/moby/api/types/container"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
 	"github.com/brig-engine/brig/internal/cli/console"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/request"
 )
 
@@ -121,9 +121,9 @@ func (a *App) runAttached(ctx context.Context, c *request.Create, f *creation, s
 	if err != nil {
 		return err
 	}
-	condition := container.WaitConditionNextExit
+	condition := engineapi.WaitConditionNextExit
 	if c.Body.HostConfig.AutoRemove {
-		condition = container.WaitConditionRemoved
+		condition = engineapi.WaitConditionRemoved
 	}
 	return s.run(ctx, id, condition, &beginning{
 		start:   func() error { return a.startNew(ctx, id) },
@@ -152,7 +152,7 @@ func (a *App) create(ctx context.Context, c *request.Create, f *creation) (id st
 	setQuery(query, "name", c.Name)
 	setQuery(query, "platform", c.Platform)
 	req := api.Request{Method: "POST", Path: "/containers/create", Query: query, JSON: c.Body}
-	var made container.CreateResponse
+	var made engineapi.CreateResponse
 	err = engine.CallRequest(ctx, req, &made)
 	if f.pull == "missing" && api.IsStatus(err, 404) && strings.Contains(strings.ToLower(err.Error()), "image") {
 		a.say("image %s is not here; pulling it", image)

@@ -12,17 +12,17 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/moby/moby/api/types/container"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
 	"github.com/brig-engine/brig/internal/cli/console"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
 
 // session is one attachment of this process's three streams to a program.
 type session struct {
 	app    *App
-	config *container.Config // Tty and the three Attach fields are read
+	config *engineapi.Config // Tty and the three Attach fields are read
 	keys   []byte            // that detach
 	proxy  bool              // pass signals on
 
@@ -50,7 +50,7 @@ func (s *session) checkTerminal() error {
 
 // run attaches to a container, starts it as begin says (nil for one that runs), and returns the program's exit status as
 // an error, or nil for 0 and after the person has detached.
-func (s *session) run(ctx context.Context, id string, until container.WaitCondition, begin *beginning) error {
+func (s *session) run(ctx context.Context, id string, until engineapi.WaitCondition, begin *beginning) error {
 	engine, err := s.app.engine()
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (s *session) run(ctx context.Context, id string, until container.WaitCondit
 
 // open attaches. Without a terminal the same request starts the container and waits for its end; otherwise, and with an
 // engine that does not know such a request, w waits on a connection of its own.
-func (s *session) open(ctx context.Context, engine *api.Client, path string, until container.WaitCondition,
+func (s *session) open(ctx context.Context, engine *api.Client, path string, until engineapi.WaitCondition,
 	begin *beginning) (stream *api.Stream, w *watcher, err error) {
 	attach := api.Request{Method: "POST", Path: path + "/attach", Query: s.attachQuery()}
 	whole := begin != nil && !s.config.Tty
@@ -283,8 +283,8 @@ func (s *session) giveUp(id string) {
 
 // awaitRemoval gives the engine a moment to remove a container that could not be started, so that its name is free
 // again when the command ends.
-func (s *session) awaitRemoval(w *watcher, until container.WaitCondition) {
-	if until != container.WaitConditionRemoved {
+func (s *session) awaitRemoval(w *watcher, until engineapi.WaitCondition) {
+	if until != engineapi.WaitConditionRemoved {
 		return
 	}
 	select {
@@ -305,11 +305,11 @@ type waited struct {
 	err  error
 }
 
-func watch(ctx context.Context, engine *api.Client, path string, until container.WaitCondition) *watcher {
+func watch(ctx context.Context, engine *api.Client, path string, until engineapi.WaitCondition) *watcher {
 	w := &watcher{ready: make(chan error, 1), result: make(chan waited, 1)}
 	go func() {
 		q := url.Values{}
-		if until != container.WaitConditionNotRunning { // the default
+		if until != engineapi.WaitConditionNotRunning { // the default
 			q.Set("condition", string(until))
 		}
 		res, err := engine.Do(ctx, api.Request{Method: "POST", Path: path + "/wait", Query: q})
@@ -328,7 +328,7 @@ func watch(ctx context.Context, engine *api.Client, path string, until container
 // parseEnd reads the engine's answer about the end of a program, if it came.
 func parseEnd(text []byte, err error) waited {
 	var body struct {
-		container.WaitResponse
+		engineapi.WaitResponse
 		OOMKilled bool
 	}
 	if err == nil {

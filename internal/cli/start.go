@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"net/url"
 
-	"github.com/moby/moby/api/types/container"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/console"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
 
 func newStart(a *App) *cobra.Command {
@@ -30,9 +30,9 @@ func newStart(a *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			until := container.WaitConditionNextExit
+			until := engineapi.WaitConditionNextExit
 			if c.HostConfig != nil && c.HostConfig.AutoRemove {
-				until = container.WaitConditionRemoved
+				until = engineapi.WaitConditionRemoved
 			}
 			return s.run(ctx, c.ID, until, &beginning{
 				start: func() error { return a.startContainer(ctx, c.ID) }, refused: startRefused,
@@ -60,7 +60,7 @@ func newAttach(a *App) *cobra.Command {
 			if c.State != nil && !c.State.Running {
 				return fmt.Errorf("container %s is not running. Next: brig start -a %s", args[0], args[0])
 			}
-			return s.run(cmd.Context(), c.ID, container.WaitConditionNotRunning, nil)
+			return s.run(cmd.Context(), c.ID, engineapi.WaitConditionNotRunning, nil)
 		},
 	}
 	cmd.Flags().BoolVar(&noStdin, "no-stdin", false, "Do not attach to the input")
@@ -72,7 +72,7 @@ func newAttach(a *App) *cobra.Command {
 // attachable prepares a session with a container that exists: whether it has a terminal is in its configuration.
 func (a *App) attachable(
 	ctx context.Context, name, keys string, proxy, stdin bool,
-) (*session, *container.InspectResponse, error) {
+) (*session, *engineapi.InspectResponse, error) {
 	detach, err := console.ParseKeys(keys)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--detach-keys %q: %w", keys, err)
@@ -81,14 +81,14 @@ func (a *App) attachable(
 	if err != nil {
 		return nil, nil, err
 	}
-	var c container.InspectResponse
+	var c engineapi.InspectResponse
 	if err := engine.Call(ctx, "GET", "/containers/"+url.PathEscape(name)+"/json", nil, &c); err != nil {
 		return nil, nil, err
 	}
 	if c.Config == nil {
 		return nil, nil, fmt.Errorf("container %s: the engine's reply has no configuration", name)
 	}
-	s := &session{app: a, keys: detach, proxy: proxy, config: &container.Config{
+	s := &session{app: a, keys: detach, proxy: proxy, config: &engineapi.Config{
 		Tty: c.Config.Tty, AttachStdin: stdin && c.Config.OpenStdin, AttachStdout: true, AttachStderr: true,
 	}}
 	return s, &c, s.checkTerminal()

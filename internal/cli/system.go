@@ -7,17 +7,17 @@ import (
 	"strings"
 
 	"github.com/docker/go-units"
-	"github.com/moby/moby/api/types/system"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
 
 // versions is what `brig version` prints and what its templates can name.
 type versions struct {
 	Client clientVersion
-	Server *system.VersionResponse
+	Server *engineapi.VersionResponse
 }
 
 type clientVersion struct{ Version, APIVersion, GoVersion, Os, Arch string }
@@ -48,12 +48,12 @@ func newVersion(a *App) *cobra.Command {
 	return cmd
 }
 
-func (a *App) serverVersion(ctx context.Context) (*system.VersionResponse, error) {
+func (a *App) serverVersion(ctx context.Context) (*engineapi.VersionResponse, error) {
 	engine, err := a.running()
 	if err != nil {
 		return nil, err
 	}
-	var v system.VersionResponse
+	var v engineapi.VersionResponse
 	if err := engine.Call(ctx, "GET", "/version", nil, &v); err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func newInfo(a *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var info system.Info
+			var info engineapi.Info
 			if err := engine.Call(cmd.Context(), "GET", "/info", nil, &info); err != nil {
 				return err
 			}
@@ -94,7 +94,7 @@ func newInfo(a *App) *cobra.Command {
 	return cmd
 }
 
-func (a *App) printInfo(i *system.Info) {
+func (a *App) printInfo(i *engineapi.Info) {
 	line := func(head, format string, args ...any) {
 		if text := fmt.Sprintf(format, args...); text != "" {
 			fmt.Fprintf(a.Out, "%-16s %s\n", head+":", show.Clean(text, false))

@@ -20,7 +20,12 @@ func compact(v reflect.Value) any {
 	if !v.IsValid() {
 		return nil
 	}
-	if v.Kind() != reflect.Struct || special(v.Type()) {
+	switch {
+	case special(v.Type()):
+		return v.Interface()
+	case v.Kind() == reflect.Map && !v.IsNil() && v.Len() == 0:
+		return map[string]any{} // says the same, and has an encoder already
+	case v.Kind() != reflect.Struct:
 		return v.Interface()
 	}
 	fields := map[string]any{}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand/v2"
 	"reflect"
@@ -10,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
 
 // fill sets about half of what a value consists of, at random.
@@ -72,6 +75,29 @@ func TestCompactFormMeansTheSame(t *testing.T) {
 		}
 		if d := cmp.Diff(plain, short, cmpopts.EquateEmpty(), cmp.Exporter(func(reflect.Type) bool { return true })); d != "" {
 			t.Fatalf("%s\nplain: %s\ncompact: %s", d, a, b)
+		}
+	}
+}
+
+// A request of ours is, byte for byte, what moby's own types would have made of it.
+func TestOurRequestsAreTheirs(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		var ours engineapi.CreateRequest
+		ours.Config = &engineapi.Config{}
+		fill(reflect.ValueOf(&ours).Elem(), r, 0)
+		a, err := marshal(ours)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var theirs container.CreateRequest
+		d := json.NewDecoder(bytes.NewReader(a))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&theirs); err != nil {
+			t.Fatalf("%v: %s", err, a)
+		}
+		if b, err := marshal(theirs); err != nil || !bytes.Equal(a, b) {
+			t.Fatalf("%v\nours:   %s\ntheirs: %s", err, a, b)
 		}
 	}
 }

@@ -8,8 +8,9 @@ import (
 	"strings"
 
 	"github.com/docker/go-units"
-	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
 
 // Create is a create request: its body and its two query parameters.
@@ -17,7 +18,7 @@ type Create struct {
 	Name     string
 	Platform string
 	CIDFile  string
-	Body     container.CreateRequest
+	Body     engineapi.CreateRequest
 }
 
 // Build makes the request from the options and the words after them: the image and its command.
@@ -42,13 +43,13 @@ func (o *Options) Build(args []string) (*Create, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Create{Name: o.name, Platform: o.platform, CIDFile: o.cidPath, Body: container.CreateRequest{
+	return &Create{Name: o.name, Platform: o.platform, CIDFile: o.cidPath, Body: engineapi.CreateRequest{
 		Config: config, HostConfig: host,
 		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: endpoints},
 	}}, nil
 }
 
-func (o *Options) config(image string, command []string) (*container.Config, error) {
+func (o *Options) config(image string, command []string) (*engineapi.Config, error) {
 	env, err := Environment(o.envFiles, o.env)
 	if err != nil {
 		return nil, err
@@ -57,7 +58,7 @@ func (o *Options) config(image string, command []string) (*container.Config, err
 	if err != nil {
 		return nil, err
 	}
-	c := &container.Config{
+	c := &engineapi.Config{
 		Image: image, Hostname: o.hostname, Domainname: o.domainname, User: o.user, WorkingDir: o.workdir,
 		Tty: o.tty, OpenStdin: o.stdin, AttachStdin: o.stdin, Env: env, Labels: labels, StopSignal: o.stopSignal,
 	}
@@ -77,7 +78,7 @@ func (o *Options) config(image string, command []string) (*container.Config, err
 	return c, nil
 }
 
-func (o *Options) attachments(c *container.Config) error {
+func (o *Options) attachments(c *engineapi.Config) error {
 	if len(o.attach) == 0 {
 		c.AttachStdout, c.AttachStderr = true, true
 	}
@@ -96,21 +97,20 @@ func (o *Options) attachments(c *container.Config) error {
 	return nil
 }
 
-func (o *Options) hostConfig() (*container.HostConfig, error) {
-	h := &container.HostConfig{
-		NetworkMode: container.NetworkMode(o.networkName()), AutoRemove: o.rm, Privileged: o.privileged,
+func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
+	h := &engineapi.HostConfig{
+		NetworkMode: o.networkName(), AutoRemove: o.rm, Privileged: o.privileged,
 		ReadonlyRootfs: o.readOnly, PublishAllPorts: o.publishAll, ContainerIDFile: o.cidPath,
 		CapAdd: capabilities(o.capAdd), CapDrop: capabilities(o.capDrop), GroupAdd: o.groupAdd,
-		IpcMode: container.IpcMode(o.ipc), PidMode: container.PidMode(o.pid), UTSMode: container.UTSMode(o.uts),
-		UsernsMode: container.UsernsMode(o.userns), CgroupnsMode: container.CgroupnsMode(o.cgroupns),
+		IpcMode: o.ipc, PidMode: o.pid, UTSMode: o.uts, UsernsMode: o.userns, CgroupnsMode: o.cgroupns,
 		Runtime: o.runtime, OomScoreAdj: o.oomScoreAdj, VolumeDriver: o.volumeDriver, VolumesFrom: o.volumesFrom,
 		Links: o.links, DNSSearch: o.dnsSearch, DNSOptions: o.dnsOptions,
-		LogConfig: container.LogConfig{Type: o.logDriver},
+		LogConfig: engineapi.LogConfig{Type: o.logDriver},
 	}
 	if o.flags.Changed("init") {
 		h.Init = &o.init
 	}
-	for _, step := range []func(*container.HostConfig) error{
+	for _, step := range []func(*engineapi.HostConfig) error{
 		o.resources, o.limits, o.restartPolicy, o.security, o.names, o.maps, o.fileSystems,
 	} {
 		if err := step(h); err != nil {
@@ -127,12 +127,12 @@ func (o *Options) networkName() string {
 	return o.network
 }
 
-func (o *Options) restartPolicy(h *container.HostConfig) error {
+func (o *Options) restartPolicy(h *engineapi.HostConfig) error {
 	name, count, counted := strings.Cut(o.restart, ":")
 	if name == "" {
 		name = "no"
 	}
-	h.RestartPolicy.Name = container.RestartPolicyMode(name)
+	h.RestartPolicy.Name = name
 	if counted {
 		n, err := positive(count)
 		if err != nil || name != "on-failure" {
@@ -147,7 +147,7 @@ func (o *Options) restartPolicy(h *container.HostConfig) error {
 }
 
 // names fills what concerns addresses and names: /etc/hosts and the resolver.
-func (o *Options) names(h *container.HostConfig) error {
+func (o *Options) names(h *engineapi.HostConfig) error {
 	for _, s := range o.dns {
 		addr, err := netip.ParseAddr(s)
 		if err != nil {
@@ -173,7 +173,7 @@ func (o *Options) names(h *container.HostConfig) error {
 }
 
 // maps fills the options that are lists of key=value.
-func (o *Options) maps(h *container.HostConfig) (err error) {
+func (o *Options) maps(h *engineapi.HostConfig) (err error) {
 	if h.Annotations, err = keyValues("--annotation", o.annotations); err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func keyValues(option string, list []string) (map[string]string, error) {
 	return m, nil
 }
 
-func (o *Options) fileSystems(h *container.HostConfig) (err error) {
+func (o *Options) fileSystems(h *engineapi.HostConfig) (err error) {
 	for _, s := range o.tmpfs {
 		target, options, _ := strings.Cut(s, ":")
 		if h.Tmpfs == nil {

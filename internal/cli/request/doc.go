@@ -3,7 +3,7 @@
 //
 //	Zone:    brig, the caller's own process and ids.
 //	Input:   the command line, files that it names (env-file, label-file, seccomp profile), the caller's environment.
-//	Output:  a container.CreateRequest. Whether it is allowed is decided by the engine alone; what is checked here is
+//	Output:  an engineapi.CreateRequest. Whether it is allowed is decided by the engine alone; what is checked here is
 //	         only that a value means something.
 //	Spec:    the Docker Engine API 1.50; `docker run` of Docker 28.
 //	Answers: none.

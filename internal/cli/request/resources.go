@@ -7,24 +7,24 @@ import (
 	"strings"
 
 	"github.com/docker/go-units"
-	"github.com/moby/moby/api/types/container"
+
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
 
-func (o *Options) resources(h *container.HostConfig) (err error) {
-	r := &h.Resources
-	if r.Memory, err = size("--memory", o.memory); err != nil {
+func (o *Options) resources(h *engineapi.HostConfig) (err error) {
+	if h.Memory, err = size("--memory", o.memory); err != nil {
 		return err
 	}
-	if r.MemoryReservation, err = size("--memory-reservation", o.memoryReservation); err != nil {
+	if h.MemoryReservation, err = size("--memory-reservation", o.memoryReservation); err != nil {
 		return err
 	}
 	if o.memorySwap == "-1" {
-		r.MemorySwap = -1
-	} else if r.MemorySwap, err = size("--memory-swap", o.memorySwap); err != nil {
+		h.MemorySwap = -1
+	} else if h.MemorySwap, err = size("--memory-swap", o.memorySwap); err != nil {
 		return err
 	}
 	if o.cpus != "" {
-		if r.NanoCPUs, err = nanoCPUs(o.cpus); err != nil {
+		if h.NanoCPUs, err = nanoCPUs(o.cpus); err != nil {
 			return err
 		}
 	}
@@ -32,21 +32,21 @@ func (o *Options) resources(h *container.HostConfig) (err error) {
 		if o.swappiness < -1 || o.swappiness > 100 {
 			return fmt.Errorf("--memory-swappiness %d: the range is 0 to 100", o.swappiness)
 		}
-		r.MemorySwappiness = &o.swappiness
+		h.MemorySwappiness = &o.swappiness
 	}
 	if o.flags.Changed("oom-kill-disable") {
-		r.OomKillDisable = &o.oomKillDisable
+		h.OomKillDisable = &o.oomKillDisable
 	}
 	if o.flags.Changed("pids-limit") {
-		r.PidsLimit = &o.pidsLimit
+		h.PidsLimit = &o.pidsLimit
 	}
-	r.CPUShares, r.CPUPeriod, r.CPUQuota = o.cpuShares, o.cpuPeriod, o.cpuQuota
-	r.CpusetCpus, r.CpusetMems = o.cpuset, o.cpusetMems
-	r.BlkioWeight, r.CgroupParent = o.blkioWeight, o.cgroupParent
+	h.CPUShares, h.CPUPeriod, h.CPUQuota = o.cpuShares, o.cpuPeriod, o.cpuQuota
+	h.CpusetCpus, h.CpusetMems = o.cpuset, o.cpusetMems
+	h.BlkioWeight, h.CgroupParent = o.blkioWeight, o.cgroupParent
 	return nil
 }
 
-func (o *Options) limits(h *container.HostConfig) error {
+func (o *Options) limits(h *engineapi.HostConfig) error {
 	seen := make(map[string]bool)
 	for _, s := range o.ulimits {
 		u, err := units.ParseUlimit(s)

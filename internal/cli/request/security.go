@@ -8,12 +8,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/moby/moby/api/types/container"
+	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
 
 // security reads --security-opt. Both spellings are sent as they were given (label=… and the survey's label:…); a
 // seccomp profile is a file of the caller's, so its content is sent, and "systempaths=unconfined" is two empty lists.
-func (o *Options) security(h *container.HostConfig) error {
+func (o *Options) security(h *engineapi.HostConfig) error {
 	for _, opt := range o.securityOpts {
 		key, value, ok := strings.Cut(opt, "=")
 		if !ok {
@@ -69,9 +69,9 @@ func capabilities(names []string) []string {
 }
 
 // parseDevice reads host[:container][:rwm].
-func parseDevice(s string) (container.DeviceMapping, error) {
+func parseDevice(s string) (engineapi.DeviceMapping, error) {
 	parts := strings.Split(s, ":")
-	d := container.DeviceMapping{PathOnHost: parts[0], PathInContainer: parts[0], CgroupPermissions: "rwm"}
+	d := engineapi.DeviceMapping{PathOnHost: parts[0], PathInContainer: parts[0], CgroupPermissions: "rwm"}
 	switch {
 	case len(parts) == 2 && deviceMode(parts[1]):
 		d.CgroupPermissions = parts[1]

@@ -1,0 +1,17 @@
+// Package single, by being linked, has the whole program run on one processor at a time: what the threads of a command
+// line cost each other is more than what they could do at once.
+//
+//	Zone:    brig, the caller's own process.
+//	Input:   –
+//	Output:  –
+//	Spec:    the order in which cmd/link initialises packages, since Go 1.21: of those that are ready, the first by path.
+//	Answers: none.
+//
+// In main it would be late. The program may have moved to a second processor by then, which gives back all the memory it
+// has at hand when it is taken away: sixty page faults in half of all starts. That is why this package imports nothing
+// but runtime, so that it is ready before the standard library is; in another order it would merely be slower.
+package single
+
+import "runtime"
+
+func init() { runtime.GOMAXPROCS(1) }
