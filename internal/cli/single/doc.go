@@ -14,4 +14,5 @@ package single
 
 import "runtime"
 
-func init() { runtime.GOMAXPROCS(1) }
+// Before is how many processors the runtime would have used.
+var Before = runtime.GOMAXPROCS(1)
