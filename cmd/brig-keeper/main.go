@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/brig-engine/brig/internal/keeper"
 )
 
 func main() {
-	runtime.GOMAXPROCS(1) // it waits
 	var cfg keeper.Config
 	readyFD := flag.Int("ready-fd", -1, "descriptor that receives one line when the engine answers")
 	flag.StringVar(&cfg.Root, "root", "/var/lib/brig", "directory of durable state")

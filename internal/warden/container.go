@@ -1,8 +1,8 @@
 package warden
 
 import (
-	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -100,17 +100,13 @@ func (w *Warden) directory(id string) string {
 
 // onDisk names the containers that have a directory.
 func (w *Warden) onDisk() (ids []string, err error) {
-	all := filepath.Join(w.cfg.Root, "containers")
-	parts, err := os.ReadDir(all)
-	for _, part := range parts {
-		entries, perr := os.ReadDir(filepath.Join(all, part.Name()))
-		err = errors.Join(err, perr)
-		for _, e := range entries {
-			if containerID(e.Name()) {
-				ids = append(ids, e.Name())
-			}
+	err = filepath.WalkDir(filepath.Join(w.cfg.Root, "containers"), func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !containerID(d.Name()) {
+			return err
 		}
-	}
+		ids = append(ids, d.Name())
+		return fs.SkipDir
+	})
 	return ids, err
 }
 
@@ -135,10 +131,10 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 	defer c.mu.Unlock()
 	if q.All {
 		g, err := w.group(q.ID)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = g.Kill()
 		}
-		return nil, g.Kill()
+		return nil, err
 	}
 	if q.Signal < 1 || q.Signal > 64 {
 		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
@@ -163,9 +159,7 @@ func (w *Warden) containerList() (any, error) {
 	}
 	list := wire.ContainerList{Containers: []wire.ContainerState{}}
 	for id, r := range running {
-		if containerID(id) {
-			list.Containers = append(list.Containers, wire.ContainerState{ID: id, Running: r})
-		}
+		list.Containers = append(list.Containers, wire.ContainerState{ID: id, Running: r})
 	}
 	return list, nil
 }

@@ -15,10 +15,7 @@ import (
 )
 
 // maxExecs bounds the executions of one container: each costs descriptors here and at the keeper.
-const (
-	maxExecs    = 128
-	maxExecName = 64
-)
+const maxExecs, maxExecName = 128, 64
 
 // execStart executes a process in a running container, capped at the confinement of its process 1.
 func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error) {
@@ -83,10 +80,10 @@ func (p *program) joinGroup() error {
 		return ending
 	}
 	g, err := p.w.group(p.c.id)
-	if err != nil {
-		return err
+	if err == nil {
+		err = p.enter(g)
 	}
-	if err := p.enter(g); err != nil {
+	if err != nil {
 		return err
 	}
 	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", n.Started.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

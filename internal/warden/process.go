@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -41,11 +39,11 @@ func dups(fds ...int) (out []int, err error) {
 // await blocks until the process behind a pidfd has ended; it takes no thread.
 func await(fd int) error {
 	mine, err := dup(fd)
-	if err != nil {
-		return err
+	if err == nil {
+		err = unix.SetNonblock(mine, true)
 	}
-	if err := unix.SetNonblock(mine, true); err != nil {
-		unix.Close(mine)
+	if err != nil {
+		wire.CloseAll([]int{mine})
 		return err
 	}
 	f := os.NewFile(uintptr(mine), "pidfd")
@@ -121,8 +119,7 @@ func (p *program) setLimits(pid int) error {
 			return fmt.Errorf("set limit %s=%d:%d: %w", l.Type, l.Soft, l.Hard, err)
 		}
 	}
-	score := filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj")
-	if err := os.WriteFile(score, []byte(strconv.Itoa(p.want.OOMScoreAdj)), 0); err != nil {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), fmt.Append(nil, p.want.OOMScoreAdj), 0); err != nil {
 		return fmt.Errorf("set OOM score: %w", err)
 	}
 	return nil

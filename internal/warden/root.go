@@ -102,20 +102,12 @@ func (b *birth) rootfs() error {
 	return b.shm()
 }
 
-// anew makes an empty directory, where hardly ever something is left of an earlier one.
-func anew(dir string, mode os.FileMode) error {
-	if os.Mkdir(dir, mode) == nil {
-		return nil
-	}
-	return errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, mode))
-}
-
 // directories makes or opens upper and work of the overlay. The owner of work is the record of the container's ids: the
 // container cannot reach it, while it may give its own root, which is upper, to anybody.
 func (b *birth) directories() (upper, work int, err error) {
 	dir := b.w.directory(b.c.id)
 	if b.first {
-		if err := anew(dir, 0o711); err != nil {
+		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o711)); err != nil {
 			return -1, -1, store.Full(err)
 		}
 	}

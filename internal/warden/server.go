@@ -65,10 +65,8 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 func of[Q any](f func(*wire.Request, Q) (wire.Reply, error)) wire.Handler {
 	return func(r *wire.Request) (wire.Reply, error) {
 		var q Q
-		if len(r.Body) > 0 {
-			if err := r.Decode(&q); err != nil {
-				return wire.Reply{}, err
-			}
+		if err := r.Decode(&q); err != nil && len(r.Body) > 0 {
+			return wire.Reply{}, err
 		}
 		return f(r, q)
 	}

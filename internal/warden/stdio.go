@@ -1,7 +1,9 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +27,7 @@ func (p *program) stdio() error {
 // later daemon open the outer ends again. They belong to the process's user, so that /dev/stdout can be reopened (traps 19).
 func (p *program) openPipes() error {
 	dir := p.w.streamDir(p.made.key)
-	if err := anew(dir, 0o700); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
 		return err
 	}
 	for i, inner := range []string{"stdin", "stdout", "stderr"} {

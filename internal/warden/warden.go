@@ -114,7 +114,7 @@ func (w *Warden) stopAtSignal() {
 func (w *Warden) log(format string, args ...any) { log.Printf("brig-warden: "+format, args...) }
 
 // open makes everything that the warden needs, and finds what an earlier one left.
-func open(cfg Config) (*Warden, error) {
+func open(cfg Config) (w *Warden, err error) {
 	for _, dir := range []*string{&cfg.Root, &cfg.Run} {
 		real, err := filepath.EvalSymlinks(*dir)
 		if err != nil {
@@ -122,12 +122,11 @@ func open(cfg Config) (*Warden, error) {
 		}
 		*dir = real
 	}
-	w := &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1,
+	w = &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1,
 		ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
 	w.handlers = w.table()
 	var have map[string]int
-	var err error
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}

@@ -44,18 +44,28 @@ const (
 	maxInputs   = 240
 )
 
-// spawnerState is the memory that the spawner works with; it is complete before the fork.
+// maxIdle bounds what the spawner gives up.
+const maxIdle = 128
+
+// memoryRange is one mapping; end is behind it.
+type memoryRange struct{ at, end uintptr }
+
+// spawnerState is the memory that the spawner works with, and beside its stack the only one: it lies in a mapping of its
+// own. It is complete before the fork.
 type spawnerState struct {
 	socket, memory uintptr // as the warden numbers them
-	name           *[16]byte
-	everySignal    *uint64
-	byDefault      *[4]uint64 // struct sigaction: SIG_DFL, flags, restorer, mask
-	window         unsafe.Pointer
-	message        *unix.Msghdr
-	asked          *request
-	args           *cloneArgs
-	answer         *int64 // a pid, or the negative errno
-	born           unsafe.Pointer
+	name           [16]byte
+	everySignal    uint64
+	byDefault      [4]uint64 // struct sigaction: SIG_DFL, flags, restorer, mask
+	window, born   unsafe.Pointer
+	asked          request
+	message        unix.Msghdr
+	iov            unix.Iovec
+	control        [controlSize]byte
+	args           cloneArgs
+	answer         int64   // a pid, or the negative errno
+	page           uintptr // the machine's size of one
+	idle           [maxIdle]memoryRange
 }
 
 // machine is what the executor works on. It lies in the cell, as the steps do.
@@ -93,21 +103,33 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 	runtime_AfterForkInChild()
 	// What a terminal or a person sends to the engine's process group is not meant for the spawner. Its children begin
 	// with every signal blocked, and none ignored because who started the engine ignored it (T15).
-	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(s.everySignal)), 0, 8, 0, 0)
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&s.everySignal)), 0, 8, 0, 0)
 	for signal := uintptr(1); signal <= 64; signal++ {
-		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(s.byDefault)), 0, 8, 0, 0)
+		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&s.byDefault)), 0, 8, 0, 0)
 	}
 	syscall.RawSyscall6(unix.SYS_SETSID, 0, 0, 0, 0, 0, 0)
-	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(s.name)), 0, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NAME, uintptr(unsafe.Pointer(&s.name)), 0, 0, 0, 0)
 	// The memory first goes out of the way of the socket. What fails here ends the spawner at its first receive or map.
 	memory, _, _ := syscall.RawSyscall6(unix.SYS_FCNTL, s.memory, unix.F_DUPFD_CLOEXEC, fdGiven, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_DUP3, s.socket, fdSocket, unix.O_CLOEXEC, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_DUP3, memory, fdMemory, unix.O_CLOEXEC, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)
 	syscall.RawSyscall6(unix.SYS_MADVISE, uintptr(s.born), 1, unix.MADV_DONTFORK, 0, 0, 0) // a child does not have it
+	// What follows needs the page of this frame and its neighbours. An empty range is refused by the kernel.
+	here := byte(0)
+	frame := uintptr(unsafe.Pointer(&here)) &^ (s.page - 1)
+	for i := uintptr(0); i < maxIdle; i++ {
+		r := (*memoryRange)(unsafe.Add(unsafe.Pointer(&s.idle), i*unsafe.Sizeof(memoryRange{})))
+		at, end := r.at, r.end
+		if at < frame && frame < end {
+			syscall.RawSyscall6(unix.SYS_MUNMAP, at, frame-s.page-at, 0, 0, 0, 0)
+			at = frame + 2*s.page
+		}
+		syscall.RawSyscall6(unix.SYS_MUNMAP, at, end-at, 0, 0, 0, 0)
+	}
 	for {
 		s.message.Controllen = controlSize
-		n, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, fdSocket, uintptr(unsafe.Pointer(s.message)), unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
+		n, _, e := syscall.RawSyscall6(unix.SYS_RECVMSG, fdSocket, uintptr(unsafe.Pointer(&s.message)), unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
 		if e == syscall.EINTR {
 			continue
 		}
@@ -115,16 +137,16 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 			syscall.RawSyscall6(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
 		}
 		s.args.flags, s.args.cgroup = unix.CLONE_PARENT|unix.CLONE_PARENT_SETTID|s.asked.flags, s.asked.cgroup
-		child, _, e := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(s.args)), unsafe.Sizeof(cloneArgs{}), 0, 0, 0, 0)
+		child, _, e := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&s.args)), unsafe.Sizeof(cloneArgs{}), 0, 0, 0, 0)
 		if e == 0 && child == 0 {
 			break
 		}
-		*s.answer = int64(child)
+		s.answer = int64(child)
 		if e != 0 {
-			*s.answer = -int64(e)
+			s.answer = -int64(e)
 		}
 		syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)
-		syscall.RawSyscall6(unix.SYS_SENDTO, fdSocket, uintptr(unsafe.Pointer(s.answer)), 8, unix.MSG_NOSIGNAL, 0, 0)
+		syscall.RawSyscall6(unix.SYS_SENDTO, fdSocket, uintptr(unsafe.Pointer(&s.answer)), 8, unix.MSG_NOSIGNAL, 0, 0)
 	}
 	// The child: its cell comes into the window.
 	_, _, e := syscall.RawSyscall6(unix.SYS_MMAP, uintptr(s.window), uintptr(s.asked.length),
