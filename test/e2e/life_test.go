@@ -3,7 +3,10 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -193,6 +196,57 @@ func TestCrashesAreSurvived(t *testing.T) {
 			t.Errorf("after the death of %v: the last line is %d, %d are repeated", victims, last, again)
 		}
 		e.brig("rm", name)
+	}
+}
+
+// Whoever dies while --rm containers end: nothing of them is left. What was created and not started is not theirs.
+func TestCrashesLeaveNothingOfRemovedContainers(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	var stop atomic.Bool
+	var ended atomic.Int32
+	var runs sync.WaitGroup
+	for i := range 4 {
+		runs.Go(func() {
+			for !stop.Load() {
+				cmd := e.brigCommand("run", "--rm", "box", "sh", "-c", fmt.Sprintf("echo text; echo x > /data/x; exit %d", 10+i))
+				switch out, err := cmd.CombinedOutput(); {
+				case err == nil:
+					t.Errorf("run: no exit code\n%s", out)
+				case cmd.ProcessState.ExitCode() == 10+i:
+					ended.Add(1)
+				}
+			}
+		})
+	}
+	for i, victim := range []string{"brigd", "brig-warden", "brigd", "brigd", "brig-warden", "brigd", "brig-warden"} {
+		before := ended.Load()
+		e.eventually("containers that end", func() bool { return ended.Load() > before+3 })
+		time.Sleep(time.Duration(i) * 3 * time.Millisecond)
+		if err := unix.Kill(e.pid(victim), unix.SIGKILL); err != nil {
+			t.Error(err)
+		}
+	}
+	stop.Store(true)
+	runs.Wait()
+	for _, l := range strings.Fields(e.brig("ps", "-a", "--no-trunc", "--format", "{{.ID}}/{{.State}}")) {
+		id, state, _ := strings.Cut(l, "/")
+		if state != "created" { // whose client lost the engine between two requests
+			t.Errorf("%s is %s", id, state)
+		}
+		e.brig("rm", "-f", id)
+	}
+	left := func() (found []string) {
+		for _, dir := range []string{"root/containers/*", "root/trash", "root/daemon/logs", "run/containers", "run/fifo",
+			"run/daemon/containers", "run/daemon/running", "run/daemon/spool"} {
+			some, _ := filepath.Glob(filepath.Join(e.dir, dir, "*"))
+			found = append(found, some...)
+		}
+		return found
+	}
+	for end := time.Now().Add(10 * time.Second); len(left()) > 0 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	}
+	if found := left(); len(found) > 0 {
+		t.Errorf("left: %v", found)
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A spool is a small file in brigd's volatile directory through which every byte of a FIFO goes on its way to the log:
+// A spool is a small file in brigd's volatile directory through which every byte of a FIFO goes on its way to the log.
+// The first byte makes it:
 //
 //	bytes 0–7     how many bytes were logged (little endian)
 //	byte 4096 …   the bytes, at 4096 + their number; what was logged is punched out, so the file holds next to nothing
@@ -96,8 +97,23 @@ func (s *spool) done(n int) error {
 	return nil
 }
 
-// takeSpooled empties the FIFO through the spool.
+// nothing tells that the FIFO is empty, and whether it has no writer any more. The writers are looked at first: what the
+// last one wrote is seen by the second look.
+func nothing(fd int) (empty, end bool) {
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	if _, err := unix.Poll(fds, 0); err != nil {
+		return false, false
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ) // FIONREAD by its other name
+	return err == nil && n == 0, fds[0].Revents&unix.POLLHUP != 0
+}
+
+// takeSpooled empties the FIFO through the spool, which is made by the first byte: many a program writes to one stream
+// or to none.
 func (p *pump) takeSpooled(fd int) (end bool, err error) {
+	if empty, end := nothing(fd); empty {
+		return end, nil
+	}
 	s, err := openSpool(p.spool)
 	if err != nil {
 		return false, err

@@ -129,6 +129,41 @@ func TestAKillBetweenAnyTwoStepsLeavesNoGap(t *testing.T) {
 	}
 }
 
+// A stream that ends without a byte costs no file, and one that had some ends as well.
+func TestASpoolIsMadeByTheFirstByte(t *testing.T) {
+	r, w := fifo(t)
+	// A directory that is not there: an attempt to make a spool would be warned of.
+	path := filepath.Join(t.TempDir(), "missing", "spool")
+	l := testLog(t)
+	p := &pump{stream: 1, f: r, log: l, spool: path, hub: newHub(), warn: func(err error) { t.Error(err) }}
+	if rc, err := r.SyscallConn(); err != nil {
+		t.Fatal(err)
+	} else if end, err := p.take(rc); end || err != nil {
+		t.Errorf("with a writer: end %v, %v", end, err)
+	}
+	w.Close()
+	p.run()
+	if got := readLog(t, l); got != "" {
+		t.Errorf("logged %q", got)
+	}
+
+	r, w = fifo(t)
+	p = &pump{stream: 1, f: r, log: l, spool: filepath.Join(t.TempDir(), "spool"), hub: newHub(), warn: p.warn}
+	done := make(chan struct{})
+	go func() { defer close(done); p.run() }()
+	for _, part := range []string{"one\ntw", "o\nthree"} {
+		if _, err := w.WriteString(part); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.Close()
+	<-done // it ends by itself
+	if got := readLog(t, l); got != "one\ntwo\nthree" {
+		t.Errorf("logged %q", got)
+	}
+}
+
 func stopAfter(t *testing.T, p *pump, r *os.File, step string) {
 	if step == "nothing" {
 		return

@@ -57,8 +57,9 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.descriptors(in.FDs, in.Landlock)
 	b.unblock()
 	b.sync = "sync"
+	// The containers' own slack is the kernel's default (T15).
 	b.because("The Go runtime's watchman wakes every 20 µs while the program runs: 1 ms later does as well.")
-	b.do("let timers be late", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, timerSlack)
+	b.do("let timers be late", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1_000_000)
 	b.gate()
 	b.noNewPrivs()
 	if in.Landlock {
@@ -70,10 +71,6 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.do("execute "+in.Args[0], unix.SYS_EXECVEAT, Ref("exe"), "", in.Args, in.Env, unix.AT_EMPTY_PATH).Kind = clone.Exec
 	return &Plan{Title: "birth of a process of the engine: " + strings.Join(in.Args, " "), Ops: b.ops}, nil
 }
-
-// timerSlack is by how many nanoseconds a timer of a process of the engine may be late. The containers' own is the
-// kernel's default (T15).
-const timerSlack = 1_000_000
 
 // rights takes ids and gives up capabilities. Those that an id of the host keeps are ambient, so that they survive
 // execution; the bounding set does not hold ambient ones back, and comes to hold less while nothing is lost yet.
