@@ -74,7 +74,8 @@ func (e *engine) traces() []string {
 	for _, top := range []string{"root", "run"} {
 		root := warden + "root" + filepath.Join(e.dir, top) // in the warden's mounts, which may not be ours
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && !strings.HasSuffix(path, "engine.log") && !strings.Contains(path, "/trail/") {
+			place := filepath.Base(filepath.Dir(path)) == "containers" && len(filepath.Base(path)) == 2 // where containers are, of none
+			if err == nil && !place && !strings.HasSuffix(path, "engine.log") && !strings.Contains(path, "/trail/") {
 				out = append(out, "file: "+strings.TrimPrefix(path, warden))
 			}
 			if errors.Is(err, fs.ErrNotExist) {
