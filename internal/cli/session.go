@@ -58,12 +58,18 @@ func (s *session) run(ctx context.Context, id string, until engineapi.WaitCondit
 	s.terminal = s.own()
 	path := "/containers/" + url.PathEscape(id)
 	started := make(chan struct{})
-	defer s.forward(ctx, engine, id, started)()
+	whole := begin != nil && !s.config.Tty
+	if !whole {
+		defer s.forward(ctx, engine, id, started)()
+	}
 	stream, w, err := s.open(ctx, engine, path, until, begin)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
+	if whole { // until here a signal ends this process, and the engine ends what nobody waits for any more
+		defer s.forward(ctx, engine, id, started)()
+	}
 	var result []byte
 	pump, restore, err := s.pump(stream, &result, begin == nil || stream.Started)
 	if err != nil {
@@ -209,46 +215,22 @@ func (s *session) followSize(ctx context.Context, engine *api.Client, path strin
 // part of what a command line costs that is over sooner.
 const settling = 20 * time.Millisecond
 
-// forward passes signals on to the program once it runs; those that come earlier wait for that. The third request to
-// end is taken as meant for the command line itself, whatever the program and the engine are doing. After stop, signals
-// are still kept from this process, which is about to end.
+// forward passes signals on to the program once it runs; those that come earlier wait for that. After stop, signals are
+// still kept from this process, which is about to end.
 func (s *session) forward(ctx context.Context, engine *api.Client, id string, started <-chan struct{}) (stop func()) {
 	if !s.proxy {
 		return func() {}
 	}
-	f := &forwarder{engine: engine, path: "/containers/" + url.PathEscape(id) + "/kill",
-		signals: make(chan os.Signal, 16), names: console.Signals{}}
-	requests := console.Requests()
 	done := make(chan struct{})
-	go func() {
-		settled := time.After(settling)
-		asked := 0
-		for {
-			select {
-			case <-done:
-				return
-			case <-settled:
-				f.listen(requests)
-				f.listen(console.Others())
-			case <-started:
-				started = nil
-				go f.send(ctx, f.early...) // an engine that does not answer must not keep requests from being counted
-			case sig := <-f.signals:
-				if requests[sig] != "" {
-					asked++
-				}
-				if asked == 3 {
-					s.giveUp(id)
-				}
-				if started != nil {
-					f.early = append(f.early, f.names[sig])
-				} else {
-					go f.send(ctx, f.names[sig])
-				}
-			}
-		}
-	}()
-	return func() { close(done) }
+	settled := time.AfterFunc(settling, func() {
+		f := &forwarder{engine: engine, path: "/containers/" + url.PathEscape(id) + "/kill",
+			signals: make(chan os.Signal, 16), names: console.Signals{}}
+		f.run(ctx, started, done, func() { s.giveUp(id) })
+	})
+	return func() {
+		settled.Stop()
+		close(done)
+	}
 }
 
 // forwarder is what forward works with.
@@ -258,6 +240,35 @@ type forwarder struct {
 	signals chan os.Signal
 	names   console.Signals // of those that are listened to
 	early   []string        // names of those that came before the program ran
+}
+
+// run listens and passes on until done. The third request to end is taken as meant for the command line itself, whatever
+// the program and the engine are doing.
+func (f *forwarder) run(ctx context.Context, started, done <-chan struct{}, giveUp func()) {
+	requests := console.Requests()
+	f.listen(requests)
+	f.listen(console.Others())
+	for asked := 0; ; {
+		select {
+		case <-done:
+			return
+		case <-started:
+			started = nil
+			go f.send(ctx, f.early...) // an engine that does not answer must not keep requests from being counted
+		case sig := <-f.signals:
+			if requests[sig] != "" {
+				asked++
+			}
+			if asked == 3 {
+				giveUp()
+			}
+			if started != nil {
+				f.early = append(f.early, f.names[sig])
+			} else {
+				go f.send(ctx, f.names[sig])
+			}
+		}
+	}
 }
 
 func (f *forwarder) listen(to console.Signals) {

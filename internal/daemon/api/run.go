@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 )
@@ -23,7 +24,8 @@ import (
 //	frames of streams 1 and 2                           what the program writes
 //	one frame of stream 4                               the answer to the wait, as JSON
 //
-// An engine that does not know the header answers without it, and has only attached.
+// An engine that does not know the header answers without it, and has only attached. A client that has gone before it is
+// told that the container runs, because a signal ended it, has withdrawn the request: nobody would know of the container.
 const RunHeader = "Brig-Run"
 
 const (
@@ -52,6 +54,8 @@ func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *contain
 	}
 	conn, err := hijack(w, r, true, RunHeader+": started")
 	if err != nil {
+		killed := s.Engine.Kill(ctx, c, int(unix.SIGKILL))
+		slog.Info("run withdrawn", "id", c.ID()[:12], "error", err, "killed", killed)
 		return err
 	}
 	defer conn.Close()

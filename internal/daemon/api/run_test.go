@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // runWhole sends the one request of three and gives status and what follows.
@@ -61,5 +62,26 @@ func TestOneRequestAttachesStartsAndWaits(t *testing.T) {
 	terminal := create(t, s, "exit 5", `,"Tty":true`)
 	if code, _, body := runWhole(t, s, terminal, "", "next-exit", ""); code != 400 {
 		t.Errorf("with a terminal: %d %s", code, body)
+	}
+}
+
+func TestARunWithdrawnBeforeItsStartEnds(t *testing.T) {
+	s := startDaemon(t, newFakeWarden(t), t.TempDir()).socket
+	id := create(t, s, "sleep 60", "")
+	c, err := net.Dial("unix", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "POST /v1.50/containers/%s/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\n"+
+		"Upgrade: tcp\r\n%s: next-exit\r\nContent-Length: 0\r\n\r\n", id, RunHeader)
+	c.Close()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		body := must(t, s, 200, "GET", "/containers/"+id+"/json", "")
+		if strings.Contains(body, `"ExitCode":137`) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the container goes on: %s", body)
+		}
 	}
 }
