@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"strings"
@@ -50,7 +51,7 @@ func newCreate(a *App) *cobra.Command {
 			if err != nil {
 				return &exitError{engineFailed, withHint(cmd, err)}
 			}
-			id, err := a.create(cmd.Context(), c, &f)
+			id, _, err := a.create(cmd.Context(), c, &f, nil)
 			if err != nil {
 				return withCode(engineFailed, err)
 			}
@@ -97,7 +98,7 @@ func (a *App) runDetached(ctx context.Context, c *request.Create, f *creation) e
 		return errors.New("--attach and --detach exclude each other")
 	}
 	config.AttachStdin, config.AttachStdout, config.AttachStderr, config.StdinOnce = false, false, false, false
-	id, err := a.create(ctx, c, f)
+	id, _, err := a.create(ctx, c, f, nil)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,8 @@ func (a *App) runDetached(ctx context.Context, c *request.Create, f *creation) e
 }
 
 // runAttached makes, attaches, waits and starts, in this order: output and the exit status of a program that ends at
-// once must not be missed. The wait goes over a second connection while the first becomes the stream.
+// once must not be missed. Without a terminal all four are one request, of an engine that knows it. Otherwise the wait
+// goes over a second connection while the first becomes the stream.
 func (a *App) runAttached(ctx context.Context, c *request.Create, f *creation, s *session) error {
 	if err := s.checkTerminal(); err != nil {
 		return err
@@ -117,57 +119,81 @@ func (a *App) runAttached(ctx context.Context, c *request.Create, f *creation, s
 	if rows, cols, ok := console.Of(a.Out).Size(); ok && s.config.Tty {
 		c.Body.HostConfig.ConsoleSize = [2]uint{rows, cols}
 	}
-	id, err := a.create(ctx, c, f)
-	if err != nil {
-		return err
-	}
 	condition := engineapi.WaitConditionNextExit
 	if c.Body.HostConfig.AutoRemove {
 		condition = engineapi.WaitConditionRemoved
 	}
+	run := &running{query: s.attachQuery(), until: condition}
+	if s.config.Tty || c.CIDFile != "" { // the id is in its file before the program runs
+		run = nil
+	}
+	id, stream, err := a.create(ctx, c, f, run)
+	if err != nil && id != "" {
+		return a.takeBack(ctx, id, startRefused(err))
+	}
+	if err != nil {
+		return err
+	}
 	return s.run(ctx, id, condition, &beginning{
 		start:   func() error { return a.startNew(ctx, id) },
 		refused: func(err error) error { return a.takeBack(ctx, id, startRefused(err)) },
+		stream:  stream,
 	})
 }
 
-// create makes the container, and pulls its image if that is asked for or needed.
-func (a *App) create(ctx context.Context, c *request.Create, f *creation) (id string, err error) {
+// running is what is asked for with the creation of a container: to attach, to wait and to start.
+type running struct {
+	query url.Values // of the request to attach
+	until engineapi.WaitCondition
+}
+
+// create makes the container, and pulls its image if that is asked for or needed. With run, an error with an id is that
+// of the start, and stream is nil if the engine has only created.
+func (a *App) create(ctx context.Context, c *request.Create, f *creation, run *running) (
+	id string, stream *api.Stream, err error) {
 	engine, err := a.engine()
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	cid, err := openCIDFile(c.CIDFile)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
-	defer func() { err = cid.finish(id, err) }()
+	defer func() { err = errors.Join(err, cid.finish(id)) }()
 	image := c.Body.Config.Image
 	if f.pull == "always" {
 		if err := a.pullForRun(ctx, image, c.Platform, f.quiet); err != nil {
-			return "", err
+			return "", nil, err
 		}
 	}
-	query := url.Values{}
-	setQuery(query, "name", c.Name)
-	setQuery(query, "platform", c.Platform)
-	req := api.Request{Method: "POST", Path: "/containers/create", Query: query, JSON: c.Body}
-	var made engineapi.CreateResponse
-	err = engine.CallRequest(ctx, req, &made)
-	if f.pull == "missing" && api.IsStatus(err, 404) && strings.Contains(strings.ToLower(err.Error()), "image") {
+	made, stream, err := createOnce(ctx, engine, c, run)
+	if f.pull == "missing" && made.ID == "" && api.IsStatus(err, 404) &&
+		strings.Contains(strings.ToLower(err.Error()), "image") {
 		a.say("image %s is not here; pulling it", image)
 		if err := a.pullForRun(ctx, image, c.Platform, f.quiet); err != nil {
-			return "", err
+			return "", nil, err
 		}
-		err = engine.CallRequest(ctx, req, &made)
-	}
-	if err != nil {
-		return "", err
+		made, stream, err = createOnce(ctx, engine, c, run)
 	}
 	for _, w := range made.Warnings {
 		a.say("warning: %s", w)
 	}
-	return made.ID, nil
+	return made.ID, stream, err
+}
+
+func createOnce(ctx context.Context, engine *api.Client, c *request.Create, run *running) (
+	made engineapi.CreateResponse, stream *api.Stream, err error) {
+	query := url.Values{}
+	setQuery(query, "name", c.Name)
+	setQuery(query, "platform", c.Platform)
+	req := api.Request{Method: "POST", Path: "/containers/create", Query: query, JSON: c.Body}
+	if run == nil {
+		return made, nil, engine.CallRequest(ctx, req, &made)
+	}
+	maps.Copy(query, run.query)
+	req.Header = map[string]string{api.RunHeader: string(run.until)}
+	stream, err = engine.CreateRun(ctx, req, &made)
+	return made, stream, err
 }
 
 func setQuery(q url.Values, key, value string) {
@@ -260,15 +286,15 @@ func openCIDFile(path string) (*cidFile, error) {
 	return &cidFile{f}, nil
 }
 
-func (c *cidFile) finish(id string, err error) error {
+// finish writes the id, or without one removes the file.
+func (c *cidFile) finish(id string) error {
 	if c.f == nil {
-		return err
+		return nil
 	}
-	if err != nil {
+	if id == "" {
 		c.f.Close()
-		os.Remove(c.f.Name())
-		return err
+		return os.Remove(c.f.Name())
 	}
-	_, err = c.f.WriteString(id)
+	_, err := c.f.WriteString(id)
 	return errors.Join(err, c.f.Close())
 }

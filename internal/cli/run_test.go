@@ -22,7 +22,7 @@ func TestRunAttachesAndWaitsBeforeTheProgramStarts(t *testing.T) {
 		t.Fatalf("got %+v", r)
 	}
 	lines := f.lines()
-	if len(lines) != 4 || lines[0] != "POST /containers/create" ||
+	if len(lines) != 4 || lines[0] != "POST /containers/create?stderr=1&stdout=1&stream=1" ||
 		lines[3] != "POST /containers/0123456789abcdef/start" ||
 		!slices.Contains(lines[1:3], "POST /containers/0123456789abcdef/attach?stderr=1&stdout=1&stream=1") ||
 		!slices.Contains(lines[1:3], "POST /containers/0123456789abcdef/wait?condition=removed") {
@@ -149,8 +149,10 @@ func TestInputIsHalfClosed(t *testing.T) {
 	}
 }
 
-// An engine that knows the request attaches, starts and waits in one.
-func TestRunIsTwoRequests(t *testing.T) {
+const created = `{"Id":"0123456789abcdef","Warnings":["it is slow"]}`
+
+// An engine that knows the request creates, attaches, starts and waits in one; an older one created by the first.
+func TestRunIsOneRequest(t *testing.T) {
 	for _, x := range []struct {
 		frames, out, err string
 		code             int
@@ -162,20 +164,49 @@ func TestRunIsTwoRequests(t *testing.T) {
 		{frame(1, "out"), "out", "brig: lost the engine", 125},
 		{frame(4, `nonsense`), "", "brig: lost the engine", 125},
 	} {
-		f := newFake(t)
-		f.json("POST /containers/create", 201, `{"Id":"0123456789abcdef","Warnings":[]}`)
-		f.on("POST /containers/0123456789abcdef/attach", func(w http.ResponseWriter, r *http.Request) {
-			if until := r.Header.Get("Brig-Run"); until != "removed" {
-				t.Errorf("until %q", until)
+		for requests := 1; requests <= 2; requests++ {
+			f := newFake(t)
+			run := func(more ...string) func(w http.ResponseWriter, r *http.Request) {
+				return func(w http.ResponseWriter, r *http.Request) {
+					q := r.URL.Query()
+					if r.Header.Get("Brig-Run") != "removed" || q.Get("stream") != "1" || q.Get("stdout") != "1" {
+						t.Errorf("asked with %q, %q", r.Header, q)
+					}
+					stream, closeStream := f.hijack(w, append(more, "Brig-Run: started")...)
+					defer closeStream()
+					io.WriteString(stream, x.frames)
+				}
 			}
-			stream, closeStream := f.hijack(w, "Brig-Run: started")
-			defer closeStream()
-			io.WriteString(stream, x.frames)
-		})
-		r := f.brig("", "run", "--rm", "alpine")
-		if r.code != x.code || r.out != x.out || !strings.HasPrefix(r.err, x.err) || len(f.lines()) != 2 {
-			t.Errorf("%q: got %+v after %q", x.frames, r, f.lines())
+			if requests == 1 {
+				f.on("POST /containers/create", run("Brig-Created: "+created))
+			} else {
+				f.json("POST /containers/create", 201, created)
+				f.on("POST /containers/0123456789abcdef/attach", run())
+			}
+			r := f.brig("", "run", "--rm", "alpine")
+			wantErr := "brig: warning: it is slow\n" + x.err
+			if r.code != x.code || r.out != x.out || !strings.HasPrefix(r.err, wantErr) || len(f.lines()) != requests {
+				t.Errorf("%q: got %+v after %q", x.frames, r, f.lines())
+			}
 		}
+	}
+}
+
+func TestARunThatDoesNotStartIsTakenBack(t *testing.T) {
+	f := newFake(t)
+	f.on("POST /containers/create", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Brig-Created", created)
+		w.WriteHeader(404) // not that of a missing image
+		io.WriteString(w, `{"message":"exec: \"image\": executable file not found in $PATH"}`)
+	})
+	f.on("DELETE /containers/0123456789abcdef", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
+	r := f.brig("", "run", "alpine", "image")
+	if r.code != 127 || len(f.lines()) != 2 || f.last("DELETE ") == nil {
+		t.Errorf("got %+v after %q", r, f.lines())
+	}
+	f.on("POST /containers/create", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Brig-Created", "{") })
+	if r := f.brig("", "run", "alpine"); r.code != 125 || !strings.Contains(r.err, "reply to POST /containers/create") {
+		t.Errorf("got %+v", r)
 	}
 }
 

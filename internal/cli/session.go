@@ -30,10 +30,11 @@ type session struct {
 }
 
 // beginning is how a session's container is started: by a request of its own, or together with the request to attach,
-// after which refused says what becomes of an error.
+// after which refused says what becomes of an error. If stream is not nil, it was started when it was made.
 type beginning struct {
 	start   func() error
 	refused func(error) error
+	stream  *api.Stream
 }
 
 func bindDetachKeys(cmd *cobra.Command, keys *string) {
@@ -114,6 +115,9 @@ func (s *session) run(ctx context.Context, id string, until engineapi.WaitCondit
 // engine that does not know such a request, w waits on a connection of its own.
 func (s *session) open(ctx context.Context, engine *api.Client, path string, until engineapi.WaitCondition,
 	begin *beginning) (stream *api.Stream, w *watcher, err error) {
+	if begin != nil && begin.stream != nil {
+		return begin.stream, nil, nil
+	}
 	attach := api.Request{Method: "POST", Path: path + "/attach", Query: s.attachQuery()}
 	whole := begin != nil && !s.config.Tty
 	if whole {

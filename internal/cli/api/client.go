@@ -158,15 +158,17 @@ func (c *Client) CallRequest(ctx context.Context, req Request, out any) error {
 	if err != nil {
 		return err
 	}
+	return res.decode(req, out)
+}
+
+// decode reads the JSON of a reply into out, unless out is nil, and the rest, so that the connection can be used again.
+func (res *Response) decode(req Request, out any) error {
 	defer res.Body.Close()
-	if out == nil {
-		_, err = io.Copy(io.Discard, res.Body)
-		return err
+	if out != nil {
+		if err := json.NewDecoder(res.Body).Decode(out); err != nil {
+			return fmt.Errorf("reply to %s %s: %w", req.Method, req.Path, err)
+		}
 	}
-	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
-		return fmt.Errorf("reply to %s %s: %w", req.Method, req.Path, err)
-	}
-	// What is left is the newline that ends the document; reading it lets the connection be used again.
-	_, err = io.Copy(io.Discard, res.Body)
+	_, err := io.Copy(io.Discard, res.Body)
 	return err
 }

@@ -16,9 +16,13 @@ import (
 // for with RunHeader, how the program ended.
 const frameHeader = 8
 
-// RunHeader in a request to attach makes one request of it and of those to wait and to start; see package daemon/api,
-// run.go. Its value is the condition of the wait.
-const RunHeader = "Brig-Run"
+// RunHeader in a request to attach makes one request of it and of those to wait and to start, in a request to create of
+// all four; see package daemon/api, run.go. Its value is the condition of the wait. CreatedHeader is in the reply to such
+// a request to create and holds what would have been the body.
+const (
+	RunHeader     = "Brig-Run"
+	CreatedHeader = "Brig-Created"
+)
 
 // maxText bounds what the engine says about itself in one frame.
 const maxText = 64 << 10

@@ -51,17 +51,29 @@ func (c *Client) Do(ctx context.Context, req Request) (*Response, error) {
 }
 
 func (c *Client) try(ctx context.Context, req Request) (*Response, error) {
-	k, err := c.connect(ctx)
+	k, h, stop, err := c.ask(ctx, req, "")
 	if err != nil {
 		return nil, err
 	}
-	stop := cancelOnDone(ctx, k)
-	h, err := exchange(k, req, "")
-	if err != nil {
+	return c.respond(req, k, h, stop)
+}
+
+// ask sends a request and reads the head of its reply. Until stop, the end of ctx ends every wait on the connection.
+func (c *Client) ask(ctx context.Context, req Request, upgrade string) (k *conn, h *head, stop func(), err error) {
+	if k, err = c.connect(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	stop = cancelOnDone(ctx, k)
+	if h, err = exchange(k, req, upgrade); err != nil {
 		stop()
 		k.Close()
-		return nil, contextError(ctx, err)
+		return nil, nil, nil, contextError(ctx, err)
 	}
+	return k, h, stop, nil
+}
+
+// respond makes a response or a refusal of what ask has returned.
+func (c *Client) respond(req Request, k *conn, h *head, stop func()) (*Response, error) {
 	body := &body{framing: h.framing(req.Method, k.r), client: c, conn: k, stop: stop, keep: h.keepAlive()}
 	if h.status >= 400 {
 		defer body.Close()

@@ -16,3 +16,16 @@ import "runtime"
 
 // Before is how many processors the runtime would have used.
 var Before = runtime.GOMAXPROCS(1)
+
+var deep = grow(0)
+
+// grow has the stack of the goroutine that calls it grown once, while there is little on it to move.
+//
+//go:noinline
+func grow(n int) byte {
+	if n == 0 {
+		return 0
+	}
+	var room [12 << 10]byte
+	return room[n] + grow(n-1)
+}

@@ -24,18 +24,18 @@ func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	keys, err := policy.ParseDetachKeys(r.FormValue("detachKeys"))
+	o, err := attachOptions(r)
 	if err != nil {
-		return fmt.Errorf("--detach-keys: %w: %w", err, errdefs.ErrInvalidArgument)
-	}
-	o := container.AttachOptions{
-		Logs: boolParam(r, "logs"), Stream: boolParam(r, "stream"), DetachKeys: keys,
-		Stdin: boolParam(r, "stdin"), Stdout: boolParam(r, "stdout"), Stderr: boolParam(r, "stderr"),
-	}
-	if until := r.Header.Get(RunHeader); until != "" {
-		return s.containerRun(w, r, c, o, container.Condition(until))
+		return err
 	}
 	tty := c.View().Config.Tty
+	until, err := runCondition(r, tty)
+	if err != nil {
+		return err
+	}
+	if until != "" {
+		return s.containerRun(w, r, c, o, until)
+	}
 	conn, err := hijack(w, r, !tty)
 	if err != nil {
 		return err
@@ -45,6 +45,17 @@ func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
 		slog.Info("attach", "id", c.ID()[:12], "error", err)
 	}
 	return nil
+}
+
+func attachOptions(r *http.Request) (container.AttachOptions, error) {
+	keys, err := policy.ParseDetachKeys(r.FormValue("detachKeys"))
+	if err != nil {
+		return container.AttachOptions{}, fmt.Errorf("--detach-keys: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	return container.AttachOptions{
+		Logs: boolParam(r, "logs"), Stream: boolParam(r, "stream"), DetachKeys: keys,
+		Stdin: boolParam(r, "stdin"), Stdout: boolParam(r, "stdout"), Stderr: boolParam(r, "stderr"),
+	}, nil
 }
 
 func (s *Server) containerLogs(w http.ResponseWriter, r *http.Request) error {

@@ -69,6 +69,10 @@ func (s *Server) containerCreate(w http.ResponseWriter, r *http.Request) error {
 	if Version(r) < 42 {
 		req.Host.ConsoleSize = [2]uint{} // was for Windows only
 	}
+	until, err := runCondition(r, req.Config.Tty)
+	if err != nil {
+		return err
+	}
 	id, warnings, err := s.Engine.Create(r.Context(), r.FormValue("name"), req)
 	if err != nil {
 		return err
@@ -76,7 +80,11 @@ func (s *Server) containerCreate(w http.ResponseWriter, r *http.Request) error {
 	if warnings == nil {
 		warnings = []string{}
 	}
-	WriteJSON(w, http.StatusCreated, apicontainer.CreateResponse{ID: id, Warnings: warnings})
+	made := apicontainer.CreateResponse{ID: id, Warnings: warnings}
+	if until != "" {
+		return s.runCreated(w, r, made, until)
+	}
+	WriteJSON(w, http.StatusCreated, made)
 	return nil
 }
 

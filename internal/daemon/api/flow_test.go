@@ -53,17 +53,17 @@ func must(t testing.TB, socket string, want int, method, path, body string) stri
 // create makes a container that runs a shell script.
 func create(t testing.TB, socket, script, more string) string {
 	t.Helper()
-	b, err := json.Marshal(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	body := must(t, socket, 201, "POST", "/v1.50/containers/create", fmt.Sprintf(`{"Image":"test","Cmd":["sh","-c",
-		%s]%s}`, b, more))
+	body := must(t, socket, 201, "POST", "/v1.50/containers/create", createBody(script, more))
 	var r apicontainer.CreateResponse
 	if err := json.Unmarshal([]byte(body), &r); err != nil {
 		t.Fatal(err)
 	}
 	return r.ID
+}
+
+func createBody(script, more string) string {
+	b, _ := json.Marshal(script) // of a string: no error
+	return fmt.Sprintf(`{"Image":"test","Cmd":["sh","-c",%s]%s}`, b, more)
 }
 
 func logText(t testing.TB, socket, id, query string) string {

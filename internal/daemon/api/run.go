@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	apicontainer "github.com/moby/moby/api/types/container"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 )
 
-// RunHeader makes one request of three. A client of Brig that wants to run a new container without a terminal sends it
-// with the request to attach, and the condition that it would wait for:
+// RunHeader makes one request of three or of four. A client of Brig that wants to run a container without a terminal
+// sends it with the request to attach, or to create, and the condition that it would wait for:
 //
 //	POST /containers/{id}/attach?stream=1&stdout=1…     attach, wait, start
 //	Brig-Run: next-exit | removed
@@ -24,9 +25,19 @@ import (
 //	frames of streams 1 and 2                           what the program writes
 //	one frame of stream 4                               the answer to the wait, as JSON
 //
+//	POST /containers/create?stream=1&stdout=1…          create, attach, wait, start
+//	Brig-Run: next-exit | removed
+//
+//	101, Brig-Run: started                              or the answer to a creation or a start that failed
+//	Brig-Created: {"Id":…,"Warnings":…}                 the answer to the creation, unless that failed
+//	frames as above
+//
 // An engine that does not know the header answers without it, and has only attached. A client that has gone before it is
 // told that the container runs, because a signal ended it, has withdrawn the request: nobody would know of the container.
-const RunHeader = "Brig-Run"
+const (
+	RunHeader     = "Brig-Run"
+	CreatedHeader = "Brig-Created"
+)
 
 const (
 	resultStream = 4
@@ -34,12 +45,38 @@ const (
 	resultPatience = time.Minute
 )
 
-func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *container.Container, o container.AttachOptions,
-	until container.Condition) error {
-	if until != container.NextExit && until != container.Removed || !o.Stream || c.View().Config.Tty {
-		return fmt.Errorf("%s: %.64q, of a container without a terminal: next-exit or removed: %w", RunHeader, until,
-			errdefs.ErrInvalidArgument)
+// runCondition is what a request with RunHeader waits for, or "" of one without.
+func runCondition(r *http.Request, tty bool) (container.Condition, error) {
+	until := container.Condition(r.Header.Get(RunHeader))
+	if until == "" || !tty && boolParam(r, "stream") && (until == container.NextExit || until == container.Removed) {
+		return until, nil
 	}
+	return "", fmt.Errorf("%s: %.64q, of a container without a terminal: next-exit or removed: %w", RunHeader, until,
+		errdefs.ErrInvalidArgument)
+}
+
+// runCreated goes on with a container that was made for this.
+func (s *Server) runCreated(w http.ResponseWriter, r *http.Request, made apicontainer.CreateResponse,
+	until container.Condition) error {
+	created, err := json.Marshal(made)
+	if err != nil {
+		return err
+	}
+	w.Header().Set(CreatedHeader, string(created)) // of an error
+	c, err := s.Engine.Find(made.ID)
+	if err != nil {
+		return err
+	}
+	o, err := attachOptions(r)
+	if err != nil {
+		return err
+	}
+	return s.containerRun(w, r, c, o, until, CreatedHeader+": "+string(created))
+}
+
+// containerRun attaches, starts and waits. more are lines of the answer's head.
+func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *container.Container, o container.AttachOptions,
+	until container.Condition, more ...string) error {
 	fd, err := callerFD(r)
 	if err != nil {
 		return err
@@ -52,7 +89,7 @@ func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *contain
 	if err := s.Engine.Start(ctx, c, fd); err != nil {
 		return startError(err)
 	}
-	conn, err := hijack(w, r, true, RunHeader+": started")
+	conn, err := hijack(w, r, true, append(more, RunHeader+": started")...)
 	if err != nil {
 		killed := s.Engine.Kill(ctx, c, int(unix.SIGKILL))
 		slog.Info("run withdrawn", "id", c.ID()[:12], "error", err, "killed", killed)

@@ -14,13 +14,21 @@ import (
 // runWhole sends the one request of three and gives status and what follows.
 func runWhole(t *testing.T, socket, id, query, until, input string) (status int, marker, body string) {
 	t.Helper()
+	r, body := runAsk(t, socket, "/containers/"+id+"/attach?stream=1&stdout=1&stderr=1"+query, until, "", input)
+	return r.StatusCode, r.Header.Get(RunHeader), body
+}
+
+// runAsk sends a request with RunHeader, and input after it.
+func runAsk(t *testing.T, socket, path, until, body, input string) (*http.Response, string) {
+	t.Helper()
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprintf(c, "POST /v1.50/containers/%s/attach?stream=1&stdout=1&stderr=1%s HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\n"+
-		"Upgrade: tcp\r\n%s: %s\r\nContent-Length: 0\r\n\r\n%s", id, query, RunHeader, until, input)
+	fmt.Fprintf(c, "POST /v1.50%s HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"+
+		"%s: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s%s", path, RunHeader, until,
+		len(body), body, input)
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +45,35 @@ func runWhole(t *testing.T, socket, id, query, until, input string) (status int,
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.StatusCode, r.Header.Get(RunHeader), string(b)
+	return r, string(b)
+}
+
+func TestOneRequestCreatesAndRuns(t *testing.T) {
+	s := startDaemon(t, newFakeWarden(t), t.TempDir()).socket
+	const path = "/containers/create?name=whole&stream=1&stdout=1&stdin=1"
+	ask := func(path, until, config string) (*http.Response, string) {
+		t.Helper()
+		return runAsk(t, s, path, until, config, "typed")
+	}
+	r, body := ask(path, "removed", createBody("cat; exit 3", `,"OpenStdin":true,"StdinOnce":true,"HostConfig":{"AutoRemove":true}`))
+	got := demux(t, body)
+	if r.StatusCode != 101 || r.Header.Get(RunHeader) != "started" || !strings.Contains(got, "typed") ||
+		!strings.HasSuffix(got, `{"StatusCode":3}`) {
+		t.Errorf("status %d, %q: %s", r.StatusCode, r.Header, got)
+	}
+	if h := r.Header.Get(CreatedHeader); !strings.HasPrefix(h, `{"Id":"`) || !strings.HasSuffix(h, `","Warnings":[]}`) {
+		t.Errorf("created %s", h)
+	}
+	for _, x := range []struct{ path, until, config string }{
+		{path, "not-running", createBody("exit 3", "")},
+		{path, "removed", createBody("exit 3", `,"Tty":true`)},
+		{"/containers/create?name=whole", "removed", createBody("exit 3", "")},
+	} {
+		if r, body := ask(x.path, x.until, x.config); r.StatusCode != 400 || r.Header.Get(CreatedHeader) != "" {
+			t.Errorf("%v: %d %q %s", x, r.StatusCode, r.Header, body)
+		}
+	}
+	must(t, s, 404, "GET", "/containers/whole/json", "")
 }
 
 func TestOneRequestAttachesStartsAndWaits(t *testing.T) {
