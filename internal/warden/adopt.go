@@ -19,7 +19,7 @@ func (w *Warden) adopt(have map[string]int) error {
 	}
 	for _, id := range ids {
 		if base, err := w.rangeOf(id); err == nil {
-			w.ranges.claim(base)
+			w.ranges.used[base] = true // nobody else is there yet
 		}
 	}
 	list, err := w.notes.all()

@@ -59,13 +59,6 @@ func sandboxBase(id uint32) bool {
 	return id >= firstIDs && id <= lastIDs && (id-firstIDs)%idsPerSandbox == 0
 }
 
-// claim marks the range of a container that is already there.
-func (r *ranges) claim(base uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.used[base] = true
-}
-
 func (r *ranges) free(base uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -16,6 +16,7 @@ type Request struct {
 	Op   Op
 	Body []byte
 	FDs  []int
+	id   uint64
 }
 
 // Decode decodes the body strictly.
@@ -54,6 +55,8 @@ type Handler func(*Request) (Reply, error)
 func Serve(conn *Conn, list List, handle Handler) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	free := make(chan *Request) // is received from by goroutines that have served, whose stacks have grown already
+	defer close(free)
 	slots := make(chan struct{}, maxUnderWay)
 	for {
 		f, fds, err := conn.Receive()
@@ -61,17 +64,23 @@ func Serve(conn *Conn, list List, handle Handler) error {
 			return err
 		}
 		slots <- struct{}{}
-		wg.Add(1)
-		go func() {
-			defer func() { <-slots; wg.Done() }()
-			answerOne(conn, list, handle, f, &Request{Op: f.Op, Body: f.Body, FDs: fds})
-		}()
+		next := &Request{f.Op, f.Body, fds, f.ID}
+		select {
+		case free <- next:
+		default:
+			wg.Go(func() {
+				for more := true; more; next, more = <-free {
+					answerOne(conn, list, handle, next)
+					<-slots
+				}
+			})
+		}
 	}
 }
 
-func answerOne(conn *Conn, list List, handle Handler, f *Frame, r *Request) {
+func answerOne(conn *Conn, list List, handle Handler, r *Request) {
 	defer func() { CloseAll(r.FDs) }()
-	out := &Frame{ID: f.ID}
+	out := &Frame{ID: r.id}
 	reply, err := dispatch(list, handle, r)
 	if err == nil && reply.Body != nil {
 		out.Body, err = json.Marshal(reply.Body)
@@ -82,7 +91,7 @@ func answerOne(conn *Conn, list List, handle Handler, f *Frame, r *Request) {
 	}
 	err = conn.Send(out, reply.FDs)
 	if errors.Is(err, ErrTooLarge) { // an answer that cannot be sent is an answer all the same
-		err = conn.Send(&Frame{ID: f.ID, Error: ToError(err)}, nil)
+		err = conn.Send(&Frame{ID: r.id, Error: ToError(err)}, nil)
 	}
 	if err != nil {
 		conn.Close()

@@ -27,14 +27,17 @@ const (
 	maxPacket = MaxInline + 4096
 )
 
-// Frame is what a packet holds: either a body, or the size of the body that is in the first descriptor. Keys name the
-// descriptors that the keeper holds.
+// Frame is what a packet holds: a line of JSON, and after it the body, or in it the size of the body that is in the
+// first descriptor. Keys name the descriptors that the keeper holds.
+//
+//	{"id":7,"op":"container.start"}⏎     every byte of a body is then read once, and not as a value inside a value as well
+//	{"id":"…                             the body, JSON too
 type Frame struct {
 	ID    uint64          `json:"id"`
 	Op    Op              `json:"op,omitempty"`
 	Error *Error          `json:"error,omitempty"`
 	Keys  []string        `json:"keys,omitempty"`
-	Body  json.RawMessage `json:"body,omitempty"`
+	Body  json.RawMessage `json:"-"`
 	Mem   int64           `json:"mem,omitempty"`
 }
 
@@ -114,7 +117,7 @@ func (c *Conn) Send(f *Frame, fds []int) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", f.Op, err)
 	}
-	if len(b) > maxPacket {
+	if b = append(append(b, '\n'), f.Body...); len(b) > maxPacket {
 		return fmt.Errorf("%w: a packet of %d bytes is over the limit of %d", ErrTooLarge, len(b), maxPacket)
 	}
 	var oob []byte
@@ -145,7 +148,9 @@ func (c *Conn) Receive() (*Frame, []int, error) {
 	}
 	var f Frame
 	if err == nil {
-		err = DecodeStrict(c.buf[:n], &f)
+		head, body, _ := bytes.Cut(c.buf[:n], []byte{'\n'})
+		err = DecodeStrict(head, &f)
+		f.Body = bytes.Clone(body)
 	}
 	if err == nil && f.Mem != 0 {
 		fds, err = f.fetch(fds)
@@ -154,7 +159,6 @@ func (c *Conn) Receive() (*Frame, []int, error) {
 		CloseAll(fds)
 		return nil, nil, err
 	}
-	f.Body = bytes.Clone(f.Body)
 	return &f, fds, nil
 }
 
@@ -181,20 +185,15 @@ func (f *Frame) fetch(fds []int) ([]int, error) {
 
 // Rights takes the descriptors out of control data. Go receives them close-on-exec.
 func Rights(oob []byte) ([]int, error) {
-	if len(oob) == 0 {
-		return nil, nil
-	}
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return nil, fmt.Errorf("control data: %w", err)
 	}
 	var fds []int
 	for i := range msgs {
-		got, err := unix.ParseUnixRights(&msgs[i])
-		if err != nil {
-			continue // credentials, not rights
+		if got, err := unix.ParseUnixRights(&msgs[i]); err == nil { // others are credentials
+			fds = append(fds, got...)
 		}
-		fds = append(fds, got...)
 	}
 	return fds, nil
 }
