@@ -108,8 +108,8 @@ func (p *pool) fill() {
 
 // calm waits until no start is under way, but not for long: refilling takes processors from what somebody waits for.
 func (p *pool) calm() {
-	for range 25 {
-		time.Sleep(2 * time.Millisecond)
+	for range 10 {
+		time.Sleep(5 * time.Millisecond)
 		if len(p.w.starts) == 0 {
 			return
 		}
