@@ -1,4 +1,8 @@
 // brig-warden holds the keys: it is started by brig-keeper, as root, and by nobody else.
+//
+// The runtime would give its mappings names, where the kernel can keep them, and the spawner keeps what has a name.
+//
+//go:debug decoratemappings=0
 package main
 
 import (

@@ -59,18 +59,12 @@ func (s *session) run(ctx context.Context, id string, until engineapi.WaitCondit
 	s.terminal = s.own()
 	path := "/containers/" + url.PathEscape(id)
 	started := make(chan struct{})
-	whole := begin != nil && !s.config.Tty
-	if !whole {
-		defer s.forward(ctx, engine, id, started)()
-	}
+	defer s.forward(ctx, engine, id, started)()
 	stream, w, err := s.open(ctx, engine, path, until, begin)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	if whole { // until here a signal ends this process, and the engine ends what nobody waits for any more
-		defer s.forward(ctx, engine, id, started)()
-	}
 	var result []byte
 	pump, restore, err := s.pump(stream, &result, begin == nil || stream.Started)
 	if err != nil {
@@ -215,7 +209,7 @@ func (s *session) followSize(ctx context.Context, engine *api.Client, path strin
 }
 
 // settling is how long a session lasts before it listens to signals; until then they end the command line, as they did
-// before it. Each of them costs the Go runtime two changes of the thread, and the first one two threads, which is a good
+// before it, and the engine removes a container that was made and started by the same request. Each of them costs the Go runtime two changes of the thread, and the first one two threads, which is a good
 // part of what a command line costs that is over sooner.
 const settling = 20 * time.Millisecond
 

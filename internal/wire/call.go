@@ -79,7 +79,7 @@ func Serve(conn *Conn, list List, handle Handler) error {
 }
 
 func answerOne(conn *Conn, list List, handle Handler, r *Request) {
-	defer func() { CloseAll(r.FDs) }()
+	defer func() { CloseAll(r.FDs); r.Body = nil }() // the goroutine is kept, and r with it
 	out := &Frame{ID: r.id}
 	reply, err := dispatch(list, handle, r)
 	if err == nil && reply.Body != nil {

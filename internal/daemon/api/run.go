@@ -10,7 +10,6 @@ import (
 
 	"github.com/containerd/errdefs"
 	apicontainer "github.com/moby/moby/api/types/container"
-	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 )
@@ -32,8 +31,7 @@ import (
 //	Brig-Created: {"Id":…,"Warnings":…}                 the answer to the creation, unless that failed
 //	frames as above
 //
-// An engine that does not know the header answers without it, and has only attached. A client that has gone before it is
-// told that the container runs, because a signal ended it, has withdrawn the request: nobody would know of the container.
+// An engine that does not know the header answers without it, and has only attached or created.
 const (
 	RunHeader     = "Brig-Run"
 	CreatedHeader = "Brig-Created"
@@ -43,6 +41,8 @@ const (
 	resultStream = 4
 	// resultPatience is for the removal of a container whose output has ended.
 	resultPatience = time.Minute
+	// withdrawal is how long after its start a container goes with the client that made it.
+	withdrawal = time.Second
 )
 
 // runCondition is what a request with RunHeader waits for, or "" of one without.
@@ -74,6 +74,15 @@ func (s *Server) runCreated(w http.ResponseWriter, r *http.Request, made apicont
 	return s.containerRun(w, r, c, o, until, CreatedHeader+": "+string(created))
 }
 
+// withdraw removes a container that was made by the same request (which more says), and whose client has gone so soon
+// that a signal must have ended it: before the command line listens to signals, which takes it a moment, and maybe before
+// it heard of the container. Nobody else knows of it.
+func (s *Server) withdraw(ctx context.Context, c *container.Container, started time.Time, more []string) {
+	if len(more) > 0 && time.Since(started) < withdrawal {
+		slog.Info("run withdrawn", "id", c.ID()[:12], "removal", s.Engine.Remove(ctx, c, true, true))
+	}
+}
+
 // containerRun attaches, starts and waits. more are lines of the answer's head.
 func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *container.Container, o container.AttachOptions,
 	until container.Condition, more ...string) error {
@@ -89,15 +98,18 @@ func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *contain
 	if err := s.Engine.Start(ctx, c, fd); err != nil {
 		return startError(err)
 	}
+	started := time.Now()
 	conn, err := hijack(w, r, true, append(more, RunHeader+": started")...)
 	if err != nil {
-		killed := s.Engine.Kill(ctx, c, int(unix.SIGKILL))
-		slog.Info("run withdrawn", "id", c.ID()[:12], "error", err, "killed", killed)
+		s.withdraw(ctx, c, started, more)
 		return err
 	}
 	defer conn.Close()
 	if err := place.Serve(ctx, conn); err != nil || conn.Gone() {
 		slog.Info("run", "id", c.ID()[:12], "error", err)
+		if conn.Gone() {
+			s.withdraw(ctx, c, started, more)
+		}
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, resultPatience)

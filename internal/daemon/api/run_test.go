@@ -101,23 +101,41 @@ func TestOneRequestAttachesStartsAndWaits(t *testing.T) {
 	}
 }
 
-func TestARunWithdrawnBeforeItsStartEnds(t *testing.T) {
+// TestARunIsWithdrawnWithItsClient, whenever that goes in the first moment; what was made by another request stays.
+func TestARunIsWithdrawnWithItsClient(t *testing.T) {
 	s := startDaemon(t, newFakeWarden(t), t.TempDir()).socket
-	id := create(t, s, "sleep 60", "")
-	c, err := net.Dial("unix", s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(c, "POST /v1.50/containers/%s/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\n"+
-		"Upgrade: tcp\r\n%s: next-exit\r\nContent-Length: 0\r\n\r\n", id, RunHeader)
-	c.Close()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		body := must(t, s, 200, "GET", "/containers/"+id+"/json", "")
-		if strings.Contains(body, `"ExitCode":137`) {
-			return
+	ask := func(path, body string, heard bool) {
+		t.Helper()
+		c, err := net.Dial("unix", s)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("the container goes on: %s", body)
+		defer c.Close()
+		fmt.Fprintf(c, "POST /v1.50%s&stream=1&stdout=1 HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"+
+			"%s: next-exit\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, RunHeader, len(body), body)
+		if heard {
+			if r, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || r.StatusCode != 101 {
+				t.Fatal(r, err)
+			}
 		}
 	}
+	becomes := func(name, want string) {
+		t.Helper()
+		var body string
+		for range 1000 {
+			if _, body = call(t, s, "GET", "/containers/"+name+"/json", ""); strings.Contains(body, want) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("%s is not %s: %s", name, want, body)
+	}
+	ask("/containers/create?name=heard", createBody("sleep 60", ""), true)
+	becomes("heard", "No such container")
+	must(t, s, 201, "POST", "/v1.50/containers/create?name=early", createBody("sleep 60", ""))
+	ask("/containers/early/attach?", "", false)
+	becomes("early", `"Status":"running"`)
+	time.Sleep(100 * time.Millisecond)
+	becomes("early", `"Status":"running"`)
+	must(t, s, 204, "DELETE", "/containers/early?force=1", "")
 }

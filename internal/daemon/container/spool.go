@@ -98,14 +98,17 @@ func (s *spool) done(n int) error {
 }
 
 // nothing tells that the FIFO is empty, and whether it has no writer any more. The writers are looked at first: what the
-// last one wrote is seen by the second look.
+// last one wrote is seen by the second look. That is for buffers and not for bytes: before Linux 6.15 a write that fails
+// leaves an empty buffer behind, which has to be taken out, or it would be something to read for ever.
 func nothing(fd int) (empty, end bool) {
 	fds := []unix.PollFd{{Fd: int32(fd)}}
 	if _, err := unix.Poll(fds, 0); err != nil {
 		return false, false
 	}
-	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ) // FIONREAD by its other name
-	return err == nil && n == 0, fds[0].Revents&unix.POLLHUP != 0
+	end = fds[0].Revents&unix.POLLHUP != 0
+	fds[0].Events = unix.POLLIN
+	_, err := unix.Poll(fds, 0)
+	return err == nil && fds[0].Revents&unix.POLLIN == 0, end
 }
 
 // takeSpooled empties the FIFO through the spool, which is made by the first byte: many a program writes to one stream

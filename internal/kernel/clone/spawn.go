@@ -121,7 +121,7 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 	for i := uintptr(0); i < maxIdle; i++ {
 		r := (*memoryRange)(unsafe.Add(unsafe.Pointer(&s.idle), i*unsafe.Sizeof(memoryRange{})))
 		at, end := r.at, r.end
-		if at < frame && frame < end {
+		if at <= frame && frame < end {
 			syscall.RawSyscall6(unix.SYS_MUNMAP, at, frame-s.page-at, 0, 0, 0, 0)
 			at = frame + 2*s.page
 		}
