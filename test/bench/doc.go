@@ -13,6 +13,8 @@
 //   - A time is that of a command line, from fork to reaped, taken inside the room; 40 ms of idleness come before each.
 //     Engines take turns within a round (A, B, C, A, B, C, …), so that drift of the machine meets all of them.
 //   - Rates are complete starts per second of a number of workers that each start the next container when theirs ended.
+//     Engines take turns in several windows, and the best counts: what else happens on the machine, or on that below a
+//     virtual one, only takes away. The median stands beside it for the most workers.
 //   - Memory is what the engine's own processes (everything in the room but the programs of the containers) and the
 //     whole machine have more with idle containers than without, divided by their number.
 //   - All engines run the same root: a static busybox and nothing else. runc and crun get a bundle with Docker's

@@ -37,7 +37,7 @@ func main() {
 	flag.StringVar(&o.write, "write", "", "also write the tables to this file (docs/performance.md)")
 	flag.StringVar(&o.only, "only", "", "measure only these engines (names with commas)")
 	flag.IntVar(&o.rounds, "rounds", 25, "how often each command line is timed")
-	flag.DurationVar(&o.lasts, "lasts", 3*time.Second, "how long each rate is measured")
+	flag.DurationVar(&o.lasts, "lasts", 2*time.Second, "how long each window of a rate lasts")
 	flag.IntVar(&o.idle, "idle", 200, "idle containers when memory is measured; 0 leaves memory out")
 	flag.IntVar(&o.large, "large", 400, "size of the large image in MB; 0 leaves it out")
 	flag.BoolVar(&o.install, "install", false, "fetch and build the peers first")

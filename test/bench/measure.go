@@ -8,8 +8,10 @@ import (
 	"time"
 )
 
-// workers are the numbers of starts at a time whose rates are measured.
+// workers are the numbers of starts at a time whose rates are measured, each this often.
 var workers = []int{1, 2, 4, 8}
+
+const windows = 3
 
 const (
 	idleWorkers = 4               // start and remove idle containers
@@ -92,11 +94,11 @@ func (s *session) measureRates(ctx context.Context) {
 		return c.Once
 	}
 	for _, w := range workers {
-		s.rounds(ctx, 1, started, func(c *contender) error {
+		s.rounds(ctx, windows, started, func(c *contender) error {
 			a, err := c.room.do(job{Op: opMany, Command: fill(c.Once, c.dir, "", smallImage),
-				Prefix: fmt.Sprintf("w%d-", w), Workers: w, Lasts: s.o.lasts})
+				Prefix: fmt.Sprintf("w%d-%d-", w, len(c.rates[w])), Workers: w, Lasts: s.o.lasts})
 			if err == nil {
-				c.rates[w] = float64(a.Count) / a.Took.Seconds()
+				c.rates[w] = append(c.rates[w], float64(a.Count)/a.Took.Seconds())
 			}
 			return err
 		})

@@ -27,10 +27,10 @@ func aReport() *report {
 		fsync:   milliseconds(2), gunzip: milliseconds(2000, 1900, 2200),
 		list: []*contender{
 			{engine: engine{Name: "brig", Load: []string{"load"}}, version: "1.0", once: milliseconds(7, 6, 9, 7.5),
-				detach: milliseconds(11), exec: milliseconds(5), rates: map[int]float64{1: 90, 2: 170, 4: 240, 8: 200},
+				detach: milliseconds(11), exec: milliseconds(5), rates: map[int]rates{1: {90}, 2: {170}, 4: {240}, 8: {150, 200, 100}},
 				idle: &idleCost{pss: 33, private: 30, machine: 490, processes: 3}, load: milliseconds(2300)},
 			{engine: engine{Name: "docker.io", Load: []string{"load"}}, version: "20.10", once: milliseconds(280, 260),
-				rates: map[int]float64{1: 3.5}, load: milliseconds(4600), failure: "a\\b | c\nsecond line"},
+				rates: map[int]rates{1: {3.5, 2.5}}, load: milliseconds(4600), failure: "a\\b | c\nsecond line"},
 			{engine: engine{Name: "moby", Load: []string{"load"}}, failure: "dockerd is not installed"},
 			{engine: engine{Name: "runc"}, version: "1.1.5", client: "29.0", once: milliseconds(50),
 				detach: milliseconds(48), idle: &idleCost{machine: 300}},

@@ -31,9 +31,9 @@ type contender struct {
 	client  string // version of the command line that it is asked with, if that is another program
 
 	once, detach, exec sample
-	rates              map[int]float64 // starts per second by workers
-	idle               *idleCost       // nil: not measured
-	load               sample          // large image: load to the end of the first run
+	rates              map[int]rates // by workers
+	idle               *idleCost     // nil: not measured
+	load               sample        // large image: load to the end of the first run
 }
 
 // idleCost is in KB per idle container, and what one costs who supervises it.
@@ -54,7 +54,7 @@ func newSession(dir, bin string, peers dirs, o *options) (*session, error) {
 		if !o.wanted(e.Name) {
 			continue
 		}
-		c := &contender{engine: e, dir: filepath.Join(dir, fmt.Sprint(len(s.list))), rates: map[int]float64{}}
+		c := &contender{engine: e, dir: filepath.Join(dir, fmt.Sprint(len(s.list))), rates: map[int]rates{}}
 		s.list = append(s.list, c)
 		file, err := e.find(peers)
 		if err != nil {

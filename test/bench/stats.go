@@ -38,3 +38,21 @@ func (s sample) min() time.Duration {
 	}
 	return slices.Min(s)
 }
+
+// rates are starts per second, one of each window.
+type rates []float64
+
+// best is what foreign work on the machine took least from.
+func (r rates) best() float64 {
+	if len(r) == 0 {
+		return 0
+	}
+	return slices.Max(r)
+}
+
+func (r rates) median() float64 {
+	if len(r) == 0 {
+		return 0
+	}
+	return slices.Sorted(slices.Values(r))[len(r)/2]
+}
