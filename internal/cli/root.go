@@ -37,7 +37,7 @@ func verbs() []verb {
 		{"load", groupImage, newLoad}, {"save", groupImage, newSave}, {"import", groupImage, newImport},
 		{"container", groupStore, newContainerNoun}, {"image", groupStore, newImageNoun},
 		{"volume", groupStore, newVolumeNoun}, {"network", groupStore, newNetworkNoun},
-		{"engine", groupEngine, newEngineNoun}, {"doctor", groupEngine, newDoctor},
+		{"engine", groupEngine, newEngineNoun}, {"doctor", groupEngine, newDoctor}, {"drill", groupEngine, newDrill},
 		{"info", groupEngine, newInfo}, {"version", groupEngine, newVersion},
 	}
 }
@@ -45,7 +45,7 @@ func verbs() []verb {
 // unbuilt are the commands that will exist: Brig's own nouns, a closed list, and Docker's. They are refused by name.
 func unbuilt() []string {
 	return []string{
-		"drill", "explain", "tighten", "audit", "trail", "trust", "policy", "secret",
+		"explain", "tighten", "audit", "trail", "trust", "policy", "secret",
 		"build", "builder", "buildx", "commit", "compose", "config", "context", "cp", "diff", "events", "export",
 		"login", "logout", "manifest", "node", "pause", "plugin", "search", "service", "stack", "stats", "swarm",
 		"system", "unpause", "update",

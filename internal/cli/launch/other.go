@@ -12,6 +12,9 @@ var errLinux = errors.New("engines run on Linux; here brig talks to one that run
 // Start is for Linux.
 func Start(Options) error { return errLinux }
 
+// Exec is for Linux.
+func Exec(string, ...string) error { return errLinux }
+
 // Stop is for Linux.
 func Stop(string, bool) error { return errLinux }
 

@@ -79,6 +79,15 @@ func find(name, programs string) (string, error) {
 	return "", fmt.Errorf("%s is neither in %s. Next: install Brig completely", name, strings.Join(dirs, " nor in "))
 }
 
+// Exec turns this process into another of Brig's programs.
+func Exec(name string, args ...string) error {
+	path, err := find(name, "")
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, unix.Exec(path, append([]string{name}, args...), os.Environ()))
+}
+
 // lock lets one process at a time start an engine: two commands that both find none must not start two.
 func lock(run string) (unlock func(), err error) {
 	fd, err := unix.Open(filepath.Join(run, "start.lock"), unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)

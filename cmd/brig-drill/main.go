@@ -1,0 +1,116 @@
+// brig-drill is what brig drill runs. Its options come from there; nobody else has to call it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/moby/term"
+
+	"github.com/brig-engine/brig/internal/drill"
+	"github.com/brig-engine/brig/internal/drill/engineapi"
+)
+
+type options struct {
+	socket, only, format string
+	quick, list, outside bool
+}
+
+// failed is the exit status of a drill that could not run.
+const failed = 125
+
+func main() {
+	var o options
+	flag.StringVar(&o.socket, "socket", "", "path of the engine's socket")
+	flag.StringVar(&o.only, "only", "", "attacks or probes")
+	flag.StringVar(&o.format, "format", "table", "table or json")
+	flag.BoolVar(&o.quick, "quick", false, "one probe of each attack")
+	flag.BoolVar(&o.list, "list", false, "list the probes")
+	flag.BoolVar(&o.outside, "outside", false, "ask the metadata service")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	exposed, err := o.run(ctx, os.Stdout)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted; everything that was planted is removed")
+		}
+		fmt.Fprintln(os.Stderr, "brig: drill: "+err.Error())
+		os.Exit(failed)
+	}
+	if exposed {
+		os.Exit(1)
+	}
+}
+
+func (o *options) run(ctx context.Context, out io.Writer) (exposed bool, err error) {
+	if o.format != "table" && o.format != "json" {
+		return false, fmt.Errorf("--format %q: table or json", o.format)
+	}
+	chosen, err := drill.Choose(o.only, o.quick)
+	if err != nil {
+		return false, err
+	}
+	if o.list {
+		if o.format == "json" {
+			return false, drill.ListJSON(out, chosen)
+		}
+		drill.List(out, chosen)
+		return false, nil
+	}
+	if !o.outside {
+		chosen = slices.DeleteFunc(chosen, func(p drill.Probe) bool { return p.Needs&drill.NeedOutside != 0 })
+	}
+	if len(chosen) == 0 {
+		return false, errors.New("nothing is left to try. Next: brig drill --list; what leaves this machine needs --outside")
+	}
+	if os.Geteuid() != 0 {
+		return false, errors.New("the canaries need root. Next: repeat the command with sudo")
+	}
+	engine, err := engineapi.Dial(ctx, o.socket)
+	if err != nil {
+		return false, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return false, err
+	}
+	report, err := drill.Run(ctx, engine, o.drill(engine, chosen, filepath.Join(filepath.Dir(self), "brig-probe")))
+	if err != nil {
+		return false, err
+	}
+	if o.format == "json" {
+		return report.Exposed() > 0, drill.RenderJSON(out, report)
+	}
+	style := drill.Style{Color: term.IsTerminal(1) && os.Getenv("NO_COLOR") == ""}
+	if size, err := term.GetWinsize(1); err == nil && term.IsTerminal(1) {
+		style.Width = int(size.Width)
+	}
+	drill.RenderProbes(out, style, report)
+	drill.Render(out, style, report)
+	return report.Exposed() > 0, nil
+}
+
+// drill are the options of the drill proper. Progress goes to a terminal only, and is wiped out by the next.
+func (o *options) drill(engine drill.Engine, chosen []drill.Probe, probe string) drill.Options {
+	d := drill.Options{Program: probe, Outside: o.outside}
+	for _, p := range chosen {
+		d.Only = append(d.Only, p.ID)
+	}
+	if term.IsTerminal(2) {
+		n := 0
+		d.Progress = func(p drill.Probe) {
+			n++
+			fmt.Fprintf(os.Stderr, "\r\x1b[K%s: %d of %d: %s %s\r", engine.Name(), n, len(chosen), p.Class, p.Technique)
+		}
+	}
+	return d
+}

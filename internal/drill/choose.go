@@ -1,0 +1,102 @@
+package drill
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Choose gives the probes that only names, attacks (A3) or ids separated by commas; all if it is empty. With quick they
+// are one of each attack, the headlines.
+func Choose(only string, quick bool) ([]Probe, error) {
+	all := Catalogue()
+	if quick {
+		all = slices.DeleteFunc(all, func(p Probe) bool { return !p.Headline })
+	}
+	if only == "" {
+		return all, nil
+	}
+	names := strings.Split(only, ",")
+	for i, name := range names {
+		names[i] = strings.TrimSpace(name)
+		if !slices.ContainsFunc(Catalogue(), func(p Probe) bool { return p.named(names[i]) }) {
+			return nil, fmt.Errorf("--only %.64q: neither an attack nor a probe. Next: brig drill --list", name)
+		}
+	}
+	return slices.DeleteFunc(all, func(p Probe) bool { return !slices.ContainsFunc(names, p.named) }), nil
+}
+
+func (p Probe) named(name string) bool {
+	return name == p.ID || strings.EqualFold(name, string(p.Class))
+}
+
+// List writes a line for each probe: its attack, its id, what it does, and the best known case.
+func List(w io.Writer, probes []Probe) {
+	for _, p := range byClass(probes) {
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s  %-17s %-52s %s", p.Class, p.ID, p.Technique, p.CVE), " "))
+	}
+}
+
+// ListJSON is List for programs.
+func ListJSON(w io.Writer, probes []Probe) error {
+	type entry struct {
+		ID        string `json:"id"`
+		Attack    Class  `json:"attack"`
+		Technique string `json:"technique"`
+		CVE       string `json:"cve,omitempty"`
+	}
+	list := []entry{}
+	for _, p := range byClass(probes) {
+		list = append(list, entry{p.ID, p.Class, p.Technique, p.CVE})
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(list)
+}
+
+// byClass orders for people; the catalogue's own order is that of running.
+func byClass(probes []Probe) []Probe {
+	sorted := slices.Clone(probes)
+	slices.SortStableFunc(sorted, func(a, b Probe) int { return strings.Compare(string(a.Class), string(b.Class)) })
+	return sorted
+}
+
+// worst is the order of the table: what got through comes first, what was stopped last.
+var worst = []string{Exposed, CouldNotTry, NotApplicable, Blocked}
+
+// wide is the terminal that has room for what was tried as well.
+const wide = 130
+
+// RenderProbes writes a line for each probe, worst first: the verdict, the attack, what was tried, and what stopped it
+// or, if nothing did, what was seen.
+func RenderProbes(w io.Writer, style Style, r *Report) {
+	technique := map[string]string{}
+	for _, p := range Catalogue() {
+		technique[p.ID] = p.Technique
+	}
+	sorted := slices.Clone(r.Verdicts)
+	slices.SortStableFunc(sorted, func(a, b Verdict) int {
+		if d := slices.Index(worst, a.Verdict) - slices.Index(worst, b.Verdict); d != 0 {
+			return d
+		}
+		return strings.Compare(string(a.Attack), string(b.Attack))
+	})
+	for _, v := range sorted {
+		what := "→ " + v.Detail
+		if v.Verdict == Blocked {
+			what = "← " + v.Layer
+		}
+		text := verdictCell(style, v.Verdict) + pad(string(v.Attack)+" "+v.Probe, 22)
+		if style.Width == 0 || style.Width >= wide {
+			text += pad(technique[v.Probe], 54)
+		}
+		room := style.Width - visible(text)
+		if style.Width == 0 {
+			room = maxDetail
+		}
+		fmt.Fprintln(w, strings.TrimRight(text+cut(what, room), " "))
+	}
+	fmt.Fprintln(w)
+}
