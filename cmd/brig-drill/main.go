@@ -83,7 +83,15 @@ func (o *options) run(ctx context.Context, out io.Writer) (exposed bool, err err
 	if err != nil {
 		return false, err
 	}
-	report, err := drill.Run(ctx, engine, o.drill(engine, chosen, filepath.Join(filepath.Dir(self), "brig-probe")))
+	options, done := drill.Options{Program: filepath.Join(filepath.Dir(self), "brig-probe"), Outside: o.outside}, func() {}
+	for _, p := range chosen {
+		options.Only = append(options.Only, p.ID)
+	}
+	if term.IsTerminal(2) {
+		options.Progress, done = drill.Progress(os.Stderr, engine.Name())
+	}
+	report, err := drill.Run(ctx, engine, options)
+	done()
 	if err != nil {
 		return false, err
 	}
@@ -97,20 +105,4 @@ func (o *options) run(ctx context.Context, out io.Writer) (exposed bool, err err
 	drill.RenderProbes(out, style, report)
 	drill.Render(out, style, report)
 	return report.Exposed() > 0, nil
-}
-
-// drill are the options of the drill proper. Progress goes to a terminal only, and is wiped out by the next.
-func (o *options) drill(engine drill.Engine, chosen []drill.Probe, probe string) drill.Options {
-	d := drill.Options{Program: probe, Outside: o.outside}
-	for _, p := range chosen {
-		d.Only = append(d.Only, p.ID)
-	}
-	if term.IsTerminal(2) {
-		n := 0
-		d.Progress = func(p drill.Probe) {
-			n++
-			fmt.Fprintf(os.Stderr, "\r\x1b[K%s: %d of %d: %s %s\r", engine.Name(), n, len(chosen), p.Class, p.Technique)
-		}
-	}
-	return d
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,6 +20,9 @@ func newDrill(a *App) *cobra.Command {
 			"The exit status is 0 if nothing got through, 1 if something did, and 125 if the drill could not run.",
 		Args: words(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if list && (outside || cmd.Flags().Changed("engine")) {
+				return &exitError{engineFailed, errors.New("--list is of all probes, for any engine. Next: leave out --engine and --outside")}
+			}
 			args := []string{"-only", only, "-format", format}
 			for name, on := range map[string]bool{"-quick": quick, "-list": list, "-outside": outside} {
 				if on {

@@ -128,15 +128,16 @@ func (a *App) runAttached(ctx context.Context, c *request.Create, f *creation, s
 		run = nil
 	}
 	id, stream, err := a.create(ctx, c, f, run)
+	refused := func(err error) error { return a.takeBack(ctx, id, startRefused(err)) }
 	if err != nil && id != "" {
-		return a.takeBack(ctx, id, startRefused(err))
+		return refused(err)
 	}
 	if err != nil {
 		return err
 	}
 	return s.run(ctx, id, condition, &beginning{
 		start:   func() error { return a.startNew(ctx, id) },
-		refused: func(err error) error { return a.takeBack(ctx, id, startRefused(err)) },
+		refused: refused,
 		stream:  stream,
 	})
 }
@@ -188,7 +189,8 @@ func createOnce(ctx context.Context, engine *api.Client, c *request.Create, run 
 	setQuery(query, "platform", c.Platform)
 	req := api.Request{Method: "POST", Path: "/containers/create", Query: query, JSON: c.Body}
 	if run == nil {
-		return made, nil, engine.CallRequest(ctx, req, &made)
+		err = engine.CallRequest(ctx, req, &made)
+		return made, nil, err
 	}
 	maps.Copy(query, run.query)
 	req.Header = map[string]string{api.RunHeader: string(run.until)}

@@ -209,8 +209,9 @@ func (s *session) followSize(ctx context.Context, engine *api.Client, path strin
 }
 
 // settling is how long a session lasts before it listens to signals; until then they end the command line, as they did
-// before it, and the engine removes a container that was made and started by the same request. Each of them costs the Go runtime two changes of the thread, and the first one two threads, which is a good
-// part of what a command line costs that is over sooner.
+// before it, and the engine removes a container that was made and started by the same request. Each of them costs the Go
+// runtime two changes of the thread, and the first one two threads, which is a good part of what a command line costs
+// that is over sooner.
 const settling = 20 * time.Millisecond
 
 // forward passes signals on to the program once it runs; those that come earlier wait for that. After stop, signals are

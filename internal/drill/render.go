@@ -51,6 +51,12 @@ func Render(w io.Writer, style Style, reports ...*Report) {
 	}
 }
 
+// Progress writes on one line of a terminal which probe is tried on an engine; done wipes it out.
+func Progress(w io.Writer, engine string) (tell func(Probe), done func()) {
+	return func(p Probe) { fmt.Fprintf(w, "\r\x1b[K%s: %s %s", engine, p.Class, p.Technique) },
+		func() { fmt.Fprint(w, "\r\x1b[K") }
+}
+
 const (
 	attackWidth = 23  // "A2 starving neighbours" and a space
 	maxDetail   = 400 // where no terminal sets a limit

@@ -81,13 +81,11 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err := os.Chmod(dir, 0o711); err != nil { // daemons that are not root pass through it
 		return err
 	}
-	for from, to := range map[*string]string{&bin: "bin", &peers.built: "peers"} {
-		to = filepath.Join(dir, to)
-		if err := copyPrograms(*from, to); err != nil {
-			return err
-		}
-		*from = to
+	installed, built := filepath.Join(dir, "bin"), filepath.Join(dir, "peers")
+	if err := errors.Join(copyPrograms(bin, installed), copyPrograms(peers.built, built)); err != nil {
+		return err
 	}
+	bin, peers.built = installed, built
 	s, err := newSession(dir, bin, peers, o)
 	if err != nil {
 		return err

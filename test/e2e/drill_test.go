@@ -20,7 +20,7 @@ func TestDrill(t *testing.T) {
 			t.Errorf("%s: %s", v.Probe, v.Verdict)
 		}
 	}
-	for _, args := range [][]string{{"--only", "nope"}, {"--only", "metadata"}, {"--format", "xml"}, {"--engine", "/nonexistent"}} {
+	for _, args := range [][]string{{"--only", "nope"}, {"--only", "metadata"}, {"--format", "xml"}, {"--list", "--outside"}, {"--engine", "/nonexistent"}} {
 		if out, code := e.run(e.brigCommand(append([]string{"drill"}, args...)...)); code != 125 {
 			t.Errorf("%v: status %d\n%s", args, code, out)
 		}

@@ -166,15 +166,12 @@ func (o *options) drill(ctx context.Context, engines ...drill.Engine) (int, erro
 	var reports []*drill.Report
 	for _, e := range engines {
 		options := drill.Options{Program: program, Outside: o.outside}
+		done := func() {}
 		if term.IsTerminal(2) {
-			options.Progress = func(p drill.Probe) {
-				fmt.Fprintf(os.Stderr, "\r\x1b[K%s: %s %s", e.Name(), p.Class, p.Technique)
-			}
+			options.Progress, done = drill.Progress(os.Stderr, e.Name())
 		}
 		r, err := drill.Run(ctx, e, options)
-		if options.Progress != nil {
-			fmt.Fprint(os.Stderr, "\r\x1b[K")
-		}
+		done()
 		if err != nil {
 			return 1, fmt.Errorf("drill %s: %w", e.Name(), err)
 		}

@@ -19,7 +19,8 @@ var Before = runtime.GOMAXPROCS(1)
 
 var deep = grow(0)
 
-// grow has the stack of the goroutine that calls it grown once, while there is little on it to move.
+// grow has the stack of the goroutine that calls it grown once, while there is little on it to move. With 0 it does not
+// touch the room that it asks for.
 //
 //go:noinline
 func grow(n int) byte {

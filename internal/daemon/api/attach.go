@@ -34,7 +34,7 @@ func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if until != "" {
-		return s.containerRun(w, r, c, o, until)
+		return s.containerRun(w, r, c, o, until, "")
 	}
 	conn, err := hijack(w, r, !tty)
 	if err != nil {

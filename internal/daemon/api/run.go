@@ -71,21 +71,21 @@ func (s *Server) runCreated(w http.ResponseWriter, r *http.Request, made apicont
 	if err != nil {
 		return err
 	}
-	return s.containerRun(w, r, c, o, until, CreatedHeader+": "+string(created))
+	return s.containerRun(w, r, c, o, until, string(created))
 }
 
-// withdraw removes a container that was made by the same request (which more says), and whose client has gone so soon
-// that a signal must have ended it: before the command line listens to signals, which takes it a moment, and maybe before
-// it heard of the container. Nobody else knows of it.
-func (s *Server) withdraw(ctx context.Context, c *container.Container, started time.Time, more []string) {
-	if len(more) > 0 && time.Since(started) < withdrawal {
+// withdraw removes a container that was made by the same request, and whose client has gone so soon that a signal must
+// have ended it: before the command line listens to signals, which takes it a moment, and maybe before it heard of the
+// container. Nobody else knows of it.
+func (s *Server) withdraw(ctx context.Context, c *container.Container, started time.Time) {
+	if time.Since(started) < withdrawal {
 		slog.Info("run withdrawn", "id", c.ID()[:12], "removal", s.Engine.Remove(ctx, c, true, true))
 	}
 }
 
-// containerRun attaches, starts and waits. more are lines of the answer's head.
+// containerRun attaches, starts and waits. created is the answer to the creation by the same request, or "".
 func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *container.Container, o container.AttachOptions,
-	until container.Condition, more ...string) error {
+	until container.Condition, created string) error {
 	fd, err := callerFD(r)
 	if err != nil {
 		return err
@@ -99,17 +99,25 @@ func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *contain
 		return startError(err)
 	}
 	started := time.Now()
-	conn, err := hijack(w, r, true, append(more, RunHeader+": started")...)
+	head := []string{RunHeader + ": started"}
+	if created != "" {
+		head = append(head, CreatedHeader+": "+created)
+	}
+	conn, err := hijack(w, r, true, head...)
 	if err != nil {
-		s.withdraw(ctx, c, started, more)
+		if created != "" {
+			s.withdraw(ctx, c, started)
+		}
 		return err
 	}
 	defer conn.Close()
-	if err := place.Serve(ctx, conn); err != nil || conn.Gone() {
+	err = place.Serve(ctx, conn)
+	gone := conn.Gone()
+	if gone && created != "" {
+		s.withdraw(ctx, c, started)
+	}
+	if err != nil || gone {
 		slog.Info("run", "id", c.ID()[:12], "error", err)
-		if conn.Gone() {
-			s.withdraw(ctx, c, started, more)
-		}
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, resultPatience)
