@@ -20,8 +20,8 @@ import (
 )
 
 type options struct {
-	socket, only, format string
-	quick, list, outside bool
+	socket, only, explain, format string
+	quick, list, outside          bool
 }
 
 // failed is the exit status of a drill that could not run.
@@ -31,6 +31,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.socket, "socket", "", "path of the engine's socket")
 	flag.StringVar(&o.only, "only", "", "attacks or probes")
+	flag.StringVar(&o.explain, "explain", "", "a probe to explain")
 	flag.StringVar(&o.format, "format", "table", "table or json")
 	flag.BoolVar(&o.quick, "quick", false, "one probe of each attack")
 	flag.BoolVar(&o.list, "list", false, "list the probes")
@@ -54,6 +55,9 @@ func main() {
 func (o *options) run(ctx context.Context, out io.Writer) (exposed bool, err error) {
 	if o.format != "table" && o.format != "json" {
 		return false, fmt.Errorf("--format %q: table or json", o.format)
+	}
+	if o.explain != "" {
+		return false, o.tell(out)
 	}
 	chosen, err := drill.Choose(o.only, o.quick)
 	if err != nil {
@@ -98,11 +102,29 @@ func (o *options) run(ctx context.Context, out io.Writer) (exposed bool, err err
 	if o.format == "json" {
 		return report.Exposed() > 0, drill.RenderJSON(out, report)
 	}
-	style := drill.Style{Color: term.IsTerminal(1) && os.Getenv("NO_COLOR") == ""}
-	if size, err := term.GetWinsize(1); err == nil && term.IsTerminal(1) {
-		style.Width = int(size.Width)
-	}
-	drill.RenderProbes(out, style, report)
-	drill.Render(out, style, report)
+	drill.RenderProbes(out, style(), report)
+	drill.Render(out, style(), report)
 	return report.Exposed() > 0, nil
+}
+
+// tell explains one probe.
+func (o *options) tell(out io.Writer) error {
+	e, err := drill.Explain(o.explain)
+	if err != nil {
+		return err
+	}
+	if o.format == "json" {
+		return e.RenderJSON(out)
+	}
+	e.Render(out, style())
+	return nil
+}
+
+// style is that of standard output.
+func style() drill.Style {
+	s := drill.Style{Color: term.IsTerminal(1) && os.Getenv("NO_COLOR") == ""}
+	if size, err := term.GetWinsize(1); err == nil && term.IsTerminal(1) {
+		s.Width = int(size.Width)
+	}
+	return s
 }

@@ -12,7 +12,7 @@ import (
 
 // newDrill becomes brig-drill, a program of its own: what it is made of would make every other command slower to start.
 func newDrill(a *App) *cobra.Command {
-	var engine, only, format string
+	var engine, only, explain, format string
 	var quick, list, outside bool
 	cmd := &cobra.Command{
 		Use: "drill [OPTIONS]", Short: "Attack an engine of this machine, and say what stopped each attack",
@@ -23,13 +23,16 @@ func newDrill(a *App) *cobra.Command {
 			if list && (outside || cmd.Flags().Changed("engine")) {
 				return &exitError{engineFailed, errors.New("--list is of all probes, for any engine. Next: leave out --engine and --outside")}
 			}
-			args := []string{"-only", only, "-format", format}
+			if explain != "" && (list || quick || outside || only != "" || cmd.Flags().Changed("engine")) {
+				return &exitError{engineFailed, errors.New("--explain is about one probe, for any engine. Next: leave out the other options but --format")}
+			}
+			args := []string{"-only", only, "-explain", explain, "-format", format}
 			for name, on := range map[string]bool{"-quick": quick, "-list": list, "-outside": outside} {
 				if on {
 					args = append(args, name)
 				}
 			}
-			if !list {
+			if !list && explain == "" {
 				socket, err := a.drilled(cmd.Context(), engine)
 				if err != nil {
 					return &exitError{engineFailed, err}
@@ -44,6 +47,7 @@ func newDrill(a *App) *cobra.Command {
 	cmd.Flags().BoolVar(&quick, "quick", false, "Try one probe of each attack")
 	cmd.Flags().BoolVar(&list, "list", false, "List the probes, and try none")
 	cmd.Flags().BoolVar(&outside, "outside", false, "Also ask the cloud's metadata service, which is not on this machine")
+	cmd.Flags().StringVar(&explain, "explain", "", "Explain a probe (by id): what is tried, what stops it, and where in the code")
 	cmd.Flags().StringVarP(&format, "format", "f", "table", "Format: table or json")
 	return cmd
 }

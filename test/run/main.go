@@ -24,6 +24,7 @@ import (
 	"github.com/brig-engine/brig/internal/check"
 	"github.com/brig-engine/brig/internal/drill"
 	"github.com/brig-engine/brig/internal/drill/engineapi"
+	"github.com/brig-engine/brig/internal/drill/ownengine"
 )
 
 type options struct {
@@ -64,7 +65,7 @@ func (o *options) main() int {
 		return again(self, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET})
 	}
 	if o.apart {
-		if err := loopbackUp(); err != nil {
+		if err := ownengine.LoopbackUp(); err != nil {
 			return complain(err)
 		}
 	}
@@ -96,7 +97,7 @@ func again(with string, attr *syscall.SysProcAttr) int {
 	args := os.Args[1:]
 	if with != self {
 		args = append([]string{self}, args...)
-		fmt.Fprintln(os.Stderr, "The engine, and the canaries of the drill, need root:", with, shellLine(args))
+		fmt.Fprintln(os.Stderr, "The engine, and the canaries of the drill, need root:", with, ownengine.ShellLine(args))
 	}
 	cmd := exec.Command(with, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdin, os.Stdout, os.Stderr, attr
@@ -127,12 +128,12 @@ func (o *options) run(ctx context.Context) (status int, err error) {
 		}
 		fmt.Println()
 	}
-	e, err := startEngine(ctx, o.bin)
+	e, err := ownengine.Start(ctx, o.bin)
 	if err != nil {
 		return 1, err
 	}
 	defer func() {
-		left, stopErr := e.stop()
+		left, stopErr := e.Stop()
 		if stopErr != nil {
 			err = errors.Join(err, stopErr)
 		}
@@ -146,7 +147,7 @@ func (o *options) run(ctx context.Context) (status int, err error) {
 	if o.image != "" {
 		return o.container(e)
 	}
-	brig, err := engineapi.Dial(ctx, e.socket)
+	brig, err := engineapi.Dial(ctx, e.Socket)
 	if err != nil {
 		return 1, err
 	}
@@ -212,12 +213,12 @@ func (o *options) print(w io.Writer, reports []*drill.Report) error {
 }
 
 // container runs one container in the foreground with the caller's terminal.
-func (o *options) container(e *engine) (int, error) {
-	image, err := e.bring(o.image)
+func (o *options) container(e *ownengine.Engine) (int, error) {
+	image, err := e.Bring(o.image)
 	if err != nil {
 		return 1, err
 	}
-	args := []string{"--host", "unix://" + e.socket, "run", "--rm", "-i"}
+	args := []string{"--host", "unix://" + e.Socket, "run", "--rm", "-i"}
 	if o.stdinTerminal && o.stdoutTerminal {
 		args = append(args, "-t")
 	}

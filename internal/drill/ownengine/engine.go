@@ -1,4 +1,8 @@
-package main
+// Package ownengine starts a Brig in a directory of its own, and sweeps what is left of it: for a drill that must not
+// touch the engine which people work with.
+//
+// Zone: the drill. Input: the directory of built programs. Output: none but the engine. Answers: none.
+package ownengine
 
 import (
 	"bytes"
@@ -16,10 +20,13 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// engine is a Brig with a directory, and so with kernel names, of its own.
-type engine struct {
-	brig, dir, run, socket string
-	instance               string // what its kernel names derive from
+// Engine is a Brig with a directory, and so with kernel names, of its own.
+type Engine struct {
+	Brig   string // path of the command line that belongs to it
+	Socket string // path of its API
+
+	dir, run string
+	instance string // what its kernel names derive from
 }
 
 const (
@@ -27,7 +34,8 @@ const (
 	stopDeadline  = 90 * time.Second
 )
 
-func startEngine(ctx context.Context, bin string) (*engine, error) {
+// Start starts the engine whose programs are in bin.
+func Start(ctx context.Context, bin string) (*Engine, error) {
 	dir, err := os.MkdirTemp("", "brig-run-")
 	if err != nil {
 		return nil, err
@@ -37,15 +45,15 @@ func startEngine(ctx context.Context, bin string) (*engine, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256([]byte(dir))
-	e := &engine{brig: brig, dir: dir, run: filepath.Join(dir, "run"), instance: "brig-" + hex.EncodeToString(sum[:])[:6]}
-	e.socket = filepath.Join(e.run, "brig.sock")
+	e := &Engine{Brig: brig, dir: dir, run: filepath.Join(dir, "run"), instance: "brig-" + hex.EncodeToString(sum[:])[:6]}
+	e.Socket = filepath.Join(e.run, "brig.sock")
 	if err := os.Mkdir(e.run, 0o755); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	ctx, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
-	args := []string{"engine", "start", "--root", e.dir, "--run", e.run, "--socket", e.socket}
-	fmt.Fprintln(os.Stderr, "+", shellLine(append([]string{brig}, args...)))
+	args := []string{"engine", "start", "--root", e.dir, "--run", e.run, "--socket", e.Socket}
+	fmt.Fprintln(os.Stderr, "+", ShellLine(append([]string{brig}, args...)))
 	out, err := exec.CommandContext(ctx, brig, args...).CombinedOutput()
 	if err == nil {
 		return e, nil
@@ -53,20 +61,20 @@ func startEngine(ctx context.Context, bin string) (*engine, error) {
 	log, _ := os.ReadFile(filepath.Join(e.run, "engine.log"))
 	err = fmt.Errorf("the engine did not start: %w\n%s%s", err, out, tail(log, 4000))
 	// There may be nothing to stop any more; only what is left then is news.
-	if left, stopErr := e.stop(); len(left) > 0 {
+	if left, stopErr := e.Stop(); len(left) > 0 {
 		err = errors.Join(err, stopErr, fmt.Errorf("left behind: %v", left))
 	}
 	return nil, err
 }
 
-// bring gives the engine, which is new and has nothing, what is on this machine: the archive of an image, or of a root
+// Bring gives the engine, which is new and has nothing, what is on this machine: the archive of an image, or of a root
 // file system. Any other name is that of an image, and run pulls it.
-func (e *engine) bring(image string) (name string, err error) {
+func (e *Engine) Bring(image string) (name string, err error) {
 	if _, err := os.Stat(image); err != nil {
 		return image, nil
 	}
 	brig := func(args ...string) (string, error) {
-		out, err := exec.Command(e.brig, append([]string{"--host", "unix://" + e.socket}, args...)...).CombinedOutput()
+		out, err := exec.Command(e.Brig, append([]string{"--host", "unix://" + e.Socket}, args...)...).CombinedOutput()
 		if err != nil {
 			return "", errors.New(string(bytes.TrimSpace(out)))
 		}
@@ -96,15 +104,15 @@ func tail(log []byte, n int) []byte {
 	return log
 }
 
-// stop ends the engine, by force if it must, removes its directory, and says what of it is still there.
-func (e *engine) stop() (left []string, err error) {
+// Stop ends the engine, by force if it must, removes its directory, and says what of it is still there.
+func (e *Engine) Stop() (left []string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopDeadline)
 	defer cancel()
 	if _, statErr := os.Stat(filepath.Join(e.run, "keeper.pid")); statErr == nil {
-		out, stopErr := exec.CommandContext(ctx, e.brig, "engine", "stop", "--run", e.run).CombinedOutput()
+		out, stopErr := exec.CommandContext(ctx, e.Brig, "engine", "stop", "--run", e.run).CombinedOutput()
 		if stopErr != nil {
 			err = fmt.Errorf("stop the engine: %w: %s", stopErr, bytes.TrimSpace(out))
-			exec.CommandContext(ctx, e.brig, "engine", "stop", "--force", "--run", e.run).Run()
+			exec.CommandContext(ctx, e.Brig, "engine", "stop", "--force", "--run", e.run).Run()
 		}
 	}
 	// What ends asynchronously (cgroups, interfaces of dead namespaces) gets a moment.
@@ -123,7 +131,7 @@ func (e *engine) stop() (left []string, err error) {
 }
 
 // remains looks for everything in the kernel that bears the engine's name or holds its directory.
-func (e *engine) remains() []string {
+func (e *Engine) remains() []string {
 	left := append(processesOf(e.dir), mountsBelow(e.dir)...)
 	links, err := netlink.LinkList()
 	if err != nil {

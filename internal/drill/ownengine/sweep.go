@@ -1,4 +1,4 @@
-package main
+package ownengine
 
 import (
 	"fmt"
@@ -112,7 +112,8 @@ func cgroupsNamed(instance string) []string {
 	return found
 }
 
-func loopbackUp() error {
+// LoopbackUp makes a new network namespace one in which programs talk to themselves.
+func LoopbackUp() error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return err
@@ -120,8 +121,8 @@ func loopbackUp() error {
 	return netlink.LinkSetUp(lo)
 }
 
-// shellLine is a command line as a person could type it.
-func shellLine(args []string) string {
+// ShellLine is a command line as a person could type it.
+func ShellLine(args []string) string {
 	quoted := slices.Clone(args)
 	for i, a := range quoted {
 		if a == "" || strings.ContainsAny(a, " \t\n'\"\\$`!*?[](){}<>|&;~#") {

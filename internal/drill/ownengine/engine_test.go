@@ -1,4 +1,4 @@
-package main
+package ownengine
 
 import (
 	"os"
@@ -14,8 +14,8 @@ func TestCommandLinesCanBeTyped(t *testing.T) {
 		`'' 'a b' 'it'\''s'`: {"", "a b", "it's"},
 		`'$(x)' '~' 'a;b'`:   {"$(x)", "~", "a;b"},
 	} {
-		if shellLine(args) != want {
-			t.Errorf("%q: %s", args, shellLine(args))
+		if ShellLine(args) != want {
+			t.Errorf("%q: %s", args, ShellLine(args))
 		}
 	}
 }
@@ -46,17 +46,17 @@ esac
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
-	e := &engine{brig: brig}
+	e := &Engine{Brig: brig}
 	for name, want := range map[string]string{"image": "app:1", "unnamed": "sha256:12", "rootfs": "sha256:34", "junk": ""} {
 		if err := os.WriteFile(name, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		got, err := e.bring(name)
+		got, err := e.Bring(name)
 		if got != want || (err == nil) != (want != "") {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
-	if got, err := e.bring("alpine:3"); got != "alpine:3" || err != nil {
+	if got, err := e.Bring("alpine:3"); got != "alpine:3" || err != nil {
 		t.Errorf("a name: %q, %v", got, err)
 	}
 }
