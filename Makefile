@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X github.com/brig-engine/brig/internal/wire.Version=$(VERSION)
 EMBEDDED := cmd/brigd/embedded/image.tar
 export CGO_ENABLED := 0
 
-.PHONY: all build run test test-all lint embed bench loc help clean go-version
+.PHONY: all build depth run test test-all lint embed bench loc help clean go-version
 
 all: build ## build the programs into bin/
 
@@ -36,6 +36,9 @@ test-all: build ## the slow lane: real images, a registry, scale, fuzzing
 
 embed: go-version ## write the filters and small programs that brig-warden has built in, from their tables
 	$(GO) run ./dist/embed -o internal/warden/code
+
+depth: build ## build programs whose defences can be removed, for brig drill --depth
+	$(GO) run ./dist/weaken -o $(BIN)/depth -ldflags '$(LDFLAGS)'
 
 lint: ## gofmt, vet, the arrows between packages, the size of what runs as root
 	@test -z "$$(gofmt -l cmd dist internal test)" || { gofmt -l cmd dist internal test; exit 1; }

@@ -21,7 +21,7 @@ import (
 
 type options struct {
 	socket, only, explain, format string
-	quick, list, outside          bool
+	quick, list, outside, deep    bool
 }
 
 // failed is the exit status of a drill that could not run.
@@ -34,6 +34,7 @@ func main() {
 	flag.StringVar(&o.explain, "explain", "", "a probe to explain")
 	flag.StringVar(&o.format, "format", "table", "table or json")
 	flag.BoolVar(&o.quick, "quick", false, "one probe of each attack")
+	flag.BoolVar(&o.deep, "depth", false, "remove layers, on engines of the drill's own")
 	flag.BoolVar(&o.list, "list", false, "list the probes")
 	flag.BoolVar(&o.outside, "outside", false, "ask the metadata service")
 	flag.Parse()
@@ -79,6 +80,9 @@ func (o *options) run(ctx context.Context, out io.Writer) (exposed bool, err err
 	if os.Geteuid() != 0 {
 		return false, errors.New("the canaries need root. Next: repeat the command with sudo")
 	}
+	if o.deep {
+		return o.depth(ctx, out, chosen)
+	}
 	engine, err := engineapi.Dial(ctx, o.socket)
 	if err != nil {
 		return false, err
@@ -87,10 +91,7 @@ func (o *options) run(ctx context.Context, out io.Writer) (exposed bool, err err
 	if err != nil {
 		return false, err
 	}
-	options, done := drill.Options{Program: filepath.Join(filepath.Dir(self), "brig-probe"), Outside: o.outside}, func() {}
-	for _, p := range chosen {
-		options.Only = append(options.Only, p.ID)
-	}
+	options, done := o.drillOptions(filepath.Dir(self), chosen), func() {}
 	if term.IsTerminal(2) {
 		options.Progress, done = drill.Progress(os.Stderr, engine.Name())
 	}
@@ -105,6 +106,15 @@ func (o *options) run(ctx context.Context, out io.Writer) (exposed bool, err err
 	drill.RenderProbes(out, style(), report)
 	drill.Render(out, style(), report)
 	return report.Exposed() > 0, nil
+}
+
+// drillOptions are those for the programs of a directory.
+func (o *options) drillOptions(dir string, chosen []drill.Probe) drill.Options {
+	options := drill.Options{Program: filepath.Join(dir, "brig-probe"), Outside: o.outside}
+	for _, p := range chosen {
+		options.Only = append(options.Only, p.ID)
+	}
+	return options
 }
 
 // tell explains one probe.

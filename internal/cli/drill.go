@@ -13,7 +13,7 @@ import (
 // newDrill becomes brig-drill, a program of its own: what it is made of would make every other command slower to start.
 func newDrill(a *App) *cobra.Command {
 	var engine, only, explain, format string
-	var quick, list, outside bool
+	var quick, list, outside, depth bool
 	cmd := &cobra.Command{
 		Use: "drill [OPTIONS]", Short: "Attack an engine of this machine, and say what stopped each attack",
 		Long: "Attack an engine of this machine in the ways of the survey, harmlessly, and say what stopped each attack.\n" +
@@ -23,16 +23,19 @@ func newDrill(a *App) *cobra.Command {
 			if list && (outside || cmd.Flags().Changed("engine")) {
 				return &exitError{engineFailed, errors.New("--list is of all probes, for any engine. Next: leave out --engine and --outside")}
 			}
-			if explain != "" && (list || quick || outside || only != "" || cmd.Flags().Changed("engine")) {
+			if explain != "" && (list || quick || outside || depth || only != "" || cmd.Flags().Changed("engine")) {
 				return &exitError{engineFailed, errors.New("--explain is about one probe, for any engine. Next: leave out the other options but --format")}
 			}
+			if depth && (list || cmd.Flags().Changed("engine")) {
+				return &exitError{engineFailed, errors.New("--depth starts engines of its own. Next: leave out --engine and --list")}
+			}
 			args := []string{"-only", only, "-explain", explain, "-format", format}
-			for name, on := range map[string]bool{"-quick": quick, "-list": list, "-outside": outside} {
+			for name, on := range map[string]bool{"-quick": quick, "-list": list, "-outside": outside, "-depth": depth} {
 				if on {
 					args = append(args, name)
 				}
 			}
-			if !list && explain == "" {
+			if !list && !depth && explain == "" {
 				socket, err := a.drilled(cmd.Context(), engine)
 				if err != nil {
 					return &exitError{engineFailed, err}
@@ -46,6 +49,7 @@ func newDrill(a *App) *cobra.Command {
 	cmd.Flags().StringVar(&only, "only", "", "Attacks (A3) or probes (by id) to try, separated by commas")
 	cmd.Flags().BoolVar(&quick, "quick", false, "Try one probe of each attack")
 	cmd.Flags().BoolVar(&list, "list", false, "List the probes, and try none")
+	cmd.Flags().BoolVar(&depth, "depth", false, "Remove one defence at a time, on engines started for it (minutes)")
 	cmd.Flags().BoolVar(&outside, "outside", false, "Also ask the cloud's metadata service, which is not on this machine")
 	cmd.Flags().StringVar(&explain, "explain", "", "Explain a probe (by id): what is tried, what stops it, and where in the code")
 	cmd.Flags().StringVarP(&format, "format", "f", "table", "Format: table or json")

@@ -128,7 +128,7 @@ func (o *options) run(ctx context.Context) (status int, err error) {
 		}
 		fmt.Println()
 	}
-	e, err := ownengine.Start(ctx, o.bin)
+	e, err := ownengine.Start(ctx, o.bin, os.Stderr)
 	if err != nil {
 		return 1, err
 	}

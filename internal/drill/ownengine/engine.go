@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,8 +35,8 @@ const (
 	stopDeadline  = 90 * time.Second
 )
 
-// Start starts the engine whose programs are in bin.
-func Start(ctx context.Context, bin string) (*Engine, error) {
+// Start starts the engine whose programs are in bin, and shows its command line, if somebody wants to see it.
+func Start(ctx context.Context, bin string, show io.Writer) (*Engine, error) {
 	dir, err := os.MkdirTemp("", "brig-run-")
 	if err != nil {
 		return nil, err
@@ -53,7 +54,7 @@ func Start(ctx context.Context, bin string) (*Engine, error) {
 	ctx, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
 	args := []string{"engine", "start", "--root", e.dir, "--run", e.run, "--socket", e.Socket}
-	fmt.Fprintln(os.Stderr, "+", ShellLine(append([]string{brig}, args...)))
+	fmt.Fprintln(show, "+", ShellLine(append([]string{brig}, args...)))
 	out, err := exec.CommandContext(ctx, brig, args...).CombinedOutput()
 	if err == nil {
 		return e, nil

@@ -1,0 +1,196 @@
+package main
+
+// Defence is one that can be taken away.
+type Defence struct {
+	ID    string
+	What  string // for the legend of the matrix
+	Edits []Edit
+	// Red are tests which fail without it.
+	Red []Test
+	// Vital says why an engine cannot run without it, so that only tests can; "" if it can.
+	Vital string
+}
+
+// Edit replaces a text, which stands in the file exactly once.
+type Edit struct{ File, Old, New string }
+
+// Test is a test of a package: the argument of go test -run.
+type Test struct{ Package, Run string }
+
+// unless carries out a statement only while the defence is there.
+func unless(id, file, statement string) Edit {
+	return Edit{file, statement, "if !without(\"" + id + "\") {\n" + statement + "\n}"}
+}
+
+// first puts a statement that takes the defence away in front of what stands in the file.
+func first(id, file, at, statement string) Edit {
+	return Edit{file, at, "if without(\"" + id + "\") {\n" + statement + "\n}\n" + at}
+}
+
+// empty makes a function return at once; head is its first line.
+func empty(id, file, head, result string) Edit {
+	return Edit{file, head, head + "\nif without(\"" + id + "\") {\nreturn " + result + "\n}"}
+}
+
+// passing hands BRIG_WITHOUT down: our processes are started with an environment of their own.
+func passing() []Edit {
+	const path = `Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"`
+	const without = `"BRIG_WITHOUT=" + os.Getenv("BRIG_WITHOUT")`
+	return []Edit{
+		{"internal/cli/launch/start_linux.go", path + "}", path + ", " + without + "}"},
+		{"internal/keeper/keeper.go", path + "}", path + ", " + without + "}"},
+		{"internal/warden/service.go", `Args: []string{"brig-router"}, FDs: 2,`,
+			`Args: []string{"brig-router"}, Env: []string{` + without + `}, FDs: 2,`},
+	}
+}
+
+const (
+	warden   = "internal/warden"
+	plan     = "internal/warden/plan"
+	clone    = "internal/kernel/clone"
+	firewall = "internal/router/firewall"
+	link     = "internal/router/link"
+)
+
+// Defences lists them in the order of the matrix: what a program is born with, then what surrounds it, then what
+// surrounds its image.
+func Defences() []Defence {
+	return append(append(ofPrograms(), ofSurroundings()...), ofImages()...)
+}
+
+func ofPrograms() []Defence {
+	return []Defence{
+		{"capabilities", "eleven capabilities, none that amounts to the host", []Edit{
+			first("capabilities", plan+"/confine.go", "	c := p.Capabilities\n	nnp :=", `
+				q, every := *p, uint64(1)<<(h.LastCap+1)-1
+				q.Capabilities.Bounding, q.Capabilities.Permitted, q.Capabilities.Effective = every, every, every
+				p = &q`),
+		}, []Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
+
+		{"seccomp", "system-call filter: the profile", []Edit{
+			first("seccomp", warden+"/filter.go", "	switch p.Filter {", "return list, nil"),
+		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
+
+		{"floor", "system-call filter: the floor, below every profile", []Edit{
+			{warden + "/filter.go", "	list := []plan.Filter{{Name: \"floor's\", Code: f.own[floorFor(p.Capabilities.Permitted)]}}",
+				"	list := []plan.Filter{{Name: \"floor's\", Code: f.own[floorFor(p.Capabilities.Permitted)]}}\n	if without(\"floor\") {\n		list = nil\n	}"},
+		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
+
+		{"user-namespace", "user namespace: ids and capabilities that mean nothing to the host", userNamespace(),
+			[]Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
+
+		{"landlock", "Landlock domain", []Edit{
+			{plan + "/confine.go", "	if h.Landlock && !p.NoLandlock {", "	if h.Landlock && !p.NoLandlock && !without(\"landlock\") {"},
+		}, []Test{{plan, "TestLandlockSeparatesExecFromProcessOne"}}, ""},
+
+		{"no-new-privs", "no_new_privs: a program's file gives no privilege", []Edit{
+			{plan + "/confine.go", "	nnp := !p.AllowNewPrivileges\n	all :=",
+				"	nnp := !p.AllowNewPrivileges && !without(\"no-new-privs\")\n	all :="},
+		}, []Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
+
+		{"dumpable", "unreadable processes: nobody inside looks into one that joins", []Edit{
+			// A change of ids makes a process unreadable, too, unless fs.suid_dumpable says otherwise: as if it did.
+			{plan + "/begin.go", "	b.do(\"become unreadable\", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)",
+				"	b.do(\"become unreadable\", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, map[bool]int{true: 1}[without(\"dumpable\")])"},
+			first("dumpable", warden+"/host.go", "	if err := os.WriteFile(\"/proc/self/comm\", []byte(\"brig-warden\"), 0); err != nil {",
+				"unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)"),
+		}, []Test{{plan, "TestJoiningProcessIsUnreadable"}}, ""},
+
+		{"close-range", "closed descriptors: none of the engine's reaches a child", []Edit{
+			{clone + "/spawn.go", "	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)\n	syscall.RawSyscall6(unix.SYS_MADVISE,",
+				"	if !descriptorsStay {\n		syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)\n	}\n	syscall.RawSyscall6(unix.SYS_MADVISE,"},
+			{clone + "/spawn.go", "	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdSocket, fdMemory, 0, 0, 0, 0)",
+				"	if !descriptorsStay {\n		syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdSocket, fdMemory, 0, 0, 0, 0)\n	}"},
+			unless("close-range", plan+"/service.go", "	b.do(\"close the others\", unix.SYS_CLOSE_RANGE, 3, aside-1, 0)"),
+		}, []Test{{clone, "TestChildSeesNoDescriptorOfTheEngine"}},
+			"a child finds what it is given by number, from the first that is free"},
+	}
+}
+
+// userNamespace leaves the container in the host's, with the host's ids.
+func userNamespace() []Edit {
+	const id = "user-namespace"
+	return []Edit{
+		empty(id, warden+"/pool.go", "func (r *ranges) take() (uint32, error) {", "0, nil"),
+		{warden + "/pool.go", "	return id >= firstIDs &&", "	return id == 0 && without(\"user-namespace\") || id >= firstIDs &&"},
+		first(id, warden+"/idmap/idmap.go", "	fds, err := namespaces(unix.CLONE_NEWUSER|unix.CLONE_NEWNET,", `
+			fds, err := namespaces(unix.CLONE_NEWNET, ids, ids, furnish, "net")
+			if err != nil {
+				return -1, -1, -1, err
+			}
+			user, err := NewUserns(ids, ids) // for the maps of mounts
+			return user, fds[0], fds[1], err`),
+		{warden + "/idmap/idmap.go", "	if err := os.WriteFile(proc+\"uid_map\",", `
+			if kinds[0] == "net" { // there is no map to write
+				fd, err := unix.Open(proc+"ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+				return []int{fd}, err
+			}
+			if err := os.WriteFile(proc+"uid_map",`},
+		unless(id, plan+"/birth.go", "	b.do(\"enter the sandbox's user namespace\", unix.SYS_SETNS, Ref(\"<userns>\"), unix.CLONE_NEWUSER)"),
+		{plan + "/birth.go", "		namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)", `
+			func(flags int) int {
+				if without("user-namespace") {
+					flags &^= unix.CLONE_NEWUSER
+				}
+				return flags
+			}(namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP))`},
+	}
+}
+
+func ofSurroundings() []Defence {
+	return []Defence{
+		{"masked-paths", "hidden and read-only files of the kernel", []Edit{
+			empty("masked-paths", plan+"/mounts.go", "func (b *builder) mask(where string) {", ""),
+			empty("masked-paths", plan+"/mounts.go", "func (b *builder) readOnly(where string) {", ""),
+		}, []Test{{plan, "TestMaskedAndReadOnlyPaths"}}, ""},
+
+		{"nosuid", "file systems on which set-user-id bits are dead", []Edit{
+			first("nosuid", plan+"/mounts.go", "	b.do(what, unix.SYS_MOUNT_SETATTR, mount, \"\",", "set &^= unix.MOUNT_ATTR_NOSUID"),
+			first("nosuid", "internal/kernel/mount/mount.go", "	fd, err := unix.Fsmount(fs,", "attr &^= unix.MOUNT_ATTR_NOSUID"),
+			first("nosuid", "internal/kernel/mount/mount.go", "	flags := uint(unix.AT_EMPTY_PATH)\n", "attr &^= unix.MOUNT_ATTR_NOSUID"),
+		}, []Test{{plan, "TestNothingOfTheHostIsMounted"}}, ""},
+
+		{"cgroup-bounds", "control group: bounds of memory, processes and CPU share", []Edit{
+			empty("cgroup-bounds", warden+"/cgroup/limits.go", "func (g *Group) bound(res wire.Resources) error {", "nil"),
+		}, []Test{{warden + "/cgroup", "TestForkBombEndsAtItsLimit"}}, ""},
+
+		{"devices", "control group: six devices and no other", []Edit{
+			empty("devices", warden+"/cgroup/group.go", "func (g *Group) refuseDevices() error {", "nil"),
+		}, []Test{{warden + "/cgroup", "TestDeviceProgramRefusesWhatIsNotListed"}}, ""},
+
+		{"rules", "firewall rules of the router and of the host", []Edit{
+			empty("rules", firewall+"/inside.go", "func (i *Inside) Replace(members []Member, hosts []netip.Addr) error {",
+				"i.write(append(i.elements(members), filled{i.hosts, addressElements(hosts)}, filled{i.flows, nil}), nil)"),
+			{firewall + "/host.go", "	return h.write(h.elements(members), h.chains())", `
+				chains := h.chains()
+				if without("rules") {
+					chains = slices.DeleteFunc(chains, func(b base) bool { return b.name == "through" || b.name == "enter" })
+				}
+				return h.write(h.elements(members), chains)`},
+			{firewall + "/host.go", "import (\n", "import (\n\"slices\"\n"},
+		}, []Test{{link, "TestContainersReachNeitherEachOtherNorTheHost"}}, ""},
+
+		{"tc", "programs at each end of the network, which know no rules", []Edit{
+			first("tc", firewall+"/gate.go", "	if ingress != \"\" {", "return"),
+		}, []Test{{link, "TestSecondLayerHoldsWithoutAnyRule"}}, ""},
+	}
+}
+
+func ofImages() []Defence {
+	return []Defence{
+		{"sealing", "sealed files: nobody writes to what was verified", []Edit{
+			empty("sealing", warden+"/store/store.go", "func lease(f *os.File) error {", "nil"),
+		}, []Test{{warden + "/store", "TestSealRefusesWhileAWriterExists"}}, ""},
+
+		{"index-check", "a second process checks a file-system index", []Edit{
+			{warden + "/store/store.go", "	if err := check(f, files); err != nil {",
+				"	if err := check(f, files); err != nil && !without(\"index-check\") {"},
+		}, []Test{{warden + "/store", "TestIndexNeedsItsCheckAndItsDevices"}}, ""},
+
+		{"worker", "confinement of the process that reads strangers' archives", []Edit{
+			{plan + "/service.go", "	if in.Worker {\n		b.worker(&in)", "	if in.Worker && !without(\"worker\") {\n		b.worker(&in)"},
+			{plan + "/service.go", "	if in.Landlock {\n		b.because(", "	if in.Landlock && !(in.Worker && without(\"worker\")) {\n		b.because("},
+			{plan + "/service.go", "	b.seccomp(in.Filters)", "	if !(in.Worker && without(\"worker\")) {\n		b.seccomp(in.Filters)\n	}"},
+		}, []Test{{plan, "TestWorkerHasNothing"}}, ""},
+	}
+}
