@@ -35,6 +35,8 @@ type Explanation struct {
 	Otherwise string  `json:"otherwise"`
 	Stops     string  `json:"stops"`
 	Where     []Place `json:"where"`
+
+	outside bool // only tried with --outside
 }
 
 // Explain tells what a probe does, and what it would do without defences.
@@ -48,7 +50,8 @@ func Explain(id string) (Explanation, error) {
 	if err != nil {
 		return Explanation{}, fmt.Errorf("explain %s: %w", id, err)
 	}
-	e := Explanation{ID: p.ID, Attack: p.Class, Technique: p.Technique, CVE: p.CVE}
+	e := Explanation{ID: p.ID, Attack: p.Class, Technique: p.Technique, CVE: p.CVE,
+		outside: p.Needs&NeedOutside != 0}
 	section := ""
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSpace(line)
@@ -82,19 +85,45 @@ func (e Explanation) Render(w io.Writer, style Style) {
 	if width <= 0 {
 		width = 100
 	}
-	head := string(e.Attack) + " " + e.ID + ": " + e.Technique
-	if e.CVE != "" {
-		head += " (" + e.CVE + ")"
+	room := max(width-explainIndent, 20)
+	head := string(e.Attack)
+	for _, c := range Classes() {
+		if c.Class == e.Attack {
+			head += " " + c.Name
+		}
 	}
-	fmt.Fprintln(w, paint(style, bold, head))
-	for _, s := range []struct{ name, text string }{{"Tried", e.Tried}, {"Otherwise", e.Otherwise}, {"Stopped by", e.Stops}} {
-		hang(w, s.name, wrap(s.text, max(width-explainIndent, 20)))
+	fmt.Fprintln(w, paint(style, bold, head+": "+e.ID))
+	again := "sudo brig drill --only " + e.ID
+	if e.outside {
+		again += " --outside"
 	}
-	var places []string
+	for _, s := range []struct {
+		name  string
+		lines []string
+	}{
+		{"Technique", wrap(e.Technique, room)}, {"Known case", wrap(e.CVE, room)}, {"Tried", wrap(e.Tried, room)},
+		{"Otherwise", wrap(e.Otherwise, room)}, {"Stopped by", wrap(e.Stops, room)}, {"In the code", e.places(room)},
+		{"Try it", []string{again}},
+	} {
+		hang(w, style, s.name, s.lines)
+	}
+}
+
+// places are the lines of the places in the code: the names in a column of their own, or below the files if room is
+// too narrow for both.
+func (e Explanation) places(room int) (lines []string) {
+	files, names := 0, 0
 	for _, p := range e.Where {
-		places = append(places, p.File+"  "+p.Name)
+		files, names = max(files, visible(p.File)), max(names, visible(p.Name))
 	}
-	hang(w, "In the code", places)
+	for _, p := range e.Where {
+		if files+2+names <= room {
+			lines = append(lines, pad(p.File, files+2)+p.Name)
+		} else {
+			lines = append(lines, p.File, "  "+p.Name)
+		}
+	}
+	return lines
 }
 
 // RenderJSON is Render for programs.
@@ -108,10 +137,13 @@ func (e Explanation) RenderJSON(w io.Writer) error {
 const explainIndent = 13 // "In the code" and two spaces
 
 // hang writes lines beside a name, which stands in front of the first.
-func hang(w io.Writer, name string, lines []string) {
-	for _, line := range lines {
-		fmt.Fprintln(w, pad(name, explainIndent)+line)
-		name = ""
+func hang(w io.Writer, style Style, name string, lines []string) {
+	for i, line := range lines {
+		margin := pad("", explainIndent)
+		if i == 0 {
+			margin = paint(style, bold, name) + pad("", explainIndent-visible(name))
+		}
+		fmt.Fprintln(w, margin+line)
 	}
 }
 

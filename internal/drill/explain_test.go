@@ -54,6 +54,21 @@ func TestExplanationFitsTheTerminal(t *testing.T) {
 	golden(t, "explain.txt", wide.Bytes())
 	e.Render(&narrow, Style{Width: 60, Color: true})
 	golden(t, "explain-narrow.txt", narrow.Bytes())
+	for _, p := range Catalogue() {
+		e, err := Explain(p.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, width := range []int{100, 80} {
+			var text bytes.Buffer
+			e.Render(&text, Style{Width: width})
+			for line := range strings.Lines(text.String()) {
+				if visible(strings.TrimSuffix(line, "\n")) > width {
+					t.Errorf("%s, width %d: %q", p.ID, width, line)
+				}
+			}
+		}
+	}
 	if _, err := Explain("nope"); err == nil || !strings.Contains(err.Error(), "brig drill --list") {
 		t.Errorf("%v", err)
 	}
