@@ -8,6 +8,7 @@ package engineapi
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -112,6 +113,16 @@ func (e *Engine) Network(ctx context.Context) (string, error) {
 func (e *Engine) request(ctx context.Context, method, path string, body io.Reader, kind string) (
 	*http.Response, error,
 ) {
+	header := http.Header{}
+	if kind != "" {
+		header.Set("Content-Type", kind)
+	}
+	return e.send(ctx, method, path, body, header)
+}
+
+func (e *Engine) send(ctx context.Context, method, path string, body io.Reader, header http.Header) (
+	*http.Response, error,
+) {
 	if e.version != "" {
 		path = "/v" + e.version + path
 	}
@@ -119,9 +130,7 @@ func (e *Engine) request(ctx context.Context, method, path string, body io.Reade
 	if err != nil {
 		return nil, err
 	}
-	if kind != "" {
-		req.Header.Set("Content-Type", kind)
-	}
+	req.Header = header
 	if strings.HasSuffix(path, "/start") && strings.Contains(path, "/exec/") {
 		req.Header.Set("Connection", "Upgrade")
 		req.Header.Set("Upgrade", "tcp")
@@ -175,12 +184,41 @@ func (e *Engine) call(ctx context.Context, method, path string, in, out any) err
 	return nil
 }
 
-// Load sends an archive. The reply is a stream of JSON messages; a refusal may be one of them, after status 200.
+// Load sends an archive.
 func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
 	resp, err := e.request(ctx, http.MethodPost, "/images/load?quiet=1", archive, "application/x-tar")
 	if err != nil {
 		return err
 	}
+	return progress(resp, "load")
+}
+
+// Pull asks for an image by its full reference. Podman, unlike the others, takes loopback for a place as far as any
+// other, and wants to be told that it need not speak TLS; to the others that parameter is nothing.
+func (e *Engine) Pull(ctx context.Context, reference string, login drill.Login) error {
+	query := url.Values{"fromImage": {reference}}
+	registry, _, _ := strings.Cut(reference, "/")
+	if host, _, err := net.SplitHostPort(registry); err == nil && net.ParseIP(host).IsLoopback() {
+		query.Set("tlsVerify", "false")
+	}
+	header := http.Header{}
+	if login != (drill.Login{}) {
+		b, err := json.Marshal(map[string]string{"username": login.Username, "password": login.Password,
+			"serveraddress": registry})
+		if err != nil {
+			return err
+		}
+		header.Set("X-Registry-Auth", base64.URLEncoding.EncodeToString(b))
+	}
+	resp, err := e.send(ctx, http.MethodPost, "/images/create?"+query.Encode(), nil, header)
+	if err != nil {
+		return err
+	}
+	return progress(resp, "pull")
+}
+
+// progress reads a stream of JSON messages to its end; a refusal may be one of them, after status 200.
+func progress(resp *http.Response, what string) error {
 	defer resp.Body.Close()
 	d := json.NewDecoder(io.LimitReader(resp.Body, maxReply))
 	for {
@@ -191,7 +229,7 @@ func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
 		if err := d.Decode(&m); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("reply to load: %w", err)
+			return fmt.Errorf("reply to %s: %w", what, err)
 		}
 		if m.Error != "" || m.ErrorDetail.Message != "" {
 			return errors.New(max(m.ErrorDetail.Message, m.Error))
