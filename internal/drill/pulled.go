@@ -21,7 +21,7 @@ func (r *run) take(g *registry, w ware, ref string, login Login) (have bool, ref
 		}
 	}
 	if err := r.engine.Pull(r.ctx, names[0], login); err != nil {
-		refusal = firstLine("refused: " + err.Error())
+		refusal = firstLine("refused: " + strings.ReplaceAll(err.Error(), g.host+"/"+repository, "canary"))
 	}
 	for _, n := range names {
 		has, err := r.engine.HasImage(r.ctx, n)
