@@ -12,6 +12,9 @@ type Engine interface {
 	Name() string
 	// Load hands over an image archive. A refusal is an error whose text is the engine's.
 	Load(ctx context.Context, archive io.Reader) error
+	// Pull has the engine fetch an image, by a full reference, from a registry that it is given a login for (the zero one:
+	// none). A refusal is an error whose text is the engine's.
+	Pull(ctx context.Context, reference string, login Login) error
 	// Unload removes an image by name; one that is not there is no error.
 	Unload(ctx context.Context, image string) error
 	// HasImage says whether a container could be made from the name.

@@ -79,6 +79,7 @@ type descriptor struct {
 	MediaType   string            `json:"mediaType"`
 	Digest      string            `json:"digest"`
 	Size        int               `json:"size"`
+	URLs        []string          `json:"urls,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
@@ -101,20 +102,11 @@ func writeImage(name string, layers []layer) []byte {
 		paths = append(paths, blobPath(id))
 		blobs[id] = l.tar
 	}
-	config := encode(map[string]any{
-		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/brig-probe"}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs},
-	})
-	manifest := encode(map[string]any{
-		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-		"config": descriptor{MediaType: "application/vnd.oci.image.config.v1+json", Digest: digest(config),
-			Size: len(config)},
-		"layers": descs,
-	})
+	config := imageConfig(diffIDs)
+	manifest := imageManifest(config, descs)
 	index := encode(map[string]any{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
-		"manifests": []descriptor{{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digest(manifest),
+		"manifests": []descriptor{{MediaType: manifestType, Digest: digest(manifest),
 			Size: len(manifest), Annotations: map[string]string{
 				"io.containerd.image.name": "docker.io/library/" + name, "org.opencontainers.image.ref.name": "latest"}}},
 	})
@@ -136,6 +128,26 @@ func writeImage(name string, layers []layer) []byte {
 	file("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`))
 	t.Close()
 	return buf.Bytes()
+}
+
+const manifestType = "application/vnd.oci.image.manifest.v1+json"
+
+// imageConfig is the config of an image with these layers.
+func imageConfig(diffIDs []string) []byte {
+	return encode(map[string]any{
+		"architecture": runtime.GOARCH, "os": "linux",
+		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/brig-probe"}},
+		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs},
+	})
+}
+
+func imageManifest(config []byte, layers []descriptor) []byte {
+	return encode(map[string]any{
+		"schemaVersion": 2, "mediaType": manifestType,
+		"config": descriptor{MediaType: "application/vnd.oci.image.config.v1+json", Digest: digest(config),
+			Size: len(config)},
+		"layers": layers,
+	})
 }
 
 // encode is JSON with sorted keys; what is encoded here always can be.

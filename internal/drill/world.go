@@ -24,6 +24,7 @@ import (
 type world struct {
 	host string // path of the host's network namespace
 	link string // name of the host's end
+	self string // path of the world's own namespace
 	conn *net.UDPConn
 	gone chan struct{}
 
@@ -58,7 +59,8 @@ func (w *world) live(ready chan<- error) {
 		ready <- err
 		return
 	}
-	ns, err := os.Open("/proc/thread-self/ns/net")
+	w.self = fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())
+	ns, err := os.Open(w.self)
 	if err != nil {
 		ready <- err
 		return
@@ -103,6 +105,15 @@ func (w *world) settle() error {
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(worldAddress), Port: worldPort})
 	w.conn = conn
 	return err
+}
+
+// listenTCP is for a service of the world's, at a free port.
+func (w *world) listenTCP() (l net.Listener, err error) {
+	err = netns.Do(w.self, func() error {
+		l, err = net.Listen("tcp4", net.JoinHostPort(worldAddress, "0"))
+		return err
+	})
+	return l, err
 }
 
 func address(link, cidr string) error {

@@ -59,7 +59,7 @@ func TestEveryProbeIsExposedWithoutDefences(t *testing.T) {
 	seen := map[string]drill.Verdict{}
 	for _, v := range report.Verdicts {
 		seen[v.Probe] = v
-		t.Logf("%-17s %-14s %s", v.Probe, v.Verdict, v.Detail)
+		t.Logf("%-20s %-14s %s", v.Probe, v.Verdict, v.Detail)
 	}
 	// How long a neighbour waits is a matter of chance, too: what is measured gets more than one chance to be seen.
 	for _, p := range drill.Catalogue() {
@@ -70,7 +70,7 @@ func TestEveryProbeIsExposedWithoutDefences(t *testing.T) {
 			}
 			for _, v := range again.Verdicts {
 				seen[v.Probe] = v
-				t.Logf("%-17s %-14s %s (again)", v.Probe, v.Verdict, v.Detail)
+				t.Logf("%-20s %-14s %s (again)", v.Probe, v.Verdict, v.Detail)
 			}
 		}
 	}

@@ -112,6 +112,16 @@ func (e *Engine) Network(ctx context.Context) (string, error) {
 func (e *Engine) request(ctx context.Context, method, path string, body io.Reader, kind string) (
 	*http.Response, error,
 ) {
+	header := http.Header{}
+	if kind != "" {
+		header.Set("Content-Type", kind)
+	}
+	return e.send(ctx, method, path, body, header)
+}
+
+func (e *Engine) send(ctx context.Context, method, path string, body io.Reader, header http.Header) (
+	*http.Response, error,
+) {
 	if e.version != "" {
 		path = "/v" + e.version + path
 	}
@@ -119,9 +129,7 @@ func (e *Engine) request(ctx context.Context, method, path string, body io.Reade
 	if err != nil {
 		return nil, err
 	}
-	if kind != "" {
-		req.Header.Set("Content-Type", kind)
-	}
+	req.Header = header
 	if strings.HasSuffix(path, "/start") && strings.Contains(path, "/exec/") {
 		req.Header.Set("Connection", "Upgrade")
 		req.Header.Set("Upgrade", "tcp")
@@ -173,48 +181,6 @@ func (e *Engine) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	return nil
-}
-
-// Load sends an archive. The reply is a stream of JSON messages; a refusal may be one of them, after status 200.
-func (e *Engine) Load(ctx context.Context, archive io.Reader) error {
-	resp, err := e.request(ctx, http.MethodPost, "/images/load?quiet=1", archive, "application/x-tar")
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	d := json.NewDecoder(io.LimitReader(resp.Body, maxReply))
-	for {
-		var m struct {
-			Error       string
-			ErrorDetail struct{ Message string }
-		}
-		if err := d.Decode(&m); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("reply to load: %w", err)
-		}
-		if m.Error != "" || m.ErrorDetail.Message != "" {
-			return errors.New(max(m.ErrorDetail.Message, m.Error))
-		}
-	}
-}
-
-// Unload removes an image and whatever was made of it.
-func (e *Engine) Unload(ctx context.Context, image string) error {
-	err := e.call(ctx, http.MethodDelete, "/images/"+image+"?force=1", nil, nil)
-	if isStatus(err, http.StatusNotFound) {
-		return nil
-	}
-	return err
-}
-
-// HasImage looks the name up.
-func (e *Engine) HasImage(ctx context.Context, image string) (bool, error) {
-	err := e.call(ctx, http.MethodGet, "/images/"+image+"/json", nil, nil)
-	if isStatus(err, http.StatusNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 func isStatus(err error, status int) bool {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type fake struct {
 	mu      sync.Mutex
 	images  map[string]bool
 	created []map[string]any
+	pulled  []string // queries and credentials
 	live    int
 }
 
@@ -40,6 +42,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, `{"Version":"1.2","ApiVersion":"1.45","Components":[{"Name":"Engine"}]}`)
 	case path == "/images/load":
 		f.load(w, r)
+	case path == "/images/create":
+		f.pull(w, r)
 	case strings.HasPrefix(path, "/images/"):
 		f.image(w, r, strings.TrimSuffix(strings.TrimPrefix(path, "/images/"), "/json"))
 	case path == "/containers/create":
@@ -113,6 +117,16 @@ func (f *fake) load(w http.ResponseWriter, r *http.Request) {
 	}
 	f.images[name] = true
 	io.WriteString(w, `{"stream":"Loaded image: `+name+`"}`)
+}
+
+// pull accepts nothing; its answer is a refusal in one of the two places where one can stand.
+func (f *fake) pull(w http.ResponseWriter, r *http.Request) {
+	f.pulled = append(f.pulled, r.URL.RawQuery+" "+r.Header.Get("X-Registry-Auth"))
+	if strings.HasSuffix(r.URL.Query().Get("fromImage"), ":early") {
+		http.Error(w, `{"message":"no such registry"}`, http.StatusNotFound)
+		return
+	}
+	io.WriteString(w, `{"status":"Pulling","id":"late"}`+"\n"+`{"errorDetail":{"message":"it lies"},"error":"it lies"}`)
 }
 
 func (f *fake) image(w http.ResponseWriter, r *http.Request, name string) {
@@ -227,6 +241,32 @@ func TestContainersOfTheDrillHaveDefaultOptions(t *testing.T) {
 				t.Errorf("%v asks for %s", args(body), key)
 			}
 		}
+	}
+}
+
+// A pull's refusal stands in the status or, after status 200, among the messages of its progress.
+func TestPullSaysWhatWasRefused(t *testing.T) {
+	f := &fake{}
+	e := serve(t, f)
+	err := e.Pull(t.Context(), "127.0.0.1:5000/team/app:late", drill.Login{Username: "ann", Password: "pw?>"})
+	if err == nil || err.Error() != "it lies" {
+		t.Errorf("in the stream: %v", err)
+	}
+	err = e.Pull(t.Context(), "192.0.2.254:5000/team/app:early", drill.Login{})
+	if err == nil || !strings.Contains(err.Error(), "no such registry") {
+		t.Errorf("in the status: %v", err)
+	}
+	query, header, _ := strings.Cut(f.pulled[0], " ")
+	plain, err := base64.URLEncoding.DecodeString(header)
+	if err != nil || string(plain) != `{"password":"pw?\u003e","serveraddress":"127.0.0.1:5000","username":"ann"}` {
+		t.Errorf("credentials %s, %v", plain, err)
+	}
+	if query != "fromImage=127.0.0.1%3A5000%2Fteam%2Fapp%3Alate&tlsVerify=false" {
+		t.Errorf("query %s", query)
+	}
+	// Beyond this machine nothing is relaxed, and nobody's credentials are nobody's.
+	if f.pulled[1] != "fromImage=192.0.2.254%3A5000%2Fteam%2Fapp%3Aearly " {
+		t.Errorf("query %s", f.pulled[1])
 	}
 }
 
