@@ -62,12 +62,7 @@ func ofPrograms() []Defence {
 	return []Defence{
 		{"capabilities", "eleven capabilities, none that amounts to the host", []Edit{
 			first("capabilities", plan+"/confine.go", "	c := p.Capabilities\n	nnp :=", `
-				q, every := *p, uint64(1)<<(h.LastCap+1)-1
-				if without("user-namespace") { // then nobody has more than the warden
-					var d [2]unix.CapUserData
-					unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &d[0])
-					every &= uint64(d[1].Permitted)<<32 | uint64(d[0].Permitted)
-				}
+				q, every := *p, possible(uint64(1)<<(h.LastCap+1)-1)
 				q.Capabilities.Bounding, q.Capabilities.Permitted, q.Capabilities.Effective = every, every, every
 				p = &q`),
 		}, []Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
@@ -131,6 +126,7 @@ func userNamespace() []Edit {
 				return []int{fd}, err
 			}
 			if err := os.WriteFile(proc+"uid_map",`},
+		{plan + "/confine.go", "uint64(1)<<(h.LastCap+1) - 1\n	b.ids(p,", "possible(uint64(1)<<(h.LastCap+1) - 1)\n	b.ids(p,"},
 		// What is not the warden's could not be a container's: the capabilities of both are then over the same namespace.
 		first(id, warden+"/host.go", "	return cred.Drop(needed)", "return nil"),
 		unless(id, plan+"/birth.go", "	b.do(\"enter the sandbox's user namespace\", unix.SYS_SETNS, Ref(\"<userns>\"), unix.CLONE_NEWUSER)"),

@@ -16,6 +16,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // without tells whether the engine is to go without a defence.
@@ -23,10 +25,22 @@ func without(defence string) bool {
 	return slices.Contains(strings.Split(os.Getenv("BRIG_WITHOUT"), ","), defence)
 }
 
+// possible are those of some capabilities that a child in the same user namespace can have: this process's own.
+func possible(capabilities uint64) uint64 {
+	if !without("user-namespace") {
+		return capabilities
+	}
+	var d [2]unix.CapUserData
+	if unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &d[0]) != nil {
+		return 0
+	}
+	return capabilities & (uint64(d[1].Permitted)<<32 | uint64(d[0].Permitted))
+}
+
 // descriptorsStay is the answer for code that can call no function.
 var descriptorsStay = without("close-range")
 
-var _, _ = without, descriptorsStay
+var _, _ = possible, descriptorsStay
 `
 
 // edited applies all edits to the sources below root, in memory: the new text by file.

@@ -21,6 +21,7 @@ const never = "kexec_load kexec_file_load init_module finit_module delete_module
 	"bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register " + // CVE-2022-2602 and kin
 	"add_key request_key keyctl " + // CVE-2016-0728; keys are no namespace's
 	"open_by_handle_at " + // the 2014 way out of a container: a handle names an inode of the host
+	"kcmp pidfd_getfd " + // what one process learns or takes of another, where ptrace would do
 	"setns pivot_root uselib ustat sysfs _sysctl query_module get_kernel_syms vserver"
 
 // mounts is the mount family; CVE-2022-0185 was in fsconfig.

@@ -115,7 +115,8 @@ func probes() []oneProbe {
 		{"personality", "personality", [6]uintptr{0xffffffff}, 0, 0},
 		{"no randomize", "personality", [6]uintptr{0x40000}, unix.EPERM, unix.EPERM},
 		{"ptrace", "ptrace", [6]uintptr{bad}, unix.ESRCH, unix.ESRCH},
-		{"kcmp", "kcmp", [6]uintptr{bad, bad}, unix.ESRCH, unix.EPERM},
+		{"kcmp", "kcmp", [6]uintptr{bad, bad}, unix.EPERM, unix.EPERM},
+		{"pidfd_getfd", "pidfd_getfd", [6]uintptr{bad, bad}, unix.EPERM, unix.EPERM},
 		{"not yet a call", "", [6]uintptr{}, unix.ENOSYS, unix.ENOSYS},
 	}
 }

@@ -354,6 +354,17 @@ func TestBodiesAreBoundedAndStrict(t *testing.T) {
 	}
 }
 
+// The warden says in sentences what this kernel cannot give.
+func TestInfoDoesNotPromiseWhatTheKernelLacks(t *testing.T) {
+	s := startDaemon(t, newFakeWarden(t), t.TempDir()).socket
+	info := must(t, s, 200, "GET", "/info", "")
+	for _, want := range []string{`"SwapLimit":false`, `"MemoryLimit":true`, `"PidsLimit":true`, "swap accounting: "} {
+		if !strings.Contains(info, want) {
+			t.Errorf("no %s in %s", want, info)
+		}
+	}
+}
+
 func TestAContainerWithoutARecordIsSweptAtStart(t *testing.T) {
 	f := newFakeWarden(t)
 	id := strings.Repeat("5", 64)

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -72,12 +73,7 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 		host = ""
 	}
 	has := func(feature string) bool {
-		for _, m := range s.Hello.Missing {
-			if m == feature {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(s.Hello.Missing, func(sentence string) bool { return strings.HasPrefix(sentence, feature+" ") })
 	}
 	i := system.Info{
 		ID: s.Hello.Instance, Name: host, ServerVersion: wire.Version, Driver: driver, DriverStatus: [][2]string{},

@@ -184,7 +184,7 @@ func (l list) contains(r [2]uint64) bool {
 
 // rlimits gives the asked limits and the defaults of those that were not. RLIMIT_CORE is 1, not 0: a limit of 0 does
 // not keep a crash from the host's dump handler, 1 does (CVE-2022-28658, CVE-2025-4598). Who asks for 0 wants no dump,
-// and gets 1.
+// and gets 1. Real time and a better priority are nobody's by default, whatever the engine's starter may do.
 func (c *collector) rlimits(asked []*container.Ulimit, host Host) []wire.Rlimit {
 	core := wire.Rlimit{Type: "core", Soft: 1, Hard: 1, Default: true}
 	hard := uint64(nofileHard)
@@ -192,7 +192,7 @@ func (c *collector) rlimits(asked []*container.Ulimit, host Host) []wire.Rlimit 
 		hard = min(hard, host.NofileHard)
 	}
 	nofile := wire.Rlimit{Type: "nofile", Soft: min(nofileSoft, hard), Hard: hard, Default: true}
-	out := []wire.Rlimit{core, nofile}
+	out := []wire.Rlimit{core, nofile, {Type: "nice", Default: true}, {Type: "rtprio", Default: true}}
 	seen := map[string]bool{}
 	for _, u := range asked {
 		if u == nil {
