@@ -98,5 +98,6 @@ func RenderProbes(w io.Writer, style Style, r *Report) {
 		}
 		fmt.Fprintln(w, strings.TrimRight(text+cut(what, room), " "))
 	}
+	fmt.Fprintln(w, "\nWhat a line means: brig drill --explain ID")
 	fmt.Fprintln(w)
 }

@@ -29,9 +29,8 @@ var ordinary = mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix
 
 // Paths that no container sees, or can change, whatever was asked for: the kernel's memory, keys, clocks and switches.
 var (
-	alwaysMasked = []string{"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
-		"/proc/sched_debug", "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/scsi", "/sys/firmware",
-		"/sys/devices/virtual/powercap"}
+	alwaysMasked = []string{"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/acpi", "/proc/asound",
+		"/proc/interrupts", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"}
 	alwaysReadonly = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 )
 
