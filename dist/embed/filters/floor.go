@@ -10,7 +10,7 @@ import (
 // meaningless without them. The zero value is the strictest. There is none for the mount family: CAP_SYS_ADMIN is given
 // to no container.
 type Relax struct {
-	Packet       bool // CAP_NET_RAW: AF_PACKET
+	Packet       bool // CAP_NET_RAW: AF_PACKET, and SOCK_RAW of AF_INET and AF_INET6
 	NetworkAdmin bool // CAP_NET_ADMIN: netlink of netfilter, XFRM and generic families
 }
 
@@ -72,6 +72,10 @@ func (t *table) sockets(relax Relax) {
 	families := []uint32{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK}
 	if relax.Packet {
 		families = append(families, unix.AF_PACKET)
+	} else { // the same sockets below IP; the capability that the kernel asks for is the other layer
+		raw := low(1, filter.MaskedEQ, unix.SOCK_RAW, 0xf)
+		t.refuse(unix.EPERM, "socket", low(0, filter.MaskedEQ, unix.AF_INET, ^uint32(0)), raw)
+		t.refuse(unix.EPERM, "socket", low(0, filter.MaskedEQ, unix.AF_INET6, ^uint32(0)), raw)
 	}
 	t.refuse(unix.EPERM, "socket", noneOf(0, families...)...)
 	t.refuse(unix.EOPNOTSUPP, "socketpair", noneOf(0, unix.AF_UNIX)...)
