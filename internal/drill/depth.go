@@ -113,30 +113,33 @@ func (t *depthTrial) try(what string, without, probes []string, note func(*Depth
 }
 
 // marks are the verdicts in a cell of the matrix.
-var marks = map[string]string{Blocked: ".", Exposed: "X", CouldNotTry: "?", NotApplicable: "-"}
+var marks = map[string]string{Blocked: ".", Exposed: "X", CouldNotTry: "?", NotApplicable: "/"}
 
 // RenderDepth writes the removal matrix: a line for each probe, a column for each layer.
 func RenderDepth(w io.Writer, style Style, layers []Layer, rows []Depth) {
-	head := pad("layer that is off", depthWidth) + "0 "
+	head := pad("without", depthWidth) + "-"
 	for i := range layers {
-		head += fmt.Sprintf("%3d", i+1)
+		head += " " + column(i)
 	}
-	fmt.Fprintln(w, paint(style, bold, head+"  all  alone stop it"))
+	fmt.Fprintln(w, paint(style, bold, head+"  all  each of these alone stops it"))
 	for _, d := range rows {
-		text := pad(string(d.Attack)+" "+d.Probe, depthWidth) + mark(style, d.With) + " "
+		text := pad(string(d.Attack)+" "+d.Probe, depthWidth) + mark(style, d.With)
 		for _, l := range layers {
-			text += "  " + mark(style, d.Without[l.ID])
+			text += " " + mark(style, d.Without[l.ID])
 		}
-		fmt.Fprintln(w, text+"   "+mark(style, d.None)+"   "+alone(layers, d))
+		fmt.Fprintln(w, strings.TrimRight(text+"   "+mark(style, d.None)+"   "+alone(layers, d), " "))
 	}
-	fmt.Fprintln(w, "\n. blocked   X exposed   ? could not be tried   - not applicable here")
-	fmt.Fprintln(w, "0 is with every layer, all without any of them. What fails even then is stopped by how the engine is built.")
+	fmt.Fprintln(w, "\n. blocked   X exposed   ? could not be tried   / not applicable here\n\n"+
+		"-    with every layer\nall  without any of them; what fails even then is stopped by how the engine is built")
 	for i, l := range layers {
-		fmt.Fprintf(w, "%3d  %s %s\n", i+1, pad(l.ID, 15), l.What)
+		fmt.Fprintf(w, "%s    %s %s\n", column(i), pad(l.ID, 15), l.What)
 	}
 }
 
-const depthWidth = 22
+// column is the letter of a layer.
+func column(i int) string { return string(rune('a' + i)) }
+
+const depthWidth = 25
 
 func mark(style Style, verdict string) string {
 	m := marks[verdict]
@@ -149,18 +152,18 @@ func mark(style Style, verdict string) string {
 // alone names the layers by their columns.
 func alone(layers []Layer, d Depth) string {
 	if d.None == Blocked {
-		return "structure"
+		return "(structure)"
 	}
 	if d.None != Exposed {
 		return ""
 	}
-	var columns []string
+	var columns string
 	for i, l := range layers {
 		if slices.Contains(d.Alone, l.ID) {
-			columns = append(columns, fmt.Sprint(i+1))
+			columns += " " + column(i)
 		}
 	}
-	return strings.TrimSpace(fmt.Sprintf("%d: %s", len(columns), strings.Join(columns, " ")))
+	return fmt.Sprintf("%d:%s", len(d.Alone), columns)
 }
 
 // RenderDepthJSON is RenderDepth for programs.
