@@ -92,7 +92,7 @@ func TestEveryRowIsTriedAndCanFail(t *testing.T) {
 			switch {
 			case s.command == "" && !(s.missing && slices.Contains(remarks, r.id)):
 				t.Errorf("%s: %q has no command", r.id, s.caption)
-			case s.command != "":
+			case s.command != "" && !callsDocker.MatchString(s.command): // which is not everywhere
 				typed++
 			}
 			if s.vague() {
