@@ -48,14 +48,13 @@ func (r *row) shows() string {
 			there = append(there, s.caption)
 		}
 	}
-	text := strings.Join(there, "; ")
-	if len(lacking) > 0 {
-		if text != "" {
-			text += "; "
-		}
-		text += notYet + strings.Join(lacking, "; ")
+	switch {
+	case len(there) == 0:
+		return strings.Join(lacking, "; ") // the state says the rest
+	case len(lacking) > 0:
+		there = append(there, notYet+strings.Join(lacking, "; "))
 	}
-	return text
+	return strings.Join(there, "; ")
 }
 
 // report prints one line for each row.
