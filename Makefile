@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X github.com/brig-engine/brig/internal/wire.Version=$(VERSION)
 EMBEDDED := cmd/brigd/embedded/image.tar
 export CGO_ENABLED := 0
 
-.PHONY: all build depth run test test-all lint embed bench loc help clean go-version
+.PHONY: all build depth run survey test test-all lint embed bench loc help clean go-version
 
 all: build ## build the programs into bin/
 
@@ -27,6 +27,9 @@ $(EMBEDDED): $(shell find cmd/brig-probe internal/drill/image.go dist/image -nam
 
 run: build ## see a confined container and the seven attacks fail: make run [IMAGE=… CMD=…]
 	@$(GO) run ./test/run -bin $(BIN) $(if $(IMAGE),-image '$(IMAGE)') -- $(CMD)
+
+survey: build ## execute docs/survey.md: a line for each row of the survey, with what it showed
+	@$(GO) run ./test/survey -bin $(BIN)
 
 test: build ## run the tests of this repository (root, at most ten minutes)
 	@$(GO) run ./test/lane

@@ -69,10 +69,14 @@ func (p *place) found(s launch.Status) error {
 
 func newEngineStart(a *App) *cobra.Command {
 	var p place
+	var old dockerd
 	var foreground bool
 	cmd := &cobra.Command{
 		Use: "start [OPTIONS]", Short: "Start an engine", Args: words(0, 0),
 		RunE: func(*cobra.Command, []string) error {
+			if err := old.refuse(); err != nil {
+				return &exitError{engineFailed, err}
+			}
 			if err := errors.Join(p.resolve(), p.found(launch.Status{})); err != nil {
 				return err
 			}
@@ -89,6 +93,7 @@ func newEngineStart(a *App) *cobra.Command {
 		},
 	}
 	p.bind(cmd, launch.DefaultRoot)
+	old.bind(cmd)
 	cmd.Flags().BoolVar(&foreground, "foreground", false, "Become the engine instead of starting it in the background")
 	return cmd
 }

@@ -43,6 +43,31 @@ func TestTheStatusOfAnEngineThatHangs(t *testing.T) {
 	}
 }
 
+// What the survey tells dockerd to do is heeded or refused by name, and starts nothing.
+func TestTheSurveysOptionsOfTheEngine(t *testing.T) {
+	f := newFake(t)
+	run := t.TempDir()
+	for _, c := range []struct {
+		option string
+		says   []string
+	}{
+		{"-e=lxc", []string{`--exec-driver "lxc"`, "Brig makes containers itself"}},
+		{"-e=runsc", []string{`--exec-driver "runsc"`, "not built yet"}},
+		{"--storage-opt=dm.basesize=5G", []string{`--storage-opt "dm.basesize=5G"`, "--root"}},
+		{"--icc", []string{"--icc", "do not reach each other"}},
+	} {
+		r := f.brig("", "engine", "start", "--run", run, "--root", run, c.option)
+		for _, words := range append(c.says, "Next: leave it out") {
+			if r.code != 125 || r.out != "" || !strings.Contains(r.err, words) {
+				t.Errorf("%s does not say %q: %+v", c.option, words, r)
+			}
+		}
+	}
+	if err := (&dockerd{}).refuse(); err != nil {
+		t.Errorf("--icc=false: %v", err)
+	}
+}
+
 func TestDoctorSpeaks(t *testing.T) {
 	f := newFake(t)
 	if r := f.brig("", "doctor"); !strings.Contains(r.out, "Brig") || strings.Contains(r.out, "\x1b") {

@@ -79,12 +79,14 @@ func (c *collector) unsupported(r *Request) {
 	c.missing(h.RestartPolicy.IsNone() && h.RestartPolicy.MaximumRetryCount != 0, "--restart", "no with a count")
 	c.missing(len(h.VolumesFrom) > 0, "--volumes-from", strings.Join(h.VolumesFrom, ","))
 	c.missing(len(h.Links) > 0, "--link", strings.Join(h.Links, ","))
-	c.missing(len(h.StorageOpt) > 0, "--storage-opt", strings.Join(sortedKeys(h.StorageOpt), ","))
+	c.missing(len(h.StorageOpt) > 0, "--storage-opt", pairs(h.StorageOpt))
 	c.missing(h.CgroupParent != "", "--cgroup-parent", h.CgroupParent)
 	c.missing(h.Cgroup != "", "Cgroup", string(h.Cgroup))
 	c.missing(h.Runtime != "" && h.Runtime != "brig", "--runtime", h.Runtime)
 	c.missing(!h.Isolation.IsDefault(), "--isolation", string(h.Isolation))
-	c.missing(len(h.Devices) > 0, "--device", "")
+	for _, d := range h.Devices {
+		c.missing(true, "--device", strings.TrimRight(d.PathOnHost+":"+d.PathInContainer+":"+d.CgroupPermissions, ":"))
+	}
 	c.missing(len(h.DeviceCgroupRules) > 0, "--device-cgroup-rule", strings.Join(h.DeviceCgroupRules, ","))
 	c.missing(len(h.DeviceRequests) > 0, "--gpus", "")
 	c.namespaces(h)
@@ -115,6 +117,15 @@ func (c *collector) annotations(a map[string]string) {
 		}
 		c.missing(k != "brig.level" || a[k] != "standard", "--annotation", k+"="+a[k])
 	}
+}
+
+// pairs writes options as they were given: a=b,c=d.
+func pairs(m map[string]string) string {
+	var out []string
+	for _, k := range sortedKeys(m) {
+		out = append(out, k+"="+m[k])
+	}
+	return strings.Join(out, ",")
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// dockerd holds options of Docker's engine that the survey uses. They are heeded, or refused with what to do instead, and
+// stand in no help text: nobody needs them here.
+type dockerd struct {
+	icc     bool
+	driver  string
+	storage []string
+}
+
+func (d *dockerd) bind(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&d.icc, "icc", false, "Let containers reach each other")
+	cmd.Flags().StringVarP(&d.driver, "exec-driver", "e", "", "What makes containers")
+	cmd.Flags().StringArrayVar(&d.storage, "storage-opt", nil, "Storage option")
+	for _, name := range []string{"icc", "exec-driver", "storage-opt"} {
+		cmd.Flags().Lookup(name).Hidden = true
+	}
+}
+
+// refuse is nil for --icc=false, which is always so.
+func (d *dockerd) refuse() error {
+	switch {
+	case d.icc:
+		return fmt.Errorf("--icc: containers of this engine share no network segment and do not reach each other; " +
+			"networks that put some of them together are not built yet. Next: leave it out")
+	case d.driver == "lxc" || d.driver == "native":
+		return fmt.Errorf("--exec-driver %q: execution drivers are gone, in Docker since version 1.10: Brig makes containers itself, "+
+			"with the namespaces and control groups that lxc used. Next: leave it out", d.driver)
+	case d.driver != "":
+		return fmt.Errorf("--exec-driver %q: other runtimes are not built yet. Next: leave it out", d.driver)
+	case len(d.storage) > 0:
+		return fmt.Errorf("--storage-opt %q: a bound for the disk space of containers is not built yet. "+
+			"Next: leave it out, and put --root on a file system of its own", d.storage[0])
+	}
+	return nil
+}
