@@ -35,7 +35,7 @@ func (p Probe) named(name string) bool {
 // List writes a line for each probe: its attack, its id, what it does, and the best known case.
 func List(w io.Writer, probes []Probe) {
 	for _, p := range byClass(probes) {
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s  %-17s %-52s %s", p.Class, p.ID, p.Technique, p.CVE), " "))
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s  %-18s %-52s %s", p.Class, p.ID, p.Technique, p.CVE), " "))
 	}
 }
 

@@ -82,9 +82,9 @@ type descriptor struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// writeImage makes an archive of one image. A layer with a false claim is stored, and listed in the manifest, under
-// the claimed digest.
-func writeImage(name string, layers []layer) []byte {
+// writeImage makes an archive of one image, whose config declares the volume, if there is one. A layer with a false claim is stored, and
+// listed in the manifest, under the claimed digest.
+func writeImage(name string, layers []layer, volume ...string) []byte {
 	var buf bytes.Buffer
 	t := tar.NewWriter(&buf)
 	var diffIDs []string
@@ -101,9 +101,13 @@ func writeImage(name string, layers []layer) []byte {
 		paths = append(paths, blobPath(id))
 		blobs[id] = l.tar
 	}
+	defaults := map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/brig-probe"}}
+	for _, v := range volume {
+		defaults["Volumes"] = map[string]any{v: struct{}{}}
+	}
 	config := encode(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/brig-probe"}},
+		"config": defaults,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs},
 	})
 	manifest := encode(map[string]any{
