@@ -29,8 +29,8 @@ func tryLAN(r *run) Verdict {
 	if _, port, err := net.SplitHostPort(r.near.Published); err == nil {
 		targets = append(targets, net.JoinHostPort(gateway, port), net.JoinHostPort("127.0.0.1", port))
 	}
-	if err := netns.Do(r.world.in(), func() error { return routeLoopback(gateway) }); err != nil {
-		return couldNot("route in the world: %v", err)
+	if err := r.world.open(gateway); err != nil {
+		return couldNot("make ways for the stranger: %v", err)
 	}
 	answers := make([]error, len(targets))
 	var wg sync.WaitGroup
@@ -51,13 +51,22 @@ func tryLAN(r *run) Verdict {
 	return Verdict{Verdict: Blocked, Layer: "firewall", Detail: strings.Join(refused, ", ")}
 }
 
-// routeLoopback sends packets for 127.0.0.1 to the host, as no honest machine would.
-func routeLoopback(gateway string) error {
-	if err := os.WriteFile("/proc/sys/net/ipv4/conf/world0/route_localnet", []byte("1"), 0); err != nil {
+// open has the host forward what comes from the world, as a host that is a router does, so that it is the engine who must
+// refuse; and has the world send packets for 127.0.0.1 to the host, as no honest machine would.
+func (w *world) open(gateway string) error {
+	err := netns.Do(w.host, func() error {
+		return os.WriteFile("/proc/sys/net/ipv4/conf/"+w.link+"/forwarding", []byte("1"), 0)
+	})
+	if err != nil {
 		return err
 	}
-	return netlink.RouteReplace(&netlink.Route{Gw: net.ParseIP(gateway),
-		Dst: &net.IPNet{IP: net.IPv4(127, 0, 0, 1), Mask: net.CIDRMask(32, 32)}})
+	return netns.Do(w.in(), func() error {
+		if err := os.WriteFile("/proc/sys/net/ipv4/conf/world0/route_localnet", []byte("1"), 0); err != nil {
+			return err
+		}
+		return netlink.RouteReplace(&netlink.Route{Gw: net.ParseIP(gateway),
+			Dst: &net.IPNet{IP: net.IPv4(127, 0, 0, 1), Mask: net.CIDRMask(32, 32)}})
+	})
 }
 
 // greet asks for a page, and fails unless it gets one.
