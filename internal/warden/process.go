@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -102,12 +102,12 @@ func (p *program) setLimits(pid int) error {
 			return fmt.Errorf("there is no limit %q: %w", l.Type, errdefs.ErrInvalidArgument)
 		}
 		want := unix.Rlimit{Cur: l.Soft, Max: l.Hard}
-		err := prlimit(pid, n, &want)
+		err := idmap.Prlimit(pid, n, &want)
 		if errors.Is(err, unix.EPERM) && l.Default {
 			var have unix.Rlimit
 			if err = unix.Getrlimit(n, &have); err == nil { // a child has the same
 				want = unix.Rlimit{Cur: min(l.Soft, have.Max), Max: have.Max}
-				err = prlimit(pid, n, &want)
+				err = idmap.Prlimit(pid, n, &want)
 				p.made.Started.Warnings = append(p.made.Started.Warnings, fmt.Sprintf("the default limit %s=%d:%d was lowered to "+
 					"%d:%d: this engine lacks CAP_SYS_RESOURCE", l.Type, l.Soft, l.Hard, want.Cur, want.Max))
 			}
@@ -121,22 +121,4 @@ func (p *program) setLimits(pid int) error {
 		}
 	}
 	return os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), fmt.Append(nil, p.want.OOMScoreAdj), 0)
-}
-
-// prlimit sets a limit of a child in a user namespace. If CAP_SYS_RESOURCE was taken from this process, it does so as the id
-// that made the namespace (package idmap), the first one of its map, which has every capability there.
-func prlimit(pid, kind int, limit *unix.Rlimit) error {
-	err := unix.Prlimit(pid, kind, limit, nil)
-	if errors.Is(err, unix.EPERM) {
-		const same = ^uintptr(0)
-		var inside, maker uintptr
-		ids, _ := os.ReadFile(fmt.Sprintf("/proc/%d/uid_map", pid))
-		fmt.Sscan(string(ids), &inside, &maker)
-		runtime.LockOSThread() // the effective id of this thread alone, whose real one stays root
-		defer runtime.UnlockOSThread()
-		unix.RawSyscall(unix.SYS_SETRESUID, same, maker, same)
-		err = unix.Prlimit(pid, kind, limit, nil)
-		unix.RawSyscall(unix.SYS_SETRESUID, same, 0, same)
-	}
-	return err
 }
