@@ -48,8 +48,11 @@ func (r *run) neighbourTakes(things []string) (answer string, err error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// takeAway runs the hog and asks the neighbour, before and while it holds, and the host if own tries there.
+// takeAway runs the hog and asks the neighbour and the host (own tries there), before and while it holds.
 func (r *run) takeAway(own func() error, things ...string) Verdict {
+	if err := own(); err != nil {
+		return couldNot("the host is refused even undisturbed: %v", err)
+	}
 	before, err := r.neighbourTakes(things)
 	if err != nil {
 		return couldNot("%v", err)
@@ -64,10 +67,8 @@ func (r *run) takeAway(own func() error, things ...string) Verdict {
 	if v.Verdict != lookOutside && v.Verdict != Exposed {
 		return v
 	}
-	if own != nil {
-		if err := own(); err != nil {
-			return Verdict{Verdict: Exposed, Detail: fmt.Sprintf("%s; the host: %v", v.Detail, err)}
-		}
+	if err := own(); err != nil {
+		return Verdict{Verdict: Exposed, Detail: fmt.Sprintf("%s; the host: %v", v.Detail, err)}
 	}
 	during, err := r.neighbourTakes(things)
 	switch {
@@ -78,24 +79,34 @@ func (r *run) takeAway(own func() error, things ...string) Verdict {
 	case v.Verdict == lookOutside:
 		v.Verdict = Blocked
 	}
-	v.Detail += "; the neighbour still gets one"
+	v.Detail += "; the neighbour and the host still get one"
 	return v
 }
 
-func tryInotify(r *run) Verdict { return r.takeAway(nil, "inotify") }
-
-func tryQueues(r *run) Verdict { return r.takeAway(nil, "queue", "segment") }
-
-// tryTerminals looks whether the host is refused as well: a person who wants to log in needs one.
-func tryTerminals(r *run) Verdict {
-	if err := openTerminal(); err != nil {
-		return couldNot("the host is refused even undisturbed: %v", err)
-	}
-	return r.takeAway(openTerminal, "terminal")
+func tryInotify(r *run) Verdict {
+	return r.takeAway(func() error { return once(unix.InotifyInit1(unix.IN_CLOEXEC)) }, "inotify")
 }
 
-func openTerminal() error {
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+// tryQueues asks the host for a segment only: a queue would be one of the drill's own user, who need not be root.
+func tryQueues(r *run) Verdict {
+	return r.takeAway(func() error {
+		id, err := unix.SysvShmGet(unix.IPC_PRIVATE, 4096, unix.IPC_CREAT|0o600)
+		if err == nil {
+			_, err = unix.SysvShmCtl(id, unix.IPC_RMID, nil)
+		}
+		return err
+	}, "queue", "segment")
+}
+
+// tryTerminals: a person who wants to log in needs one of the host's.
+func tryTerminals(r *run) Verdict {
+	return r.takeAway(func() error {
+		return once(unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0))
+	}, "terminal")
+}
+
+// once gives back what was taken.
+func once(fd int, err error) error {
 	if err == nil {
 		unix.Close(fd)
 	}

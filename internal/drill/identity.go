@@ -17,11 +17,14 @@ func (r *run) dared(spec Spec) Verdict {
 		defer r.remove(box)
 		return r.outcome(box)
 	}
-	plain, plainErr := r.engine.Start(r.ctx, Spec{Image: ImageName, Args: []string{"/bin/true"}})
-	if plainErr != nil {
-		return couldNot("start the attacker: %v", plainErr)
+	if !r.starts { // once for a probe
+		plain, err := r.engine.Start(r.ctx, Spec{Image: ImageName, Args: []string{"/bin/true"}})
+		if err != nil {
+			return couldNot("start the attacker: %v", err)
+		}
+		r.remove(plain)
+		r.starts = true
 	}
-	r.remove(plain)
 	return Verdict{Verdict: Blocked, Layer: "policy", Detail: "refused: " + firstLine(err.Error())}
 }
 

@@ -2,8 +2,8 @@
 //
 // Zone: brig-warden (root). Input: id ranges that the warden chose. Output: descriptors.
 // Spec: user_namespaces(7), network_namespaces(7), mount_setattr(2), netlink(7), Documentation/networking/ip-sysctl.
-// Answers: A3 (no id of a container is an id of the host), A5 (no two sandboxes share an id), A6 (router
-// advertisements: CVE-2020-13401).
+// Answers: A2 (no two sandboxes share an account that the kernel keeps), A3 (no id of a container is an id of the host), A5
+// (no two sandboxes share an id), A6 (router advertisements: CVE-2020-13401).
 package idmap
 
 import (
