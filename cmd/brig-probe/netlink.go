@@ -26,14 +26,15 @@ func questions() []question {
 		cryptoRemove      = 0x11       // CRYPTO_MSG_DELALG, of an algorithm without a name
 		genericController = 0x10       // GENL_ID_CTRL
 	)
-	// CTRL_CMD_GETFAMILY of the controller itself: for a name that it does not know the kernel would load a module.
+	// CTRL_CMD_GETFAMILY of the controller itself. For a name that it does not know the kernel looks for a module, whoever
+	// asks.
 	family := append([]byte{3, 1, 0, 0, 11, 0, 2, 0}, "nlctrl\x00\x00"...)
 	return []question{
 		{"nf_tables", unix.NETLINK_NETFILTER, nftGetGeneration, make([]byte, 4)},
 		{"xfrm", unix.NETLINK_XFRM, xfrmGetInfo, make([]byte, 4)},
 		{"audit", unix.NETLINK_AUDIT, auditGet, nil},
 		{"crypto", unix.NETLINK_CRYPTO, cryptoRemove, make([]byte, 208)},
-		{"generic", unix.NETLINK_GENERIC, genericController, family},
+		{"generic (and modules by name)", unix.NETLINK_GENERIC, genericController, family},
 		{"a new interface", unix.NETLINK_ROUTE, unix.RTM_NEWLINK, make([]byte, unix.SizeofIfInfomsg)},
 		{"selinux", unix.NETLINK_SELINUX, 0, nil},
 		{"iscsi", unix.NETLINK_ISCSI, 0, nil},

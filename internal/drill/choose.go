@@ -35,7 +35,7 @@ func (p Probe) named(name string) bool {
 // List writes a line for each probe: its attack, its id, what it does, and the best known case.
 func List(w io.Writer, probes []Probe) {
 	for _, p := range byClass(probes) {
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s  %-18s %-52s %s", p.Class, p.ID, p.Technique, p.CVE), " "))
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s  %-20s %-52s %s", p.Class, p.ID, p.Technique, p.CVE), " "))
 	}
 }
 
@@ -88,7 +88,7 @@ func RenderProbes(w io.Writer, style Style, r *Report) {
 		if v.Verdict == Blocked {
 			what = "← " + v.Layer
 		}
-		text := verdictCell(style, v.Verdict) + pad(string(v.Attack)+" "+v.Probe, 22)
+		text := verdictCell(style, v.Verdict) + pad(string(v.Attack)+" "+v.Probe, 24)
 		if style.Width == 0 || style.Width >= wide {
 			text += pad(technique[v.Probe], 54)
 		}

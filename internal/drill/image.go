@@ -79,11 +79,12 @@ type descriptor struct {
 	MediaType   string            `json:"mediaType"`
 	Digest      string            `json:"digest"`
 	Size        int               `json:"size"`
+	URLs        []string          `json:"urls,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// writeImage makes an archive of one image, whose config declares the volume, if there is one. A layer with a false claim is stored, and
-// listed in the manifest, under the claimed digest.
+// writeImage makes an archive of one image, whose config declares the volume, if there is one. A layer with a false claim
+// is stored, and listed in the manifest, under the claimed digest.
 func writeImage(name string, layers []layer, volume ...string) []byte {
 	var buf bytes.Buffer
 	t := tar.NewWriter(&buf)
@@ -101,24 +102,11 @@ func writeImage(name string, layers []layer, volume ...string) []byte {
 		paths = append(paths, blobPath(id))
 		blobs[id] = l.tar
 	}
-	defaults := map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/brig-probe"}}
-	for _, v := range volume {
-		defaults["Volumes"] = map[string]any{v: struct{}{}}
-	}
-	config := encode(map[string]any{
-		"architecture": runtime.GOARCH, "os": "linux",
-		"config": defaults,
-		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs},
-	})
-	manifest := encode(map[string]any{
-		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
-		"config": descriptor{MediaType: "application/vnd.oci.image.config.v1+json", Digest: digest(config),
-			Size: len(config)},
-		"layers": descs,
-	})
+	config := imageConfig(diffIDs, volume...)
+	manifest := imageManifest(config, descs)
 	index := encode(map[string]any{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
-		"manifests": []descriptor{{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digest(manifest),
+		"manifests": []descriptor{{MediaType: manifestType, Digest: digest(manifest),
 			Size: len(manifest), Annotations: map[string]string{
 				"io.containerd.image.name": "docker.io/library/" + name, "org.opencontainers.image.ref.name": "latest"}}},
 	})
@@ -140,6 +128,30 @@ func writeImage(name string, layers []layer, volume ...string) []byte {
 	file("oci-layout", []byte(`{"imageLayoutVersion":"1.0.0"}`))
 	t.Close()
 	return buf.Bytes()
+}
+
+const manifestType = "application/vnd.oci.image.manifest.v1+json"
+
+// imageConfig is the config of an image with these layers, and perhaps a volume.
+func imageConfig(diffIDs []string, volume ...string) []byte {
+	defaults := map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/brig-probe"}}
+	for _, v := range volume {
+		defaults["Volumes"] = map[string]any{v: struct{}{}}
+	}
+	return encode(map[string]any{
+		"architecture": runtime.GOARCH, "os": "linux",
+		"config": defaults,
+		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs},
+	})
+}
+
+func imageManifest(config []byte, layers []descriptor) []byte {
+	return encode(map[string]any{
+		"schemaVersion": 2, "mediaType": manifestType,
+		"config": descriptor{MediaType: "application/vnd.oci.image.config.v1+json", Digest: digest(config),
+			Size: len(config)},
+		"layers": layers,
+	})
 }
 
 // encode is JSON with sorted keys; what is encoded here always can be.

@@ -35,7 +35,7 @@ func tryLAN(r *run) Verdict {
 	answers := make([]error, len(targets))
 	var wg sync.WaitGroup
 	for i, target := range targets {
-		wg.Go(func() { answers[i] = netns.Do(r.world.in(), func() error { return greet(target) }) })
+		wg.Go(func() { answers[i] = netns.Do(r.world.self, func() error { return greet(target) }) })
 	}
 	wg.Wait()
 	var refused []string
@@ -60,7 +60,7 @@ func (w *world) open(gateway string) error {
 	if err != nil {
 		return err
 	}
-	return netns.Do(w.in(), func() error {
+	return netns.Do(w.self, func() error {
 		if err := os.WriteFile("/proc/sys/net/ipv4/conf/world0/route_localnet", []byte("1"), 0); err != nil {
 			return err
 		}
@@ -95,7 +95,7 @@ func lastWords(err error) string {
 
 // knows says whether the host next door has answered for its address: without that nothing was tried.
 func (w *world) knows(gateway string) (known bool) {
-	netns.Do(w.in(), func() error {
+	netns.Do(w.self, func() error {
 		table, err := netlink.NeighList(0, netlink.FAMILY_V4)
 		for _, n := range table {
 			known = known || n.IP.String() == gateway && len(n.HardwareAddr) == 6 && n.State&netlink.NUD_FAILED == 0

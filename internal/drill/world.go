@@ -24,7 +24,7 @@ import (
 type world struct {
 	host string // path of the host's network namespace
 	link string // name of the host's end
-	ns   *os.File
+	self string // path of the world's own namespace
 	conn *net.UDPConn
 	gone chan struct{}
 
@@ -59,27 +59,22 @@ func (w *world) live(ready chan<- error) {
 		ready <- err
 		return
 	}
-	ns, err := os.Open("/proc/thread-self/ns/net")
+	w.self = fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid())
+	ns, err := os.Open(w.self)
 	if err != nil {
 		ready <- err
 		return
 	}
-	w.ns = ns
 	err = netns.Do(w.host, func() error { return w.join(ns) })
+	ns.Close()
 	if err == nil {
 		err = w.settle()
-	}
-	if err != nil {
-		ns.Close()
 	}
 	ready <- err
 	if err == nil {
 		<-w.gone
 	}
 }
-
-// in is the path of the world's namespace.
-func (w *world) in() string { return fmt.Sprintf("/proc/self/fd/%d", w.ns.Fd()) }
 
 // join makes the veth pair, in the host's namespace.
 func (w *world) join(ns *os.File) error {
@@ -158,7 +153,6 @@ func (w *world) arrived(marks ...string) map[string]string {
 
 func (w *world) remove() {
 	w.conn.Close()
-	w.ns.Close()
 	close(w.gone)
 	netns.Do(w.host, func() error {
 		l, err := netlink.LinkByName(w.link)
