@@ -7,7 +7,7 @@ import (
 )
 
 // dared runs an attacker whose container an engine may refuse to start. That is a defence, and named so, if the same
-// engine starts a container without the trick.
+// engine starts a container of the same user from an image and in a directory without the trick.
 func (r *run) dared(spec Spec) Verdict {
 	if spec.Image == "" {
 		spec.Image = ImageName
@@ -18,7 +18,7 @@ func (r *run) dared(spec Spec) Verdict {
 		return r.outcome(box)
 	}
 	if !r.starts { // once for a probe
-		plain, err := r.engine.Start(r.ctx, Spec{Image: ImageName, Args: []string{"/bin/true"}})
+		plain, err := r.engine.Start(r.ctx, Spec{Image: ImageName, User: spec.User, Args: []string{"/bin/true"}})
 		if err != nil {
 			return couldNot("start the attacker: %v", err)
 		}

@@ -90,6 +90,19 @@ func TestARefusedStartIsBlockedIfOthersStart(t *testing.T) {
 	}
 }
 
+// An engine that cannot run anything as that user has not refused the trick.
+func TestAUserThatIsRefusedEverywhereProvesNothing(t *testing.T) {
+	r := scripted(t, func(s Spec) (string, error) {
+		if s.User != "" {
+			return "", errRefused
+		}
+		return "", nil
+	})
+	if v := tryUserNumber(r); v.Verdict != CouldNotTry {
+		t.Errorf("%+v", v)
+	}
+}
+
 // What the hog says of itself does not decide: the neighbour does.
 func TestWhoIsRefusedDecidesAboutAHog(t *testing.T) {
 	for _, x := range []struct{ hog, before, during, want string }{
