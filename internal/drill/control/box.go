@@ -189,8 +189,9 @@ func address(n int32) string { return fmt.Sprintf("10.99.0.%d", n%250+2) }
 
 // command leaves the descriptor of a host directory open in the box, as CVE-2024-21626 did.
 func (b *box) command(args, env []string) *exec.Cmd {
-	return &exec.Cmd{Path: "/proc/self/exe", Args: append([]string{selfName, "run", b.root, b.spec.User, b.spec.WorkDir}, args...),
-		Env: env, Stderr: os.Stderr, SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}, ExtraFiles: []*os.File{b.engine.leak}}
+	self := []string{selfName, "run", b.root, b.spec.User, b.spec.WorkDir}
+	return &exec.Cmd{Path: "/proc/self/exe", Args: append(self, args...), Env: env, Stderr: os.Stderr,
+		SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}, ExtraFiles: []*os.File{b.engine.leak}}
 }
 
 // plug gives the calling thread a network namespace of its own, with a cable to the hub.
