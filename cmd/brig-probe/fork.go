@@ -13,10 +13,11 @@ import (
 var forkMemory [88]byte
 
 // childCall makes one system call in a forked, single-threaded child: for calls that would change the probe itself (a
-// new namespace, a personality). It returns the child's error number, or the signal that ended it.
+// new namespace, a personality). It returns the child's error number, or the signal that ended it. The argument of a
+// clone3 is its flags.
 func childCall(nr uintptr, args [6]uintptr) (syscall.Errno, syscall.Signal, error) {
 	if nr == unix.SYS_CLONE3 {
-		*(*uint64)(unsafe.Pointer(&forkMemory[0])) = unix.CLONE_NEWUSER
+		*(*uint64)(unsafe.Pointer(&forkMemory[0])) = uint64(args[0])
 		*(*uint64)(unsafe.Pointer(&forkMemory[32])) = uint64(unix.SIGCHLD)
 		args[0], args[1] = uintptr(unsafe.Pointer(&forkMemory)), unsafe.Sizeof(forkMemory)
 	}
@@ -54,9 +55,13 @@ func rawFork(nr uintptr, a *[6]uintptr) (int, syscall.Errno) {
 	}
 }
 
-// spawn runs this program under another name of its own (argv[1]) and returns how it ended. Its output goes nowhere;
-// it dies with the caller.
+// spawn runs this program under another name of its own (argv[1]) and returns how it ended.
 func spawn(argv ...string) (syscall.WaitStatus, error) {
+	return spawnProgram("/proc/self/exe", argv...)
+}
+
+// spawnProgram executes a copy of this program. Its output goes nowhere; it dies with the caller.
+func spawnProgram(path string, argv ...string) (syscall.WaitStatus, error) {
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -64,7 +69,7 @@ func spawn(argv ...string) (syscall.WaitStatus, error) {
 	defer null.Close()
 	runtime.LockOSThread() // Pdeathsig counts from the thread that forks
 	defer runtime.UnlockOSThread()
-	p, err := os.StartProcess("/proc/self/exe", append([]string{"brig-probe"}, argv...), &os.ProcAttr{
+	p, err := os.StartProcess(path, append([]string{"brig-probe"}, argv...), &os.ProcAttr{
 		Files: []*os.File{null, null, null},
 		Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	})

@@ -42,7 +42,7 @@ func requests() []request {
 		{"mount_setattr", unix.SYS_MOUNT_SETATTR, [6]uintptr{minusOne, 0, nonsense}, e(unix.EINVAL), noCap, false},
 		{"setns", unix.SYS_SETNS, [6]uintptr{minusOne}, e(unix.EBADF), noCap, false},
 		{"unshare(user)", unix.SYS_UNSHARE, [6]uintptr{unix.CLONE_NEWUSER}, e(0, unix.ENOSPC), noCap, true},
-		{"clone3(user)", unix.SYS_CLONE3, [6]uintptr{}, e(0, unix.ENOSPC, unix.EINVAL), noCap, true},
+		{"clone3(user)", unix.SYS_CLONE3, [6]uintptr{unix.CLONE_NEWUSER}, e(0, unix.ENOSPC, unix.EINVAL), noCap, true},
 		{"unshare(net)", unix.SYS_UNSHARE, [6]uintptr{unix.CLONE_NEWNET}, e(0), unix.CAP_SYS_ADMIN, true},
 		{"bpf", unix.SYS_BPF, bad, e(unix.EINVAL), noCap, false},
 		{"perf_event_open", unix.SYS_PERF_EVENT_OPEN, [6]uintptr{0, 0, minusOne, minusOne, nonsense},

@@ -15,29 +15,41 @@ type probe struct {
 // probes are looked up by name; a function and not a variable, so that a container that runs "true" builds no table.
 func probes() map[string]probe {
 	return map[string]probe{
-		"system-calls":    {"A1", probeSystemCalls},
-		"socket-families": {"A1", probeSocketFamilies},
-		"abi-32":          {"A1", probeABI32},
-		"kernel-files":    {"A1", probeKernelFiles},
-		"fork-bomb":       {"A2", probeForkBomb},
-		"memory-hog":      {"A2", probeMemoryHog},
-		"shm-hog":         {"A2", probeShmHog},
-		"cpu-hog":         {"A2", probeCPUHog},
-		"open-by-handle":  {"A3", probeOpenByHandle},
-		"host-paths":      {"A3", probeHostPaths},
-		"kernel-knobs":    {"A3", probeKernelKnobs},
-		"mknod-disk":      {"A3", probeMknodDisk},
-		"exec-joiner":     {"A3", probeExecJoiner},
-		"capabilities":    {"A3", probeCapabilities},
-		"disk-node":       {"A4", probeDiskNode},
-		"secrets":         {"A5", probeSecrets},
-		"metadata":        {"A5", probeMetadata},
-		"reach":           {"A6", probeReach},
-		"engine-sockets":  {"A6", probeEngineSockets},
-		"sniff":           {"A6", probeSniff},
-		"raw-sockets":     {"A7", probeRawSockets},
-		"forge":           {"A7", probeForge},
-		"arp-claim":       {"A7", probeARPClaim},
+		"system-calls":       {"A1", probeSystemCalls},
+		"socket-families":    {"A1", probeSocketFamilies},
+		"abi-32":             {"A1", probeABI32},
+		"kernel-files":       {"A1", probeKernelFiles},
+		"new-namespaces":     {"A1", probeNewNamespaces},
+		"netlink-protocols":  {"A1", probeNetlinkProtocols},
+		"fork-bomb":          {"A2", probeForkBomb},
+		"memory-hog":         {"A2", probeMemoryHog},
+		"shm-hog":            {"A2", probeShmHog},
+		"cpu-hog":            {"A2", probeCPUHog},
+		"inotify-hog":        {"A2", probeInotifyHog},
+		"mqueue-hog":         {"A2", probeMqueueHog},
+		"pty-hog":            {"A2", probePtyHog},
+		"open-by-handle":     {"A3", probeOpenByHandle},
+		"host-paths":         {"A3", probeHostPaths},
+		"kernel-knobs":       {"A3", probeKernelKnobs},
+		"mknod-disk":         {"A3", probeMknodDisk},
+		"exec-joiner":        {"A3", probeExecJoiner},
+		"capabilities":       {"A3", probeCapabilities},
+		"setuid-program":     {"A3", probeSetuidProgram},
+		"user-number":        {"A3", probeUserNumber},
+		"workdir-descriptor": {"A3", probeWorkdir},
+		"linked-directories": {"A3", probeReadCanary},
+		"volume-link":        {"A3", probeReadCanary},
+		"disk-node":          {"A4", probeDiskNode},
+		"secrets":            {"A5", probeSecrets},
+		"leftovers":          {"A5", probeLeftovers},
+		"core-dump":          {"A5", probeCoreDump},
+		"metadata":           {"A5", probeMetadata},
+		"reach":              {"A6", probeReach},
+		"engine-sockets":     {"A6", probeEngineSockets},
+		"sniff":              {"A6", probeSniff},
+		"raw-sockets":        {"A7", probeRawSockets},
+		"forge":              {"A7", probeForge},
+		"arp-claim":          {"A7", probeARPClaim},
 	}
 }
 
@@ -61,6 +73,7 @@ func main() {
 	v := p.run(args)
 	v.probe, v.attack, v.took = name, p.attack, time.Since(begin)
 	os.Stdout.Write(v.line())
+	time.Sleep(v.hold)
 }
 
 // fail ends the program as a shell would when it is called wrongly.

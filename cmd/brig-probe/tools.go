@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// tools are the everyday commands of the image, and the neighbour's part in the drill (serve, hold, collect).
+// tools are the everyday commands of the image, and the neighbour's part in the drill (serve, hold, take).
 // Arguments are those of the plain POSIX forms, without options.
 func tools(name string) func(args []string) int {
 	switch name {
@@ -39,6 +39,12 @@ func tools(name string) func(args []string) int {
 		return toolServe
 	case "hold":
 		return toolHold
+	case "take":
+		return toolTake
+	case "leave":
+		return toolLeave
+	case "_rights":
+		return toolRights
 	case "_int80":
 		return toolInt80
 	case "_hog":

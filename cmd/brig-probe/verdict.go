@@ -26,6 +26,7 @@ type verdict struct {
 	layer         string // which defence refused, as far as it can be told from inside; "" unless blocked
 	detail        string
 	took          time.Duration
+	hold          time.Duration // how long the process goes on after it has printed this
 }
 
 // line is the verdict as one line of JSON. Written by hand: encoding/json would double the start time of "true".

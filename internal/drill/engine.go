@@ -35,13 +35,15 @@ type Spec struct {
 	Env     []string // NAME=value
 	Memory  int64    // limit in bytes; 0: the engine's default
 	Publish int      // TCP port to be reachable from the host's loopback; 0: none
+	User    string   // who the program runs as; "": as the image says
+	WorkDir string   // "": as the image says
 }
 
 // Box is a started container.
 type Box interface {
 	// Wait returns the exit status.
 	Wait(ctx context.Context) (int, error)
-	// Output is what the program has written to standard output, at most 64 KiB.
+	// Output is what the program has written to standard output so far, at most 64 KiB.
 	Output(ctx context.Context) ([]byte, error)
 	// Exec runs a program in the container and returns its standard output.
 	Exec(ctx context.Context, args ...string) ([]byte, error)

@@ -83,9 +83,9 @@ type descriptor struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// writeImage makes an archive of one image. A layer with a false claim is stored, and listed in the manifest, under
-// the claimed digest.
-func writeImage(name string, layers []layer) []byte {
+// writeImage makes an archive of one image, whose config declares the volume, if there is one. A layer with a false claim
+// is stored, and listed in the manifest, under the claimed digest.
+func writeImage(name string, layers []layer, volume ...string) []byte {
 	var buf bytes.Buffer
 	t := tar.NewWriter(&buf)
 	var diffIDs []string
@@ -102,7 +102,7 @@ func writeImage(name string, layers []layer) []byte {
 		paths = append(paths, blobPath(id))
 		blobs[id] = l.tar
 	}
-	config := imageConfig(diffIDs)
+	config := imageConfig(diffIDs, volume...)
 	manifest := imageManifest(config, descs)
 	index := encode(map[string]any{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
@@ -132,11 +132,15 @@ func writeImage(name string, layers []layer) []byte {
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
-// imageConfig is the config of an image with these layers.
-func imageConfig(diffIDs []string) []byte {
+// imageConfig is the config of an image with these layers, and perhaps a volume.
+func imageConfig(diffIDs []string, volume ...string) []byte {
+	defaults := map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/brig-probe"}}
+	for _, v := range volume {
+		defaults["Volumes"] = map[string]any{v: struct{}{}}
+	}
 	return encode(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/brig-probe"}},
+		"config": defaults,
 		"rootfs": map[string]any{"type": "layers", "diff_ids": diffIDs},
 	})
 }

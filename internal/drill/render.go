@@ -129,7 +129,7 @@ func count(l Line) string {
 	if l.Verdict == Exposed {
 		n = l.Exposed
 	}
-	return pad(fmt.Sprintf("%d of %d", n, l.Probes), 7)
+	return pad(fmt.Sprintf("%d of %d", n, l.Probes), 8)
 }
 
 func paint(style Style, color, s string) string {

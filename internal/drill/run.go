@@ -60,6 +60,7 @@ type run struct {
 	program []byte
 	probe   Probe    // the one that is being tried
 	loaded  []string // images to take away again
+	starts  bool     // the engine was seen to start a container during this probe
 
 	dir       *hostDir
 	disk      *disk

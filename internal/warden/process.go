@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -101,12 +102,12 @@ func (p *program) setLimits(pid int) error {
 			return fmt.Errorf("there is no limit %q: %w", l.Type, errdefs.ErrInvalidArgument)
 		}
 		want := unix.Rlimit{Cur: l.Soft, Max: l.Hard}
-		err := unix.Prlimit(pid, n, &want, nil)
+		err := idmap.Prlimit(pid, n, &want)
 		if errors.Is(err, unix.EPERM) && l.Default {
 			var have unix.Rlimit
-			if err = unix.Prlimit(pid, n, nil, &have); err == nil {
+			if err = unix.Getrlimit(n, &have); err == nil { // a child has the same
 				want = unix.Rlimit{Cur: min(l.Soft, have.Max), Max: have.Max}
-				err = unix.Prlimit(pid, n, &want, nil)
+				err = idmap.Prlimit(pid, n, &want)
 				p.made.Started.Warnings = append(p.made.Started.Warnings, fmt.Sprintf("the default limit %s=%d:%d was lowered to "+
 					"%d:%d: this engine lacks CAP_SYS_RESOURCE", l.Type, l.Soft, l.Hard, want.Cur, want.Max))
 			}
@@ -119,8 +120,5 @@ func (p *program) setLimits(pid int) error {
 			return fmt.Errorf("set limit %s=%d:%d: %w", l.Type, l.Soft, l.Hard, err)
 		}
 	}
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), fmt.Append(nil, p.want.OOMScoreAdj), 0); err != nil {
-		return fmt.Errorf("set OOM score: %w", err)
-	}
-	return nil
+	return os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), fmt.Append(nil, p.want.OOMScoreAdj), 0)
 }

@@ -165,12 +165,7 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(dir)
-	userns, err := idmap.NewUserns(idmap.Volume(b.box.base), idmap.Volume(b.box.base))
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(userns)
-	fd, err := rootfs.Idmap(dir, userns, false)
+	fd, err := mapped(dir, idmap.Volume(b.box.base), idmap.Volume(b.box.base), false)
 	if err != nil {
 		return -1, err
 	}
@@ -199,27 +194,29 @@ func (b *birth) bind(m *wire.Mount) (int, error) {
 		return -1, err
 	}
 	u := b.spec.Process.User
-	userns, err := idmap.NewUserns(idmap.Single(by.UID, b.box.base, u.UID), idmap.Single(by.GID, b.box.base, u.GID))
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(userns)
-	fd, err := rootfs.Idmap(src, userns, m.Recursive)
+	fd, err := mapped(src, idmap.Single(by.UID, b.box.base, u.UID), idmap.Single(by.GID, b.box.base, u.GID), m.Recursive)
 	if err != nil {
 		return -1, fmt.Errorf("%s: %w", m.Source, err)
 	}
 	return fd, nil
 }
 
+// mapped is a mount of a directory, or of the mounts below it as well, with other ids.
+func mapped(dir int, uids, gids idmap.Extent, recursive bool) (int, error) {
+	userns, err := idmap.NewUserns(uids, gids)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(userns)
+	return rootfs.Idmap(dir, userns, recursive)
+}
+
 // bindable refuses what no container may have, whoever asks: the engine's own directories, what lies below them or above
 // them, and the kernel's. Directories are compared as such, not by what a path calls them.
 func (w *Warden) bindable(fd int) error {
 	name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
-	if err != nil {
-		return err
-	}
-	st, err := os.Stat(fmt.Sprintf("/proc/self/fd/%d", fd))
-	if err != nil {
+	st, statErr := os.Stat(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err := errors.Join(err, statErr); err != nil {
 		return err
 	}
 	for _, p := range []string{w.cfg.Root, w.cfg.Run, "/proc", "/sys", "/dev"} {
@@ -265,9 +262,6 @@ func (b *birth) files() error {
 		}
 	}
 	fd, err := rootfs.Files(b.spec.Files, b.box.base)
-	if err != nil {
-		return err
-	}
 	b.give("files", fd)
-	return nil
+	return err
 }

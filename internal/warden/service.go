@@ -168,7 +168,7 @@ func (w *Warden) birthOfWorker(s *service) (*worker, error) {
 
 func workerLimits(pid int) error {
 	for kind, limit := range map[int]uint64{unix.RLIMIT_NOFILE: 512, unix.RLIMIT_CORE: 1, unix.RLIMIT_MSGQUEUE: 0} {
-		if err := unix.Prlimit(pid, kind, &unix.Rlimit{Cur: limit, Max: limit}, nil); err != nil {
+		if err := idmap.Prlimit(pid, kind, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
 			return fmt.Errorf("limits of a worker: %w", err)
 		}
 	}

@@ -71,16 +71,13 @@ func (v volumes) remove(name string) error {
 
 func (v volumes) list() (wire.VolumeList, error) {
 	entries, err := os.ReadDir(v.dir)
-	if err != nil {
-		return wire.VolumeList{}, err
-	}
 	list := wire.VolumeList{Names: []string{}}
 	for _, e := range entries {
 		if validName(e.Name(), maxVolumeName) {
 			list.Names = append(list.Names, e.Name())
 		}
 	}
-	return list, nil
+	return list, err
 }
 
 // fill gives a new volume what the image has at its target, with owners and modes: a worker copies it, as root of the

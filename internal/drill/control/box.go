@@ -2,12 +2,16 @@ package control
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -33,7 +37,7 @@ func Main() {
 		os.Exit(0)
 	}
 	time.Sleep(joinDelay)
-	err := become(os.Args[2], os.Args[3:])
+	err := become(os.Args[2], os.Args[3], os.Args[4], os.Args[5:])
 	os.Stderr.WriteString("weak box: " + err.Error() + "\n")
 	os.Exit(127)
 }
@@ -47,47 +51,118 @@ func reap() {
 	}
 }
 
-// become mounts what a program expects, changes the root and executes it. It returns only with an error.
-func become(root string, args []string) error {
+// become mounts what a program expects, changes the root and executes it as a user. It returns only with an error.
+func become(root, user, dir string, args []string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	for _, m := range []struct{ what, dir string }{{"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/dev/shm"}} {
-		if err := unix.Mount(m.what, root+m.dir, m.what, 0, ""); err != nil {
+	if err := unix.Mount(root, root, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind the root: %w", err)
+	}
+	if err := furnish(root); err != nil {
+		return err
+	}
+	id := userID(root, user)
+	if err := enter(root); err != nil {
+		return fmt.Errorf("enter the root: %w", err)
+	}
+	if err := unix.Chdir(cmp.Or(dir, "/")); err != nil {
+		return err
+	}
+	for _, err := range []error{
+		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}),
+		unix.Setresgid(id, id, id), unix.Setresuid(id, id, id),
+	} {
+		if err != nil {
+			return fmt.Errorf("be user %q: %w", user, err)
+		}
+	}
+	return unix.Exec(args[0], args, os.Environ())
+}
+
+// enter makes root the root of the mount namespace: the kernel makes no user namespace for who is only in a chroot.
+func enter(root string) error {
+	if err := unix.Chdir(root); err != nil {
+		return err
+	}
+	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+		return err
+	}
+	return unix.Chroot(".")
+}
+
+// furnish mounts by paths on the host, wherever links of the image lead.
+func furnish(root string) error {
+	for _, m := range []struct{ what, dir, data string }{{"proc", "/proc", ""}, {"sysfs", "/sys", ""}, {"tmpfs", "/dev/shm", ""},
+		{"devpts", "/dev/pts", "newinstance,ptmxmode=0666"}} {
+		if err := os.MkdirAll(root+m.dir, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(m.what, root+m.dir, m.what, 0, m.data); err != nil {
 			return fmt.Errorf("mount %s: %w", m.what, err)
 		}
 	}
-	for _, name := range []string{"null", "kmsg"} {
+	for name, from := range map[string]string{"null": "/dev/null", "kmsg": "/dev/kmsg", "ptmx": root + "/dev/pts/ptmx"} {
 		target := root + "/dev/" + name
 		if f, err := os.OpenFile(target, os.O_CREATE|os.O_WRONLY, 0o666); err == nil {
 			f.Close()
 		}
-		if err := unix.Mount("/dev/"+name, target, "", unix.MS_BIND, ""); err != nil {
+		if err := unix.Mount(from, target, "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("bind /dev/%s: %w", name, err)
 		}
 	}
-	if err := unix.Chroot(root); err != nil {
-		return err
+	return nil
+}
+
+// userID is the mistake of CVE-2016-3697: a number is looked up as a name first.
+func userID(root, user string) int {
+	list, _ := os.ReadFile(root + "/etc/passwd")
+	for _, line := range strings.Split(string(list), "\n") {
+		if f := strings.Split(line, ":"); len(f) > 2 && f[0] == user {
+			user = f[2]
+			break
+		}
 	}
-	if err := unix.Chdir("/"); err != nil {
-		return err
-	}
-	return unix.Exec(args[0], args, os.Environ())
+	id, _ := strconv.Atoi(user)
+	return id
 }
 
 type box struct {
 	engine *Engine
 	root   string
 	ip     string
+	spec   drill.Spec
 	cmd    *exec.Cmd
-	out    bytes.Buffer
+	out    output
 	ended  chan struct{}
+}
+
+// output is what a program has written so far.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(b)
+}
+
+func (o *output) bytes() []byte {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Clone(o.text.Bytes())
 }
 
 // Start makes a box with a link to the hub.
 func (e *Engine) Start(_ context.Context, spec drill.Spec) (drill.Box, error) {
 	n := e.boxes.Add(1)
-	b := &box{engine: e, root: e.root(spec.Image), ip: fmt.Sprintf("10.99.0.%d", n+1), ended: make(chan struct{})}
+	b := &box{engine: e, root: e.root(spec.Image), ip: address(n), spec: spec, ended: make(chan struct{})}
+	// An engine's own file, written by a path on the host.
+	if err := os.WriteFile(b.root+"/etc/hosts", []byte("127.0.0.1 localhost\n"), 0o644); err != nil {
+		return nil, err
+	}
 	b.cmd = b.command(spec.Args, append(spec.Env, "PATH=/bin"))
 	b.cmd.Stdout = &b.out
 	result := make(chan error)
@@ -109,9 +184,14 @@ func (e *Engine) Start(_ context.Context, spec drill.Spec) (drill.Box, error) {
 	return b, nil
 }
 
+// address is of the n-th box. Those of the first ones are free again when the last one is taken.
+func address(n int32) string { return fmt.Sprintf("10.99.0.%d", n%250+2) }
+
+// command leaves the descriptor of a host directory open in the box, as CVE-2024-21626 did.
 func (b *box) command(args, env []string) *exec.Cmd {
-	return &exec.Cmd{Path: "/proc/self/exe", Args: append([]string{selfName, "run", b.root}, args...), Env: env,
-		Stderr: os.Stderr, SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}}
+	self := []string{selfName, "run", b.root, b.spec.User, b.spec.WorkDir}
+	return &exec.Cmd{Path: "/proc/self/exe", Args: append(self, args...), Env: env, Stderr: os.Stderr,
+		SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}, ExtraFiles: []*os.File{b.engine.leak}}
 }
 
 // plug gives the calling thread a network namespace of its own, with a cable to the hub.
@@ -176,8 +256,7 @@ func (b *box) Wait(ctx context.Context) (int, error) {
 }
 
 func (b *box) Output(context.Context) ([]byte, error) {
-	<-b.ended
-	return b.out.Bytes(), nil
+	return b.out.bytes(), nil
 }
 
 func (b *box) Exec(_ context.Context, args ...string) ([]byte, error) {
@@ -193,7 +272,7 @@ func (b *box) Exec(_ context.Context, args ...string) ([]byte, error) {
 		return nil, err
 	}
 	err := join.cmd.Wait()
-	return join.out.Bytes(), err
+	return join.out.bytes(), err
 }
 
 func (b *box) Info(context.Context) (drill.Info, error) {

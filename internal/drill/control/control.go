@@ -6,7 +6,9 @@
 //
 //   - One process-id and one IPC namespace for all boxes; the initial user namespace; root with all capabilities.
 //   - The root is a directory of the host's file system, the same for all boxes of an image.
-//   - Archives are unpacked to paths on the host, links followed, device nodes made, digests not looked at.
+//   - Archives are unpacked to paths on the host, links followed, device nodes and set-user-id programs made, digests not
+//     looked at. Files of the engine, mounts and volumes go wherever a link of the image leads.
+//   - A user's number is looked up as a name first; crashes are dumped; a descriptor of the host's root stays open.
 //   - All boxes are on one hub (a bridge that never learns), in a "host" namespace that forwards everything.
 //   - A control socket lies in the box. A process that joins a box takes its time, and is this very program.
 //
@@ -50,6 +52,7 @@ type Engine struct {
 	hold      io.Closer // closing it ends the holder, and with it every box
 	boxes     atomic.Int32
 	listeners []io.Closer
+	leak      *os.File // of the host's root, in every box
 }
 
 // New makes the namespaces. Main must have been called at the start of the program.
@@ -59,6 +62,9 @@ func New() (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{dir: dir}
+	if e.leak, err = os.Open("/"); err != nil {
+		return nil, err
+	}
 	if err := e.start(); err != nil {
 		e.Close()
 		return nil, err
@@ -129,6 +135,7 @@ func addresses(link string, cidrs ...string) error {
 
 // Close ends every box and removes everything.
 func (e *Engine) Close() error {
+	e.leak.Close()
 	for _, l := range e.listeners {
 		l.Close()
 	}
@@ -171,18 +178,23 @@ func (e *Engine) Unload(_ context.Context, image string) error { return os.Remov
 
 // Load unpacks an archive as no engine should.
 func (e *Engine) Load(_ context.Context, archive io.Reader) error {
-	image, layers, err := readArchive(archive)
+	image, layers, volumes, err := readArchive(archive)
 	if err != nil {
 		return err
 	}
 	root := e.root(image)
-	for _, dir := range []string{"dev/shm", "proc", "sys", "run"} {
+	for _, dir := range []string{"dev/shm", "dev/pts", "etc", "proc", "sys", "run"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			return err
 		}
 	}
 	for _, l := range layers {
 		if err := unpack(root, l); err != nil {
+			return err
+		}
+	}
+	for _, v := range volumes {
+		if err := fillVolume(root + v); err != nil {
 			return err
 		}
 	}

@@ -7,15 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // readArchive takes the first image out of an archive, believing everything.
-func readArchive(r io.Reader) (name string, layers [][]byte, err error) {
+func readArchive(r io.Reader) (name string, layers [][]byte, volumes []string, err error) {
 	files := map[string][]byte{}
 	t := tar.NewReader(r)
 	for {
@@ -24,26 +26,59 @@ func readArchive(r io.Reader) (name string, layers [][]byte, err error) {
 			break
 		}
 		if err != nil {
-			return "", nil, err
+			return "", nil, nil, err
 		}
 		if files[h.Name], err = io.ReadAll(t); err != nil {
-			return "", nil, err
+			return "", nil, nil, err
 		}
 	}
 	var manifest []struct {
+		Config   string
 		RepoTags []string
 		Layers   []string
 	}
 	if err := json.Unmarshal(files["manifest.json"], &manifest); err != nil {
-		return "", nil, fmt.Errorf("manifest.json: %w", err)
+		return "", nil, nil, fmt.Errorf("manifest.json: %w", err)
 	}
 	if len(manifest) == 0 || len(manifest[0].RepoTags) == 0 {
-		return "", nil, errors.New("manifest.json names no image")
+		return "", nil, nil, errors.New("manifest.json names no image")
 	}
 	for _, l := range manifest[0].Layers {
 		layers = append(layers, files[l])
 	}
-	return manifest[0].RepoTags[0], layers, nil
+	var config struct {
+		Config struct{ Volumes map[string]any }
+	}
+	if err := json.Unmarshal(files[manifest[0].Config], &config); err != nil {
+		return "", nil, nil, fmt.Errorf("%s: %w", manifest[0].Config, err)
+	}
+	return manifest[0].RepoTags[0], layers, slices.Collect(maps.Keys(config.Config.Volumes)), nil
+}
+
+// fillVolume is the mistake of CVE-2022-23648: what is copied to the new volume lies where the image's link leads.
+func fillVolume(at string) error {
+	content := map[string][]byte{}
+	entries, err := os.ReadDir(at)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if content[e.Name()], err = os.ReadFile(at + "/" + e.Name()); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(at); err != nil {
+		return err
+	}
+	if err := os.Mkdir(at, 0o755); err != nil {
+		return err
+	}
+	for name, text := range content {
+		if err := os.WriteFile(at+"/"+name, text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unpack is the mistake of the first container engines: entries become paths below root by putting strings together.
@@ -70,10 +105,12 @@ func unpack(root string, layer []byte) error {
 		case tar.TypeReg:
 			content, readErr := io.ReadAll(t)
 			if err = readErr; err == nil {
-				err = os.WriteFile(to, content, h.FileInfo().Mode())
+				err = writeFile(to, content, h)
 			}
 		case tar.TypeSymlink:
-			err = os.Symlink(h.Linkname, to)
+			if err = os.RemoveAll(to); err == nil { // what a lower layer has there
+				err = os.Symlink(h.Linkname, to)
+			}
 		case tar.TypeLink:
 			from := h.Linkname
 			if !path.IsAbs(from) {
@@ -87,4 +124,17 @@ func unpack(root string, layer []byte) error {
 			return err
 		}
 	}
+}
+
+// writeFile keeps the mode and what rights the file gives.
+func writeFile(to string, content []byte, h *tar.Header) error {
+	err := os.WriteFile(to, content, h.FileInfo().Mode())
+	if err == nil {
+		err = os.Chmod(to, h.FileInfo().Mode())
+	}
+	const attribute = "security.capability"
+	if rights := h.PAXRecords["SCHILY.xattr."+attribute]; rights != "" && err == nil {
+		err = unix.Setxattr(to, attribute, []byte(rights), 0)
+	}
+	return err
 }

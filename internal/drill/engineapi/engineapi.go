@@ -194,6 +194,12 @@ func (e *Engine) Start(ctx context.Context, spec drill.Spec) (drill.Box, error) 
 	if len(spec.Env) > 0 {
 		body["Env"] = spec.Env
 	}
+	if spec.User != "" {
+		body["User"] = spec.User
+	}
+	if spec.WorkDir != "" {
+		body["WorkingDir"] = spec.WorkDir
+	}
 	host := map[string]any{}
 	if spec.Memory != 0 {
 		host["Memory"] = spec.Memory

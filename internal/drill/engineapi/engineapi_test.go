@@ -270,6 +270,20 @@ func TestPullSaysWhatWasRefused(t *testing.T) {
 	}
 }
 
+func TestUserAndDirectoryAreAskedForOnlyIfNamed(t *testing.T) {
+	f := &fake{output: echoVerdict}
+	e := serve(t, f)
+	for _, spec := range []drill.Spec{{Image: "x", Args: []string{"/bin/id"}},
+		{Image: "x", Args: []string{"/bin/id"}, User: "1000", WorkDir: "/proc/self/fd/7"}} {
+		if _, err := e.Start(t.Context(), spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, named := f.created[0]["User"]; named || f.created[1]["User"] != "1000" || f.created[1]["WorkingDir"] != "/proc/self/fd/7" {
+		t.Errorf("%v", f.created)
+	}
+}
+
 func TestExecReadsTheUpgradedStream(t *testing.T) {
 	e := serve(t, &fake{output: echoVerdict})
 	b, err := e.Start(t.Context(), drill.Spec{Image: "x", Args: []string{"/bin/sleep"}})

@@ -2,14 +2,15 @@
 //
 // Zone: brig-warden (root). Input: id ranges that the warden chose. Output: descriptors.
 // Spec: user_namespaces(7), network_namespaces(7), mount_setattr(2), netlink(7), Documentation/networking/ip-sysctl.
-// Answers: A3 (no id of a container is an id of the host), A5 (no two sandboxes share an id), A6 (router
-// advertisements: CVE-2020-13401).
+// Answers: A2 (no two sandboxes share an account that the kernel keeps), A3 (no id of a container is an id of the host), A5
+// (no two sandboxes share an id), A6 (router advertisements: CVE-2020-13401).
 package idmap
 
 import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -44,10 +45,7 @@ func Single(host, base, inside uint32) Extent {
 // NewUserns makes a user namespace, for the maps of a mount.
 func NewUserns(uids, gids Extent) (int, error) {
 	fds, err := namespaces(unix.CLONE_NEWUSER, uids, gids, nil, "user")
-	if err != nil {
-		return -1, err
-	}
-	return fds[0], nil
+	return append(fds, -1)[0], err
 }
 
 // NewSandbox makes the user namespace of the container whose range begins at base, and a network namespace that belongs to
@@ -57,10 +55,8 @@ func NewUserns(uids, gids Extent) (int, error) {
 func NewSandbox(base uint32) (user, net, route int, err error) {
 	ids := Range(base)
 	fds, err := namespaces(unix.CLONE_NEWUSER|unix.CLONE_NEWNET, ids, ids, furnish, "user", "net")
-	if err != nil {
-		return -1, -1, -1, err
-	}
-	return fds[0], fds[1], fds[2], nil
+	fds = append(fds, -1, -1, -1)
+	return fds[0], fds[1], fds[2], err
 }
 
 // names says what is attempted by the steps of a program that a person may have to do something about.
@@ -68,6 +64,10 @@ type names map[int]string
 
 // namespaces lets a child make namespaces, writes their maps, opens them by name and ends the child. Before that the child
 // does what inside adds, as root of the new namespaces, and sends a descriptor, which is the last of fds.
+//
+// The kernel charges whoever makes a user namespace for inotify instances, message queues, signals and locked memory that
+// are taken in it. If that were the host's root for all, one container could take what belongs to every other and to the
+// host (A2), so the child makes them as the first id of the range, with its capabilities: some kernels ask for them.
 func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) names, kinds ...string) (fds []int, err error) {
 	var what names
 	defer func() {
@@ -75,10 +75,13 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 			for _, fd := range fds {
 				unix.Close(fd)
 			}
-			err = fmt.Errorf("make namespaces: %w", explain(err, what))
+			fds, err = nil, fmt.Errorf("make namespaces: %w", explain(err, what))
 		}
 	}()
 	p := clone.New()
+	const same, keepCaps = ^uintptr(0), 1 << 2 // SECBIT_NO_SETUID_FIXUP
+	p.Add(clone.Step{Nr: unix.SYS_PRCTL, Args: [6]uintptr{unix.PR_SET_SECUREBITS, keepCaps}})
+	p.Add(clone.Step{Nr: unix.SYS_SETRESUID, Args: [6]uintptr{same, uintptr(uids.Outside), same}})
 	p.Add(clone.Step{Nr: unix.SYS_PRCTL, Args: [6]uintptr{unix.PR_SET_DUMPABLE}})
 	p.Add(clone.Step{Nr: unix.SYS_UNSHARE, Args: [6]uintptr{flags}})
 	p.Gate()
@@ -138,6 +141,24 @@ func explain(err error, what names) error {
 	if readErr == nil && strings.TrimSpace(string(b)) == "0" {
 		return fmt.Errorf("%w: user namespaces are switched off on this host, allow them with: "+
 			"sysctl user.max_user_namespaces=100000", err)
+	}
+	return err
+}
+
+// Prlimit sets a resource limit of a process in a namespace of this package. If CAP_SYS_RESOURCE was taken from the engine,
+// it does so as the id that made the namespace, the first one of its map, which has every capability there.
+func Prlimit(pid, kind int, limit *unix.Rlimit) error {
+	err := unix.Prlimit(pid, kind, limit, nil)
+	if errors.Is(err, unix.EPERM) {
+		const same = ^uintptr(0)
+		var inside, maker uintptr
+		ids, _ := os.ReadFile(fmt.Sprintf("/proc/%d/uid_map", pid))
+		fmt.Sscan(string(ids), &inside, &maker)
+		runtime.LockOSThread() // the effective id of this thread alone, whose real one stays root
+		defer runtime.UnlockOSThread()
+		unix.RawSyscall(unix.SYS_SETRESUID, same, maker, same)
+		err = unix.Prlimit(pid, kind, limit, nil)
+		unix.RawSyscall(unix.SYS_SETRESUID, same, 0, same)
 	}
 	return err
 }

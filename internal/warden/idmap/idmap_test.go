@@ -1,10 +1,15 @@
 package idmap
 
 import (
+	"errors"
 	"os"
+	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/clone"
 )
 
 // A pair is what a container is born into: the network namespace belongs to the user namespace.
@@ -68,5 +73,58 @@ func BenchmarkSandbox(b *testing.B) {
 		unix.Close(user)
 		unix.Close(net)
 		unix.Close(route)
+	}
+}
+
+// takeAll enters a user namespace as its root and takes inotify instances there, n at most; it holds them until the test
+// ends.
+func takeAll(t *testing.T, user, n int) error {
+	t.Helper()
+	p := clone.New()
+	ns, _ := p.NewSlot()
+	p.Input(ns)
+	p.Add(clone.Step{Nr: unix.SYS_SETNS, From: [6]clone.Slot{ns}, Args: [6]uintptr{0, unix.CLONE_NEWUSER}})
+	p.Add(clone.Step{Nr: unix.SYS_SETRESUID})
+	for range n {
+		p.Add(clone.Step{Nr: unix.SYS_INOTIFY_INIT1})
+	}
+	p.Gate()
+	child, err := clone.Start(p, []int{user}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(child.Kill)
+	_, err = child.Await()
+	return err
+}
+
+// What a container takes all of is its own: the kernel charges the maker of a user namespace, who must not be the same for
+// two of them (A2).
+func TestNoContainerTakesWhatIsAnothers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("missing: root privileges")
+	}
+	text, err := os.ReadFile("/proc/sys/fs/inotify/max_user_instances")
+	most, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || most == 0 || most > 1000 {
+		t.Skipf("missing: a limit of inotify instances that can be reached: %d, %v", most, err)
+	}
+	var users []int
+	for _, base := range []uint32{0x70020000, 0x70030000} {
+		user, err := NewUserns(Range(base), Range(base))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(user)
+		users = append(users, user)
+	}
+	if err := takeAll(t, users[0], most); err != nil {
+		t.Errorf("a container that is alone does not get %d inotify instances: %v", most, err)
+	}
+	if err := takeAll(t, users[1], 1); err != nil {
+		t.Errorf("its neighbour gets none: %v", err)
+	}
+	if err := takeAll(t, users[0], 1); !errors.Is(err, unix.EMFILE) {
+		t.Errorf("the container gets more than %d, %v: nothing was measured", most, err)
 	}
 }

@@ -277,7 +277,7 @@ func TestLimitsAreSetAtTheGate(t *testing.T) {
 	b := prepare(t, image(t), spec("sh", "-c", "ulimit -n; cat /proc/self/oom_score_adj"))
 	b.atGate = func(pid int) error {
 		limit := unix.Rlimit{Cur: 12, Max: 12}
-		return unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil)
+		return idmap.Prlimit(pid, unix.RLIMIT_NOFILE, &limit)
 	}
 	out, _, err := b.run(t)
 	must(t, err)

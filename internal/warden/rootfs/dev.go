@@ -24,10 +24,11 @@ func Tmpfs(size int64, mode, uid, gid uint32) (int, error) {
 		mount.Octal("mode", mode), mount.UInt("uid", uid), mount.UInt("gid", gid))
 }
 
-// Pts makes a devpts instance; terminals belong to the group 5 (tty) of the range at base.
+// Pts makes a devpts instance; terminals belong to the group 5 (tty) of the range at base. The machine has 4,096 by
+// default, and without a bound one container could take them all (A2).
 func Pts(base uint32) (int, error) {
 	return mount.New("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, mount.String("source", "devpts"),
-		mount.Octal("ptmxmode", 0o666), mount.Octal("mode", 0o620), mount.UInt("gid", base+5))
+		mount.Octal("ptmxmode", 0o666), mount.Octal("mode", 0o620), mount.UInt("gid", base+5), mount.UInt("max", 256))
 }
 
 // Dev makes /dev: a small tmpfs with the six harmless devices, the usual links, and the mount points of pts, shm,

@@ -101,6 +101,26 @@ func TestDevHasTheHarmlessDevicesOnly(t *testing.T) {
 }
 
 // Both ways of mounting give the same: ids of the image shifted, changes in the upper directory alone.
+// The machine has kernel.pty.max terminals for everybody; one container gets a small part of them (A2).
+func TestTerminalsOfAContainerAreBounded(t *testing.T) {
+	needRoot(t)
+	pts, err := Pts(0x70000000)
+	must(t, err)
+	defer unix.Close(pts)
+	n := 0
+	for ; n <= 512; n++ {
+		fd, err := unix.Openat(pts, "ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if errors.Is(err, unix.ENOSPC) {
+			break
+		}
+		must(t, err)
+		defer unix.Close(fd)
+	}
+	if n != 256 {
+		t.Errorf("%d terminals", n)
+	}
+}
+
 func TestOverlayByDescriptorAndByPath(t *testing.T) {
 	needRoot(t)
 	for name, make := range map[string]func(lower, upper, work int, o OverlayOptions) (int, error){
