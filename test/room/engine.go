@@ -24,6 +24,7 @@ type Engine struct {
 	Open, Stop    []string // or: a command line that starts the daemon, and one that ends it
 	Socket        string   // where its API is, in the room
 	Groups        []string // control groups outside that of the room which it leaves behind
+	Parts         []string // programs that it is made of besides, with versions of their own
 }
 
 // Brig is the engine whose programs are in bin.
@@ -42,7 +43,7 @@ func DockerIO(cgroup string) Engine {
 	return Engine{
 		Name: "docker.io", Program: "dockerd", Needs: []string{"docker", "containerd", "runc", "iptables"},
 		Daemon: []string{"dockerd", "--cgroup-parent", "/" + cgroup, "--exec-opt", "native.cgroupdriver=cgroupfs"},
-		Ready:  []string{"docker", "version"}, Socket: "/run/docker.sock",
+		Ready:  []string{"docker", "version"}, Socket: "/run/docker.sock", Parts: []string{"containerd", "runc"},
 	}
 }
 
@@ -65,6 +66,7 @@ func Podman() Engine {
 		Name: "podman", Program: "podman", Needs: []string{"conmon"}, Plain: true, // it runs crun
 		Daemon: say("system", "service", "--time", "0", "unix://"+socket),
 		Ready:  []string{"test", "-S", socket}, Socket: socket, Groups: []string{"libpod_parent"},
+		Parts: []string{"crun", "netavark"},
 	}
 }
 

@@ -71,25 +71,35 @@ func (p *Plan) furnish() error {
 	return raiseLimits()
 }
 
-// uplink is the interface that a host has. What is sent there is lost: 203.0.113.0/24 is TEST-NET-3, nobody's.
+// uplink is the interface that a host has, with a cable that leads to nobody. 203.0.113.0/24 is TEST-NET-3, nobody's.
 func uplink() error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "eth0"
-	link := &netlink.Dummy{LinkAttrs: attrs}
-	if err := netlink.LinkAdd(link); err != nil {
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "beyond0"}); err != nil {
 		return err
 	}
-	addr, err := netlink.ParseAddr("203.0.113.2/24")
+	far, err := netlink.LinkByName("beyond0")
+	if err == nil {
+		err = netlink.LinkSetUp(far)
+	}
 	if err != nil {
 		return err
 	}
-	if err := netlink.AddrAdd(link, addr); err != nil {
+	near, err := netlink.LinkByName(attrs.Name)
+	if err != nil {
 		return err
 	}
-	if err := netlink.LinkSetUp(link); err != nil {
+	addr, err := netlink.ParseAddr("203.0.113.2/24")
+	if err == nil {
+		err = netlink.AddrAdd(near, addr)
+	}
+	if err == nil {
+		err = netlink.LinkSetUp(near)
+	}
+	if err != nil {
 		return err
 	}
-	return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.IPv4(203, 0, 113, 1)})
+	return netlink.RouteAdd(&netlink.Route{LinkIndex: near.Attrs().Index, Gw: net.IPv4(203, 0, 113, 1)})
 }
 
 // raiseLimits does what LimitNOFILE, LimitNPROC and LimitCORE=infinity of the engines' units do, as far as this machine
@@ -148,6 +158,16 @@ func enterCgroup(name string) error {
 		}
 	}
 	return nil
+}
+
+// Missing are those of some control groups that no hierarchy has: whoever makes them later may remove them.
+func Missing(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(hierarchies(), func(h string) bool {
+			_, err := os.Stat(filepath.Join(h, name))
+			return err == nil
+		})
+	})
 }
 
 // SweepCgroups removes the control groups whose names were derived from a directory, after all rooms have closed.

@@ -83,7 +83,6 @@ func Open(ctx context.Context, p Plan, path string) (*Room, error) {
 		return nil, fmt.Errorf("socket to the room: %w", err)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "room"), os.NewFile(uintptr(pair[1]), "caller")
-	defer theirs.Close()
 	cmd := exec.Command(self, roomWord, string(args))
 	cmd.Env = []string{"PATH=" + path, "HOME=" + filepath.Join(p.Dir, "home"), "LANG=C"}
 	cmd.ExtraFiles = []*os.File{theirs}
@@ -92,7 +91,9 @@ func Open(ctx context.Context, p Plan, path string) (*Room, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid: true, Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET,
 	}
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	theirs.Close() // or nobody would notice that the room's end is gone
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make a room: %w", err), ours.Close())
 	}
 	r := &Room{PID: cmd.Process.Pid, cmd: cmd, file: ours, out: json.NewEncoder(ours), in: json.NewDecoder(ours)}
