@@ -33,7 +33,10 @@ func (r *run) feed(archive []byte) (refusal string) {
 func (r *run) unfeed() { r.engine.Unload(r.ctx, poisonName) }
 
 func firstLine(s string) string {
-	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	s, rest, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	if rest != "" && strings.HasSuffix(s, ":") { // a heading of a list of reasons
+		s += " " + strings.Join(strings.Fields(rest), " ")
+	}
 	s = shortDigests(s)
 	if r := []rune(s); len(r) > 160 {
 		s = string(r[:160]) + "…"
@@ -75,57 +78,106 @@ func tryDigest(r *run) Verdict {
 	case err != nil:
 		return couldNot("ask for the image: %v", err)
 	case have:
-		return Verdict{Verdict: Exposed, Detail: "the engine accepted a layer that its digest does not describe"}
+		return r.firstUse()
 	case refusal == "":
 		return couldNot("the engine neither refused the archive nor has the image")
 	}
 	return Verdict{Verdict: Blocked, Layer: "digest check", Detail: "load → " + refusal}
 }
 
-// tryEscape loads entries that lead out of the root in every old way, and then runs a container of what became of them.
-func tryEscape(r *run) Verdict {
-	defer r.unfeed()
-	var buf bytes.Buffer
-	t := tar.NewWriter(&buf)
-	out := strings.Repeat("../", 24) + strings.TrimPrefix(r.dir.path, "/")
-	put(t, tar.Header{Typeflag: tar.TypeReg, Name: r.dir.path + "/absolute", Mode: 0o644}, []byte("x"))
-	put(t, tar.Header{Typeflag: tar.TypeSymlink, Name: "door", Linkname: r.dir.path, Mode: 0o777}, nil)
-	put(t, tar.Header{Typeflag: tar.TypeReg, Name: "door/through-symlink", Mode: 0o644}, []byte("x"))
-	put(t, tar.Header{Typeflag: tar.TypeSymlink, Name: "peek", Linkname: out + "/secret", Mode: 0o777}, nil)
-	put(t, tar.Header{Typeflag: tar.TypeLink, Name: "borrowed", Linkname: r.dir.file(), Mode: 0o644}, nil)
-	t.Close()
-	links := r.escape(buf.Bytes())
-	if links.Verdict == Exposed {
-		return links
+// firstUse makes a container of a layer that its digest does not describe: some engines look no earlier.
+func (r *run) firstUse() Verdict {
+	box, err := r.start(Spec{Image: poisonName, Args: []string{"/bin/true"}})
+	if err != nil {
+		return Verdict{Verdict: Blocked, Layer: "digest check", Detail: "loaded, then " + firstLine(err.Error())}
 	}
-	r.unfeed()
-	buf.Reset()
-	t = tar.NewWriter(&buf)
-	put(t, tar.Header{Typeflag: tar.TypeReg, Name: out + "/dots", Mode: 0o644}, []byte("x"))
-	t.Close()
-	dots := r.escape(buf.Bytes())
-	if dots.Verdict == Blocked && links.Verdict == Blocked {
-		dots.Detail = "dots: " + dots.Detail + "; links: " + links.Detail
-	} else if dots.Verdict == Blocked {
-		return links
-	}
-	return dots
+	r.remove(box)
+	return Verdict{Verdict: Exposed, Detail: "a container was made of a layer that its digest does not describe"}
 }
 
-func (r *run) escape(evil []byte) Verdict {
-	refusal := r.feed(writeImage(poisonName, []layer{{tar: programLayer(r.program)}, {tar: evil}}))
-	v := Verdict{Verdict: Blocked, Layer: "verification", Detail: "refused: " + refusal}
-	if refusal == "" {
-		inert := r.attack(Spec{Image: poisonName, Args: probeArgs("host-paths", r.dir.secret.hash(), "/borrowed")})
-		if inert.Verdict == Blocked {
-			inert = r.attack(Spec{Image: poisonName, Args: probeArgs("host-paths", r.dir.secret.hash(), "/peek")})
-		}
-		v = inert
-		if v.Verdict == Blocked {
-			v.Layer, v.Detail = "inert content", "taken, and nothing led out of the image"
+// escape is one old way out of the root, as the entries of a layer.
+type escape struct {
+	name    string
+	entries []tar.Header
+	read    string // a file that a container of the image would find the canary in
+}
+
+// escapes are tried one by one: an engine that stumbles over one of them has not refused the others.
+func (r *run) escapes() []escape {
+	file := func(name string) tar.Header { return tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644} }
+	link := func(kind byte, name, to string) tar.Header {
+		return tar.Header{Typeflag: kind, Name: name, Linkname: to, Mode: 0o777}
+	}
+	out := strings.Repeat("../", 24) + strings.TrimPrefix(r.dir.path, "/")
+	return []escape{
+		{"absolute name", []tar.Header{file(r.dir.path + "/absolute")}, ""},
+		{"name through a link", []tar.Header{link(tar.TypeSymlink, "door", r.dir.path), file("door/through")}, ""},
+		{"dots", []tar.Header{file(out + "/dots")}, ""},
+		{"symbolic link", []tar.Header{link(tar.TypeSymlink, "peek", out+"/secret")}, "/peek"},
+		{"hard link", []tar.Header{link(tar.TypeLink, "borrowed", r.dir.file())}, "/borrowed"},
+	}
+}
+
+// tryEscape loads entries that lead out of the root in every old way, and runs a container of what became of each.
+func tryEscape(r *run) Verdict {
+	defer r.unfeed()
+	var inert, refused []string
+	words := "" // of the first refusal
+	for _, e := range r.escapes() {
+		v, refusal := r.escape(e)
+		r.unfeed()
+		switch {
+		case v.Verdict == Exposed:
+			v.Detail = e.name + ": " + v.Detail
+			return v
+		case refusal != "":
+			refused = append(refused, e.name)
+			if words == "" {
+				words = " (" + refusal + ")"
+			}
+		case v.Verdict == Blocked:
+			inert = append(inert, e.name)
+		default:
+			return v
 		}
 	}
-	return r.undisturbed(v)
+	v := Verdict{Verdict: Blocked, Layer: "inert content"}
+	if len(refused) > 0 {
+		v.Layer, v.Detail = "verification", "refused: "+strings.Join(refused, ", ")+words
+	}
+	if len(inert) > 0 {
+		v.Detail = strings.TrimPrefix(v.Detail+"; taken, and led nowhere: "+strings.Join(inert, ", "), "; ")
+	}
+	return v
+}
+
+// escape loads one archive and says what became of it, or in which words the engine refused it, then or when a
+// container was to be made of it.
+func (r *run) escape(e escape) (v Verdict, refusal string) {
+	var buf bytes.Buffer
+	t := tar.NewWriter(&buf)
+	for _, h := range e.entries {
+		var content []byte
+		if h.Typeflag == tar.TypeReg {
+			content = []byte("x")
+		}
+		put(t, h, content)
+	}
+	t.Close()
+	refusal = r.feed(writeImage(poisonName, []layer{{tar: programLayer(r.program)}, {tar: buf.Bytes()}}))
+	if refusal != "" {
+		return r.undisturbed(v), refusal
+	}
+	args := []string{"host-paths", r.dir.secret.hash(), r.dir.file()}
+	if e.read != "" {
+		args[2] = e.read
+	}
+	box, err := r.start(Spec{Image: poisonName, Args: probeArgs(args...)})
+	if err != nil {
+		return r.undisturbed(v), firstLine(err.Error())
+	}
+	defer r.remove(box)
+	return r.undisturbed(r.outcome(box)), ""
 }
 
 // tryDiskInImage brings a device node along and reads it.

@@ -77,8 +77,8 @@ func (r *run) judge(f forgery, v Verdict, layer string) Verdict {
 	got := r.world.arrived(append(f.marks, f.honest)...)
 	var arrived []string
 	for _, m := range f.marks {
-		if _, ok := got[m]; ok {
-			arrived = append(arrived, f.what[m])
+		if from, ok := got[m]; ok {
+			arrived = append(arrived, f.what[m]+" (seen beyond the host as "+from+")")
 		}
 	}
 	switch {

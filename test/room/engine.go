@@ -61,10 +61,12 @@ var PodmanWords = []string{"podman", "--cgroup-manager", "cgroupfs", "--events-b
 // own choice there.
 func Podman() Engine {
 	const socket = "/run/podman/podman.sock"
-	say := func(words ...string) []string { return append(append([]string{}, PodmanWords...), words...) }
+	// The directory is made by the unit of the socket where there is one.
+	serve := "mkdir -p " + filepath.Dir(socket) + " && exec " + strings.Join(PodmanWords, " ") +
+		" system service --time 0 unix://" + socket
 	return Engine{
 		Name: "podman", Program: "podman", Needs: []string{"conmon"}, Plain: true, // it runs crun
-		Daemon: say("system", "service", "--time", "0", "unix://"+socket),
+		Daemon: []string{"sh", "-c", serve},
 		Ready:  []string{"test", "-S", socket}, Socket: socket, Groups: []string{"libpod_parent"},
 		Parts: []string{"crun", "netavark"},
 	}
