@@ -33,10 +33,7 @@ func (r *run) feed(archive []byte) (refusal string) {
 func (r *run) unfeed() { r.engine.Unload(r.ctx, poisonName) }
 
 func firstLine(s string) string {
-	s, rest, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	if rest != "" && strings.HasSuffix(s, ":") { // a heading of a list of reasons
-		s += " " + strings.Join(strings.Fields(rest), " ")
-	}
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
 	s = shortDigests(s)
 	if r := []rune(s); len(r) > 160 {
 		s = string(r[:160]) + "…"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,14 +44,15 @@ func (s *session) engines() []room.Engine {
 // page drills one engine after the other. One that fails is a column that says so; only an interruption is an error.
 func (s *session) page(ctx context.Context, wanted func(string) bool) (p *page, err error) {
 	command := strings.Join(append([]string{"go run ./test/peers"}, os.Args[1:]...), " ")
-	p = &page{command: command, machine: room.ThisMachine(), modules: room.Modules(), date: time.Now()}
-	groups := []string{filepath.Base(s.dir)}
+	p = &page{command: command, machine: room.ThisMachine(), modules: room.Modules(), date: time.Now(),
+		probes: byAttack(drill.Catalogue())}
+	groups, foreign := []string{filepath.Base(s.dir)}, []string{}
 	for i, e := range s.engines() {
 		if !wanted(e.Name) {
 			continue
 		}
 		dir := filepath.Join(s.dir, fmt.Sprint(i))
-		groups = append(groups, room.Missing(e.Groups)...)
+		foreign = append(foreign, room.Missing(e.Groups)...)
 		if len(e.Open) > 0 {
 			groups = append(groups, room.BrigInstance(room.BrigRoot(dir)))
 		}
@@ -68,7 +70,16 @@ func (s *session) page(ctx context.Context, wanted func(string) bool) (p *page, 
 			break
 		}
 	}
+	if err := room.SweepCgroups(foreign...); err != nil { // somebody else may have begun to use them
+		room.Note("%v", err)
+	}
 	return p, errors.Join(ctx.Err(), room.SweepCgroups(groups...))
+}
+
+// byAttack orders for people; the catalogue's own order is that of running.
+func byAttack(probes []drill.Probe) []drill.Probe {
+	slices.SortStableFunc(probes, func(a, b drill.Probe) int { return strings.Compare(string(a.Class), string(b.Class)) })
+	return probes
 }
 
 // drill opens the engine's room, starts it, drills it, and closes the room with all that is in it.
@@ -93,8 +104,8 @@ func (s *session) drill(ctx context.Context, e room.Engine, dir string, r *resul
 		return err
 	}
 	for _, part := range e.Parts {
-		if v, err := place.Version(part); err == nil {
-			r.also = append(r.also, part+" "+v)
+		if v, err := e.PartVersion(place, s.peers, part); err == nil {
+			r.also = append(r.also, filepath.Base(part)+" "+v)
 		}
 	}
 	out := filepath.Join(dir, "report")

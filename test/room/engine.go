@@ -68,7 +68,7 @@ func Podman() Engine {
 		Name: "podman", Program: "podman", Needs: []string{"conmon"}, Plain: true, // it runs crun
 		Daemon: []string{"sh", "-c", serve},
 		Ready:  []string{"test", "-S", socket}, Socket: socket, Groups: []string{"libpod_parent"},
-		Parts: []string{"crun", "netavark"},
+		Parts: []string{"crun", "/usr/lib/podman/netavark"},
 	}
 }
 
@@ -120,6 +120,16 @@ func (e *Engine) Version(r *Room, file string) (string, error) {
 		return v, nil
 	}
 	return r.Version(e.Program)
+}
+
+// PartVersion is that of another program of the engine.
+func (e *Engine) PartVersion(r *Room, peers Peers, part string) (string, error) {
+	if file, err := peers.look(part, e.Newest); err == nil {
+		if v := builtVersion(file); v != "" {
+			return v, nil
+		}
+	}
+	return r.Version(part)
 }
 
 // Version is what a program says of itself.

@@ -284,3 +284,13 @@ func TestNobodyAnswersIsAnError(t *testing.T) {
 }
 
 func sum(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+
+func TestOneReasonOfManyIsTold(t *testing.T) {
+	podman := "failed to load image: payload does not match any of the supported image formats:\n * oci: no directory\n" +
+		" * docker-archive: Digest did not match\n * dir: no directory"
+	for text, want := range map[string]string{podman: "Digest did not match", "no such image": "no such image"} {
+		if got := ownFormat(text); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
