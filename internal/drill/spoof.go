@@ -78,12 +78,12 @@ func (r *run) judge(f forgery, v Verdict, layer string) Verdict {
 	var arrived []string
 	for _, m := range f.marks {
 		if from, ok := got[m]; ok {
-			arrived = append(arrived, f.what[m]+" (seen beyond the host as "+from+")")
+			arrived = append(arrived, f.what[m]+" (seen as "+from+")")
 		}
 	}
 	switch {
 	case len(arrived) > 0:
-		return Verdict{Verdict: Exposed, Detail: "packets arrived with " + strings.Join(arrived, ", ")}
+		return Verdict{Verdict: Exposed, Detail: "packets arrived beyond the host with " + strings.Join(arrived, ", ")}
 	case got[f.honest] == "":
 		return couldNot("not even an honest packet arrived beyond the host")
 	}

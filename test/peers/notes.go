@@ -24,7 +24,7 @@ var notes = map[string]note{
 		"User namespaces are there and off: with them, files in volumes belong to other ids than before, and some " +
 			"options and images stop to work.",
 		"`userns-remap` in `daemon.json` (one range for all containers), or rootless mode.",
-		"`--userns=auto`, or running Podman as an ordinary user, which is how it is meant to be used."},
+		"`--userns=auto`, or Podman as an ordinary user."},
 	"reach-neighbour": {
 		"Containers on the default network are made to talk to each other.",
 		"`\"icc\": false` in `daemon.json` for the default network, or a network for each group of containers.",

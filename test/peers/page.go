@@ -23,7 +23,7 @@ const intro = "This page is generated: `brig drill` attacked Brig and the engine
 	"after the other, each with the defaults that it is delivered with. *Exposed* means that the attack was seen to " +
 	"work, by something that the drill had planted outside of the container or by what the kernel answered inside; it " +
 	"does not mean that the engine has a bug. Most of what stands below as exposed is a decision of that engine, made so " +
-	"that more programs run, written down in its manual, and open to change with an option; " +
+	"that more programs run, documented, and open to change with an option; " +
 	"[the last section](#why-and-what-closes-it) says which. The probes follow a survey of Docker's security from 2019 " +
 	"that Brig was built along, so it is no surprise that they find little in Brig, and what they do not try is not " +
 	"shown. `brig drill --list` says what they do, `brig drill --explain PROBE` why."
@@ -57,8 +57,8 @@ func (p *page) markdown() string {
 // lsm says which mandatory access control could have helped the engines that have profiles for it.
 func (p *page) lsm() string {
 	if len(p.modules) == 0 {
-		return "This machine's kernel has neither AppArmor nor SELinux; where there is one, Docker and Podman load a " +
-			"profile for it, and some of what is exposed here may be blocked there."
+		return "This machine's kernel has neither AppArmor nor SELinux; Docker and Podman have profiles for " +
+			"them, and some of what is exposed here may be blocked where there is one."
 	}
 	return "This machine's kernel has " + strings.Join(p.modules, " and ") + "."
 }

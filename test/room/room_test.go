@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,56 @@ func TestRoomsEndWithAllThatIsInThem(t *testing.T) {
 	r.Close()
 	if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
 		t.Errorf("process 1 of the room is still there: %v", err)
+	}
+}
+
+// TestARoomThatCannotBeFurnishedIsAnError, and not somebody who waits.
+func TestARoomThatCannotBeFurnishedIsAnError(t *testing.T) {
+	name := "brig-room-test-" + filepath.Base(t.TempDir())
+	t.Cleanup(func() { SweepCgroups(name) })
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if r, err := Open(ctx, Plan{Dir: t.TempDir(), Cgroup: name, Tree: "/nowhere"}, SystemPath); err == nil {
+		r.Close()
+		t.Error("a room was opened over a tree that is not there")
+	}
+	if ctx.Err() != nil {
+		t.Error("nobody noticed that the room was gone")
+	}
+}
+
+func TestAHostHasANetworkAndItsOutputIsKeptWhole(t *testing.T) {
+	name := "brig-room-test-" + filepath.Base(t.TempDir())
+	t.Cleanup(func() {
+		if err := SweepCgroups(name); err != nil {
+			t.Error(err)
+		}
+	})
+	dir := t.TempDir()
+	r, err := Open(context.Background(), Plan{Dir: dir, Cgroup: name, Host: true}, SystemPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	script := "cat /proc/net/route; ulimit -c; head -c 5000 /dev/zero; echo complaint >&2; exit 3"
+	out := filepath.Join(dir, "out")
+	a, err := r.Do(Job{Op: OpKeep, Log: out, Limit: 20 * time.Second, Command: []string{"sh", "-c", script}})
+	if err != nil || a.Status != 3 || a.Output != "complaint" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	text, err := os.ReadFile(out)
+	if err != nil || len(text) < 5000 || !strings.Contains(string(text), "eth0\t00000000\t017100CB") {
+		t.Errorf("no default route by 203.0.113.1: %.500q, %v", text, err)
+	}
+	if _, err := r.Do(Job{Op: OpKeep, Log: out, Limit: time.Millisecond, Command: []string{"sleep", "9"}}); err == nil {
+		t.Error("a command line that hangs was not ended")
+	}
+}
+
+func TestGroupsThatAreThereAreNotOurs(t *testing.T) {
+	name := "brig-room-test-" + filepath.Base(t.TempDir())
+	if got := Missing([]string{name, "/"}); len(got) != 1 || got[0] != name {
+		t.Errorf("%q", got)
 	}
 }
 
