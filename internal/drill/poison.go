@@ -96,47 +96,49 @@ func (r *run) firstUse() Verdict {
 type escape struct {
 	name    string
 	entries []tar.Header
-	read    string // a file that a container of the image would find the canary in
+	read    string // a file in which a container of the image would find the canary
 }
 
-// escapes are tried one by one: an engine that stumbles over one of them has not refused the others.
-func (r *run) escapes() []escape {
+// escapes lead to a directory of the host. They are tried one by one: an engine that stumbles over one of them has not
+// refused the others.
+func escapes(to *hostDir) []escape {
 	file := func(name string) tar.Header { return tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644} }
 	link := func(kind byte, name, to string) tar.Header {
 		return tar.Header{Typeflag: kind, Name: name, Linkname: to, Mode: 0o777}
 	}
-	out := strings.Repeat("../", 24) + strings.TrimPrefix(r.dir.path, "/")
+	out := strings.Repeat("../", 24) + strings.TrimPrefix(to.path, "/")
 	return []escape{
-		{"absolute name", []tar.Header{file(r.dir.path + "/absolute")}, ""},
-		{"name through a link", []tar.Header{link(tar.TypeSymlink, "door", r.dir.path), file("door/through")}, ""},
+		{"absolute name", []tar.Header{file(to.path + "/absolute")}, ""},
+		{"name through a link", []tar.Header{link(tar.TypeSymlink, "door", to.path), file("door/through")}, ""},
 		{"dots", []tar.Header{file(out + "/dots")}, ""},
-		{"symbolic link", []tar.Header{link(tar.TypeSymlink, "peek", out+"/secret")}, "/peek"},
-		{"hard link", []tar.Header{link(tar.TypeLink, "borrowed", r.dir.file())}, "/borrowed"},
+		{"hard link", []tar.Header{link(tar.TypeLink, "borrowed", to.file())}, "/borrowed"},
 	}
 }
 
-// tryEscape loads entries that lead out of the root in every old way, and runs a container of what became of each.
+// tryEscape loads entries that lead out of the root, and makes a container of what became of each.
 func tryEscape(r *run) Verdict {
 	defer r.unfeed()
-	var inert, refused []string
+	var seen, inert, refused []string
 	words := "" // of the first refusal
-	for _, e := range r.escapes() {
-		v, refusal := r.escape(e)
+	for i := range escapes(r.dir) {
+		e, v, refusal := r.escape(i)
 		r.unfeed()
 		switch {
 		case v.Verdict == Exposed:
-			v.Detail = e.name + ": " + v.Detail
-			return v
+			seen = append(seen, e+": "+v.Detail)
 		case refusal != "":
-			refused = append(refused, e.name)
+			refused = append(refused, e)
 			if words == "" {
 				words = " (" + refusal + ")"
 			}
 		case v.Verdict == Blocked:
-			inert = append(inert, e.name)
+			inert = append(inert, e)
 		default:
 			return v
 		}
+	}
+	if len(seen) > 0 {
+		return Verdict{Verdict: Exposed, Detail: strings.Join(seen, "; ")}
 	}
 	v := Verdict{Verdict: Blocked, Layer: "inert content"}
 	if len(refused) > 0 {
@@ -148,9 +150,25 @@ func tryEscape(r *run) Verdict {
 	return v
 }
 
-// escape loads one archive and says what became of it, or in which words the engine refused it, then or when a
-// container was to be made of it.
-func (r *run) escape(e escape) (v Verdict, refusal string) {
+// escape loads one archive, which aims at a directory of its own, and says what became of it, or in which words the
+// engine refused it, then or when a container was to be made of it.
+func (r *run) escape(nth int) (name string, v Verdict, refusal string) {
+	dir, err := plantDir()
+	if err != nil {
+		return "", couldNot("plant a canary directory: %v", err), ""
+	}
+	defer dir.remove()
+	e := escapes(dir)[nth]
+	if refusal = r.feed(escapeImage(r.program, e)); refusal == "" {
+		v, refusal = r.unpacked(dir, e.read)
+	}
+	if how := dir.disturbed(); how != "" {
+		v, refusal = Verdict{Verdict: Exposed, Detail: how}, ""
+	}
+	return e.name, v, refusal
+}
+
+func escapeImage(program []byte, e escape) []byte {
 	var buf bytes.Buffer
 	t := tar.NewWriter(&buf)
 	for _, h := range e.entries {
@@ -161,20 +179,25 @@ func (r *run) escape(e escape) (v Verdict, refusal string) {
 		put(t, h, content)
 	}
 	t.Close()
-	refusal = r.feed(writeImage(poisonName, []layer{{tar: programLayer(r.program)}, {tar: buf.Bytes()}}))
-	if refusal != "" {
-		return r.undisturbed(v), refusal
+	return writeImage(poisonName, []layer{{tar: programLayer(program)}, {tar: buf.Bytes()}})
+}
+
+// unpacked makes a container of the poisoned image, for which some engines unpack it first, and has it read a file, if one
+// is named.
+func (r *run) unpacked(dir *hostDir, read string) (v Verdict, refusal string) {
+	args := []string{"/bin/true"}
+	if read != "" {
+		args = probeArgs("host-paths", dir.secret.hash(), read)
 	}
-	args := []string{"host-paths", r.dir.secret.hash(), r.dir.file()}
-	if e.read != "" {
-		args[2] = e.read
-	}
-	box, err := r.start(Spec{Image: poisonName, Args: probeArgs(args...)})
+	box, err := r.start(Spec{Image: poisonName, Args: args})
 	if err != nil {
-		return r.undisturbed(v), firstLine(err.Error())
+		return Verdict{}, firstLine(err.Error())
 	}
 	defer r.remove(box)
-	return r.undisturbed(r.outcome(box)), ""
+	if read == "" {
+		return Verdict{Verdict: Blocked}, ""
+	}
+	return r.outcome(box), ""
 }
 
 // tryDiskInImage brings a device node along and reads it.
