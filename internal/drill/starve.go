@@ -111,6 +111,9 @@ func (r *run) hogOnce(spec Spec) (v Verdict, starved bool) {
 		if len(failed) > 0 {
 			measured += fmt.Sprintf(", %d of %d requests failed (%v)", len(failed), n, failed[0])
 		}
+		if v.Verdict == Exposed || v.Verdict == lookOutside { // what it did says more than what came of it
+			measured = v.Detail + "; " + measured
+		}
 		return Verdict{Verdict: Exposed, Detail: measured}, true
 	case v.Verdict == lookOutside:
 		return Verdict{Verdict: Blocked, Layer: "cpu cgroup", Detail: v.Detail + ": " + measured}, false

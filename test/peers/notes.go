@@ -47,7 +47,8 @@ var notes = map[string]note{
 			"the host stops part of it.", "", ""},
 	"arp-claim-door": {
 		"The containers of a network share one Ethernet segment, where everybody may answer for any address. The probe " +
-			"acts with every capability; in an engine whose containers have NET_RAW (see raw-sockets) so may they.",
+			"acts with every capability; in an engine whose containers have NET_RAW (see raw-sockets) so may they. Whoever is " +
+			"taken for the gateway is sent the neighbour's packets, which sniff and sniff-door, that only listen, do not get.",
 		"`--cap-drop NET_RAW`, or a network for each group of containers.",
 		"a network for each group of containers."},
 	"memory-hog": {
