@@ -30,6 +30,9 @@ const (
 // and some costs (grace periods, caches) show only then.
 const quiet = 40 * time.Millisecond
 
+// callerFd is the agent's end of the socket.
+const callerFd = 3
+
 // commandLimit ends a command line that hangs.
 const commandLimit = 3 * time.Minute
 
@@ -59,8 +62,8 @@ type Answer struct {
 // takes is missing to the engine that it measures.
 func agentMain() int {
 	runtime.GOMAXPROCS(1)
-	file := os.NewFile(3, "caller")
-	unix.CloseOnExec(3)
+	file := os.NewFile(callerFd, "caller")
+	unix.CloseOnExec(callerFd)
 	in, out := json.NewDecoder(file), json.NewEncoder(file)
 	for {
 		var j Job
@@ -209,6 +212,7 @@ func (j *Job) keep() (status int, complaint string, err error) {
 	defer complaints.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), j.Limit)
 	defer cancel()
+	go whileAsked(ctx, cancel)
 	cmd := exec.CommandContext(ctx, j.Command[0], j.Command[1:]...)
 	cmd.Stdout, cmd.Stderr = out, complaints
 	// Asked and not killed: it may have things to put away.
@@ -223,4 +227,14 @@ func (j *Job) keep() (status int, complaint string, err error) {
 		err = nil
 	}
 	return cmd.ProcessState.ExitCode(), complaint, err
+}
+
+// whileAsked ends a long job when the caller is gone.
+func whileAsked(ctx context.Context, end func()) {
+	for ctx.Err() == nil {
+		caller := []unix.PollFd{{Fd: callerFd, Events: unix.POLLRDHUP}}
+		if n, _ := unix.Poll(caller, 500); n > 0 {
+			end()
+		}
+	}
 }
