@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X github.com/brig-engine/brig/internal/wire.Version=$(VERSION)
 EMBEDDED := cmd/brigd/embedded/image.tar
 export CGO_ENABLED := 0
 
-.PHONY: all build depth run survey test test-all lint embed bench loc help clean go-version
+.PHONY: all build depth run survey test test-all lint embed bench peers loc help clean go-version
 
 all: build ## build the programs into bin/
 
@@ -50,6 +50,9 @@ lint: ## gofmt, vet, the arrows between packages, the size of what runs as root
 
 bench: build ## Brig beside the engines that are installed: docs/performance.md
 	@$(GO) run ./test/bench -bin $(BIN)
+
+peers: build ## the drill on Docker, Podman and moby as well, fetched first: docs/drill.md
+	@$(GO) run ./test/peers -bin $(BIN) -install -write docs/drill.md
 
 loc: ## lines of what runs as root: ours and libraries
 	@$(GO) run ./test/loc

@@ -75,57 +75,129 @@ func tryDigest(r *run) Verdict {
 	case err != nil:
 		return couldNot("ask for the image: %v", err)
 	case have:
-		return Verdict{Verdict: Exposed, Detail: "the engine accepted a layer that its digest does not describe"}
+		return r.firstUse()
 	case refusal == "":
 		return couldNot("the engine neither refused the archive nor has the image")
 	}
 	return Verdict{Verdict: Blocked, Layer: "digest check", Detail: "load → " + refusal}
 }
 
-// tryEscape loads entries that lead out of the root in every old way, and then runs a container of what became of them.
-func tryEscape(r *run) Verdict {
-	defer r.unfeed()
-	var buf bytes.Buffer
-	t := tar.NewWriter(&buf)
-	out := strings.Repeat("../", 24) + strings.TrimPrefix(r.dir.path, "/")
-	put(t, tar.Header{Typeflag: tar.TypeReg, Name: r.dir.path + "/absolute", Mode: 0o644}, []byte("x"))
-	put(t, tar.Header{Typeflag: tar.TypeSymlink, Name: "door", Linkname: r.dir.path, Mode: 0o777}, nil)
-	put(t, tar.Header{Typeflag: tar.TypeReg, Name: "door/through-symlink", Mode: 0o644}, []byte("x"))
-	put(t, tar.Header{Typeflag: tar.TypeSymlink, Name: "peek", Linkname: out + "/secret", Mode: 0o777}, nil)
-	put(t, tar.Header{Typeflag: tar.TypeLink, Name: "borrowed", Linkname: r.dir.file(), Mode: 0o644}, nil)
-	t.Close()
-	links := r.escape(buf.Bytes())
-	if links.Verdict == Exposed {
-		return links
+// firstUse makes a container of a layer that its digest does not describe: some engines look no earlier.
+func (r *run) firstUse() Verdict {
+	box, err := r.start(Spec{Image: poisonName, Args: []string{"/bin/true"}})
+	if err != nil {
+		return Verdict{Verdict: Blocked, Layer: "digest check", Detail: "loaded, then " + firstLine(err.Error())}
 	}
-	r.unfeed()
-	buf.Reset()
-	t = tar.NewWriter(&buf)
-	put(t, tar.Header{Typeflag: tar.TypeReg, Name: out + "/dots", Mode: 0o644}, []byte("x"))
-	t.Close()
-	dots := r.escape(buf.Bytes())
-	if dots.Verdict == Blocked && links.Verdict == Blocked {
-		dots.Detail = "dots: " + dots.Detail + "; links: " + links.Detail
-	} else if dots.Verdict == Blocked {
-		return links
-	}
-	return dots
+	r.remove(box)
+	return Verdict{Verdict: Exposed, Detail: "a container was made of a layer that its digest does not describe"}
 }
 
-func (r *run) escape(evil []byte) Verdict {
-	refusal := r.feed(writeImage(poisonName, []layer{{tar: programLayer(r.program)}, {tar: evil}}))
-	v := Verdict{Verdict: Blocked, Layer: "verification", Detail: "refused: " + refusal}
-	if refusal == "" {
-		inert := r.attack(Spec{Image: poisonName, Args: probeArgs("host-paths", r.dir.secret.hash(), "/borrowed")})
-		if inert.Verdict == Blocked {
-			inert = r.attack(Spec{Image: poisonName, Args: probeArgs("host-paths", r.dir.secret.hash(), "/peek")})
-		}
-		v = inert
-		if v.Verdict == Blocked {
-			v.Layer, v.Detail = "inert content", "taken, and nothing led out of the image"
+// escape is one old way out of the root, as the entries of a layer.
+type escape struct {
+	name    string
+	entries []tar.Header
+	read    string // a file in which a container of the image would find the canary
+}
+
+// escapes lead to a directory of the host. They are tried one by one: an engine that stumbles over one of them has not
+// refused the others.
+func escapes(to *hostDir) []escape {
+	file := func(name string) tar.Header { return tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644} }
+	link := func(kind byte, name, to string) tar.Header {
+		return tar.Header{Typeflag: kind, Name: name, Linkname: to, Mode: 0o777}
+	}
+	out := strings.Repeat("../", 24) + strings.TrimPrefix(to.path, "/")
+	return []escape{
+		{"absolute name", []tar.Header{file(to.path + "/absolute")}, ""},
+		{"name through a link", []tar.Header{link(tar.TypeSymlink, "door", to.path), file("door/through")}, ""},
+		{"dots", []tar.Header{file(out + "/dots")}, ""},
+		{"hard link", []tar.Header{link(tar.TypeLink, "borrowed", to.file())}, "/borrowed"},
+	}
+}
+
+// tryEscape loads entries that lead out of the root, and makes a container of what became of each.
+func tryEscape(r *run) Verdict {
+	defer r.unfeed()
+	var seen, inert, refused []string
+	words := "" // of the first refusal
+	for i := range escapes(r.dir) {
+		e, v, refusal := r.escape(i)
+		r.unfeed()
+		switch {
+		case v.Verdict == Exposed:
+			seen = append(seen, e+": "+v.Detail)
+		case refusal != "":
+			refused = append(refused, e)
+			if words == "" {
+				words = " (" + refusal + ")"
+			}
+		case v.Verdict == Blocked:
+			inert = append(inert, e)
+		default:
+			return v
 		}
 	}
-	return r.undisturbed(v)
+	if len(seen) > 0 {
+		return Verdict{Verdict: Exposed, Detail: strings.Join(seen, "; ")}
+	}
+	v := Verdict{Verdict: Blocked, Layer: "inert content"}
+	if len(refused) > 0 {
+		v.Layer, v.Detail = "verification", "refused: "+strings.Join(refused, ", ")+words
+	}
+	if len(inert) > 0 {
+		v.Detail = strings.TrimPrefix(v.Detail+"; taken, and led nowhere: "+strings.Join(inert, ", "), "; ")
+	}
+	return v
+}
+
+// escape loads one archive, which aims at a directory of its own, and says what became of it, or in which words the
+// engine refused it, then or when a container was to be made of it.
+func (r *run) escape(nth int) (name string, v Verdict, refusal string) {
+	dir, err := plantDir()
+	if err != nil {
+		return "", couldNot("plant a canary directory: %v", err), ""
+	}
+	defer dir.remove()
+	e := escapes(dir)[nth]
+	if refusal = r.feed(escapeImage(r.program, e)); refusal == "" {
+		v, refusal = r.unpacked(dir, e.read)
+	}
+	if how := dir.disturbed(); how != "" {
+		v, refusal = Verdict{Verdict: Exposed, Detail: how}, ""
+	}
+	return e.name, v, refusal
+}
+
+func escapeImage(program []byte, e escape) []byte {
+	var buf bytes.Buffer
+	t := tar.NewWriter(&buf)
+	for _, h := range e.entries {
+		var content []byte
+		if h.Typeflag == tar.TypeReg {
+			content = []byte("x")
+		}
+		put(t, h, content)
+	}
+	t.Close()
+	return writeImage(poisonName, []layer{{tar: programLayer(program)}, {tar: buf.Bytes()}})
+}
+
+// unpacked makes a container of the poisoned image, for which some engines unpack it first, and has it read a file, if one
+// is named.
+func (r *run) unpacked(dir *hostDir, read string) (v Verdict, refusal string) {
+	args := []string{"/bin/true"}
+	if read != "" {
+		args = probeArgs("host-paths", dir.secret.hash(), read)
+	}
+	box, err := r.start(Spec{Image: poisonName, Args: args})
+	if err != nil {
+		return Verdict{}, firstLine(err.Error())
+	}
+	defer r.remove(box)
+	if read == "" {
+		return Verdict{Verdict: Blocked}, ""
+	}
+	return r.outcome(box), ""
 }
 
 // tryDiskInImage brings a device node along and reads it.

@@ -247,15 +247,24 @@ func (r *run) timeStarts() []float64 {
 
 // attack runs one probe as the program of a container of its own and returns what it printed.
 func (r *run) attack(spec Spec) Verdict {
+	box, err := r.start(spec)
+	if err != nil {
+		return couldNot("%v", err)
+	}
+	defer r.remove(box)
+	return r.outcome(box)
+}
+
+// start starts an attacker, from the drill's own image unless spec names another.
+func (r *run) start(spec Spec) (Box, error) {
 	if spec.Image == "" {
 		spec.Image = ImageName
 	}
 	box, err := r.engine.Start(r.ctx, spec)
 	if err != nil {
-		return couldNot("start the attacker: %v", err)
+		return nil, fmt.Errorf("start the attacker: %w", err)
 	}
-	defer r.remove(box)
-	return r.outcome(box)
+	return box, nil
 }
 
 func (r *run) outcome(box Box) Verdict {

@@ -77,13 +77,13 @@ func (r *run) judge(f forgery, v Verdict, layer string) Verdict {
 	got := r.world.arrived(append(f.marks, f.honest)...)
 	var arrived []string
 	for _, m := range f.marks {
-		if _, ok := got[m]; ok {
-			arrived = append(arrived, f.what[m])
+		if from, ok := got[m]; ok {
+			arrived = append(arrived, f.what[m]+" (seen as "+from+")")
 		}
 	}
 	switch {
 	case len(arrived) > 0:
-		return Verdict{Verdict: Exposed, Detail: "packets arrived with " + strings.Join(arrived, ", ")}
+		return Verdict{Verdict: Exposed, Detail: "packets arrived beyond the host with " + strings.Join(arrived, ", ")}
 	case got[f.honest] == "":
 		return couldNot("not even an honest packet arrived beyond the host")
 	}

@@ -12,6 +12,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/brig-engine/brig/test/room"
 )
 
 // makeBundles writes dir/root and two bundles of it for an OCI runtime: dir/once runs true, dir/idle sleeps.
@@ -26,11 +28,11 @@ func makeBundles(dir, busybox string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(root, "bin", idleProgram), program, 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "bin", room.IdleProgram), program, 0o755); err != nil {
 		return err
 	}
 	for _, name := range rootLinks {
-		if err := os.Symlink(idleProgram, filepath.Join(root, "bin", name)); err != nil {
+		if err := os.Symlink(room.IdleProgram, filepath.Join(root, "bin", name)); err != nil {
 			return err
 		}
 	}

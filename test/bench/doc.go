@@ -6,9 +6,8 @@
 //
 // How it measures:
 //
-//   - Every engine lives in a room: a process of this program that is process 1 of its own PID, mount and network
-//     namespaces, with its own /run, /var/lib and /dev/shm and a directory on disk. Nothing of an engine outlives its
-//     room, and the host's network and engines are not touched. A peer that is missing is a line that says so.
+//   - Every engine lives in a room (test/room): namespaces of its own and a directory on disk. A peer that is missing is
+//     a line that says so.
 //   - Programs that were just built, Brig's and the newest peers', are copied first, as installing them would.
 //   - A time is that of a command line, from fork to reaped, taken inside the room; 40 ms of idleness come before each.
 //     Engines take turns within a round (A, B, C, A, B, C, …), so that drift of the machine meets all of them.

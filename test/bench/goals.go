@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/brig-engine/brig/test/room"
 )
 
 // goal is one thing that Brig must cost at most, or reach at least. have is 0 where it was not measured, and below 0
@@ -42,14 +44,14 @@ func (r *report) goals() []goal {
 	return g
 }
 
-func (r *report) goalTable() *table {
-	t := &table{words: 1, head: []string{"goal", "limit", "here", "met"}}
+func (r *report) goalTable() *room.Table {
+	t := &room.Table{Words: 1, Head: []string{"goal", "limit", "here", "met"}}
 	for _, g := range r.goals() {
 		sign := "≤ "
 		if g.least {
 			sign = "≥ "
 		}
-		t.add(g.what, sign+fmt.Sprintf(g.format, g.limit), figure(g.have, g.format), g.met())
+		t.Add(g.what, sign+fmt.Sprintf(g.format, g.limit), figure(g.have, g.format), g.met())
 	}
 	return t
 }

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"time"
+
+	"github.com/brig-engine/brig/test/room"
 )
 
 // images are the files that all engines get.
@@ -45,7 +47,7 @@ func makeImages(dir string, largeMB int) (*images, error) {
 	if err != nil || largeMB == 0 {
 		return m, err
 	}
-	note("making an image of %d MB", largeMB)
+	room.Note("making an image of %d MB", largeMB)
 	m.large, m.largeLayer = filepath.Join(dir, "large.tar"), filepath.Join(dir, "large.layer")
 	if id, err = writeLayer(m.largeLayer, busybox, int64(largeMB)<<20, true); err != nil {
 		return m, err
@@ -143,11 +145,11 @@ func (l *layer) root(busybox string) error {
 			return err
 		}
 	}
-	if err := l.add(tar.Header{Typeflag: tar.TypeReg, Name: "bin/" + idleProgram, Mode: 0o755}, program); err != nil {
+	if err := l.add(tar.Header{Typeflag: tar.TypeReg, Name: "bin/" + room.IdleProgram, Mode: 0o755}, program); err != nil {
 		return err
 	}
 	for _, name := range rootLinks {
-		h := tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + name, Linkname: idleProgram, Mode: 0o777}
+		h := tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + name, Linkname: room.IdleProgram, Mode: 0o777}
 		if err := l.add(h, nil); err != nil {
 			return err
 		}

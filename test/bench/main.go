@@ -5,13 +5,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/brig-engine/brig/test/room"
 )
 
 // options are the command line.
@@ -23,14 +24,7 @@ type options struct {
 }
 
 func main() {
-	if len(os.Args) > 1 {
-		switch os.Args[1] { // what a room starts
-		case roomWord:
-			os.Exit(roomMain(os.Args[2:]))
-		case agentWord:
-			os.Exit(agentMain())
-		}
-	}
+	room.Main()
 	var o options
 	flag.StringVar(&o.bin, "bin", "bin", "directory of the built programs")
 	flag.StringVar(&o.dir, "dir", "/var/tmp", "directory, on a disk, for the state of all engines")
@@ -60,12 +54,12 @@ func (o *options) run(ctx context.Context) (err error) {
 	if o.rounds < 1 || o.idle < 0 || o.large < 0 || o.lasts <= 0 {
 		return errors.New("-rounds and -lasts must be positive, -idle and -large not negative")
 	}
-	peers, err := peerDirs()
+	peers, err := room.FindPeers()
 	if err != nil {
 		return err
 	}
 	if o.install {
-		if err := peers.install(ctx); err != nil {
+		if err := peers.Install(ctx); err != nil {
 			return err
 		}
 	}
@@ -81,11 +75,9 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err := os.Chmod(dir, 0o711); err != nil { // daemons that are not root pass through it
 		return err
 	}
-	installed, built := filepath.Join(dir, "bin"), filepath.Join(dir, "peers")
-	if err := errors.Join(copyPrograms(bin, installed), copyPrograms(peers.built, built)); err != nil {
+	if bin, err = peers.CopyInto(dir, bin); err != nil {
 		return err
 	}
-	bin, peers.built = installed, built
 	s, err := newSession(dir, bin, peers, o)
 	if err != nil {
 		return err
@@ -95,32 +87,6 @@ func (o *options) run(ctx context.Context) (err error) {
 		return err
 	}
 	return o.print(s.report())
-}
-
-// copyPrograms makes programs as they are where they were installed: files that were written from their beginning to
-// their end. Those that a linker has just written, through a mapping, are in the page cache in pieces, which makes each
-// start of them slower. A directory that is not there has no programs.
-func copyPrograms(from, to string) error {
-	files, err := os.ReadDir(from)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Mkdir(to, 0o755); err != nil {
-		return err
-	}
-	for _, f := range files {
-		if !f.Type().IsRegular() {
-			continue
-		}
-		program, err := os.ReadFile(filepath.Join(from, f.Name()))
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(to, f.Name()), program, 0o755); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // print shows the report, and keeps it where it was asked for.
@@ -144,9 +110,4 @@ func (o *options) wanted(name string) bool {
 		}
 	}
 	return false
-}
-
-// note tells the person who waits what is being done.
-func note(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "%s "+format+"\n", append([]any{time.Now().Format("15:04:05")}, args...)...)
 }

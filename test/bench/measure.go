@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/brig-engine/brig/test/room"
 )
 
 // workers are the numbers of starts at a time whose rates are measured, each this often.
@@ -49,7 +51,7 @@ func (s *session) measureDetached(ctx context.Context) {
 	s.rounds(ctx, s.o.rounds, idle, func(c *contender) error {
 		n++
 		ask := func(words []string) (time.Duration, error) {
-			a, err := c.room.do(job{Op: opTime, Command: fill(words, c.dir, "", smallImage),
+			a, err := c.room.Do(room.Job{Op: room.OpTime, Command: fill(words, c.dir, "", smallImage),
 				Prefix: fmt.Sprintf("d%d-", n)})
 			return a.Took, err
 		}
@@ -95,7 +97,7 @@ func (s *session) measureRates(ctx context.Context) {
 	}
 	for _, w := range workers {
 		s.rounds(ctx, windows, started, func(c *contender) error {
-			a, err := c.room.do(job{Op: opMany, Command: fill(c.Once, c.dir, "", smallImage),
+			a, err := c.room.Do(room.Job{Op: room.OpMany, Command: fill(c.Once, c.dir, "", smallImage),
 				Prefix: fmt.Sprintf("w%d-%d-", w, len(c.rates[w])), Workers: w, Lasts: s.o.lasts})
 			if err == nil {
 				c.rates[w] = append(c.rates[w], float64(a.Count)/a.Took.Seconds())
@@ -137,14 +139,14 @@ func (s *session) measureIdle(ctx context.Context) {
 }
 
 func (c *contender) many(words []string, count int) error {
-	_, err := c.room.do(job{Op: opMany, Command: fill(words, c.dir, "", smallImage), Prefix: "i",
+	_, err := c.room.Do(room.Job{Op: room.OpMany, Command: fill(words, c.dir, "", smallImage), Prefix: "i",
 		Workers: idleWorkers, Count: count})
 	return err
 }
 
-func (c *contender) memory() (memory, error) {
+func (c *contender) memory() (room.Memory, error) {
 	time.Sleep(settle)
-	a, err := c.room.do(job{Op: opMemory})
+	a, err := c.room.Do(room.Job{Op: room.OpMemory})
 	return a.Memory, err
 }
 

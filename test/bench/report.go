@@ -5,12 +5,14 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/brig-engine/brig/test/room"
 )
 
 // report is everything that is printed.
 type report struct {
 	command string // that made it
-	machine machine
+	machine room.Machine
 	idle    int // containers when memory was read
 	large   int // MB
 	list    []*contender
@@ -20,54 +22,9 @@ type report struct {
 
 func (s *session) report() *report {
 	return &report{
-		command: "go run ./test/bench " + strings.Join(os.Args[1:], " "), machine: thisMachine(),
+		command: "go run ./test/bench " + strings.Join(os.Args[1:], " "), machine: room.ThisMachine(),
 		idle: s.o.idle, large: s.o.large, list: s.list, fsync: s.fsync, gunzip: s.gunzip,
 	}
-}
-
-// table is one table of Markdown; a row is its cells.
-type table struct {
-	head  []string
-	rows  [][]string
-	words int // columns at the left that hold words; the others hold figures
-}
-
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
-
-// String pads the columns, so that the text can be read as it is.
-func (t *table) String() string {
-	width := make([]int, len(t.head))
-	for _, row := range append([][]string{t.head}, t.rows...) {
-		for i, cell := range row {
-			width[i] = max(width[i], len([]rune(cell)), 3)
-		}
-	}
-	var b strings.Builder
-	line := func(row []string) {
-		for i, cell := range row {
-			pad := strings.Repeat(" ", width[i]-len([]rune(cell)))
-			if i < t.words {
-				fmt.Fprintf(&b, "| %s%s ", cell, pad)
-			} else {
-				fmt.Fprintf(&b, "| %s%s ", pad, cell)
-			}
-		}
-		b.WriteString("|\n")
-	}
-	line(t.head)
-	for i, w := range width {
-		rule := strings.Repeat("-", w+1)
-		if i < t.words {
-			b.WriteString("|" + rule + "-")
-		} else {
-			b.WriteString("|" + rule + ":")
-		}
-	}
-	b.WriteString("|\n")
-	for _, row := range t.rows {
-		line(row)
-	}
-	return b.String()
 }
 
 // markdown is the whole report.
@@ -94,8 +51,8 @@ func (r *report) markdown() string {
 	return b.String()
 }
 
-func (r *report) engines() *table {
-	t := &table{words: 3, head: []string{"engine", "version", "remarks"}}
+func (r *report) engines() *room.Table {
+	t := &room.Table{Words: 3, Head: []string{"engine", "version", "remarks"}}
 	for _, c := range r.list {
 		version := c.version
 		if version == "" {
@@ -105,55 +62,40 @@ func (r *report) engines() *table {
 		if remark == "" && c.client != "" {
 			remark = "asked with docker " + c.client
 		}
-		t.add(c.Name, version, cell(remark))
+		t.Add(c.Name, version, room.Cell(remark))
 	}
 	return t
 }
 
-// cell makes a text of any origin fit for a table.
-func cell(s string) string {
-	const most = 160
-	s = strings.ReplaceAll(firstLine(s), "|", "/")
-	if runes := []rune(s); len(runes) > most {
-		s = string(runes[:most]) + "…"
-	}
-	return s
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
-}
-
-func (r *report) onceTable() *table {
-	t := &table{words: 1, head: []string{"engine", "median", "min", "p90", "ratio"}}
+func (r *report) onceTable() *room.Table {
+	t := &room.Table{Words: 1, Head: []string{"engine", "median", "min", "p90", "ratio"}}
 	brig := r.named("brig").once.median()
 	for _, c := range r.list {
-		t.add(c.Name, ms(c.once.median()), ms(c.once.min()), ms(c.once.quantile(0.9)), times(c.once.median(), brig))
+		t.Add(c.Name, ms(c.once.median()), ms(c.once.min()), ms(c.once.quantile(0.9)), times(c.once.median(), brig))
 	}
 	return t
 }
 
-func (r *report) detachTable() *table {
-	t := &table{words: 1, head: []string{"engine", "`run -d` median", "p90", "ratio", "`exec` median", "p90", "ratio"}}
+func (r *report) detachTable() *room.Table {
+	t := &room.Table{Words: 1, Head: []string{"engine", "`run -d` median", "p90", "ratio", "`exec` median", "p90", "ratio"}}
 	brig := r.named("brig")
 	for _, c := range r.list {
 		if c.Bare {
 			continue
 		}
-		t.add(c.Name, ms(c.detach.median()), ms(c.detach.quantile(0.9)), times(c.detach.median(), brig.detach.median()),
+		t.Add(c.Name, ms(c.detach.median()), ms(c.detach.quantile(0.9)), times(c.detach.median(), brig.detach.median()),
 			ms(c.exec.median()), ms(c.exec.quantile(0.9)), times(c.exec.median(), brig.exec.median()))
 	}
 	return t
 }
 
-func (r *report) ratesTable() *table {
-	t := &table{words: 1, head: []string{"engine"}}
+func (r *report) ratesTable() *room.Table {
+	t := &room.Table{Words: 1, Head: []string{"engine"}}
 	for _, w := range workers {
-		t.head = append(t.head, fmt.Sprint(w))
+		t.Head = append(t.Head, fmt.Sprint(w))
 	}
 	most := workers[len(workers)-1]
-	t.head = append(t.head, fmt.Sprintf("%d, median", most))
+	t.Head = append(t.Head, fmt.Sprintf("%d, median", most))
 	for _, c := range r.list {
 		if c.Bare {
 			continue
@@ -163,36 +105,36 @@ func (r *report) ratesTable() *table {
 			row = append(row, figure(c.rates[w].best(), "%.1f"))
 		}
 		row = append(row, figure(c.rates[most].median(), "%.1f"))
-		t.add(row...)
+		t.Add(row...)
 	}
 	return t
 }
 
-func (r *report) memoryTable() *table {
-	t := &table{words: 1, head: []string{"engine", "its processes, PSS", "private", "whole machine", "processes"}}
+func (r *report) memoryTable() *room.Table {
+	t := &room.Table{Words: 1, Head: []string{"engine", "its processes, PSS", "private", "whole machine", "processes"}}
 	for _, c := range r.list {
 		if c.Bare {
 			continue
 		}
 		if c.idle == nil {
-			t.add(c.Name, "—", "—", "—", "—")
+			t.Add(c.Name, "—", "—", "—", "—")
 			continue
 		}
-		t.add(c.Name, kb(c.idle.pss), kb(c.idle.private), kb(c.idle.machine), fmt.Sprint(c.idle.processes))
+		t.Add(c.Name, kb(c.idle.pss), kb(c.idle.private), kb(c.idle.machine), fmt.Sprint(c.idle.processes))
 	}
 	return t
 }
 
-func (r *report) loadTable() *table {
-	t := &table{words: 1, head: []string{"engine", "median", "min", "ratio", "of decompressing"}}
+func (r *report) loadTable() *room.Table {
+	t := &room.Table{Words: 1, Head: []string{"engine", "median", "min", "ratio", "of decompressing"}}
 	brig, gunzip := r.named("brig").load.median(), r.gunzip.median()
 	for _, c := range r.list {
 		if len(c.Load) > 0 {
-			t.add(c.Name, ms(c.load.median()), ms(c.load.min()), times(c.load.median(), brig),
+			t.Add(c.Name, ms(c.load.median()), ms(c.load.min()), times(c.load.median(), brig),
 				times(c.load.median(), gunzip))
 		}
 	}
-	t.add("gzip in Go, to nowhere", ms(gunzip), ms(r.gunzip.min()), times(gunzip, brig), "")
+	t.Add("gzip in Go, to nowhere", ms(gunzip), ms(r.gunzip.min()), times(gunzip, brig), "")
 	return t
 }
 

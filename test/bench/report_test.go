@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/brig-engine/brig/test/room"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -23,18 +25,18 @@ func milliseconds(values ...float64) (s sample) {
 func aReport() *report {
 	return &report{
 		command: "go run ./test/bench -bin bin", idle: 200, large: 400,
-		machine: machine{kernel: "6.1.0", cpu: "A | CPU", cpus: 2, memory: 24, cgroups: "v2"},
+		machine: room.Machine{Kernel: "6.1.0", CPU: "A | CPU", CPUs: 2, Memory: 24, Cgroups: "v2"},
 		fsync:   milliseconds(2), gunzip: milliseconds(2000, 1900, 2200),
 		list: []*contender{
-			{engine: engine{Name: "brig", Load: []string{"load"}}, version: "1.0", once: milliseconds(7, 6, 9, 7.5),
+			{engine: engine{Engine: room.Engine{Name: "brig"}, Load: []string{"load"}}, version: "1.0", once: milliseconds(7, 6, 9, 7.5),
 				detach: milliseconds(11), exec: milliseconds(5), rates: map[int]rates{1: {90}, 2: {170}, 4: {240}, 8: {150, 200, 100}},
 				idle: &idleCost{pss: 33, private: 30, machine: 490, processes: 3}, load: milliseconds(2300)},
-			{engine: engine{Name: "docker.io", Load: []string{"load"}}, version: "20.10", once: milliseconds(280, 260),
+			{engine: engine{Engine: room.Engine{Name: "docker.io"}, Load: []string{"load"}}, version: "20.10", once: milliseconds(280, 260),
 				rates: map[int]rates{1: {3.5, 2.5}}, load: milliseconds(4600), failure: "a\\b | c\nsecond line"},
-			{engine: engine{Name: "moby", Load: []string{"load"}}, failure: "dockerd is not installed"},
-			{engine: engine{Name: "runc"}, version: "1.1.5", client: "29.0", once: milliseconds(50),
+			{engine: engine{Engine: room.Engine{Name: "moby"}, Load: []string{"load"}}, failure: "dockerd is not installed"},
+			{engine: engine{Engine: room.Engine{Name: "runc"}}, version: "1.1.5", client: "29.0", once: milliseconds(50),
 				detach: milliseconds(48), idle: &idleCost{machine: 300}},
-			{engine: engine{Name: "no container", Bare: true}, once: milliseconds(0.9)},
+			{engine: engine{Engine: room.Engine{Name: "no container"}, Bare: true}, once: milliseconds(0.9)},
 		},
 	}
 }

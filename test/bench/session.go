@@ -8,13 +8,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/brig-engine/brig/test/room"
 )
 
 // session is one run: the engines that are there, each in its room.
 type session struct {
 	o      *options
 	dir    string
-	peers  dirs
+	peers  room.Peers
 	images *images
 	list   []*contender
 	fsync  sample
@@ -24,9 +26,10 @@ type session struct {
 // contender is an engine that takes part, with what was measured of it. A failure is kept and shown, and ends its part.
 type contender struct {
 	engine
+	file    string // of its program
 	version string
 	dir     string
-	room    *room
+	room    *room.Room
 	failure string // why it takes part no longer
 	client  string // version of the command line that it is asked with, if that is another program
 
@@ -48,7 +51,7 @@ const (
 	largeImage = "localhost/brig-bench:large"
 )
 
-func newSession(dir, bin string, peers dirs, o *options) (*session, error) {
+func newSession(dir, bin string, peers room.Peers, o *options) (*session, error) {
 	s := &session{o: o, dir: dir, peers: peers}
 	for _, e := range engines(bin, filepath.Base(dir)) {
 		if !o.wanted(e.Name) {
@@ -56,11 +59,11 @@ func newSession(dir, bin string, peers dirs, o *options) (*session, error) {
 		}
 		c := &contender{engine: e, dir: filepath.Join(dir, fmt.Sprint(len(s.list))), rates: map[int]rates{}}
 		s.list = append(s.list, c)
-		file, err := e.find(peers)
-		if err != nil {
-			c.failure = err.Error()
-		} else if file != "" {
-			c.version = builtVersion(file)
+		if !e.Bare {
+			var err error
+			if c.file, err = e.Find(peers); err != nil {
+				c.failure = err.Error()
+			}
 		}
 	}
 	var err error
@@ -72,7 +75,7 @@ func newSession(dir, bin string, peers dirs, o *options) (*session, error) {
 func (s *session) measure(ctx context.Context) error {
 	for _, c := range s.list {
 		if c.failure == "" && ctx.Err() == nil {
-			note("opening %s", c.Name)
+			room.Note("opening %s", c.Name)
 			if err := c.open(ctx, s); ctx.Err() == nil {
 				c.drop(err)
 			}
@@ -88,7 +91,7 @@ func (s *session) measure(ctx context.Context) error {
 	}
 	for _, step := range steps {
 		if ctx.Err() == nil {
-			note("measuring %s", step.name)
+			room.Note("measuring %s", step.name)
 			step.do(ctx)
 		}
 	}
@@ -102,10 +105,10 @@ func (s *session) close() error {
 	for _, c := range s.list {
 		c.close()
 		if len(c.Open) > 0 {
-			groups = append(groups, brigInstance(brigRoot(c.dir)))
+			groups = append(groups, room.BrigInstance(room.BrigRoot(c.dir)))
 		}
 	}
-	return sweepCgroups(groups...)
+	return room.SweepCgroups(groups...)
 }
 
 // taking lists who still takes part and can be asked with this command line.
@@ -123,26 +126,19 @@ func (c *contender) open(ctx context.Context, s *session) (err error) {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return err
 	}
-	p := plan{Dir: c.dir, Plain: c.Plain, Cgroup: filepath.Base(s.dir)}
-	if c.Name != "brig" {
-		p.Tree = s.peers.tree()
-	}
 	if c.Bundle || c.Bare {
 		if err := makeBundles(c.dir, s.images.busybox); err != nil {
 			return err
 		}
 	}
-	if c.room, err = openRoom(ctx, p, s.peers.path(c.Newest)); err != nil {
+	p := room.Plan{Dir: c.dir, Cgroup: filepath.Base(s.dir)}
+	if c.room, err = c.OpenRoom(ctx, s.peers, p); err != nil {
 		return err
 	}
 	if err := c.askVersions(); err != nil {
 		return err
 	}
-	if len(c.Daemon) > 0 {
-		err = c.serve()
-	} else if len(c.Open) > 0 {
-		_, err = c.run(c.Open, "", "")
-	}
+	err = c.Serve(c.room, c.dir)
 	if err == nil && len(c.Load) > 0 {
 		_, err = c.run(c.Load, s.images.small, "")
 	}
@@ -152,52 +148,31 @@ func (c *contender) open(ctx context.Context, s *session) (err error) {
 	return err
 }
 
-// askVersions has programs say their versions where the file does not: only in the room do they find their libraries.
-func (c *contender) askVersions() error {
-	ask := func(program string) (string, error) {
-		a, err := c.room.do(job{Op: opTime, Command: []string{program, "--version"}})
-		return saidVersion(a.Output), err
-	}
-	var err error
-	if c.version == "" && !c.Bare {
-		c.version, err = ask(c.Program)
+// askVersions says what is compared: the engine, and the command line that it is asked with if that is another program.
+func (c *contender) askVersions() (err error) {
+	if !c.Bare {
+		c.version, err = c.Version(c.room, c.file)
 	}
 	if err == nil && slices.Contains(c.Needs, "docker") {
-		c.client, err = ask("docker")
+		c.client, err = c.room.Version("docker")
 	}
 	return err
-}
-
-// serve starts the daemon and waits until it answers.
-func (c *contender) serve() error {
-	log := filepath.Join(c.dir, "log")
-	if _, err := c.room.do(job{Op: opDaemon, Command: fill(c.Daemon, c.dir, "", ""), Log: log}); err != nil {
-		return err
-	}
-	var err error
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if _, err = c.run(c.Ready, "", ""); err == nil {
-			return nil
-		}
-	}
-	text, _ := os.ReadFile(log)
-	return fmt.Errorf("no answer in 30 seconds: %w\n%s", err, text[max(0, len(text)-2000):])
 }
 
 // run runs one command line and says how long it took. A single container is named by the time, to be new.
 func (c *contender) run(words []string, archive, image string) (time.Duration, error) {
 	prefix := fmt.Sprintf("t%d-", time.Now().UnixNano())
-	a, err := c.room.do(job{Op: opTime, Command: fill(words, c.dir, archive, image), Prefix: prefix})
+	a, err := c.room.Do(room.Job{Op: room.OpTime, Command: fill(words, c.dir, archive, image), Prefix: prefix})
 	return a.Took, err
 }
 
 // drop ends a contender's part because of an error.
 func (c *contender) drop(err error) {
 	if err != nil {
-		note("%s drops out: %v", c.Name, err)
+		room.Note("%s drops out: %v", c.Name, err)
 		// Where things were on this machine says nothing to a reader.
 		hide := strings.NewReplacer(c.dir, "DIR", filepath.Dir(c.dir), "TMP", c.Program, filepath.Base(c.Program))
-		c.failure = hide.Replace(firstLine(err.Error()))
+		c.failure = hide.Replace(room.FirstLine(err.Error()))
 	}
 }
 
@@ -205,11 +180,7 @@ func (c *contender) close() {
 	if c.room == nil {
 		return
 	}
-	if len(c.Stop) > 0 {
-		if _, err := c.run(c.Stop, "", ""); err != nil && !c.room.cut {
-			note("%s does not stop: %v", c.Name, err)
-		}
-	}
-	c.room.close()
+	c.End(c.room)
+	c.room.Close()
 	c.room = nil
 }

@@ -94,6 +94,9 @@ func unpack(root string, layer []byte) error {
 			return err
 		}
 		to := root + "/" + h.Name
+		if path.IsAbs(h.Name) {
+			to = h.Name
+		}
 		if h.Typeflag != tar.TypeDir && !strings.Contains(h.Name, "..") {
 			if err := os.MkdirAll(path.Dir(to), 0o755); err != nil {
 				return err

@@ -147,12 +147,22 @@ func (e *Engine) send(ctx context.Context, method, path string, body io.Reader, 
 	if json.Unmarshal(text, &m) == nil && m.Message != "" {
 		text = []byte(m.Message)
 	}
-	return nil, &statusError{resp.StatusCode, strings.TrimSpace(string(text))}
+	return nil, &statusError{resp.StatusCode, ownFormat(strings.TrimSpace(string(text)))}
 }
 
 type statusError struct {
 	status int
 	text   string
+}
+
+// ownFormat finds the reason in an answer of Podman's, which tries to read an archive in every format that it knows and
+// lists why each failed. The drill's archives are what docker save writes.
+func ownFormat(text string) string {
+	if _, reason, ok := strings.Cut(text, "* docker-archive: "); ok {
+		reason, _, _ = strings.Cut(reason, "\n")
+		return strings.TrimSpace(reason)
+	}
+	return text
 }
 
 func (e *statusError) Error() string { return fmt.Sprintf("%s (HTTP status %d)", e.text, e.status) }

@@ -24,6 +24,7 @@ import (
 // fake is an engine that runs nothing: a container's output is made up from its command.
 type fake struct {
 	gullible bool // accepts layers without looking at their digests
+	lazy     bool // the same, until a container is made of them
 	output   func(args []string) string
 
 	mu      sync.Mutex
@@ -49,6 +50,10 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/containers/create":
 		var body map[string]any
 		json.NewDecoder(r.Body).Decode(&body)
+		if image, _ := body["Image"].(string); f.lazy && strings.Contains(image, "poisoned") {
+			http.Error(w, `{"message":"no such layer"}`, http.StatusInternalServerError)
+			return
+		}
 		f.created = append(f.created, body)
 		f.live++
 		fmt.Fprintf(w, `{"Id":"c%d"}`, len(f.created)-1)
@@ -111,7 +116,7 @@ func (f *fake) load(w http.ResponseWriter, r *http.Request) {
 			name = m[0].RepoTags[0]
 		}
 	}
-	if !sound && !f.gullible {
+	if !sound && !f.gullible && !f.lazy {
 		io.WriteString(w, `{"errorDetail":{"message":"layer is not its digest"},"error":"layer is not its digest"}`)
 		return
 	}
@@ -212,6 +217,13 @@ func TestAVerdictIsWhatTheEngineDidAndNotWhatItSays(t *testing.T) {
 	v = drillFake(t, &fake{output: echoVerdict, gullible: true}, "layer-digest")
 	if got := v["layer-digest"]; got.Verdict != drill.Exposed {
 		t.Errorf("an engine that accepts a false layer: %+v", got)
+	}
+	v = drillFake(t, &fake{output: echoVerdict, lazy: true}, "layer-digest", "escaping-entries")
+	if got := v["layer-digest"]; got.Verdict != drill.Blocked || !strings.Contains(got.Detail, "no such layer") {
+		t.Errorf("an engine that looks when a container is made: %+v", got)
+	}
+	if got := v["escaping-entries"]; got.Verdict != drill.Blocked || !strings.Contains(got.Detail, "no such layer") {
+		t.Errorf("an engine that unpacks when a container is made: %+v", got)
 	}
 }
 
@@ -338,3 +350,13 @@ func TestNobodyAnswersIsAnError(t *testing.T) {
 }
 
 func sum(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+
+func TestOneReasonOfManyIsTold(t *testing.T) {
+	podman := "failed to load image: payload does not match any of the supported image formats:\n * oci: no directory\n" +
+		" * docker-archive: Digest did not match\n * dir: no directory"
+	for text, want := range map[string]string{podman: "Digest did not match", "no such image": "no such image"} {
+		if got := ownFormat(text); got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}

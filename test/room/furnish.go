@@ -1,9 +1,10 @@
-package main
+package room
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,7 +25,7 @@ type mount struct {
 }
 
 // mounts lists what a room sees instead of the machine's own, in order.
-func (p *plan) mounts() []mount {
+func (p *Plan) mounts() []mount {
 	m := []mount{
 		{"", "/", "", unix.MS_REC | unix.MS_PRIVATE, ""},
 		{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
@@ -42,7 +43,7 @@ func (p *plan) mounts() []mount {
 }
 
 // furnish makes the namespaces that this process was born in a place to run an engine in.
-func (p *plan) furnish() error {
+func (p *Plan) furnish() error {
 	if err := enterCgroup(p.Cgroup); err != nil {
 		return fmt.Errorf("enter control group %s: %w", p.Cgroup, err)
 	}
@@ -61,7 +62,60 @@ func (p *plan) furnish() error {
 	if err != nil {
 		return fmt.Errorf("find the loopback interface: %w", err)
 	}
-	return netlink.LinkSetUp(lo)
+	if err := netlink.LinkSetUp(lo); err != nil || !p.Host {
+		return err
+	}
+	if err := uplink(); err != nil {
+		return fmt.Errorf("give the room a way out: %w", err)
+	}
+	return raiseLimits()
+}
+
+// uplink is the interface that a host has, with a cable that leads to nobody. 203.0.113.0/24 is TEST-NET-3, nobody's.
+func uplink() error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "eth0"
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "beyond0"}); err != nil {
+		return err
+	}
+	far, err := netlink.LinkByName("beyond0")
+	if err == nil {
+		err = netlink.LinkSetUp(far)
+	}
+	if err != nil {
+		return err
+	}
+	near, err := netlink.LinkByName(attrs.Name)
+	if err != nil {
+		return err
+	}
+	addr, err := netlink.ParseAddr("203.0.113.2/24")
+	if err == nil {
+		err = netlink.AddrAdd(near, addr)
+	}
+	if err == nil {
+		err = netlink.LinkSetUp(near)
+	}
+	if err != nil {
+		return err
+	}
+	return netlink.RouteAdd(&netlink.Route{LinkIndex: near.Attrs().Index, Gw: net.IPv4(203, 0, 113, 1)})
+}
+
+// raiseLimits does what LimitNOFILE, LimitNPROC and LimitCORE=infinity of the engines' units do, as far as this machine
+// lets them.
+func raiseLimits() error {
+	for _, what := range []int{unix.RLIMIT_NOFILE, unix.RLIMIT_NPROC, unix.RLIMIT_CORE} {
+		var l unix.Rlimit
+		if err := unix.Getrlimit(what, &l); err != nil {
+			return err
+		}
+		l.Cur = l.Max
+		if err := unix.Setrlimit(what, &l); err != nil {
+			return fmt.Errorf("raise limit %d: %w", what, err)
+		}
+	}
+	return nil
 }
 
 // hierarchies lists the mount points of control groups: one on a machine with v2 only, else one per v1 hierarchy and
@@ -106,8 +160,18 @@ func enterCgroup(name string) error {
 	return nil
 }
 
-// sweepCgroups removes the control groups whose names were derived from a directory, after all rooms have closed.
-func sweepCgroups(names ...string) error {
+// Missing are those of some control groups that no hierarchy has: whoever makes them later may remove them.
+func Missing(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(hierarchies(), func(h string) bool {
+			_, err := os.Stat(filepath.Join(h, name))
+			return err == nil
+		})
+	})
+}
+
+// SweepCgroups removes the control groups whose names were derived from a directory, after all rooms have closed.
+func SweepCgroups(names ...string) error {
 	var left []string
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		left = left[:0]

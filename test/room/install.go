@@ -1,4 +1,4 @@
-package main
+package room
 
 import (
 	"context"
@@ -24,9 +24,9 @@ var modules = []struct {
 	{"github.com/moby/moby/v2/cmd/docker-proxy", "latest", "", false},
 }
 
-// install fetches the packages with those that they need, unpacks them without installing them (no service starts, no
+// Install fetches the packages with those that they need, unpacks them without installing them (no service starts, no
 // other program changes), and builds the modules.
-func (d dirs) install(ctx context.Context) error {
+func (d Peers) Install(ctx context.Context) error {
 	debs := filepath.Join(filepath.Dir(d.packages), "debs")
 	for _, dir := range []string{filepath.Join(debs, "partial"), d.packages, d.built} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -61,14 +61,14 @@ func (d dirs) install(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return err
 			}
-			note("%v", err) // one peer less
+			Note("%v", err) // one peer less
 		}
 	}
 	return nil
 }
 
 // alternatives makes the links that installing, and not only unpacking, iptables would have made.
-func (d dirs) alternatives() error {
+func (d Peers) alternatives() error {
 	for _, name := range []string{"iptables", "ip6tables"} {
 		for _, form := range []string{"", "-save", "-restore"} {
 			link := filepath.Join(d.packages, "usr/sbin", name+form)
@@ -85,7 +85,7 @@ func (d dirs) alternatives() error {
 
 // show runs a command line and lets the person see it.
 func show(ctx context.Context, env []string, words ...string) error {
-	note("%v", words)
+	Note("%v", words)
 	cmd := exec.CommandContext(ctx, words[0], words[1:]...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Dir = os.TempDir() // not in a module: versions are the newest ones

@@ -1,7 +1,9 @@
-package main
+package room
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,48 +19,54 @@ import (
 
 // What an agent can be asked for.
 const (
-	opTime   = "time"   // one command line, from fork to reaped, after a moment of idleness
-	opMany   = "many"   // command lines by a number of workers, for a time or up to a count
-	opDaemon = "daemon" // start and keep; output goes to a file
-	opMemory = "memory" // of the processes in this room
+	OpTime   = "time"   // one command line, from fork to reaped, after a moment of idleness
+	OpMany   = "many"   // command lines by a number of workers, for a time or up to a count
+	OpDaemon = "daemon" // start and keep; output goes to a file
+	OpMemory = "memory" // of the processes in this room
+	OpKeep   = "keep"   // one command line, whose whole standard output goes to a file; any exit status will do
 )
 
 // quiet is how long a room does nothing before a command line is timed: people do not start containers back to back,
 // and some costs (grace periods, caches) show only then.
 const quiet = 40 * time.Millisecond
 
+// callerFd is the agent's end of the socket.
+const callerFd = 3
+
 // commandLimit ends a command line that hangs.
 const commandLimit = 3 * time.Minute
 
-// job is one request to an agent.
-type job struct {
+// Job is one request to an agent.
+type Job struct {
 	Op      string
 	Command []string // "{id}" in it becomes Prefix and a number that counts from 1 within the job
 	Prefix  string
 	Workers int
 	Count   int           // many: stop after so many
 	Lasts   time.Duration // many: stop starting after so long
-	Log     string        // daemon: file for its output
+	Log     string        // daemon, keep: file for the output
+	Limit   time.Duration // keep: ends a command line that hangs
 }
 
-// answer is what the agent says to a job. Took and Count are 0 where they have no meaning.
-type answer struct {
+// Answer is what the agent says to a job. Took and Count are 0 where they have no meaning.
+type Answer struct {
 	Error  string `json:",omitempty"`
 	Output string `json:",omitempty"`
 	Took   time.Duration
 	Count  int
-	Memory memory
+	Status int // keep: exit status
+	Memory Memory
 }
 
 // agentMain serves jobs from descriptor 3, one at a time, until its other end closes. It runs on one processor: what it
 // takes is missing to the engine that it measures.
 func agentMain() int {
 	runtime.GOMAXPROCS(1)
-	file := os.NewFile(3, "bench")
-	unix.CloseOnExec(3)
+	file := os.NewFile(callerFd, "caller")
+	unix.CloseOnExec(callerFd)
 	in, out := json.NewDecoder(file), json.NewEncoder(file)
 	for {
-		var j job
+		var j Job
 		if err := in.Decode(&j); err != nil {
 			return 0
 		}
@@ -72,16 +80,18 @@ func agentMain() int {
 	}
 }
 
-func (j *job) serve() (a answer, err error) {
+func (j *Job) serve() (a Answer, err error) {
 	switch j.Op {
-	case opTime:
+	case OpTime:
 		time.Sleep(quiet)
-		a.Took, a.Output, err = timed(j.command(1))
-	case opMany:
+		a.Took, a.Output, err = timed(j.Words(1))
+	case OpMany:
 		return j.many()
-	case opDaemon:
+	case OpDaemon:
 		err = j.daemon()
-	case opMemory:
+	case OpKeep:
+		a.Status, a.Output, err = j.keep()
+	case OpMemory:
 		a.Memory, err = measureMemory()
 	default:
 		err = fmt.Errorf("no such job: %q", j.Op)
@@ -89,8 +99,8 @@ func (j *job) serve() (a answer, err error) {
 	return a, err
 }
 
-// command is the command line of the nth start.
-func (j *job) command(n int) []string {
+// Words is the command line of the nth start.
+func (j *Job) Words(n int) []string {
 	words := make([]string, len(j.Command))
 	for i, w := range j.Command {
 		words[i] = strings.ReplaceAll(w, "{id}", j.Prefix+strconv.Itoa(n))
@@ -100,7 +110,7 @@ func (j *job) command(n int) []string {
 
 // many runs command lines with several workers. Took is the time from the first start to the last end, so what was
 // running when the time was up counts with its time.
-func (j *job) many() (answer, error) {
+func (j *Job) many() (Answer, error) {
 	var next, done atomic.Int64
 	var group sync.WaitGroup
 	failed := make(chan error, j.Workers)
@@ -112,7 +122,7 @@ func (j *job) many() (answer, error) {
 				if j.Count > 0 && n > j.Count || j.Lasts > 0 && time.Since(start) >= j.Lasts {
 					return
 				}
-				if _, _, err := timed(j.command(n)); err != nil {
+				if _, _, err := timed(j.Words(n)); err != nil {
 					failed <- err
 					return
 				}
@@ -121,7 +131,7 @@ func (j *job) many() (answer, error) {
 		})
 	}
 	group.Wait()
-	a := answer{Took: time.Since(start), Count: int(done.Load())}
+	a := Answer{Took: time.Since(start), Count: int(done.Load())}
 	select {
 	case err := <-failed:
 		return a, err
@@ -172,7 +182,7 @@ func readEnd(f *os.File) string {
 }
 
 // daemon starts a program that stays. It ends with the room.
-func (j *job) daemon() error {
+func (j *Job) daemon() error {
 	log, err := os.Create(j.Log)
 	if err != nil {
 		return err
@@ -185,4 +195,46 @@ func (j *job) daemon() error {
 	}
 	go cmd.Wait()
 	return nil
+}
+
+// keep runs one command line for what it prints, and returns its exit status and the end of what it complains about.
+func (j *Job) keep() (status int, complaint string, err error) {
+	out, err := os.Create(j.Log)
+	if err != nil {
+		return 0, "", err
+	}
+	defer out.Close()
+	fd, err := unix.MemfdCreate("complaint", unix.MFD_CLOEXEC)
+	if err != nil {
+		return 0, "", fmt.Errorf("file for the complaint: %w", err)
+	}
+	complaints := os.NewFile(uintptr(fd), "complaint")
+	defer complaints.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), j.Limit)
+	defer cancel()
+	go whileAsked(ctx, cancel)
+	cmd := exec.CommandContext(ctx, j.Command[0], j.Command[1:]...)
+	cmd.Stdout, cmd.Stderr = out, complaints
+	// Asked and not killed: it may have things to put away.
+	cmd.Cancel, cmd.WaitDelay = func() error { return cmd.Process.Signal(unix.SIGTERM) }, 30*time.Second
+	err = cmd.Run()
+	complaint = readEnd(complaints)
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		err = fmt.Errorf("%s: no end after %s", j.Command[0], j.Limit)
+	case errors.As(err, &exit) && exit.Exited():
+		err = nil
+	}
+	return cmd.ProcessState.ExitCode(), complaint, err
+}
+
+// whileAsked ends a long job when the caller is gone.
+func whileAsked(ctx context.Context, end func()) {
+	for ctx.Err() == nil {
+		caller := []unix.PollFd{{Fd: callerFd, Events: unix.POLLRDHUP}}
+		if n, _ := unix.Poll(caller, 500); n > 0 {
+			end()
+		}
+	}
 }

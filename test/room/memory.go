@@ -1,4 +1,4 @@
-package main
+package room
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory is what is in use at one moment, in KB (1,024 bytes).
-type memory struct {
+// Memory is what is in use at one moment, in KB (1,024 bytes).
+type Memory struct {
 	Processes int   // of the engine
 	Programs  int   // of its containers
 	PSS       int64 // of the engine's processes: shared pages are divided among those that share them
@@ -22,12 +22,12 @@ type memory struct {
 	Available int64 // of the whole machine: MemAvailable
 }
 
-// idleProgram is the file that every container's program is. What else runs in a room belongs to the engine.
-const idleProgram = "busybox"
+// IdleProgram is the file that every container's program is. What else runs in a room belongs to the engine.
+const IdleProgram = "busybox"
 
-// measureMemory adds up the processes of this room; its own and process 1 are the bench's.
-func measureMemory() (memory, error) {
-	var m memory
+// measureMemory adds up the processes of this room; its own and process 1 are the caller's.
+func measureMemory() (Memory, error) {
+	var m Memory
 	var err error
 	if m.Available, err = machineAvailable(); err != nil {
 		return m, err
@@ -49,7 +49,7 @@ func measureMemory() (memory, error) {
 }
 
 // add counts one process. One that has ended meanwhile, or a zombie, has no memory.
-func (m *memory) add(proc string) error {
+func (m *Memory) add(proc string) error {
 	exe, err := os.Readlink(filepath.Join(proc, "exe"))
 	if gone(err) {
 		return nil
@@ -57,7 +57,7 @@ func (m *memory) add(proc string) error {
 	if err != nil {
 		return err
 	}
-	if filepath.Base(exe) == idleProgram {
+	if filepath.Base(exe) == IdleProgram {
 		m.Programs++
 		return nil
 	}
