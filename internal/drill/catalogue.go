@@ -50,7 +50,7 @@ const (
 type Probe struct {
 	ID        string
 	Class     Class
-	Technique string // a sentence for people
+	Technique string // a sentence for people, at most 47 characters: it fits a terminal of 80 beside the verdict
 	Needs     Need
 	CVE       string // the best known case, "" if it has no number
 	// Headline marks the probe whose detail the class's line shows while nothing is exposed.
@@ -63,36 +63,36 @@ type Probe struct {
 // measured in the wake of a fork bomb.
 func Catalogue() []Probe {
 	return []Probe{
-		{"system-calls", A1, "make 28 requests to the kernel that no container needs", 0, "CVE-2022-0185", true, inside()},
+		{"system-calls", A1, "ask the kernel 28 things no container needs", 0, "CVE-2022-0185", true, inside()},
 		{"socket-families", A1, "open every kind of socket that the kernel has", 0, "CVE-2021-26708", false, inside()},
 		{"abi-32", A1, "call the kernel through its old 32-bit entrance", 0, "", false, inside()},
-		{"new-namespaces", A1, "make user namespaces by unshare, clone and clone3", 0, "CVE-2022-0185", false, inside()},
+		{"new-namespaces", A1, "become root of a new user namespace", 0, "CVE-2022-0185", false, inside()},
 		{"netlink-protocols", A1, "use netfilter, xfrm, audit and other netlink", 0, "CVE-2024-1086", false, inside()},
 		{"kernel-files", A1, "read kernel memory, logs and firmware tables", 0, "", false, inside()},
 		{"capabilities", A3, "look for rights that amount to root of the host", 0, "", false, inside()},
 		{"host-identity", A3, "be root of the host as well as of the container", NeedRoot, "", false, tryIdentity},
-		{"open-by-handle", A3, "open the host's files by number, not path (shocker)", NeedRoot, "", true, tryHandle},
+		{"open-by-handle", A3, "open host files by number, not path (shocker)", NeedRoot, "", true, tryHandle},
 		{"host-paths", A3, "reach a host file by links, open files and ../", 0, "CVE-2024-21626", false, tryHostPaths},
 		{"kernel-knobs", A3, "open the kernel's switches in /proc and /sys", 0, "CVE-2022-0492", false, inside()},
 		{"mknod-disk", A3, "make a device file for a disk of the host", NeedRoot | NeedDisk, "", false, tryMknod},
 		{"exec-joiner", A3, "open the engine's program while it enters", 0, "CVE-2019-5736", false, tryJoiner},
-		{"setuid-program", A3, "become root by a set-user-id program of the image", 0, "", false, trySetuid},
+		{"setuid-program", A3, "become root by a set-user-id program", 0, "", false, trySetuid},
 		{"user-number", A3, "be user 1000 where that is a name of root", 0, "CVE-2016-3697", false, tryUserNumber},
 		{"workdir-descriptor", A3, "start in a directory that the engine has open", 0, "CVE-2024-21626", false, tryWorkdir},
 		{"linked-directories", A3, "have /etc, /dev, /proc or /sys lead to the host", 0, "CVE-2019-19921", false,
 			tryLinkedDirectories},
 		{"volume-link", A3, "declare a volume on a link to the host", 0, "CVE-2022-23648", false, tryVolumeLink},
 		{"layer-digest", A4, "load an image with a layer that was changed", 0, "CVE-2014-8178", true, tryDigest},
-		{"escaping-entries", A4, "load a layer whose entries lead out of the image", 0, "CVE-2014-6407", false, tryEscape},
-		{"disk-in-image", A4, "load a layer with a device file of a host's disk", NeedRoot | NeedDisk, "", false,
+		{"escaping-entries", A4, "load a layer whose entries lead out of it", 0, "CVE-2014-6407", false, tryEscape},
+		{"disk-in-image", A4, "load a layer with a device file of a disk", NeedRoot | NeedDisk, "", false,
 			tryDiskInImage},
-		{"pulled-bytes", A4, "serve other bytes than the digests of a pull say", 0, "CVE-2014-8179", false, tryPulledBytes},
+		{"pulled-bytes", A4, "serve other bytes than the digests say", 0, "CVE-2014-8179", false, tryPulledBytes},
 		{"foreign-layer", A4, "have a layer fetched from a service of the host", 0, "CVE-2020-15157", false, tryForeignLayer},
 		{"secrets", A5, "search for a neighbour's secret", NeedNeighbour, "", true, trySecrets},
 		{"leftovers", A5, "search for what a removed container left", 0, "", false, tryLeftovers},
 		{"core-dump", A5, "crash, so that the host keeps the memory", 0, "CVE-2022-28658", false, tryCoreDump},
 		{"metadata", A5, "ask the cloud's metadata service", NeedOutside, "", false, inside()},
-		{"credentials-redirect", A5, "redirect a pull with credentials to another host", 0, "CVE-2024-45336", false,
+		{"credentials-redirect", A5, "send a pull's password on to another host", 0, "CVE-2024-45336", false,
 			tryCredentials},
 		{"registry-plain-http", A6, "have a pull fall back to plain HTTP", NeedRoot | NeedWorld, "CVE-2014-5277", false,
 			tryPlainHTTP},
@@ -112,11 +112,11 @@ func Catalogue() []Probe {
 		{"arp-claim-door", A7, "claim the gateway's address with root's powers", NeedRoot | NeedNeighbour, "", false,
 			tryARPDoor},
 		{"inotify-hog", A2, "take every inotify instance", NeedNeighbour, "", false, tryInotify},
-		{"mqueue-hog", A2, "take every message queue and shared memory id", NeedNeighbour, "", false, tryQueues},
+		{"mqueue-hog", A2, "take all message queues and shared memory", NeedNeighbour, "", false, tryQueues},
 		{"pty-hog", A2, "take every pseudo-terminal of the machine", NeedNeighbour, "", false, tryTerminals},
 		{"shm-hog", A2, "fill shared memory", 0, "", false, inside("536870912")},
 		{"memory-hog", A2, "take the machine's memory", NeedNeighbour | NeedRoot, "", false, tryMemory},
-		{"cpu-hog", A2, "compute on every processor, in real time if allowed", NeedNeighbour, "", false, tryCPU},
+		{"cpu-hog", A2, "compute on all processors, in real time", NeedNeighbour, "", false, tryCPU},
 		{"fork-bomb", A2, "fork without end", NeedNeighbour, "", true, tryForkBomb},
 	}
 }

@@ -35,7 +35,7 @@ func (p Probe) named(name string) bool {
 // List writes a line for each probe: its attack, its id, what it does, and the best known case.
 func List(w io.Writer, probes []Probe) {
 	for _, p := range byClass(probes) {
-		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s  %-20s %-52s %s", p.Class, p.ID, p.Technique, p.CVE), " "))
+		fmt.Fprintln(w, strings.TrimRight(fmt.Sprintf("%s  %-20s %-48s %s", p.Class, p.ID, p.Technique, p.CVE), " "))
 	}
 }
 
@@ -63,16 +63,20 @@ func byClass(probes []Probe) []Probe {
 	return sorted
 }
 
+// Widths of what stands in a probe's line: the attack with the longest id, the longest technique, the longest layer.
+const (
+	probeWidth     = 24
+	techniqueWidth = 48
+	longLayer      = 36
+)
+
 // worst is the order of the table: what got through comes first, what was stopped last.
 var worst = []string{Exposed, CouldNotTry, NotApplicable, Blocked}
 
-// wide is the terminal that has room for what was tried as well.
-const wide = 130
-
 // RenderProbes writes a line for each probe, worst first: the verdict, the attack, what was tried, and what stopped it
-// or, if nothing did, what was seen.
+// if there is room. What was not stopped has a second line, which says what was seen.
 func RenderProbes(w io.Writer, style Style, r *Report) {
-	technique := map[string]string{}
+	technique, verdict := map[string]string{}, 0
 	for _, p := range Catalogue() {
 		technique[p.ID] = p.Technique
 	}
@@ -84,19 +88,27 @@ func RenderProbes(w io.Writer, style Style, r *Report) {
 		return strings.Compare(string(a.Attack), string(b.Attack))
 	})
 	for _, v := range sorted {
-		what := "→ " + v.Detail
-		if v.Verdict == Blocked {
-			what = "← " + v.Layer
+		verdict = max(verdict, len(v.Verdict)+2)
+	}
+	for _, v := range sorted {
+		text := paintVerdict(style, v.Verdict, pad(v.Verdict, verdict)) + pad(string(v.Attack)+" "+v.Probe, probeWidth)
+		room := style.Width - verdict - probeWidth
+		switch {
+		case style.Width != 0 && room < techniqueWidth+longLayer:
+			text += cut(technique[v.Probe], room)
+		case v.Verdict == Blocked:
+			text += pad(technique[v.Probe], techniqueWidth) + "← " + cut(v.Layer, longLayer)
+		default:
+			text += technique[v.Probe]
 		}
-		text := verdictCell(style, v.Verdict) + pad(string(v.Attack)+" "+v.Probe, 24)
-		if style.Width == 0 || style.Width >= wide {
-			text += pad(technique[v.Probe], 54)
+		fmt.Fprintln(w, strings.TrimRight(text, " "))
+		if v.Verdict != Blocked {
+			room = style.Width - verdict - len("→ ")
+			if style.Width == 0 {
+				room = maxDetail
+			}
+			fmt.Fprintln(w, pad("", verdict)+"→ "+cut(v.Detail, room))
 		}
-		room := style.Width - visible(text)
-		if style.Width == 0 {
-			room = maxDetail
-		}
-		fmt.Fprintln(w, strings.TrimRight(text+cut(what, room), " "))
 	}
 	fmt.Fprintln(w, "\nWhat a line means: brig drill --explain ID")
 	fmt.Fprintln(w)

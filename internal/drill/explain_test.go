@@ -13,6 +13,9 @@ func TestEveryProbeIsExplained(t *testing.T) {
 	known := map[string]bool{}
 	for _, p := range Catalogue() {
 		known[p.ID+".txt"] = true
+		if len(p.Technique) >= techniqueWidth {
+			t.Errorf("%s: %q is too long for a line of the table", p.ID, p.Technique)
+		}
 		e, err := Explain(p.ID)
 		if err != nil {
 			t.Error(err)

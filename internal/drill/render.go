@@ -69,9 +69,13 @@ func renderOne(w io.Writer, style Style, r *Report) {
 		layers = max(layers, utf8.RuneCountInString(l.layerText()))
 	}
 	fmt.Fprintln(w, paint(style, bold, cut(r.Engine, maxDetail)))
+	narrow := style.Width != 0 && style.Width < attackWidth+verdictWidth+layers+40
 	for _, l := range lines {
-		text := pad(string(l.Class)+" "+l.Name, attackWidth) + verdictCell(style, l.Verdict) +
-			pad(cut(l.layerText(), layers), layers+2) + count(l) + "  "
+		text := pad(string(l.Class)+" "+l.Name, attackWidth) + verdictCell(style, l.Verdict)
+		if !narrow {
+			text += pad(cut(l.layerText(), layers), layers+2)
+		}
+		text += count(l) + "  "
 		room := style.Width - visible(text)
 		if style.Width == 0 {
 			room = maxDetail
@@ -113,6 +117,11 @@ func renderMany(w io.Writer, style Style, reports []*Report) {
 const verdictWidth = 15 // "not-applicable" and a space
 
 func verdictCell(style Style, verdict string) string {
+	return paintVerdict(style, verdict, pad(verdict, verdictWidth))
+}
+
+// paintVerdict gives a text the colour of a verdict.
+func paintVerdict(style Style, verdict, text string) string {
 	color := yellow
 	switch verdict {
 	case Exposed:
@@ -120,7 +129,7 @@ func verdictCell(style Style, verdict string) string {
 	case Blocked:
 		color = green
 	}
-	return paint(style, color, pad(verdict, verdictWidth))
+	return paint(style, color, text)
 }
 
 // count is how many probes got through if any did, else how many were stopped.

@@ -61,4 +61,40 @@ var notes = map[string]note{
 	"cpu-hog": {
 		"Shares are equal, and a neighbour still waited longer than the drill's bound.",
 		"`--cpus` on each container.", "`--cpus` on each container."},
+	"new-namespaces": {
+		"Its default profile lets a container make user namespaces, so that Podman and build tools run inside of one. " +
+			"Who has a namespace of his own is root there, and reaches kernel code that is otherwise for administrators.",
+		"", ownProfile},
+	"netlink-protocols": {
+		"Everybody may ask the generic netlink family by name, and a name that is not there makes the kernel look for a " +
+			"module of that name. It is a way into code that nobody loaded on purpose, not a hole by itself.",
+		ownProfile, ownProfile},
+	"inotify-hog": {
+		"Inotify instances are counted by user and user namespace. Without one, root of every container and of the host " +
+			"are the same user with one account.",
+		"`userns-remap` shares one account among all containers, and keeps the host's apart.",
+		"`--userns=auto`."},
+	"mqueue-hog": {
+		"Message queues are counted by user and user namespace, as inotify instances are (see there).",
+		"the same as for inotify-hog.", "`--userns=auto`."},
+	"pty-hog": {
+		"The terminals of a container have no bound of their own, and the machine has one for all that are not the host's.",
+		"none; fewer for all: `sysctl kernel.pty.max`.", "none; fewer for all: `sysctl kernel.pty.max`."},
+	"setuid-program": {
+		"Programs like su and sudo work in a container as they do elsewhere. What root of the container may is another matter.",
+		"`\"no-new-privileges\": true` in `daemon.json`.", "`--security-opt no-new-privileges`."},
+	"linked-directories": {
+		"A link that a standard directory of the image is made of was followed outside of the image, by the engine as " +
+			"root: a name, not its content, was the image's choice. Newer releases may differ.", "", ""},
+	"foreign-layer": {
+		"A manifest can name addresses from which a layer is to be fetched, for layers that must not be copied to other " +
+			"registries. The engine went where the manifest pointed, on the host's own loopback.", "", ""},
+	"core-dump": {
+		"How much of a crash is written, and where to, is the host's setting (kernel.core_pattern). Here it is a file in " +
+			"the container; where the host has a handler, it is a program of the host's.",
+		"`--ulimit core=1` (0 does not keep a handler from being started).", "`--ulimit core=1`."},
+	"lan-neighbour": {
+		"A port that is published for the host's loopback alone was reached on the container's own address, by a machine " +
+			"next door that sends packets for it to the host. Docker has refused that since release 28.",
+		"a newer release; or rules in the host's firewall.", "rules in the host's firewall."},
 }
