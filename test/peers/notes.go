@@ -70,13 +70,12 @@ var notes = map[string]note{
 			"module of that name. It is a way into code that nobody loaded on purpose, not a hole by itself.",
 		ownProfile, ownProfile},
 	"inotify-hog": {
-		"Inotify instances are counted by user and user namespace. Without one, root of every container and of the host " +
-			"are the same user with one account.",
-		"`userns-remap` shares one account among all containers, and keeps the host's apart.",
-		"`--userns=auto`."},
+		"Inotify instances are counted by user, and those of a user namespace also on the account of who made it: root of " +
+			"every container and of the host have one account, with user namespaces (made by root), too.",
+		"rootless mode, with an account for each user.", "Podman as an ordinary user: an account for each."},
 	"mqueue-hog": {
-		"Message queues are counted by user and user namespace, as inotify instances are (see there).",
-		"the same as for inotify-hog.", "`--userns=auto`."},
+		"Message queues are counted as inotify instances are (see there).",
+		"the same as for inotify-hog.", "the same as for inotify-hog."},
 	"pty-hog": {
 		"The terminals of a container have no bound of their own, and the machine has one for all that are not the host's.",
 		"none; fewer for all: `sysctl kernel.pty.max`.", "none; fewer for all: `sysctl kernel.pty.max`."},
