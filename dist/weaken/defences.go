@@ -129,6 +129,8 @@ func userNamespace() []Edit {
 		{plan + "/confine.go", "uint64(1)<<(h.LastCap+1) - 1\n	b.ids(p,", "possible(uint64(1)<<(h.LastCap+1) - 1)\n	b.ids(p,"},
 		// What is not the warden's could not be a container's: the capabilities of both are then over the same namespace.
 		first(id, warden+"/host.go", "	return cred.Drop(needed)", "return nil"),
+		// Where the engine lacks CAP_SYS_RESOURCE, limits of another id of the same namespace are not its to set.
+		first(id, warden+"/process.go", "		if errors.Is(err, unix.EPERM) {\n", "if errors.Is(err, unix.EPERM) {\ncontinue\n}"),
 		unless(id, plan+"/birth.go", "	b.do(\"enter the sandbox's user namespace\", unix.SYS_SETNS, Ref(\"<userns>\"), unix.CLONE_NEWUSER)"),
 		{plan + "/birth.go", "		namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)", `
 			func(flags int) int {
@@ -156,6 +158,11 @@ func ofSurroundings() []Defence {
 		{"cgroup-bounds", "control group: bounds of memory, processes and CPU share", []Edit{
 			empty("cgroup-bounds", warden+"/cgroup/limits.go", "func (g *Group) bound(res wire.Resources) error {", "nil"),
 		}, []Test{{warden + "/cgroup", "TestForkBombEndsAtItsLimit"}}, ""},
+
+		{"limits", "limits of a process and of its terminals", []Edit{
+			first("limits", warden+"/process.go", "		n, ok := rlimits[l.Type]", "break"),
+			{warden + "/rootfs/dev.go", "mount.UInt(\"max\", 256)", "mount.UInt(\"max\", map[bool]uint32{true: 1 << 20, false: 256}[without(\"limits\")])"},
+		}, []Test{{warden + "/rootfs", "TestTerminalsOfAContainerAreBounded"}}, ""},
 
 		{"devices", "control group: six devices and no other", []Edit{
 			empty("devices", warden+"/cgroup/group.go", "func (g *Group) refuseDevices() error {", "nil"),
