@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -17,11 +16,11 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/daemon/policy/seccompjson"
 	"github.com/brig-engine/brig/internal/wire"
-	"github.com/brig-engine/brig/internal/wire/client"
 )
 
-// hostOf turns the warden's greeting into what policy and API need to know of the host.
-func hostOf(h *wire.HelloReply, state string) (policy.Host, network.Facts) {
+// hostOf turns the warden's greeting into what policy and API need to know of the host. forwards tells whether the gateway
+// answers on port 53 (the host's own resolvers are loopback stubs).
+func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, network.Facts) {
 	facts := network.Facts{Instance: h.Instance}
 	if st, err := os.Stat(state); err == nil {
 		facts.Created = st.ModTime()
@@ -30,7 +29,7 @@ func hostOf(h *wire.HelloReply, state string) (policy.Host, network.Facts) {
 	facts.Subnet, _ = netip.ParsePrefix(h.Subnet)
 	facts.Gateway, _ = netip.ParseAddr(h.Gateway)
 	forwarder := netip.Addr{}
-	if h.DNSForwarder {
+	if forwards {
 		forwarder = facts.Gateway
 	}
 	return policy.Host{
@@ -103,26 +102,17 @@ func nonEmpty(o network.Override) network.Override {
 	return o
 }
 
-// filterMaker compiles seccomp profiles of requests and hands them to the warden.
-func filterMaker(warden *client.Client) func(context.Context, string, uint64) (string, error) {
-	return func(ctx context.Context, profile string, bounding uint64) (string, error) {
-		p, err := seccompjson.Default(), error(nil)
-		if profile != policy.BuiltinProfile {
-			p, err = seccompjson.Decode([]byte(profile))
-		}
-		if err != nil {
-			return "", err
-		}
-		f, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(),
-			Bounding: bounding})
-		if err != nil {
-			return "", err
-		}
-		if _, err := warden.Call(ctx, wire.OpFilterPut, f, nil); err != nil {
-			return "", err
-		}
-		return f.Digest(), nil
+// compile makes a filter of the seccomp profile of a request.
+func compile(profile string, bounding uint64) (*wire.Filter, error) {
+	p, err := seccompjson.Default(), error(nil)
+	if profile != policy.BuiltinProfile {
+		p, err = seccompjson.Decode([]byte(profile))
 	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: bounding})
+	return &f, err
 }
 
 func kernelVersion() (v [2]uint64) {
@@ -137,14 +127,9 @@ func kernelVersion() (v [2]uint64) {
 // proxy serves the clients of published ports that the kernel's translation does not reach.
 func proxy(st wire.Started, listeners []int) (stop func()) {
 	var splices []*network.Splice
-	next := 0
 	target, err := netip.ParseAddr(st.Address)
-	for _, p := range st.Ports {
-		if !p.Listener {
-			continue
-		}
-		socket := os.NewFile(uintptr(listeners[next]), "port")
-		next++
+	for i, p := range st.Ports {
+		socket := os.NewFile(uintptr(listeners[i]), "port")
 		if err != nil {
 			socket.Close()
 			continue

@@ -109,15 +109,16 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
+	forwards := false
 	if hello.Gateway != "" {
-		if hello.DNSForwarder, err = startForwarder(ctx, warden); err != nil {
+		if forwards, err = startForwarder(ctx, warden); err != nil {
 			return nil, err
 		}
 	}
-	host, facts := hostOf(&hello, state)
+	host, facts := hostOf(&hello, state, forwards)
 	engine, err := container.NewEngine(ctx, container.Config{
 		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host,
-		Filter: filterMaker(warden), Proxy: proxy, StateDir: state, RunDir: run,
+		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run,
 	})
 	if err != nil {
 		return nil, err

@@ -68,12 +68,12 @@ func ofPrograms() []Defence {
 		}, []Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
 
 		{"seccomp", "system-call filter: the profile", []Edit{
-			first("seccomp", warden+"/filter.go", "	switch p.Filter {", "return list, nil"),
+			first("seccomp", warden+"/filter.go", "	switch {", "return list"),
 		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
 
 		{"floor", "system-call filter: the floor, below every profile", []Edit{
-			{warden + "/filter.go", "	list := []plan.Filter{{Name: \"floor's\", Code: f.own[floorFor(p.Capabilities.Permitted)]}}",
-				"	list := []plan.Filter{{Name: \"floor's\", Code: f.own[floorFor(p.Capabilities.Permitted)]}}\n	if without(\"floor\") {\n		list = nil\n	}"},
+			{warden + "/filter.go", "	list := []plan.Filter{{Name: \"floor's\", Code: f[floorFor(p.Capabilities.Permitted)]}}",
+				"	list := []plan.Filter{{Name: \"floor's\", Code: f[floorFor(p.Capabilities.Permitted)]}}\n	if without(\"floor\") {\n		list = nil\n	}"},
 		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
 
 		{"user-namespace", "user namespace: ids and capabilities that mean nothing to the host", userNamespace(),

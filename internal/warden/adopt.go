@@ -138,21 +138,21 @@ func (w *Warden) orphanExecs() {
 			if !p.orphan {
 				p.orphan = true
 				fd, _ := dup(p.pidfd) // -1 for one that has ended
-				go w.finishOrphan(wire.ExecRef{ID: c.id, Exec: id}, fd)
+				go w.finishOrphan(wire.ProcessRef{ID: c.id, Exec: id}, fd)
 			}
 		}
 		c.mu.Unlock()
 	}
 }
 
-func (w *Warden) finishOrphan(q wire.ExecRef, ends int) {
+func (w *Warden) finishOrphan(q wire.ProcessRef, ends int) {
 	if ends >= 0 {
 		defer unix.Close(ends)
 		if await(ends) != nil {
 			return
 		}
 	}
-	w.execFinish(q)
+	w.finish(q)
 }
 
 // containerAttach gives a new brigd what the one before had of a container.

@@ -70,7 +70,6 @@ const (
 	maxPids       = 1 << 22
 	minMemory     = 6 << 20
 	defaultShm    = 64 << 20
-	unconfined    = "unconfined"
 	volumeIDs     = idmap.VolumeBase // ids on disk of every volume; no sandbox runs with them
 	ownIDs        = 0x7FFD0000       // brigd and workers
 	firstIDs      = 0x70000000
@@ -154,7 +153,8 @@ func checkProcess(r *refusal, p *wire.Process, by *caller) {
 		r.when(g >= idsPerSandbox, "group id %d is not below %d", g, idsPerSandbox)
 	}
 	r.when(p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000, "an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
-	relaxed := p.AllowNewPrivileges || p.NoLandlock || p.Filter != "" || c.Bounding&^ordinary != 0
+	relaxed := p.AllowNewPrivileges || p.NoLandlock || p.Filter != nil || c.Bounding&^ordinary != 0
+	r.when(p.Filter != nil && !p.Filter.Valid(), "a filter has at most %d instructions of 8 bytes", wire.FilterMaxInstructions)
 	r.when(relaxed && !by.root(),
 		"only the administrator relaxes no-new-privileges, Landlock, the system-call filter or the capabilities")
 }

@@ -97,9 +97,7 @@ func attach(g *cgroup.Group, fds map[string]int) (dir int, tasks []int, err erro
 // be one.
 func (p *program) confined() (h plan.Host, err error) {
 	h = p.w.host
-	if h.Filters, err = p.w.filters.programs(p.want); err != nil {
-		return h, err
-	}
+	h.Filters = p.w.filters.programs(p.want)
 	if h.Landlock = p.w.abi > 0 && !p.want.NoLandlock; h.Landlock {
 		set, err := p.w.domain(p.fds["root"])
 		if err != nil {

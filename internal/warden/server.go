@@ -39,19 +39,16 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		}),
 		wire.OpIndexRemove: with(w.indexRemove),
 		wire.OpWorkerStart: of(w.workerStart),
-		wire.OpFilterPut:   with(w.filterPut),
 
-		wire.OpContainerStart:      of(w.containerStart),
-		wire.OpContainerAttach:     of(w.containerAttach),
-		wire.OpContainerCloseStdin: with(func(q wire.ContainerRef) (any, error) { return w.closeStdin(wire.ExecRef{ID: q.ID}) }),
-		wire.OpContainerSignal:     with(w.containerSignal),
-		wire.OpContainerFinish:     with(w.containerFinish),
-		wire.OpContainerRemove:     with(w.containerRemove),
-		wire.OpContainerList:       with(func(struct{}) (any, error) { return w.containerList() }),
+		wire.OpContainerStart:  of(w.containerStart),
+		wire.OpContainerAttach: of(w.containerAttach),
+		wire.OpContainerSignal: with(w.containerSignal),
+		wire.OpContainerRemove: with(w.containerRemove),
+		wire.OpContainerList:   with(func(struct{}) (any, error) { return w.containerList() }),
 
-		wire.OpExecStart:  of(w.execStart),
-		wire.OpExecFinish: with(w.execFinish),
-		wire.OpExecStdin:  with(w.closeStdin),
+		wire.OpExecStart:         of(w.execStart),
+		wire.OpProcessCloseStdin: with(w.closeStdin),
+		wire.OpProcessFinish:     with(w.finish),
 
 		wire.OpNetworkDNS: w.networkDNS,
 
@@ -83,11 +80,7 @@ func with[Q any](f func(Q) (any, error)) wire.Handler {
 // sealed is of for a function that takes the file which came along, and seals it.
 func sealed[Q any](f func(fd int, q Q) (wire.Object, error)) wire.Handler {
 	return of(func(r *wire.Request, q Q) (wire.Reply, error) {
-		fd, err := r.Take(0)
-		if err != nil {
-			return wire.Reply{}, err
-		}
-		o, err := f(fd, q)
+		o, err := f(r.Take(0), q)
 		return wire.Reply{Body: o}, err
 	})
 }
@@ -129,13 +122,10 @@ func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
 // caller is who the kernel says is at the other end of a connection to the API.
 type caller cred.Peer
 
-// callerOf asks the kernel, not brigd (traps 2).
-func (w *Warden) callerOf(r *wire.Request, present bool) (*caller, error) {
-	if !present {
+// callerOf asks the kernel, not brigd (traps 2). It gives nil if nobody's connection came along.
+func (w *Warden) callerOf(r *wire.Request) (*caller, error) {
+	if len(r.FDs) == 0 {
 		return nil, nil
-	}
-	if len(r.FDs) != 1 {
-		return nil, fmt.Errorf("%s: the caller's connection is missing: %w", r.Op, errdefs.ErrInvalidArgument)
 	}
 	if err := accepted(r.FDs[0], w.cfg.Listener); err != nil {
 		return nil, err

@@ -27,7 +27,7 @@ type birth struct {
 
 // containerStart is the operation of that name.
 func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
-	by, err := w.callerOf(r, q.Caller)
+	by, err := w.callerOf(r)
 	if err != nil {
 		return wire.Reply{}, err
 	}
@@ -110,7 +110,7 @@ func (b *birth) reserve() error {
 		for i, at := range got.Sockets {
 			b.ends = append(b.ends, end{portName(len(s.Ports)), fds[i]})
 			p.HostIP, p.HostPort = at.HostIP.String(), at.HostPort
-			s.Ports = append(s.Ports, wire.BoundPort{Port: p, Listener: true})
+			s.Ports = append(s.Ports, p)
 		}
 		b.note.ports = append(b.note.ports, fds...)
 		s.Warnings = got.Warnings // the same for every port

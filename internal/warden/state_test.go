@@ -174,7 +174,7 @@ func TestNoWorkerOutlivesItsBrigd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(pair[0]) // the worker is not told
-	worker := r.call(wire.OpWorkerStart, wire.WorkerStart{Kind: string(wire.JobDNS)}, nil, pair[1])[0]
+	worker := r.call(wire.OpWorkerStart, wire.WorkerStart{Stays: true}, nil, pair[1])[0]
 	unix.Close(pair[1])
 	defer unix.Close(worker)
 	r.peer.Close() // brigd ends

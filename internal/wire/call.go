@@ -27,14 +27,10 @@ func (r *Request) Decode(v any) error {
 	return nil
 }
 
-// Take hands descriptor i over to the handler; it is an error if it did not come.
-func (r *Request) Take(i int) (int, error) {
-	if i >= len(r.FDs) || r.FDs[i] < 0 {
-		return -1, fmt.Errorf("%s: descriptor %d is missing: %w", r.Op, i, errdefs.ErrInvalidArgument)
-	}
-	fd := r.FDs[i]
-	r.FDs[i] = -1
-	return fd, nil
+// Take hands descriptor i, which came if the Rule of the operation says so, over to the handler.
+func (r *Request) Take(i int) (fd int) {
+	fd, r.FDs[i] = r.FDs[i], -1
+	return fd
 }
 
 // Reply is what a handler returns. Its descriptors are closed after they were sent.

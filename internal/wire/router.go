@@ -56,7 +56,6 @@ type RouterOpen struct {
 type RouterReply struct {
 	State   RouterState `json:"state"`
 	Gateway netip.Addr  `json:"gateway"`
-	Host    netip.Addr  `json:"host"` // the host's address towards the router
 }
 
 // Endpoint is one container's way into the network. It dies with its namespace.

@@ -53,9 +53,8 @@ type Process struct {
 	AllowNewPrivileges bool     `json:"allowNewPrivileges,omitempty"`
 	Rlimits            []Rlimit `json:"rlimits,omitempty"`
 	OOMScoreAdj        int      `json:"oomScoreAdj,omitempty"`
-	// Filter is the digest of a filter that was handed over with OpFilterPut. "" is the built-in default; "unconfined"
-	// leaves the floor filter alone in place (it is always stacked).
-	Filter string `json:"filter,omitempty"`
+	// Filter is stacked on the floor filter; nil is the built-in default, an empty one leaves the floor alone in place.
+	Filter *Filter `json:"seccomp,omitempty"`
 	// NoLandlock leaves Landlock out (SYS_PTRACE was added: traps: exec'd debuggers could not look at process 1).
 	NoLandlock bool `json:"noLandlock,omitempty"`
 	// Terminal gives the process a pty of the container's own devpts.

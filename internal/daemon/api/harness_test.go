@@ -51,9 +51,9 @@ func (testImages) Release(string, string)    {}
 // compiled counts the profiles that were compiled.
 var compiled atomic.Int64
 
-// compileAnew gives another digest each time, as if the kernel were a new one.
-func compileAnew(context.Context, string, uint64) (string, error) {
-	return fmt.Sprintf("sha256:%064d", compiled.Add(1)), nil
+// compileAnew gives another program each time, as if the kernel were a new one.
+func compileAnew(string, uint64) (*wire.Filter, error) {
+	return &wire.Filter{Program: fmt.Appendf(nil, "%08d", compiled.Add(1))}, nil
 }
 
 // newServer is brigd's wiring around a connection to a warden.

@@ -101,14 +101,15 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 		return f.volume(r)
 	case wire.OpContainerList:
 		return f.list()
-	case wire.OpFilterPut:
-		return wire.Reply{}, nil
-	case wire.OpExecFinish, wire.OpExecStdin:
-		var ref wire.ExecRef
+	case wire.OpProcessFinish, wire.OpProcessCloseStdin:
+		var ref wire.ProcessRef
 		if err := r.Decode(&ref); err != nil {
 			return wire.Reply{}, err
 		}
-		return f.simple(r.Op, ref.ID+"."+ref.Exec, 0)
+		if ref.Exec != "" {
+			ref.ID += "." + ref.Exec
+		}
+		return f.simple(r.Op, ref.ID, 0)
 	case wire.OpContainerSignal:
 		var s wire.ContainerSignal
 		if err := r.Decode(&s); err != nil {
@@ -142,7 +143,7 @@ func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, erro
 	switch op {
 	case wire.OpContainerSignal:
 		return wire.Reply{}, p.process.Signal(syscall.Signal(signal))
-	case wire.OpContainerCloseStdin, wire.OpExecStdin:
+	case wire.OpProcessCloseStdin:
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if p.stdin >= 0 {
@@ -152,7 +153,7 @@ func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, erro
 		return wire.Reply{}, nil
 	case wire.OpContainerAttach:
 		return p.handOver()
-	case wire.OpContainerFinish, wire.OpExecFinish:
+	case wire.OpProcessFinish:
 		return f.finish(id, p)
 	}
 	return wire.Reply{}, fmt.Errorf("%s: %w", op, errdefs.ErrNotImplemented)
@@ -220,19 +221,15 @@ func (f *fakeWarden) start(r *wire.Request) (wire.Reply, error) {
 	if err := r.Decode(&q); err != nil {
 		return wire.Reply{}, err
 	}
-	if q.Caller {
-		fd, err := r.Take(0)
-		if err != nil {
-			return wire.Reply{}, err
-		}
-		defer unix.Close(fd)
+	if len(r.FDs) == 1 {
+		fd := r.FDs[0]
 		if _, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED); err != nil {
 			return wire.Reply{}, fmt.Errorf("the caller: %w", err)
 		}
 	}
 	f.mu.Lock()
 	f.specs[q.ID] = q.Spec
-	if q.Caller {
+	if len(r.FDs) == 1 {
 		f.callers++
 	}
 	f.mu.Unlock()

@@ -119,7 +119,7 @@ func (c *Container) recover(s wire.ContainerState) {
 		return
 	}
 	c.recoverSpools()
-	exit, known := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
+	exit, known := c.e.askExit(wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, c.warn)
 	if !known {
 		return
 	}
@@ -159,7 +159,7 @@ func (e *Engine) sweep(ctx context.Context, known map[string]wire.ContainerState
 		if s.Running {
 			req := wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL), All: true}
 			_, err := e.cfg.Warden.Call(ctx, wire.OpContainerSignal, req, nil)
-			_, ferr := e.cfg.Warden.Call(ctx, wire.OpContainerFinish, wire.ContainerRef{ID: id}, &wire.Exit{})
+			_, ferr := e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: id}, &wire.Exit{})
 			if err := errors.Join(err, ferr); err != nil {
 				slog.Error("sweep", "id", id, "error", err)
 			}
