@@ -106,11 +106,10 @@ func (p *program) joinGroup() error {
 }
 
 func (p *program) join() error {
-	host, err := p.confined()
-	if err != nil {
+	if err := p.confine(); err != nil {
 		return err
 	}
-	list, err := plan.Join(plan.JoinInput{Process: p.want, Tasks: p.tasks, Host: host})
+	list, err := plan.Join(plan.JoinInput{Process: p.want, Host: p.host})
 	if err != nil {
 		return planError(p.want.Args, err)
 	}

@@ -143,7 +143,7 @@ func (b *birth) mounts() error {
 		if err != nil {
 			return fmt.Errorf("mount on %s: %w", m.Target, err)
 		}
-		b.input.Mounts = append(b.input.Mounts, plan.Mount{File: st.Mode&unix.S_IFMT != unix.S_IFDIR})
+		b.targets = append(b.targets, plan.Mount{File: st.Mode&unix.S_IFMT != unix.S_IFDIR})
 	}
 	return nil
 }

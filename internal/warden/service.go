@@ -38,11 +38,11 @@ var readable = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", 
 // service is one of the engine's own processes before its birth.
 type service struct {
 	plan.ServiceInput
+	parts
 	filter string // name of its system-call filter
 	group  string // control group, of its own
 	bounds wire.Resources
-	fds    map[string]int // that only it has
-	domain *domain        // nil: it has a root without files instead
+	domain *domain // nil: it has a root without files instead
 	atGate func(pid int) error
 }
 
@@ -95,7 +95,7 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 	}
 	return w.startService(&service{filter: "brigd", group: "brigd", domain: &d,
 		bounds: wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048},
-		fds:    map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready},
+		parts:  parts{fds: map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brigd", "--state", state, "--run", run},
 			Env: []string{"PATH=/usr/bin:/bin", "HOME=" + state}, FDs: 3, UID: brigdID, GID: brigdID}})
 }
@@ -131,7 +131,7 @@ func (w *Warden) startRouter(conn int) (int, error) {
 	defer unix.Close(settings)
 	return w.startService(&service{filter: "router", group: "brig-router", domain: &routerDomain,
 		bounds: wire.Resources{Memory: max(w.facts.MemoryTotal/8, 512<<20), Pids: 256, CPUShares: 2048},
-		fds:    map[string]int{"fd0": conn, "fd1": settings},
+		parts:  parts{fds: map[string]int{"fd0": conn, "fd1": settings}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brig-router"}, FDs: 2, UID: routerID, GID: routerID,
 			Capabilities: routerStart, Steady: routerSteady}})
 }
@@ -145,7 +145,7 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 	}
 	defer unix.Close(user)
 	return w.birthOfWorker(&service{filter: "worker", domain: &domain{handled: everything(^uint64(0))},
-		fds:          map[string]int{"userns": user, "fd0": socket},
+		parts:        parts{fds: map[string]int{"userns": user, "fd0": socket}},
 		ServiceInput: plan.ServiceInput{UID: insideID, GID: insideID}})
 }
 
@@ -153,7 +153,8 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 // owners and modes takes there. It sees no file system but the two directories that its job brings.
 func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
 	caps := mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID)
-	return w.birthOfWorker(&service{filter: "filler", fds: map[string]int{"userns": box.fds["userns"], "fd0": socket},
+	return w.birthOfWorker(&service{filter: "filler",
+		parts:        parts{fds: map[string]int{"userns": box.fds["userns"], "fd0": socket}},
 		ServiceInput: plan.ServiceInput{Capabilities: caps}})
 }
 
@@ -179,35 +180,31 @@ func workerLimits(pid int) error {
 // ends with the old process in it, so there are never two.
 func (w *Warden) startService(s *service) (fd int, err error) {
 	w.removeGroup(s.group)
-	group, err := w.parent.Create(s.group, s.bounds)
-	if err != nil {
-		return -1, err
-	}
 	defer func() {
+		wire.CloseAll(s.own)
 		if err != nil {
 			w.removeGroup(s.group)
 			err = fmt.Errorf("start %s: %w", s.Args[0], err)
 		}
 	}()
-	dir, tasks, err := attach(group, s.fds)
+	s.host = w.host
+	group, err := w.parent.Create(s.group, s.bounds)
+	if err == nil {
+		err = s.enter(group)
+	}
+	if err == nil {
+		err = s.confine(w.abi, w.filters.service(s.filter), s.domain)
+	}
 	if err != nil {
 		return -1, err
 	}
-	defer wire.CloseAll(append(tasks, dir))
 	s.fds["exe"], s.fds["stdin"], s.fds["stdout"], s.fds["stderr"] = int(w.programs[s.Args[0]].Fd()), w.null, 2, 2
-	s.Host, s.Tasks = w.host, len(tasks)
-	s.Filters, s.Landlock = w.filters.service(s.filter), s.domain != nil && w.abi > 0
-	if s.Landlock {
-		if s.fds["landlock"], err = s.domain.ruleset(w.abi); err != nil {
-			return -1, err
-		}
-		defer unix.Close(s.fds["landlock"])
-	}
+	s.Host = s.host
 	p, err := plan.Service(s.ServiceInput)
 	if err != nil {
 		return -1, err
 	}
-	_, fd, err = plan.Start(p, plan.Options{FDs: s.fds, Cgroup: dir, AtGate: s.atGate})
+	_, fd, err = plan.Start(p, plan.Options{FDs: s.fds, Cgroup: s.cgroup, AtGate: s.atGate})
 	return fd, err
 }
 

@@ -19,10 +19,10 @@ type birth struct {
 	spec   *wire.Spec
 	caller *caller
 
-	note  *note
-	first bool // the container has no directory yet
-	box   *sandbox
-	input plan.Input
+	note    *note
+	first   bool // the container has no directory yet
+	box     *sandbox
+	targets []plan.Mount
 }
 
 // containerStart is the operation of that name.
@@ -125,15 +125,13 @@ func (b *birth) born() error {
 		live = beside(func() error { return b.w.router.use(wire.OpEndpointActivate, e, ports) })
 	}
 	defer live()
-	var err error
-	b.input.Spec, b.input.Tasks = b.spec, b.tasks
-	if b.input.Host, err = b.confined(); err != nil {
+	if err := b.confine(); err != nil {
 		return err
 	}
 	if b.spec.Init {
 		b.fds["init"] = int(b.w.init.Fd())
 	}
-	list, err := plan.Birth(b.input)
+	list, err := plan.Birth(plan.Input{Spec: b.spec, Mounts: b.targets, Host: b.host})
 	if err != nil {
 		return planError(b.want.Args, err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
@@ -190,15 +191,14 @@ func (w *Warden) openLandlock() error {
 	return nil
 }
 
-// domain makes the ruleset of a container whose root directory is given. No device node is ever made, whatever else
+// rootDomain is that of a container whose root directory is given. No device node is ever made, whatever else
 // fails; and a process is in a domain of its own, so that one that was executed later cannot look into process 1
 // (traps 17). A domain that handles any access to files refuses renames and links between directories (EXDEV) unless a
 // rule allows them, so one rule does, for all that lies below the root, mounts included.
-func (w *Warden) domain(root int) (int, error) {
+func rootDomain(root int) *domain {
 	const nodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
-	d := domain{landlock.Ruleset{FS: nodes | unix.LANDLOCK_ACCESS_FS_REFER},
-		map[string]uint64{fmt.Sprintf("/proc/self/fd/%d", root): unix.LANDLOCK_ACCESS_FS_REFER}}
-	return d.ruleset(w.abi)
+	return &domain{landlock.Ruleset{FS: nodes | unix.LANDLOCK_ACCESS_FS_REFER},
+		map[string]uint64{path.Proc(root): unix.LANDLOCK_ACCESS_FS_REFER}}
 }
 
 // close takes everything down after brigd has stopped the containers.

@@ -170,15 +170,9 @@ type ContainerSignal struct {
 	All    bool   `json:"all,omitempty"`
 }
 
-// ContainerList is what the warden knows.
+// ContainerList has the ids of all containers that have a directory, or a process, or both.
 type ContainerList struct {
-	Containers []ContainerState `json:"containers"`
-}
-
-// ContainerState is one container with a directory, or a process, or both.
-type ContainerState struct {
-	ID      string `json:"id"`
-	Running bool   `json:"running,omitempty"` // or ended and not finished yet
+	Running map[string]bool `json:"running"` // or ended and not finished yet
 }
 
 // ProcessRef names a process that was executed in a container, or without Exec the container's own.

@@ -180,15 +180,15 @@ func (f *fakeWarden) finish(id string, p *fakeProc) (wire.Reply, error) {
 func (f *fakeWarden) list() (wire.Reply, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var l wire.ContainerList
+	l := wire.ContainerList{Running: map[string]bool{}}
 	for id := range f.procs {
 		if len(id) == 64 {
-			l.Containers = append(l.Containers, wire.ContainerState{ID: id, Running: true})
+			l.Running[id] = true
 		}
 	}
 	for id := range f.gone {
 		if f.procs[id] == nil && len(id) == 64 {
-			l.Containers = append(l.Containers, wire.ContainerState{ID: id})
+			l.Running[id] = false
 		}
 	}
 	return wire.Reply{Body: l}, nil

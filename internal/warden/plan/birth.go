@@ -32,14 +32,13 @@ type Input struct {
 	Spec *wire.Spec
 	// Mounts has one entry for each of Spec.Mounts.
 	Mounts []Mount
-	// Tasks is the number of cgroup v1 directories; CgroupRoot mounts the container's own view of cgroup v2.
-	Tasks      int
-	CgroupRoot bool
 	Host
 }
 
-// Host is what a plan has to know about this host.
+// Host is what a plan has to know about this host and what was prepared on it.
 type Host struct {
+	// Tasks is the number of cgroup v1 directories.
+	Tasks   int
 	Filters []Filter
 	// Landlock: the kernel has it, <landlock> is a ruleset.
 	Landlock bool
@@ -146,7 +145,6 @@ func (b *builder) hostname(s *wire.Spec) {
 // wants are <pid1> (a pidfd), <tasksN>, <landlock>, and <stdin>, <stdout>, <stderr> or <tty>.
 type JoinInput struct {
 	Process *wire.Process
-	Tasks   int
 	Host
 }
 

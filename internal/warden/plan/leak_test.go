@@ -87,7 +87,7 @@ func TestTooManyMountsAreRefused(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	s.Mounts = s.Mounts[:64]
-	p, err := plan.Birth(plan.Input{Spec: s, Mounts: make([]plan.Mount, 64), Tasks: 12})
+	p, err := plan.Birth(plan.Input{Spec: s, Mounts: make([]plan.Mount, 64), Host: plan.Host{Tasks: 12}})
 	must(t, err)
 	_, _, err = p.Lower()
 	must(t, err)

@@ -15,8 +15,7 @@ import (
 type ServiceInput struct {
 	Args, Env []string
 	// FDs is the number of descriptors that the program finds at 3, 4, ….
-	FDs   int
-	Tasks int
+	FDs int
 	// UID and GID: of the host, or of the worker's user namespace for a worker.
 	UID, GID uint32
 	// Worker: namespaces of its own, and a root that is empty. Otherwise the process stays in the engine's namespaces.
