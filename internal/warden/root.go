@@ -13,7 +13,6 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/warden/idmap"
-	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
@@ -143,7 +142,9 @@ func (b *birth) mounts() error {
 		if err != nil {
 			return fmt.Errorf("mount on %s: %w", m.Target, err)
 		}
-		b.targets = append(b.targets, plan.Mount{File: st.Mode&unix.S_IFMT != unix.S_IFDIR})
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			b.fileMounts = append(b.fileMounts, i)
+		}
 	}
 	return nil
 }

@@ -19,10 +19,10 @@ type birth struct {
 	spec   *wire.Spec
 	caller *caller
 
-	note    *note
-	first   bool // the container has no directory yet
-	box     *sandbox
-	targets []plan.Mount
+	note       *note
+	first      bool // the container has no directory yet
+	box        *sandbox
+	fileMounts []int // see plan.Input
 }
 
 // containerStart is the operation of that name.
@@ -131,7 +131,7 @@ func (b *birth) born() error {
 	if b.spec.Init {
 		b.fds["init"] = int(b.w.init.Fd())
 	}
-	list, err := plan.Birth(plan.Input{Spec: b.spec, Mounts: b.targets, Host: b.host})
+	list, err := plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host})
 	if err != nil {
 		return planError(b.want.Args, err)
 	}

@@ -10,23 +10,24 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// checkProcess holds a process against what a plan can express.
-func checkProcess(p *wire.Process) error {
+// CheckProcess holds a process against what a plan can express.
+func CheckProcess(p *wire.Process) error {
 	c := p.Capabilities
 	switch {
 	case len(p.Args) == 0 || p.Args[0] == "":
-		return fmt.Errorf("plan: no program to execute: %w", unix.EINVAL)
+		return fmt.Errorf("there is no program to execute: %w", unix.EINVAL)
 	case p.Cwd != "/" && checkPath(p.Cwd) != nil:
 		return fmt.Errorf("working directory %q: %w", p.Cwd, checkPath(p.Cwd))
 	case c.Effective&^c.Permitted != 0, c.Permitted&^c.Bounding != 0, c.Inheritable&^c.Bounding != 0,
 		c.Ambient&^(c.Permitted&c.Inheritable) != 0:
-		return fmt.Errorf("plan: capability sets contradict each other: %w", unix.EINVAL)
+		return fmt.Errorf("effective capabilities must be permitted, permitted and inheritable ones within the bounding set, "+
+			"ambient ones inheritable: %w", unix.EINVAL)
 	case p.User.Umask != nil && *p.User.Umask > 0o777:
-		return fmt.Errorf("plan: umask %#o: %w", *p.User.Umask, unix.EINVAL)
+		return fmt.Errorf("umask %#o: %w", *p.User.Umask, unix.EINVAL)
 	}
 	for _, s := range append(slices.Clone(p.Args), p.Env...) {
 		if strings.ContainsRune(s, 0) {
-			return fmt.Errorf("plan: an argument or variable contains a NUL byte: %w", unix.EINVAL)
+			return fmt.Errorf("arguments and environment cannot hold a zero byte: %w", unix.EINVAL)
 		}
 	}
 	return nil

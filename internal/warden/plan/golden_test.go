@@ -40,7 +40,7 @@ func TestGoldenPlans(t *testing.T) {
 			in.Spec.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "data", Target: "/var/lib/data", Writable: true},
 				{Kind: wire.MountBind, Source: "/srv/conf", Target: "/etc/app.conf"},
 				{Kind: wire.MountTmpfs, Target: "/tmp", Writable: true, Exec: true}}
-			in.Mounts = []plan.Mount{{}, {File: true}, {}}
+			in.Files = []int{1}
 		},
 		"user": func(in *plan.Input) {
 			mask := uint32(0o27)

@@ -39,7 +39,7 @@ func (b *builder) filesystem(in *Input) {
 	b.confine(b.root, quiet, "the root", 0)
 	b.base()
 	for i, m := range s.Mounts {
-		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, in.Mounts[i].File)
+		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, slices.Contains(in.Files, i))
 	}
 	for i, f := range s.Files {
 		if slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Target == f.Path }) {
