@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -18,9 +19,21 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
+// machine reads what this process shares with containers: memory in bytes, processors, and the highest limit of open files
+// that can be given.
+func machine() (h policy.Host, err error) {
+	var info unix.Sysinfo_t
+	var nofile unix.Rlimit
+	if err := errors.Join(unix.Sysinfo(&info), unix.Getrlimit(unix.RLIMIT_NOFILE, &nofile)); err != nil {
+		return h, fmt.Errorf("this machine: %w", err)
+	}
+	return policy.Host{CpusetCpus: processors(), MemoryTotal: int64(info.Totalram) * int64(info.Unit),
+		CPUs: runtime.NumCPU(), NofileHard: nofile.Max}, nil
+}
+
 // hostOf turns the warden's greeting into what policy and API need to know of the host. forwards tells whether the gateway
 // answers on port 53 (the host's own resolvers are loopback stubs).
-func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, network.Facts) {
+func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, network.Facts, error) {
 	facts := network.Facts{Instance: h.Instance}
 	if st, err := os.Stat(state); err == nil {
 		facts.Created = st.ModTime()
@@ -32,11 +45,10 @@ func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, netwo
 	if forwards {
 		forwarder = facts.Gateway
 	}
-	return policy.Host{
-		CpusetCpus:  processors(),
-		MemoryTotal: h.MemoryTotal, CPUs: h.CPUs, NofileHard: h.NofileHard, NetworkError: h.NetworkError,
-		Files: func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) },
-	}, facts
+	host, err := machine()
+	host.NetworkError = h.NetworkError
+	host.Files = func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) }
+	return host, facts, err
 }
 
 // processors are those that this process may use, as a list: containers are bound below the same limit. "": unknown.
@@ -127,14 +139,13 @@ func kernelVersion() (v [2]uint64) {
 // proxy serves the clients of published ports that the kernel's translation does not reach.
 func proxy(st wire.Started, listeners []int) (stop func()) {
 	var splices []*network.Splice
-	target, err := netip.ParseAddr(st.Address)
 	for i, p := range st.Ports {
 		socket := os.NewFile(uintptr(listeners[i]), "port")
-		if err != nil {
+		if st.Endpoint == nil {
 			socket.Close()
 			continue
 		}
-		s, serr := network.NewSplice(socket, p.Proto, netip.AddrPortFrom(target, p.ContainerPort))
+		s, serr := network.NewSplice(socket, p.Proto, netip.AddrPortFrom(st.Endpoint.Addr, p.ContainerPort))
 		if serr != nil {
 			slog.Error("a published port is not served on loopback", "port", p.HostPort, "error", serr)
 			continue

@@ -115,7 +115,10 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 			return nil, err
 		}
 	}
-	host, facts := hostOf(&hello, state, forwards)
+	host, facts, err := hostOf(&hello, state, forwards)
+	if err != nil {
+		return nil, err
+	}
 	engine, err := container.NewEngine(ctx, container.Config{
 		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host,
 		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run,
@@ -123,6 +126,6 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
-	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Network: facts,
+	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
 		Images: imageserve.Handler(images), ImageCount: images.Count, Root: filepath.Dir(state)}, nil
 }

@@ -56,10 +56,10 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	}
 	switch {
 	case n.Exit != nil:
-		n.Endpoint = nil // this router never heard of it, and may have given its number to another
-		w.takeDown(n)    // the earlier warden may not have come to it
-	case n.Endpoint != nil && w.noRouter() == nil:
-		if err := w.router.use(wire.OpEndpointAdopt, n.Endpoint, n.Started.Ports); err != nil {
+		n.Started.Endpoint = nil // this router never heard of it, and may have given its number to another
+		w.takeDown(n)            // the earlier warden may not have come to it
+	case n.Started.Endpoint != nil && w.noRouter() == nil:
+		if err := w.router.use(wire.OpEndpointAdopt, n.Started.Endpoint, n.Started.Ports); err != nil {
 			w.log("container %s: %v", short(n.ID), err)
 		}
 	}

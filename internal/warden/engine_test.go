@@ -203,7 +203,7 @@ func (r *rig) busybox() string {
 		r.t.Fatal(err)
 	}
 	sealed := r.seal(blob)
-	in := r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: sealed.Digest}, &wire.Object{})[0]
+	in := r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: sealed.Digest}, nil)[0]
 	data, toc := r.object(), r.object()
 	res := r.job(&jobs.Job{Kind: jobs.Layer, Layer: &jobs.LayerParams{BlobSize: sealed.Size}}, []int{in, data, toc}, jobs.Host{})
 	dataObject, tocObject := r.seal(data), r.seal(toc)
@@ -214,7 +214,7 @@ func (r *rig) busybox() string {
 		if strings.HasPrefix(f.Name, "data/") {
 			d = dataObject.Digest
 		}
-		return r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: d}, &wire.Object{})[0], nil
+		return r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: d}, nil)[0], nil
 	}})
 	var o wire.Object
 	if _, err := r.client.Give(context.Background(), wire.OpIndexSeal, wire.IndexSeal{Data: []string{dataObject.Digest}}, &o, index); err != nil {
@@ -373,7 +373,7 @@ func TestContainerLives(t *testing.T) {
 		s.Files = []wire.File{{Path: "/etc/hosts", Content: "{{ADDRESS}} box\n"}}
 		p := r.run(newID(), s)
 		out, _ := p.wait()
-		if !strings.Contains(out, "eth0") || !strings.Contains(out, p.started.Address+" box") || p.started.Address == "" {
+		if !strings.Contains(out, "eth0") || !strings.Contains(out, p.started.Endpoint.Addr.String()+" box") {
 			t.Errorf("%q %+v", out, p.started)
 		}
 	})

@@ -120,7 +120,7 @@ func (w *Warden) takeDown(n *note) {
 		ports = append(ports, key(n.ID, portName(i)))
 	}
 	w.keep.drop(ports...)
-	w.router.release(n.Endpoint)
+	w.router.release(n.Started.Endpoint)
 	w.removeGroup(n.ID)
 }
 

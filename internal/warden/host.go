@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
+	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/release"
 	"github.com/brig-engine/brig/internal/warden/code"
@@ -44,13 +44,10 @@ func (w *Warden) openHost() error {
 	if w.host.LastCap, err = cred.LastCapability(); err != nil {
 		return err
 	}
-	var nofile unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &nofile); err != nil {
-		return fmt.Errorf("getrlimit: %w", err)
+	if w.abi = landlock.Version(); w.abi == 0 {
+		w.facts.Missing = append(w.facts.Missing, "landlock")
 	}
-	f := &w.facts
-	f.Instance, f.MemoryTotal, f.CPUs = w.instance, int64(info.Totalram)*int64(info.Unit), runtime.NumCPU()
-	f.NofileHard = nofile.Max
+	w.facts.Instance, w.memory = w.instance, int64(info.Totalram)*int64(info.Unit)
 	return nil
 }
 

@@ -93,7 +93,7 @@ func (b *birth) rootfs() error {
 	defer wire.CloseAll([]int{upper, work})
 	b.w.overlay.Lock() // before Linux 6.13 the scratch directory is for one at a time
 	defer b.w.overlay.Unlock()
-	root, err := rootfs.Overlay(lower, upper, work, rootfs.OverlayOptions{Volatile: b.spec.Volatile, Scratch: b.w.scratch})
+	root, err := rootfs.Overlay(lower, upper, work, b.spec.Volatile, b.w.scratch)
 	if err != nil {
 		return fmt.Errorf("root of container %s: %w", short(b.c.id), err)
 	}

@@ -198,8 +198,8 @@ func TestALyingRouterIsFoundOut(t *testing.T) {
 
 // The settings of the network are open to the router, and no other file; it binds and does not connect.
 func TestTheRoutersLandlockDomain(t *testing.T) {
-	abi, err := landlock.Version()
-	if err != nil || abi < 4 {
+	abi := landlock.Version()
+	if abi < 4 {
 		t.Skip("missing: Landlock ABI 4")
 	}
 	settings, err := unix.Open("/proc/sys/net", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

@@ -101,13 +101,13 @@ func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
 }
 
 func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
-	f, o, err := w.store.Open(q.Digest)
+	f, err := w.store.Open(q.Digest)
 	if err != nil {
 		return wire.Reply{}, err
 	}
 	defer f.Close()
 	fds, err := dups(int(f.Fd()))
-	return wire.Reply{Body: o, FDs: fds}, err
+	return wire.Reply{FDs: fds}, err
 }
 
 // networkDNS gives the forwarder's sockets, which outlive every forwarder.

@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,7 +93,7 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		d.paths[dir] = ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)
 	}
 	return w.startService(&service{filter: "brigd", group: "brigd", domain: &d,
-		bounds: wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048},
+		bounds: wire.Resources{Memory: max(w.memory/4, 256<<20), Pids: 4096, CPUShares: 2048},
 		parts:  parts{fds: map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brigd", "--state", state, "--run", run},
 			Env: []string{"PATH=/usr/bin:/bin", "HOME=" + state}, FDs: 3, UID: brigdID, GID: brigdID}})
@@ -130,7 +129,7 @@ func (w *Warden) startRouter(conn int) (int, error) {
 	}
 	defer unix.Close(settings)
 	return w.startService(&service{filter: "router", group: "brig-router", domain: &routerDomain,
-		bounds: wire.Resources{Memory: max(w.facts.MemoryTotal/8, 512<<20), Pids: 256, CPUShares: 2048},
+		bounds: wire.Resources{Memory: max(w.memory/8, 512<<20), Pids: 256, CPUShares: 2048},
 		parts:  parts{fds: map[string]int{"fd0": conn, "fd1": settings}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brig-router"}, FDs: 2, UID: routerID, GID: routerID,
 			Capabilities: routerStart, Steady: routerSteady}})
@@ -161,7 +160,7 @@ func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
 // birthOfWorker: a worker that a stranger's bytes have conquered can waste its bounds, and no more.
 func (w *Warden) birthOfWorker(s *service) (*worker, error) {
 	s.group, s.atGate = fmt.Sprint(workerGroup, w.workers.Add(1)), workerLimits
-	s.bounds = wire.Resources{Memory: min(2<<30, w.facts.MemoryTotal/4), Pids: 64, CPUShares: 512}
+	s.bounds = wire.Resources{Memory: min(2<<30, w.memory/4), Pids: 64, CPUShares: 512}
 	s.Args, s.FDs, s.Worker = []string{"brig-worker"}, 1, true
 	fd, err := w.startService(s)
 	return &worker{pidfd: fd, group: s.group}, err
@@ -219,30 +218,10 @@ func (d *domain) ruleset(abi landlock.ABI) (int, error) {
 		if access == 0 {
 			continue
 		}
-		if err := allow(set, p, access); err != nil {
+		if err := landlock.Allow(set, access, p); err != nil {
 			unix.Close(set)
-			return -1, fmt.Errorf("rule for %s: %w", p, err)
+			return -1, err
 		}
 	}
 	return set, nil
-}
-
-// allow adds a rule for a file or directory.
-func allow(set int, path string, access uint64) error {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		access &= landlock.FileAccess
-	}
-	return landlock.Allow(set, access, fd)
 }

@@ -34,7 +34,7 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	if !containerID(q.ID) {
 		return wire.Reply{}, fmt.Errorf("%q is no id of a container: %w", q.ID, errdefs.ErrInvalidArgument)
 	}
-	if err := checkSpec(&q.Spec, by, w.facts.MemoryTotal); err != nil {
+	if err := checkSpec(&q.Spec, by, w.memory); err != nil {
 		return wire.Reply{}, err
 	}
 	hide(&q.Spec)
@@ -88,11 +88,7 @@ func (b *birth) sandbox() error {
 	if err != nil {
 		return err
 	}
-	s := &b.made.Started
-	s.Range, b.note.Endpoint = b.box.base, b.box.endpoint
-	if e := b.box.endpoint; e != nil {
-		s.Address, s.PrefixLen, s.Gateway, s.MAC = e.Addr.String(), e.PrefixLen, e.Gateway.String(), e.MAC
-	}
+	b.made.Started.Range, b.made.Started.Endpoint = b.box.base, b.box.endpoint
 	for name, fd := range b.box.fds {
 		b.give(name, fd)
 	}

@@ -53,6 +53,7 @@ type Warden struct {
 	ranges  *ranges
 	pool    *pool
 	host    plan.Host
+	memory  int64 // of the machine, in bytes
 	abi     landlock.ABI
 	null    int // /dev/null
 	scratch string
@@ -131,7 +132,7 @@ func open(cfg Config) (w *Warden, err error) {
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openLandlock); err != nil {
+	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters); err != nil {
 		return nil, err
 	}
 	w.openRouter(have)
@@ -181,13 +182,6 @@ func (w *Warden) openCgroup() (err error) {
 	}
 	w.facts.CgroupVersion = w.parent.Version()
 	w.facts.Missing = append(w.facts.Missing, w.parent.Missing()...)
-	return nil
-}
-
-func (w *Warden) openLandlock() error {
-	if w.abi, _ = landlock.Version(); w.abi == 0 { // also when the kernel does not say
-		w.facts.Missing = append(w.facts.Missing, "landlock")
-	}
 	return nil
 }
 

@@ -11,7 +11,7 @@ const (
 	// The store: sealed objects, named by the sha256 that the warden computed itself.
 	OpObjectCreate Op = "object.create" // – → –, fd: an unnamed file, O_RDWR
 	OpObjectSeal   Op = "object.seal"   // ObjectRef + fd → Object; fails while another writer exists
-	OpObjectOpen   Op = "object.open"   // ObjectRef → Object, fd: O_RDONLY
+	OpObjectOpen   Op = "object.open"   // ObjectRef → –, fd: O_RDONLY
 	OpObjectRemove Op = "object.remove" // ObjectRef → –; refused while an index or a container needs it
 	OpObjectList   Op = "object.list"   // – → ObjectList
 	OpIndexSeal    Op = "index.seal"    // IndexSeal + fd → Object; the warden has a fresh worker check the index first
@@ -78,11 +78,8 @@ type HelloReply struct {
 	Subnet        string   `json:"subnet,omitempty"`
 	Gateway       string   `json:"gateway,omitempty"`
 	NetworkError  string   `json:"networkError,omitempty"`
-	MemoryTotal   int64    `json:"memoryTotal"` // bytes
-	CPUs          int      `json:"cpus"`
 	CgroupVersion string   `json:"cgroupVersion"`     // "2", or "hybrid": some controller is in version 1
 	Missing       []string `json:"missing,omitempty"` // controllers and features that this host lacks
-	NofileHard    uint64   `json:"nofileHard"`        // the highest open-files limit that can be given
 }
 
 // ObjectRef names a sealed object, as sha256:hex. To seal, "" lets the warden name what it computes; otherwise the
@@ -100,14 +97,9 @@ type Object struct {
 // ObjectList is the content of the store.
 type ObjectList struct {
 	Objects []Object `json:"objects"`
-	Indexes []Index  `json:"indexes"`
-}
-
-// Index is a sealed file-system index with the data objects that are its devices, in order. Its digest is that of the
-// index's own digest and the list, one a line.
-type Index struct {
-	Digest string   `json:"digest"`
-	Data   []string `json:"data"`
+	// Indexes are the digests of the sealed file-system indexes: each of the index's own digest and those of its devices,
+	// one a line.
+	Indexes []string `json:"indexes"`
 }
 
 // IndexSeal asks to check and seal an index whose devices are the sealed objects Data, in order.
@@ -140,15 +132,12 @@ type Started struct {
 	PID       int    `json:"pid"`       // in the engine's pid namespace
 	StartTime uint64 `json:"startTime"` // clock ticks since boot, field 22 of /proc/PID/stat
 	// StartedAt is in nanoseconds since the epoch.
-	StartedAt int64  `json:"startedAt"`
-	Range     uint32 `json:"range"` // first host id of the sandbox
-	Address   string `json:"address,omitempty"`
-	PrefixLen int    `json:"prefixLen,omitempty"`
-	Gateway   string `json:"gateway,omitempty"`
-	MAC       string `json:"mac,omitempty"`
-	Ports     []Port `json:"ports,omitempty"` // as they are bound
-	Terminal  bool   `json:"terminal,omitempty"`
-	Stdin     bool   `json:"stdin,omitempty"`
+	StartedAt int64     `json:"startedAt"`
+	Range     uint32    `json:"range"` // first host id of the sandbox
+	Endpoint  *Endpoint `json:"endpoint,omitempty"`
+	Ports     []Port    `json:"ports,omitempty"` // as they are bound
+	Terminal  bool      `json:"terminal,omitempty"`
+	Stdin     bool      `json:"stdin,omitempty"`
 	// Warnings are sentences for the person who asked: default bounds that this host could not give.
 	Warnings []string `json:"warnings,omitempty"`
 }

@@ -72,12 +72,13 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 		return nil, nil, err
 	}
 	s.Network.Instance = s.Hello.Instance
+	s.Host = policy.Host{MemoryTotal: 8 << 30, CPUs: 2, NofileHard: 20000}
 	if s.Volumes, err = volume.Open(ctx, filepath.Join(dir, "state", "volumes"), client, s.Bus); err != nil {
 		return nil, nil, err
 	}
 	s.Engine, err = container.NewEngine(ctx, container.Config{
 		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus,
-		Host:     policy.Host{MemoryTotal: s.Hello.MemoryTotal, CPUs: s.Hello.CPUs, NofileHard: s.Hello.NofileHard},
+		Host:     s.Host,
 		Filter:   compileAnew,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
 	})

@@ -90,9 +90,8 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 	switch r.Op {
 	case wire.OpHello:
 		return wire.Reply{Body: wire.HelloReply{Instance: "brig", Subnet: "172.30.0.0/16", Gateway: "172.30.0.1",
-			MemoryTotal: 8 << 30,
-			Missing:     []string{"swap accounting: a container's use of swap has no bound of its own"},
-			CPUs:        2, CgroupVersion: "2", NofileHard: 20000}}, nil
+			Missing:       []string{"swap accounting: a container's use of swap has no bound of its own"},
+			CgroupVersion: "2"}}, nil
 	case wire.OpContainerStart:
 		return f.start(r)
 	case wire.OpExecStart:

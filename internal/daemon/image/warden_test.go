@@ -187,11 +187,11 @@ func (f *fakeWarden) remove(op wire.Op, digest string) error {
 func (f *fakeWarden) list() wire.ObjectList {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := wire.ObjectList{Objects: []wire.Object{}, Indexes: []wire.Index{}}
+	l := wire.ObjectList{Objects: []wire.Object{}, Indexes: []string{}}
 	for _, e := range must(os.ReadDir(f.dir)) {
 		d := "sha256:" + e.Name()
-		if data, is := f.indexes[d]; is {
-			l.Indexes = append(l.Indexes, wire.Index{Digest: d, Data: data})
+		if _, is := f.indexes[d]; is {
+			l.Indexes = append(l.Indexes, d)
 		} else {
 			l.Objects = append(l.Objects, wire.Object{Digest: d, Size: must(e.Info()).Size()})
 		}

@@ -129,48 +129,41 @@ func layer(dir int, name string, base uint32) (int, error) {
 	return fd, nil
 }
 
-// OverlayOptions of a container's root.
-type OverlayOptions struct {
-	// Volatile leaves out all syncing: the upper directory dies with the container.
-	Volatile bool
-	// Scratch is an empty directory, of the caller's private mount namespace, where kernels before 6.13 need the lower
-	// layer attached for a moment; one caller at a time.
-	Scratch string
-}
-
 // Overlay makes a container's root: lower is a detached, idmapped mount, upper and work are directories of one file
 // system, owned by the range's base. The result is detached. Overlay's marks are user.overlay.* attributes, so that
-// what reads a container's changes can do so without privileges (T24).
-func Overlay(lower, upper, work int, o OverlayOptions) (int, error) {
-	fd, err := overlayByFD(lower, upper, work, o)
+// what reads a container's changes can do so without privileges (T24). A volatile one leaves out all syncing: the upper
+// directory dies with the container. scratch is an empty directory, of the caller's private mount namespace, where kernels
+// before 6.13 need the lower layer attached for a moment; one caller at a time.
+func Overlay(lower, upper, work int, volatile bool, scratch string) (int, error) {
+	fd, err := overlayByFD(lower, upper, work, volatile, "")
 	if errors.Is(err, unix.EINVAL) {
-		return overlayByPath(lower, upper, work, o)
+		return overlayByPath(lower, upper, work, volatile, scratch)
 	}
 	return fd, err
 }
 
 // overlayByFD gives layers to overlayfs as descriptors (FSCONFIG_SET_FD, 6.13).
-func overlayByFD(lower, upper, work int, o OverlayOptions) (int, error) {
-	return overlay(o, mount.FD("lowerdir+", lower), mount.FD("upperdir", upper), mount.FD("workdir", work))
+func overlayByFD(lower, upper, work int, volatile bool, _ string) (int, error) {
+	return overlay(volatile, mount.FD("lowerdir+", lower), mount.FD("upperdir", upper), mount.FD("workdir", work))
 }
 
-func overlayByPath(lower, upper, work int, o OverlayOptions) (int, error) {
-	if err := Attach(lower, o.Scratch); err != nil {
+func overlayByPath(lower, upper, work int, volatile bool, scratch string) (int, error) {
+	if err := Attach(lower, scratch); err != nil {
 		return -1, fmt.Errorf("overlay: %w", err)
 	}
 	// lower is the root of the attached mount now, and overlayfs keeps a private clone of it.
-	fd, err := overlay(o, mount.String("lowerdir", path.Proc(lower)), mount.String("upperdir", path.Proc(upper)),
+	fd, err := overlay(volatile, mount.String("lowerdir", path.Proc(lower)), mount.String("upperdir", path.Proc(upper)),
 		mount.String("workdir", path.Proc(work)))
-	if undo := unix.Unmount(o.Scratch, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); undo != nil {
+	if undo := unix.Unmount(scratch, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); undo != nil {
 		err = errors.Join(err, fmt.Errorf("overlay: detach the image: %w", undo))
 	}
 	return fd, err
 }
 
 // xino=on keeps inode numbers unique over the layers (T23).
-func overlay(o OverlayOptions, layers ...mount.Option) (int, error) {
+func overlay(volatile bool, layers ...mount.Option) (int, error) {
 	options := append(layers, mount.String("source", "overlay"), mount.Flag("userxattr"), mount.String("xino", "on"))
-	if o.Volatile {
+	if volatile {
 		options = append(options, mount.Flag("volatile"))
 	}
 	return mount.New("overlay", quiet, options...)
@@ -178,19 +171,24 @@ func overlay(o OverlayOptions, layers ...mount.Option) (int, error) {
 
 // Idmap makes a detached copy of what fd names, with ids mapped by userns: the lower layer of a container's root, or the
 // source of a bind. A copy is as read-only as what it is of. A file system that cannot map ids, or that is mapped already,
-// is refused: ids are never passed through unmapped (T8).
+// is refused: ids are never passed through unmapped (T8). The copy also stops following what it is of: what the host mounts
+// below it later would come without these attributes.
 func Idmap(fd, userns int, recursive bool) (int, error) {
-	c, err := mount.Clone(fd, recursive)
-	if err != nil {
-		return -1, fmt.Errorf("map ids: %w", err)
+	attr := uint64(quiet | unix.MOUNT_ATTR_IDMAP)
+	flags := uint(unix.AT_EMPTY_PATH)
+	if recursive {
+		flags |= unix.AT_RECURSIVE
 	}
-	if err := mount.Set(c, quiet, userns, recursive); err != nil {
+	c, err := unix.OpenTree(fd, "", flags|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("map ids: clone the mount: %w", err)
+	}
+	a := unix.MountAttr{Attr_set: attr, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(userns)}
+	if err := unix.MountSetattr(c, "", flags, &a); err != nil {
 		unix.Close(c)
 		var fs unix.Statfs_t
-		if statErr := unix.Fstatfs(fd, &fs); statErr == nil {
-			err = fmt.Errorf("its file system (type %#x) cannot map ids: %w", fs.Type, err)
-		}
-		return -1, err
+		_ = unix.Fstatfs(fd, &fs)
+		return -1, fmt.Errorf("its file system (type %#x) cannot map ids: %w", fs.Type, err)
 	}
 	return c, nil
 }

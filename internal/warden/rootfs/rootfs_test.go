@@ -123,7 +123,7 @@ func TestTerminalsOfAContainerAreBounded(t *testing.T) {
 
 func TestOverlayByDescriptorAndByPath(t *testing.T) {
 	needRoot(t)
-	for name, make := range map[string]func(lower, upper, work int, o OverlayOptions) (int, error){
+	for name, make := range map[string]func(lower, upper, work int, volatile bool, scratch string) (int, error){
 		"descriptor": overlayByFD, "path": overlayByPath} {
 		t.Run(name, func(t *testing.T) {
 			image := t.TempDir()
@@ -140,7 +140,7 @@ func TestOverlayByDescriptorAndByPath(t *testing.T) {
 			must(t, err)
 			defer unix.Close(upper)
 			defer unix.Close(work)
-			root, err := make(lower, upper, work, OverlayOptions{Scratch: t.TempDir(), Volatile: true})
+			root, err := make(lower, upper, work, true, t.TempDir())
 			must(t, err)
 			defer unix.Close(root)
 			if st := stat(t, root, "file"); st.Uid != base {
