@@ -111,11 +111,8 @@ func (p *program) join() error {
 	if err := p.confine(); err != nil {
 		return err
 	}
-	list, err := plan.Join(plan.JoinInput{Process: p.want, Host: p.host})
-	if err != nil {
-		return planError(p.want.Args, err)
-	}
-	return p.carryOut(list, p.setLimits)
+	p.atGate = p.setLimits
+	return p.carryOut(plan.Join(plan.JoinInput{Process: p.want, Host: p.host}))
 }
 
 // process locks a container and finds a process of it: an executed one, or its own.

@@ -31,6 +31,11 @@ type parts struct {
 	fds    map[string]int // what the plan names
 	cgroup int            // descriptor of version 2's group
 	host   plan.Host
+	atGate func(pid int) error
+}
+
+func (p *parts) start(list *plan.Plan) (pid, pidfd int, err error) {
+	return plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.cgroup, AtGate: p.atGate})
 }
 
 // end is one that this side has of a stream, a terminal or a port, with its name at the keeper.
@@ -110,10 +115,13 @@ func (p *program) confine() error {
 	return p.parts.confine(p.w.abi, p.w.filters.programs(p.want), d)
 }
 
-// carryOut makes the process and notes when it began.
-func (p *program) carryOut(list *plan.Plan, atGate func(pid int) error) (err error) {
+// carryOut makes the process of a plan, if there is one, and notes when it began.
+func (p *program) carryOut(list *plan.Plan, err error) error {
+	if err != nil {
+		return planError(p.want.Args, err)
+	}
 	s := &p.made.Started
-	s.PID, p.made.pidfd, err = plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.cgroup, AtGate: atGate})
+	s.PID, p.made.pidfd, err = p.start(list)
 	if err != nil {
 		return programError(p.want.Args[0], err)
 	}

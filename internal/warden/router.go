@@ -38,7 +38,6 @@ const (
 //	  └──cannot, or ended too often──▶ no network until the engine is started again
 type router struct {
 	w        *Warden
-	open     wire.RouterOpen
 	reply    wire.RouterReply
 	kept     [3]int // what the keeper holds: the namespace, and the forwarder's UDP and TCP socket
 	client   *client.Client
@@ -61,11 +60,6 @@ func (w *Warden) openRouter(have map[string]int) {
 	if slices.Contains(r.kept[:], -1) {
 		wire.CloseAll(r.kept[:])
 		r.kept[0] = -1
-	}
-	r.open.Instance = w.instance
-	var s wire.RouterState
-	if err := readJSON(w.routerStatePath(), &s); err == nil {
-		r.open.State = &s
 	}
 	if err := r.start(); err != nil {
 		r.failed(err)
@@ -118,12 +112,17 @@ func (r *router) start() error {
 		return err
 	}
 	r.client, r.pidfd = client.New(conn, "brig-router"), fd
+	open := wire.RouterOpen{Instance: r.w.instance}
+	var s wire.RouterState
+	if err := readJSON(r.w.routerStatePath(), &s); err == nil {
+		open.State = &s
+	}
 	adopt := r.kept[:0]
 	if r.kept[0] >= 0 {
 		adopt = r.kept[:1]
 	}
 	var reply wire.RouterReply
-	fds, err := r.call(wire.OpRouterOpen, r.open, &reply, adopt...)
+	fds, err := r.call(wire.OpRouterOpen, open, &reply, adopt...)
 	if err != nil {
 		return err
 	}
@@ -143,7 +142,7 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 	case s.Instance != r.w.instance || !s.Subnet.IsValid() || !s.Subnet.Contains(reply.Gateway):
 		return fmt.Errorf("brig-router opened a network that cannot be: %+v", reply)
 	}
-	r.reply, r.open.State = *reply, &s
+	r.reply = *reply
 	if adopted {
 		return nil
 	}

@@ -10,22 +10,7 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// handle carries out one operation of the closed list; wire.Serve has refused unknown and unbuilt ones. With an error no
-// descriptor leaves.
-func (w *Warden) handle(r *wire.Request) (wire.Reply, error) {
-	h := w.handlers[r.Op]
-	if h == nil {
-		return wire.Reply{}, fmt.Errorf("operation %s has no handler: %w", r.Op, errdefs.ErrNotImplemented)
-	}
-	reply, err := h(r)
-	if err != nil {
-		wire.CloseAll(reply.FDs)
-		reply = wire.Reply{}
-	}
-	return reply, err
-}
-
-// table ties the operations to their handlers.
+// table ties the operations of the closed list to their handlers.
 func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
 		wire.OpHello:        with(w.hello),

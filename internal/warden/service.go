@@ -42,7 +42,6 @@ type service struct {
 	group  string // control group, of its own
 	bounds wire.Resources
 	domain *domain // nil: it has a root without files instead
-	atGate func(pid int) error
 }
 
 // domain is a Landlock domain: it handles that, as far as this kernel can, and allows paths. A path that this host does not
@@ -203,7 +202,7 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	_, fd, err = plan.Start(p, plan.Options{FDs: s.fds, Cgroup: s.cgroup, AtGate: s.atGate})
+	_, fd, err = s.start(p)
 	return fd, err
 }
 

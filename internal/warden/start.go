@@ -81,7 +81,7 @@ func (b *birth) sandbox() error {
 		b.box, err = b.w.sandboxAt(base, endpoint)
 	case !b.first:
 	case endpoint:
-		b.box, err = b.w.pool.take()
+		b.box, err = b.w.pooled()
 	default:
 		b.box, err = b.w.newSandbox(false)
 	}
@@ -127,12 +127,9 @@ func (b *birth) born() error {
 	if b.spec.Init {
 		b.fds["init"] = int(b.w.init.Fd())
 	}
-	list, err := plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host})
-	if err != nil {
-		return planError(b.want.Args, err)
-	}
 	// At the gate the child gets what only the warden can give: limits above the host's soft ones, and an OOM score.
-	return b.carryOut(list, func(pid int) error { return errors.Join(b.setLimits(pid), live()) })
+	b.atGate = func(pid int) error { return errors.Join(b.setLimits(pid), live()) }
+	return b.carryOut(plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host}))
 }
 
 // record notes the container for a later warden.

@@ -184,3 +184,17 @@ func TestNoWorkerOutlivesItsBrigd(t *testing.T) {
 		t.Errorf("the worker lives (%v)", err)
 	}
 }
+
+// What the closed list has and is built has a handler, and there is no other.
+func TestEveryOperationHasAHandler(t *testing.T) {
+	table := (&Warden{}).table()
+	for op, rule := range wire.Known {
+		if built := rule.Most >= 0; built != (table[op] != nil) {
+			t.Errorf("%s: built %v", op, built)
+		}
+		delete(table, op)
+	}
+	if len(table) > 0 {
+		t.Errorf("nobody can ask for %v", table)
+	}
+}

@@ -40,7 +40,6 @@ type Warden struct {
 	cfg      Config
 	instance string
 	facts    wire.HelloReply
-	handlers map[wire.Op]wire.Handler
 
 	keep    *keep
 	store   *store.Store
@@ -51,7 +50,7 @@ type Warden struct {
 	filters filters
 	images  images
 	ranges  *ranges
-	pool    *pool
+	pool    chan *sandbox // that are ready, see fillPool
 	host    plan.Host
 	memory  int64 // of the machine, in bytes
 	abi     landlock.ABI
@@ -90,8 +89,8 @@ func Run(cfg Config) error {
 	go w.keep.watch()
 	signal.Ignore(unix.SIGHUP, unix.SIGPIPE, unix.SIGINT)
 	go w.stopAtSignal()
-	go w.pool.fill()
 	if w.noRouter() == nil {
+		go w.fillPool()
 		go w.router.supervise()
 	}
 	err = w.superviseBrigd()
@@ -124,10 +123,9 @@ func open(cfg Config) (w *Warden, err error) {
 		}
 		*dir = real
 	}
-	w = &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1,
+	w = &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1, pool: make(chan *sandbox, 15),
 		ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
-	w.handlers = w.table()
 	var have map[string]int
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
@@ -139,7 +137,6 @@ func open(cfg Config) (w *Warden, err error) {
 	if err := w.adopt(have); err != nil {
 		return nil, err
 	}
-	w.pool = newPool(w)
 	return w, nil
 }
 

@@ -46,12 +46,10 @@ func openParent(instance, self string, root opener, extra int) (*Parent, error) 
 	p := &Parent{instance: instance, hierarchies: list, prog: -1, extra: extra}
 	for _, h := range list {
 		if err := p.open(h); err != nil {
-			p.Close()
 			return nil, fmt.Errorf("control group %s in %s: %w", instance, h.name(), err)
 		}
 	}
 	if err := p.finish(); err != nil {
-		p.Close()
 		return nil, fmt.Errorf("control group %s: %w", instance, err)
 	}
 	return p, nil
@@ -170,10 +168,9 @@ func (p *Parent) inherit(h *hierarchy, above, dir int, name string) error {
 
 // finish sets the bounds of all containers together and loads the device program.
 func (p *Parent) finish() (err error) {
-	lost := wanted()
-	for _, c := range slices.Sorted(maps.Keys(lost)) {
-		if lost[c] != "" && p.find(c) == nil {
-			p.missing = append(p.missing, c+" control group: "+lost[c])
+	for _, c := range slices.Sorted(maps.Keys(wanted)) {
+		if wanted[c] != "" && p.find(c) == nil {
+			p.missing = append(p.missing, c+" control group: "+wanted[c])
 		}
 	}
 	if h := p.find("memory"); h != nil {

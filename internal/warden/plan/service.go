@@ -28,20 +28,11 @@ type ServiceInput struct {
 	Host
 }
 
-// most is more descriptors than any of our processes is given; copies of them are out of the way from aside on.
-const (
-	most  = 32
-	aside = 128
-)
+// Copies of descriptors are out of the way from aside on.
+const aside = 128
 
 // Service computes the birth of a confined process of the engine itself.
 func Service(in ServiceInput) (*Plan, error) {
-	switch {
-	case len(in.Args) == 0:
-		return nil, fmt.Errorf("plan: no program to execute: %w", unix.EINVAL)
-	case in.FDs > most:
-		return nil, fmt.Errorf("plan: %d descriptors: %w", in.FDs, unix.E2BIG)
-	}
 	b := begin("root", in.Tasks)
 	if in.Worker {
 		b.worker(&in)
