@@ -63,7 +63,7 @@ func ofPrograms() []Defence {
 		{"capabilities", "eleven capabilities, none that amounts to the host", []Edit{
 			first("capabilities", plan+"/confine.go", "	c := p.Capabilities\n	nnp :=", `
 				q, every := *p, possible(uint64(1)<<(h.LastCap+1)-1)
-				q.Capabilities.Bounding, q.Capabilities.Permitted, q.Capabilities.Effective = every, every, every
+				q.Capabilities.Bounding, q.Capabilities.Permitted = every, every
 				p = &q`),
 		}, []Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
 

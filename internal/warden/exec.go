@@ -63,9 +63,8 @@ func capProcess(p, ceiling *wire.Process) error {
 	p.OOMScoreAdj = ceiling.OOMScoreAdj
 	p.Rlimits = ceiling.Rlimits
 	c := &p.Capabilities
-	for _, set := range []*uint64{&c.Bounding, &c.Permitted, &c.Effective, &c.Inheritable, &c.Ambient} {
-		*set &= ceiling.Capabilities.Bounding
-	}
+	c.Bounding &= ceiling.Capabilities.Bounding
+	c.Permitted &= ceiling.Capabilities.Bounding
 	var r refusal
 	err := plan.CheckProcess(p)
 	r.when(err != nil, "%v", err)

@@ -49,7 +49,7 @@ func floorFor(permitted uint64) string {
 //
 //   - No call that the floor refuses: the floor is loaded before it, and of two verdicts the kernel takes the more severe.
 //   - No lie to a birth: it can let a call fail, or say that one was made which was not. Behind the filters plans have
-//     capset, prctl for ambient capabilities, and execve (TestNothingThatProtectsComesBehindTheFilters). With what is
+//     capset and execve (TestNothingThatProtectsComesBehindTheFilters). With what is
 //     left undone execve computes the capabilities from the bounding set, which was reduced before
 //     (TestFilterThatLiesGainsNothing).
 //   - No listener: a verdict that asks for one fails with ENOSYS, as nobody has made one with this filter. A verdict that

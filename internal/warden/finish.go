@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -83,13 +82,9 @@ func (w *Warden) ended(p *process) (wire.Exit, error) {
 func (w *Warden) exitNote(p *process) (wire.Exit, error) {
 	path := w.exitPath(p)
 	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		b, err := os.ReadFile(path)
-		if err == nil {
-			var exit wire.Exit
-			return exit, wire.DecodeStrict(b, &exit)
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			return wire.Exit{}, err
+		var exit wire.Exit
+		if err := readJSON(path, &exit); !errors.Is(err, os.ErrNotExist) {
+			return exit, err
 		}
 		if time.Now().After(deadline) {
 			return wire.Exit{Code: 255, Unknown: true, At: time.Now().UnixNano()}, nil
@@ -126,16 +121,11 @@ func (w *Warden) takeDown(n *note) {
 
 // removeGroup removes a control group, if there is one, with what may still be in it.
 func (w *Warden) removeGroup(id string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
 	g, err := w.group(id)
 	if err == nil {
-		err = g.Kill()
+		err = errors.Join(g.Kill(), g.Remove(10*time.Second)) // a crash may have left it in some hierarchies only
 	}
-	if err == nil || errdefs.IsNotFound(err) { // a crash may have left it in some hierarchies only
-		err = g.Remove(ctx)
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
+	if err != nil {
 		w.log("%v", err)
 	}
 }

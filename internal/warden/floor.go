@@ -135,7 +135,7 @@ func checkProcess(r *refusal, p *wire.Process, by *caller) {
 	}
 	r.when(size > maxArgs, "arguments and environment have at most %d bytes", maxArgs)
 	c := p.Capabilities
-	bad := (c.Bounding | c.Effective | c.Permitted | c.Inheritable | c.Ambient) & forbidden
+	bad := (c.Bounding | c.Permitted) & forbidden
 	r.when(bad != 0, "capabilities %#x are never given to a container", bad)
 	r.when(p.User.UID >= idsPerSandbox || p.User.GID >= idsPerSandbox,
 		"user and group ids inside a container are below %d, not %d:%d", idsPerSandbox, p.User.UID, p.User.GID)

@@ -16,7 +16,7 @@ const gib = 1 << 30
 
 // plain is a spec that the floor has nothing against.
 func plain() wire.Spec {
-	caps := wire.Capabilities{Bounding: ordinary, Permitted: ordinary, Effective: ordinary}
+	caps := wire.Capabilities{Bounding: ordinary, Permitted: ordinary}
 	return wire.Spec{Process: wire.Process{Args: []string{"true"}, Cwd: "/", Capabilities: caps},
 		Resources: wire.Resources{Memory: gib, Pids: 100}}
 }
@@ -41,7 +41,7 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"dac_read_search":             {capability(unix.CAP_DAC_READ_SEARCH), root, "never given"},
 		"net_admin without root":      {capability(unix.CAP_NET_ADMIN), user, "administrator"},
 		"net_admin by root":           {capability(unix.CAP_NET_ADMIN), root, ""},
-		"effective beyond permitted":  {func(s *wire.Spec) { s.Process.Capabilities.Permitted = 0 }, root, "permitted"},
+		"permitted beyond bounding":   {func(s *wire.Spec) { s.Process.Capabilities.Bounding = 0 }, root, "permitted"},
 		"own filter without root":     {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{Program: make([]byte, 8)} }, user, "administrator"},
 		"unconfined without a caller": {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{} }, nil, "administrator"},
 		"new privileges by root":      {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, root, ""},
@@ -106,12 +106,12 @@ func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
 	own := &wire.Filter{Program: make([]byte, 16)}
 	ceiling := wire.Process{Capabilities: wire.Capabilities{Bounding: 0b1010}, Filter: own, OOMScoreAdj: 500}
 	p := wire.Process{Args: []string{"sh"}, Cwd: "/", Filter: &wire.Filter{}, NoLandlock: true, AllowNewPrivileges: true,
-		Capabilities: wire.Capabilities{Bounding: 0b1110, Permitted: 0b0110, Effective: 0b0110}}
+		Capabilities: wire.Capabilities{Bounding: 0b1110, Permitted: 0b0110}}
 	if err := capProcess(&p, &ceiling); err != nil {
 		t.Fatal(err)
 	}
 	c := p.Capabilities
-	if c.Bounding != 0b1010 || c.Permitted != 0b0010 || c.Effective != 0b0010 {
+	if c.Bounding != 0b1010 || c.Permitted != 0b0010 {
 		t.Errorf("capabilities %+v", c)
 	}
 	if p.Filter != own || p.NoLandlock || p.AllowNewPrivileges || p.OOMScoreAdj != 500 {
@@ -122,7 +122,7 @@ func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
 // What the administrator gave to a container is no reason to refuse executions in it; what nobody gets, is.
 func TestExecutionsMayHaveWhatTheirContainerHas(t *testing.T) {
 	sets := func(mask uint64) wire.Capabilities {
-		return wire.Capabilities{Bounding: mask, Permitted: mask, Effective: mask}
+		return wire.Capabilities{Bounding: mask, Permitted: mask}
 	}
 	ceiling := wire.Process{Capabilities: sets(ordinary | mask(unix.CAP_NET_RAW)), Filter: &wire.Filter{}, NoLandlock: true,
 		AllowNewPrivileges: true, Rlimits: []wire.Rlimit{{Type: "rtprio", Soft: 5, Hard: 5}}}

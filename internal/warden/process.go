@@ -40,13 +40,10 @@ func dups(fds ...int) (out []int, err error) {
 // await blocks until the process behind a pidfd has ended; it takes no thread.
 func await(fd int) error {
 	mine, err := dup(fd)
-	if err == nil {
-		err = unix.SetNonblock(mine, true)
-	}
 	if err != nil {
-		wire.CloseAll([]int{mine})
 		return err
 	}
+	_ = unix.SetNonblock(mine, true) // or os would not have it polled
 	f := os.NewFile(uintptr(mine), "pidfd")
 	defer f.Close()
 	c, err := f.SyscallConn()

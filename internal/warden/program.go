@@ -34,10 +34,6 @@ type parts struct {
 	atGate func(pid int) error
 }
 
-func (p *parts) start(list *plan.Plan) (pid, pidfd int, err error) {
-	return plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.cgroup, AtGate: p.atGate})
-}
-
 // end is one that this side has of a stream, a terminal or a port, with its name at the keeper.
 type end struct {
 	name string
@@ -121,7 +117,7 @@ func (p *program) carryOut(list *plan.Plan, err error) error {
 		return planError(p.want.Args, err)
 	}
 	s := &p.made.Started
-	s.PID, p.made.pidfd, err = p.start(list)
+	s.PID, p.made.pidfd, err = plan.Start(list, p.fds, p.cgroup, p.atGate)
 	if err != nil {
 		return programError(p.want.Args[0], err)
 	}

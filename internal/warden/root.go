@@ -31,17 +31,16 @@ func (w *Warden) image(digest string) (int, error) {
 	if fd, ok := w.images.mounts[digest]; ok {
 		return dup(fd)
 	}
-	index, devices, err := w.store.OpenIndex(digest)
+	files, err := w.store.OpenIndex(digest)
 	if err != nil {
 		return -1, err
 	}
-	defer index.Close()
 	var fds []int
-	for _, d := range devices {
-		defer d.Close()
-		fds = append(fds, int(d.Fd()))
+	for _, f := range files {
+		defer f.Close()
+		fds = append(fds, int(f.Fd()))
 	}
-	fd, err := rootfs.MountImage(int(index.Fd()), fds)
+	fd, err := rootfs.MountImage(fds)
 	if err == nil && w.attachImages {
 		err = w.attachImage(fd, digest)
 	}
@@ -87,10 +86,10 @@ func (b *birth) rootfs() error {
 	}
 	b.own = append(b.own, lower)
 	upper, work, err := b.directories()
+	b.own = append(b.own, upper, work)
 	if err != nil {
 		return err
 	}
-	defer wire.CloseAll([]int{upper, work})
 	b.w.overlay.Lock() // before Linux 6.13 the scratch directory is for one at a time
 	defer b.w.overlay.Unlock()
 	root, err := rootfs.Overlay(lower, upper, work, b.spec.Volatile, b.w.scratch)
@@ -115,7 +114,10 @@ func (b *birth) directories() (upper, work int, err error) {
 		return -1, -1, fmt.Errorf("directory of container %s: %w", short(b.c.id), err)
 	}
 	defer unix.Close(fd)
-	upper, work, err = rootfs.Layers(fd, b.box.base)
+	if upper, err = rootfs.Layer(fd, "upper", b.box.base); err != nil {
+		return -1, -1, store.Full(err)
+	}
+	work, err = rootfs.Layer(fd, "work", b.box.base)
 	return upper, work, store.Full(err)
 }
 

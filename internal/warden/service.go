@@ -202,7 +202,7 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	_, fd, err = s.start(p)
+	_, fd, err = plan.Start(p, s.fds, s.cgroup, s.atGate)
 	return fd, err
 }
 

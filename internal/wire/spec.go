@@ -73,13 +73,11 @@ type User struct {
 	Umask  *uint32  `json:"umask,omitempty"`
 }
 
-// Capabilities are the five sets, each a bit mask by capability number (capabilities(7)).
+// Capabilities are bit masks by capability number (capabilities(7)). What is permitted is effective; nothing is inheritable
+// or ambient.
 type Capabilities struct {
-	Bounding    uint64 `json:"bounding,omitempty"`
-	Effective   uint64 `json:"effective,omitempty"`
-	Permitted   uint64 `json:"permitted,omitempty"`
-	Inheritable uint64 `json:"inheritable,omitempty"`
-	Ambient     uint64 `json:"ambient,omitempty"`
+	Bounding  uint64 `json:"bounding,omitempty"`
+	Permitted uint64 `json:"permitted,omitempty"`
 }
 
 // Rlimit is one resource limit; Type is a name without prefix in lower case ("nofile"). Unlimited is ^uint64(0).

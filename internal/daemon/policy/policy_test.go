@@ -214,7 +214,7 @@ func TestAnExecIsNeverMoreThanItsContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p.Capabilities.Bounding != e.Spec.Process.Capabilities.Bounding ||
-		p.Capabilities.Effective&^p.Capabilities.Bounding != 0 {
+		p.Capabilities.Permitted&^p.Capabilities.Bounding != 0 {
 		t.Errorf("capabilities %+v", p.Capabilities)
 	}
 	out, err := json.MarshalIndent(p, "", " ")

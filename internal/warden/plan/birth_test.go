@@ -86,14 +86,6 @@ func TestStandardOutputCanBeReopenedByAnyUser(t *testing.T) {
 	}), "1000\n100 2000\nagain\nCapEff:\t0000000000000000")
 }
 
-func TestAmbientCapabilitiesReachAUser(t *testing.T) {
-	expect(t, shell(t, "grep -E 'CapEff|CapAmb' /proc/self/status", func(s *wire.Spec) {
-		s.Process.User = wire.User{UID: 1000, GID: 100}
-		s.Process.Capabilities.Inheritable = 1 << unix.CAP_NET_BIND_SERVICE
-		s.Process.Capabilities.Ambient = 1 << unix.CAP_NET_BIND_SERVICE
-	}), "CapEff:\t0000000000000400\nCapAmb:\t0000000000000400")
-}
-
 // T16: the order without no_new_privs ends with the same confinement.
 func TestWithoutNoNewPrivilegesTheRestIsTheSame(t *testing.T) {
 	for _, uid := range []uint32{0, 1000} {

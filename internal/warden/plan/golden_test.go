@@ -45,8 +45,6 @@ func TestGoldenPlans(t *testing.T) {
 		"user": func(in *plan.Input) {
 			mask := uint32(0o27)
 			in.Spec.Process.User = wire.User{UID: 1000, GID: 100, Groups: []uint32{100, 2000}, Umask: &mask}
-			in.Spec.Process.Capabilities.Inheritable = 1 << unix.CAP_NET_BIND_SERVICE
-			in.Spec.Process.Capabilities.Ambient = 1 << unix.CAP_NET_BIND_SERVICE
 			in.Spec.Process.Cwd = "/home/user"
 		},
 		"new-privileges": func(in *plan.Input) { in.Spec.Process.AllowNewPrivileges = true },

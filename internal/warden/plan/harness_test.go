@@ -74,7 +74,7 @@ func spec(args ...string) *wire.Spec {
 		Hostname: "box", WritableRoot: true,
 		Process: wire.Process{
 			Args: args, Env: []string{"PATH=/usr/bin:/bin"}, Cwd: "/",
-			Capabilities: wire.Capabilities{Bounding: dockerCaps, Effective: dockerCaps, Permitted: dockerCaps},
+			Capabilities: wire.Capabilities{Bounding: dockerCaps, Permitted: dockerCaps},
 		},
 		MaskedPaths: []string{"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
 			"/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware",
@@ -241,7 +241,7 @@ func (b *box) start(t testing.TB) (pid, fd int, err error) {
 	t.Helper()
 	p, err := plan.Birth(b.in)
 	if err == nil {
-		pid, fd, err = plan.Start(p, plan.Options{FDs: b.fds, Cgroup: b.cgroup, AtGate: b.atGate})
+		pid, fd, err = plan.Start(p, b.fds, b.cgroup, b.atGate)
 	}
 	for _, fd := range b.fds {
 		unix.Close(fd)

@@ -92,7 +92,12 @@ func (b *builder) rights(in *ServiceInput) {
 	}
 	b.because("What is left: what the process starts with.")
 	b.capset(in.Capabilities, in.Capabilities, in.Capabilities)
-	b.ambient(in.Capabilities)
+	b.because("Kept by a program of a user other than root.")
+	for n := range 64 {
+		if in.Capabilities&(1<<n) != 0 {
+			b.do("raise an ambient capability", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, n, 0, 0)
+		}
+	}
 }
 
 // worker puts the process into namespaces of its own, with a root that has nothing in it.

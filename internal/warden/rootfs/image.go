@@ -13,20 +13,20 @@ import (
 
 // backings are how the kernel reads an image. What works depends on kernel, kernel configuration and the file system of
 // the store, so it is tried, not computed.
-var backings = []func(index int, data []int) (int, error){
+var backings = []func(files []int) (int, error){
 	// The files themselves, past the page cache of the store's file system (6.12).
-	func(index int, data []int) (int, error) { return erofs(index, data, mount.Flag("directio")) },
+	func(files []int) (int, error) { return erofs(files, mount.Flag("directio")) },
 	// The files themselves (6.12).
-	func(index int, data []int) (int, error) { return erofs(index, data) },
+	func(files []int) (int, error) { return erofs(files) },
 	mountLoops,
 }
 
-// MountImage mounts an EROFS index and the data files that are its devices, in order: detached, read-only, without
+// MountImage mounts an EROFS index, which is the first file, and the data files that are its devices, in order: detached, read-only, without
 // set-user-id programs and devices. The files are sealed: nobody can write to them (T1).
-func MountImage(index int, data []int) (int, error) {
+func MountImage(files []int) (int, error) {
 	var failed error
 	for _, mount := range backings {
-		fd, err := mount(index, data)
+		fd, err := mount(files)
 		if err == nil {
 			return fd, nil
 		}
@@ -35,26 +35,26 @@ func MountImage(index int, data []int) (int, error) {
 	return -1, fmt.Errorf("mount the image: %w", failed)
 }
 
-func erofs(source int, devices []int, more ...mount.Option) (int, error) {
-	options := append(more, mount.String("source", path.Proc(source)), mount.Flag("ro"))
-	for _, d := range devices {
+func erofs(files []int, more ...mount.Option) (int, error) {
+	options := append(more, mount.String("source", path.Proc(files[0])), mount.Flag("ro"))
+	for _, d := range files[1:] {
 		options = append(options, mount.String("device", path.Proc(d)))
 	}
 	return mount.New("erofs", unix.MOUNT_ATTR_RDONLY|quiet, options...)
 }
 
 // mountLoops uses a loop device for each file. They clear themselves when the mount is gone.
-func mountLoops(index int, data []int) (int, error) {
+func mountLoops(files []int) (int, error) {
 	var loops []int
 	defer func() { wire.CloseAll(loops) }()
-	for _, file := range append([]int{index}, data...) {
+	for _, file := range files {
 		fd, err := loop(file)
 		if err != nil {
 			return -1, err
 		}
 		loops = append(loops, fd)
 	}
-	return erofs(loops[0], loops[1:])
+	return erofs(loops)
 }
 
 // loop attaches a file to a free loop device, read-only and, where the store allows it, past the page cache.
@@ -96,20 +96,9 @@ func Attach(fd int, dir string) error {
 	return nil
 }
 
-// Layers makes the upper and work directories of a container below dir, which belongs to the warden, owned by the
-// range's base, and opens them. Existing ones are opened.
-func Layers(dir int, base uint32) (upper, work int, err error) {
-	if upper, err = layer(dir, "upper", base); err != nil {
-		return -1, -1, err
-	}
-	if work, err = layer(dir, "work", base); err != nil {
-		unix.Close(upper)
-		return -1, -1, err
-	}
-	return upper, work, nil
-}
-
-func layer(dir int, name string, base uint32) (int, error) {
+// Layer makes the upper or work directory of a container below dir, which belongs to the warden, owned by the range's
+// base, and opens it. An existing one is opened.
+func Layer(dir int, name string, base uint32) (int, error) {
 	err := unix.Mkdirat(dir, name, 0o755)
 	made := err == nil
 	if err != nil && !errors.Is(err, unix.EEXIST) {

@@ -136,7 +136,9 @@ func TestOverlayByDescriptorAndByPath(t *testing.T) {
 			must(t, err)
 			defer unix.Close(lower)
 			state := t.TempDir()
-			upper, work, err := Layers(openDir(t, state), base)
+			upper, err := Layer(openDir(t, state), "upper", base)
+			must(t, err)
+			work, err := Layer(openDir(t, state), "work", base)
 			must(t, err)
 			defer unix.Close(upper)
 			defer unix.Close(work)
@@ -266,11 +268,11 @@ func TestImageMountsFromFilesAndFromLoopDevices(t *testing.T) {
 	f, err := os.Open(index)
 	must(t, err)
 	defer f.Close()
-	ways := map[string]func(index int, data []int) (int, error){"any": MountImage, "direct": backings[0],
+	ways := map[string]func(files []int) (int, error){"any": MountImage, "direct": backings[0],
 		"cached": backings[1], "loops": backings[2]}
 	for name, mount := range ways {
 		t.Run(name, func(t *testing.T) {
-			fd, err := mount(int(f.Fd()), nil)
+			fd, err := mount([]int{int(f.Fd())})
 			if err != nil && name != "any" && (errors.Is(err, unix.ENOTBLK) || errors.Is(err, unix.ENOENT)) {
 				t.Skipf("missing: %v", err)
 			}

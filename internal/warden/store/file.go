@@ -81,17 +81,13 @@ func open(dir *os.Root, what, digest string) (*os.File, error) {
 // Open opens a sealed object for reading.
 func (s *Store) Open(digest string) (*os.File, error) { return open(s.objects, "object", digest) }
 
-// OpenIndex opens a checked index and its devices, in order.
-func (s *Store) OpenIndex(digest string) (index *os.File, devices []*os.File, err error) {
+// OpenIndex opens the file of a checked index, and then its devices, in order.
+func (s *Store) OpenIndex(digest string) ([]*os.File, error) {
 	list, err := s.list(digest)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	files, err := s.openAll(list)
-	if err != nil {
-		return nil, nil, err
-	}
-	return files[0], files[1:], nil
+	return s.openAll(list)
 }
 
 // list reads what a checked list names: the file of an index, and then its devices.

@@ -208,12 +208,11 @@ func TestIndexNeedsItsCheckAndItsDevices(t *testing.T) {
 			t.Errorf("removing the %s of an index: %v", what, err)
 		}
 	}
-	index, devices, err := s.OpenIndex(o.Digest)
-	if err != nil || len(devices) != 1 {
+	files, err := s.OpenIndex(o.Digest)
+	if err != nil || len(files) != 2 {
 		t.Fatal(err)
 	}
-	index.Close()
-	closeAll(devices)
+	closeAll(files)
 	for range 2 {
 		if err := s.RemoveIndex(o.Digest); err != nil {
 			t.Fatal(err)
