@@ -201,10 +201,9 @@ func openStdin(dir string) (int, error) {
 }
 
 // sweepRun removes this process's files from the volatile directory, at the very end.
-func (w *Warden) sweepRun() error {
-	var errs []error
+func (w *Warden) sweepRun() (err error) {
 	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends"} {
-		errs = append(errs, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
+		err = errors.Join(err, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
 	}
-	return errors.Join(errs...)
+	return err
 }

@@ -129,7 +129,7 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	if q.All {
+	if q.Signal == int(unix.SIGKILL) {
 		g, err := w.group(q.ID)
 		if err == nil {
 			err = g.Kill()

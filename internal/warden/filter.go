@@ -25,11 +25,6 @@ func (w *Warden) openFilters() (err error) {
 	return nil
 }
 
-// service is the filter of a process of the engine.
-func (f filters) service(name string) []plan.Filter {
-	return []plan.Filter{{Name: name + "'s", Code: f[name]}}
-}
-
 // floorFor names the floor that gives way where a capability would be meaningless without it. checkSpec has passed the
 // capabilities.
 func floorFor(permitted uint64) string {

@@ -59,14 +59,10 @@ func initFile() (*os.File, error) {
 		return nil, err
 	}
 	f, err := memfile.Seal("init", bytes.NewReader(b))
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = f.Chmod(0o555)
 	}
-	if err := f.Chmod(0o555); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("init program: %w", err)
-	}
-	return f, nil
+	return f, err
 }
 
 func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "router.json") }

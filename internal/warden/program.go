@@ -1,9 +1,11 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/landlock"
@@ -113,11 +115,14 @@ func (p *program) confine() error {
 
 // carryOut makes the process of a plan, if there is one, and notes when it began.
 func (p *program) carryOut(list *plan.Plan, err error) error {
-	if err != nil {
-		return planError(p.want.Args, err)
-	}
 	s := &p.made.Started
-	s.PID, p.made.pidfd, err = plan.Start(list, p.fds, p.cgroup, p.atGate)
+	var step *plan.StepError
+	switch {
+	case err == nil:
+		s.PID, p.made.pidfd, err = plan.Start(list, p.fds, p.cgroup, p.atGate)
+	case !errors.As(err, &step): // a request that no plan can be made of
+		err = fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+	}
 	if err != nil {
 		return programError(p.want.Args[0], err)
 	}

@@ -228,7 +228,7 @@ func (r *router) newEndpoint(ns, route int) (*wire.Endpoint, error) {
 
 // use has an endpoint adopted or activated, so that it may talk, and publishes its ports.
 func (r *router) use(op wire.Op, e *wire.Endpoint, bound []wire.Port) error {
-	return r.tell(op, wire.EndpointUse{Endpoint: *e, Live: true, Ports: bound})
+	return r.tell(op, wire.EndpointUse{Endpoint: *e, Ports: bound})
 }
 
 // release revokes an endpoint, if there is one. Without a process there is nothing to revoke, and the next one never

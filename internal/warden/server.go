@@ -15,12 +15,16 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
 		wire.OpHello:        with(w.hello),
 		wire.OpObjectCreate: w.objectCreate,
-		wire.OpObjectSeal:   sealed(func(fd int, q wire.ObjectRef) (wire.Object, error) { return w.store.Seal(fd, q.Digest) }),
+		wire.OpObjectSeal: of(func(r *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
+			o, err := w.store.Seal(r.Take(0), q.Digest)
+			return wire.Reply{Body: o}, err
+		}),
 		wire.OpObjectOpen:   of(w.objectOpen),
 		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
 		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
-		wire.OpIndexSeal: sealed(func(fd int, q wire.IndexSeal) (wire.Object, error) {
-			return w.store.SealIndex(fd, q.Data, w.checkIndex)
+		wire.OpIndexSeal: of(func(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
+			o, err := w.store.SealIndex(r.Take(0), q.Data, w.checkIndex)
+			return wire.Reply{Body: o}, err
 		}),
 		wire.OpIndexRemove: with(w.indexRemove),
 		wire.OpWorkerStart: of(w.workerStart),
@@ -59,14 +63,6 @@ func with[Q any](f func(Q) (any, error)) wire.Handler {
 	return of(func(_ *wire.Request, q Q) (wire.Reply, error) {
 		body, err := f(q)
 		return wire.Reply{Body: body}, err
-	})
-}
-
-// sealed is of for a function that takes the file which came along, and seals it.
-func sealed[Q any](f func(fd int, q Q) (wire.Object, error)) wire.Handler {
-	return of(func(r *wire.Request, q Q) (wire.Reply, error) {
-		o, err := f(r.Take(0), q)
-		return wire.Reply{Body: o}, err
 	})
 }
 

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -80,13 +81,11 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		d.paths[p] = landlock.Read
 	}
 	for _, dir := range []string{state, run} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return -1, err
+		err := os.MkdirAll(dir, 0o700)
+		if err == nil {
+			err = errors.Join(os.Lchown(dir, brigdID, brigdID), enterable(filepath.Dir(dir)))
 		}
-		if err := os.Lchown(dir, brigdID, brigdID); err != nil {
-			return -1, err
-		}
-		if err := enterable(filepath.Dir(dir)); err != nil {
+		if err != nil {
 			return -1, err
 		}
 		d.paths[dir] = ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)
@@ -191,7 +190,7 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 		err = s.enter(group)
 	}
 	if err == nil {
-		err = s.confine(w.abi, w.filters.service(s.filter), s.domain)
+		err = s.confine(w.abi, []plan.Filter{{Name: s.filter + "'s", Code: w.filters[s.filter]}}, s.domain)
 	}
 	if err != nil {
 		return -1, err

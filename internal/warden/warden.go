@@ -173,12 +173,11 @@ func (w *Warden) openPrograms() (err error) {
 }
 
 func (w *Warden) openCgroup() (err error) {
-	w.parent, err = cgroup.OpenParent(w.instance)
-	if err != nil {
+	if w.parent, err = cgroup.OpenParent(w.instance); err != nil {
 		return err
 	}
 	w.facts.CgroupVersion = w.parent.Version()
-	w.facts.Missing = append(w.facts.Missing, w.parent.Missing()...)
+	w.facts.Missing = append(w.facts.Missing, w.parent.Missing...)
 	return nil
 }
 

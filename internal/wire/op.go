@@ -152,11 +152,10 @@ type Exit struct {
 	Unknown bool `json:"unknown,omitempty"`
 }
 
-// ContainerSignal sends a signal to process 1, or with All to every process of the container (SIGKILL only).
+// ContainerSignal sends a signal to process 1; SIGKILL is for every process of the container.
 type ContainerSignal struct {
 	ID     string `json:"id"`
 	Signal int    `json:"signal"`
-	All    bool   `json:"all,omitempty"`
 }
 
 // ContainerList has the ids of all containers that have a directory, or a process, or both.

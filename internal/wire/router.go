@@ -68,10 +68,9 @@ type Endpoint struct {
 	Name      string     `json:"name"`    // of the router's side
 }
 
-// EndpointUse is an endpoint with its published ports, as they are bound; Live says, for an adoption, that it may talk.
+// EndpointUse is an endpoint with its published ports, as they are bound.
 type EndpointUse struct {
 	Endpoint Endpoint `json:"endpoint"`
-	Live     bool     `json:"live,omitempty"`
 	Ports    []Port   `json:"ports,omitempty"`
 }
 

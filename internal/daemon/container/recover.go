@@ -156,7 +156,7 @@ func (e *Engine) sweep(ctx context.Context, known map[string]bool) {
 		}
 		slog.Warn("a container without a record is removed", "id", id)
 		if running {
-			req := wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL), All: true}
+			req := wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL)}
 			_, err := e.cfg.Warden.Call(ctx, wire.OpContainerSignal, req, nil)
 			_, ferr := e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: id}, &wire.Exit{})
 			if err := errors.Join(err, ferr); err != nil {

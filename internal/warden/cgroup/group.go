@@ -118,8 +118,7 @@ func (g *Group) Kill() error {
 // Remove removes the group and all below it, in every hierarchy. The kernel may take a while to let go of the last
 // process: it is tried again for as long as patience lasts. Page cache is not reclaimed first (traps 37): most of it is the image's,
 // which the next container reads from there instead of from the disk. A group that is not there is no error.
-func (g *Group) Remove(patience time.Duration) error {
-	var errs []error
+func (g *Group) Remove(patience time.Duration) (failed error) {
 	end := time.Now().Add(patience)
 	for _, h := range g.p.hierarchies {
 		err := unix.Unlinkat(h.fd, g.id, unix.AT_REMOVEDIR)
@@ -128,10 +127,10 @@ func (g *Group) Remove(patience time.Duration) error {
 			err = removeAll(h.fd, g.id)
 		}
 		if err != nil && err != unix.ENOENT {
-			errs = append(errs, fmt.Errorf("remove control group %s in %s: %w", g.id, h.name(), err))
+			failed = errors.Join(failed, fmt.Errorf("remove control group %s in %s: %w", g.id, h.name(), err))
 		}
 	}
-	return errors.Join(errs...)
+	return failed
 }
 
 // removeAll removes a group and those that were made in it, the deepest first; it gives the error of the first named.
