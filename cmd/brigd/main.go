@@ -109,19 +109,23 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
+	forwards := false
 	if hello.Gateway != "" {
-		if hello.DNSForwarder, err = startForwarder(ctx, warden); err != nil {
+		if forwards, err = startForwarder(ctx, warden); err != nil {
 			return nil, err
 		}
 	}
-	host, facts := hostOf(&hello, state)
+	host, facts, err := hostOf(&hello, state, forwards)
+	if err != nil {
+		return nil, err
+	}
 	engine, err := container.NewEngine(ctx, container.Config{
 		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host,
-		Filter: filterMaker(warden), Proxy: proxy, StateDir: state, RunDir: run,
+		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Network: facts,
+	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
 		Images: imageserve.Handler(images), ImageCount: images.Count, Root: filepath.Dir(state)}, nil
 }

@@ -63,17 +63,17 @@ func ofPrograms() []Defence {
 		{"capabilities", "eleven capabilities, none that amounts to the host", []Edit{
 			first("capabilities", plan+"/confine.go", "	c := p.Capabilities\n	nnp :=", `
 				q, every := *p, possible(uint64(1)<<(h.LastCap+1)-1)
-				q.Capabilities.Bounding, q.Capabilities.Permitted, q.Capabilities.Effective = every, every, every
+				q.Capabilities.Bounding, q.Capabilities.Permitted = every, every
 				p = &q`),
 		}, []Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
 
 		{"seccomp", "system-call filter: the profile", []Edit{
-			first("seccomp", warden+"/filter.go", "	switch p.Filter {", "return list, nil"),
+			first("seccomp", warden+"/filter.go", "	switch {", "return list"),
 		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
 
 		{"floor", "system-call filter: the floor, below every profile", []Edit{
-			{warden + "/filter.go", "	list := []plan.Filter{{Name: \"floor's\", Code: f.own[floorFor(p.Capabilities.Permitted)]}}",
-				"	list := []plan.Filter{{Name: \"floor's\", Code: f.own[floorFor(p.Capabilities.Permitted)]}}\n	if without(\"floor\") {\n		list = nil\n	}"},
+			{warden + "/filter.go", "	list := []plan.Filter{{Name: \"floor's\", Code: f[floorFor(p.Capabilities.Permitted)]}}",
+				"	list := []plan.Filter{{Name: \"floor's\", Code: f[floorFor(p.Capabilities.Permitted)]}}\n	if without(\"floor\") {\n		list = nil\n	}"},
 		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
 
 		{"user-namespace", "user namespace: ids and capabilities that mean nothing to the host", userNamespace(),
@@ -152,7 +152,7 @@ func ofSurroundings() []Defence {
 		{"nosuid", "file systems on which set-user-id bits are dead", []Edit{
 			first("nosuid", plan+"/mounts.go", "	b.do(what, unix.SYS_MOUNT_SETATTR, mount, \"\",", "set &^= unix.MOUNT_ATTR_NOSUID"),
 			first("nosuid", "internal/kernel/mount/mount.go", "	fd, err := unix.Fsmount(fs,", "attr &^= unix.MOUNT_ATTR_NOSUID"),
-			first("nosuid", "internal/kernel/mount/mount.go", "	flags := uint(unix.AT_EMPTY_PATH)\n", "attr &^= unix.MOUNT_ATTR_NOSUID"),
+			first("nosuid", warden+"/rootfs/image.go", "	flags := uint(unix.AT_EMPTY_PATH)\n", "attr &^= unix.MOUNT_ATTR_NOSUID"),
 		}, []Test{{plan, "TestNothingOfTheHostIsMounted"}}, ""},
 
 		{"cgroup-bounds", "control group: bounds of memory, processes and CPU share", []Edit{

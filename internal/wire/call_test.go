@@ -126,15 +126,10 @@ func TestDescriptorsOfARequestAreClosedUnlessTaken(t *testing.T) {
 			return Reply{}, err
 		}
 		if o.Digest == "take" {
-			fd, err := r.Take(0)
-			if _, again := r.Take(0); !errdefs.IsInvalidArgument(again) {
-				t.Errorf("taken twice: %v", again)
+			taken <- r.Take(0)
+			if again := r.Take(0); again != -1 {
+				t.Errorf("taken twice: %d", again)
 			}
-			if _, more := r.Take(1); !errdefs.IsInvalidArgument(more) {
-				t.Errorf("descriptor 1 of 1: %v", more)
-			}
-			taken <- fd
-			return Reply{}, err
 		}
 		return Reply{}, nil
 	})

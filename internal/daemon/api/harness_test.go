@@ -51,9 +51,9 @@ func (testImages) Release(string, string)    {}
 // compiled counts the profiles that were compiled.
 var compiled atomic.Int64
 
-// compileAnew gives another digest each time, as if the kernel were a new one.
-func compileAnew(context.Context, string, uint64) (string, error) {
-	return fmt.Sprintf("sha256:%064d", compiled.Add(1)), nil
+// compileAnew gives another program each time, as if the kernel were a new one.
+func compileAnew(string, uint64) (*wire.Filter, error) {
+	return &wire.Filter{Program: fmt.Appendf(nil, "%08d", compiled.Add(1))}, nil
 }
 
 // newServer is brigd's wiring around a connection to a warden.
@@ -72,12 +72,13 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 		return nil, nil, err
 	}
 	s.Network.Instance = s.Hello.Instance
+	s.Host = policy.Host{MemoryTotal: 8 << 30, CPUs: 2, NofileHard: 20000}
 	if s.Volumes, err = volume.Open(ctx, filepath.Join(dir, "state", "volumes"), client, s.Bus); err != nil {
 		return nil, nil, err
 	}
 	s.Engine, err = container.NewEngine(ctx, container.Config{
 		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus,
-		Host:     policy.Host{MemoryTotal: s.Hello.MemoryTotal, CPUs: s.Hello.CPUs, NofileHard: s.Hello.NofileHard},
+		Host:     s.Host,
 		Filter:   compileAnew,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
 	})

@@ -131,11 +131,10 @@ func (s *Server) endpoint(v *container.View) *network.EndpointSettings {
 		return e
 	}
 	e.EndpointID = brignet.EndpointID(v.ID)
-	// What does not parse was not given: the container has no address.
-	e.IPAddress, _ = netip.ParseAddr(v.Run.Address)
-	e.Gateway, _ = netip.ParseAddr(v.Run.Gateway)
-	_ = e.MacAddress.UnmarshalText([]byte(v.Run.MAC))
-	e.IPPrefixLen = v.Run.PrefixLen
+	if at := v.Run.Endpoint; at != nil {
+		e.IPAddress, e.Gateway, e.IPPrefixLen = at.Addr, at.Gateway, at.PrefixLen
+		_ = e.MacAddress.UnmarshalText([]byte(at.MAC))
+	}
 	return e
 }
 

@@ -122,7 +122,7 @@ func hasVolume(v *container.View, q string) bool {
 }
 
 func published(v *container.View, q string) bool {
-	return slices.ContainsFunc(v.Run.Ports, func(b wire.BoundPort) bool { return inRange(q, b.HostPort, b.Proto) })
+	return slices.ContainsFunc(v.Run.Ports, func(b wire.Port) bool { return inRange(q, b.HostPort, b.Proto) })
 }
 
 func exposed(v *container.View, q string) bool {
@@ -131,7 +131,7 @@ func exposed(v *container.View, q string) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(v.Run.Ports, func(b wire.BoundPort) bool { return inRange(q, b.ContainerPort, b.Proto) })
+	return slices.ContainsFunc(v.Run.Ports, func(b wire.Port) bool { return inRange(q, b.ContainerPort, b.Proto) })
 }
 
 func inRange(q string, port uint16, proto string) bool {

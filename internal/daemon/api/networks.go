@@ -3,7 +3,6 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -52,9 +51,8 @@ func (s *Server) networkList(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) findNetwork(r *http.Request) (apinetwork.Inspect, error) {
 	var members []network.Member
 	for _, v := range s.Engine.List() {
-		addr, err := netip.ParseAddr(v.Run.Address)
-		if v.State == container.Running && err == nil {
-			members = append(members, network.Member{ID: v.ID, Name: v.Name, Addr: addr, MAC: v.Run.MAC})
+		if e := v.Run.Endpoint; v.State == container.Running && e != nil {
+			members = append(members, network.Member{ID: v.ID, Name: v.Name, Addr: e.Addr, MAC: e.MAC})
 		}
 	}
 	ref := r.PathValue("id")

@@ -15,6 +15,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/network"
+	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -31,6 +32,7 @@ type Server struct {
 	Volumes *volume.Store
 	Bus     *event.Bus
 	Hello   wire.HelloReply
+	Host    policy.Host
 	Network network.Facts
 	// Images answers /images/, /distribution/ and /auth; paths come without the version prefix.
 	Images http.Handler

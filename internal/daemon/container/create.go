@@ -27,11 +27,8 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	if err != nil {
 		return "", nil, err
 	}
-	if eff.Profile != "" {
-		eff.Spec.Process.Filter, err = e.cfg.Filter(ctx, eff.Profile, eff.Spec.Process.Capabilities.Bounding)
-		if err != nil {
-			return "", nil, fmt.Errorf("--security-opt seccomp: %w", err)
-		}
+	if _, err := e.filter(eff.Profile, &eff.Spec.Process); err != nil { // a start compiles it anew
+		return "", nil, err
 	}
 	c := e.newContainer(Record{
 		ID: id, State: Created, Created: time.Now().UTC(), ImageID: img.ID,

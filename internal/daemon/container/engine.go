@@ -43,8 +43,8 @@ type Config struct {
 	Volumes *volume.Store
 	Bus     *event.Bus
 	Host    policy.Host
-	// Filter compiles a seccomp profile, hands it to the warden and returns its digest. caps is the bounding set.
-	Filter func(ctx context.Context, profile string, caps uint64) (string, error)
+	// Filter compiles a seccomp profile. caps is the bounding set.
+	Filter func(profile string, caps uint64) (*wire.Filter, error)
 	// Proxy serves the loopback clients of published ports: one listening socket per bound port that has one. It takes
 	// the sockets over and closes them when the returned function is called.
 	Proxy func(st wire.Started, listeners []int) (stop func())

@@ -176,15 +176,11 @@ func (x *Exec) begin(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	c := x.c
 	x.run.setClose(func() {
-		ref := wire.ExecRef{ID: c.id, Exec: x.id}
-		if _, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStdin, ref, nil); err != nil && !errdefs.IsNotFound(err) {
+		ref := wire.ProcessRef{ID: c.id, Exec: x.id}
+		if _, err := c.e.cfg.Warden.Call(ctx, wire.OpProcessCloseStdin, ref, nil); err != nil && !errdefs.IsNotFound(err) {
 			c.warn(fmt.Errorf("close standard input: %w", err))
 		}
 	})
-	if _, err := c.putFilter(ctx); err != nil {
-		x.over(wire.Exit{Code: ExitCode(err)}, err)
-		return err
-	}
 	var st wire.Started
 	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStart, wire.ExecStart{ID: c.id, Exec: x.id, Process: x.process}, &st)
 	var s streams
@@ -205,7 +201,7 @@ func (x *Exec) begin(ctx context.Context) error {
 }
 
 func (x *Exec) ended() {
-	exit, known := x.c.e.askExit(wire.OpExecFinish, wire.ExecRef{ID: x.c.id, Exec: x.id}, x.c.warn)
+	exit, known := x.c.e.askExit(wire.OpProcessFinish, wire.ProcessRef{ID: x.c.id, Exec: x.id}, x.c.warn)
 	if !known {
 		return
 	}

@@ -23,7 +23,7 @@ func (c *Container) ended() {
 	}
 	drained := make(chan struct{})
 	go func() { run.drain(); close(drained) }()
-	exit, known := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
+	exit, known := c.e.askExit(wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, c.warn)
 	<-drained
 	if !known {
 		return

@@ -32,7 +32,7 @@ type Record struct {
 	Host    container.HostConfig `json:"host"`
 	Spec    wire.Spec            `json:"spec"`
 	Caller  bool                 `json:"caller,omitempty"`
-	// Profile is the seccomp profile of the request; the warden may have forgotten what was made of it.
+	// Profile is the seccomp profile of the request, which each start compiles.
 	Profile  string                 `json:"profile,omitempty"`
 	Log      log.Options            `json:"log"`
 	Volumes  []policy.VolumeUse     `json:"volumes,omitempty"`

@@ -31,15 +31,14 @@ func (e *Engine) recover(ctx context.Context) error {
 	if _, err := e.cfg.Warden.Call(ctx, wire.OpContainerList, nil, &list); err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}
-	known := map[string]wire.ContainerState{}
-	for _, s := range list.Containers {
-		known[s.ID] = s
-	}
 	if err := e.load(ctx); err != nil {
 		return err
 	}
-	e.each(func(c *Container) { c.recover(known[c.id]) })
-	e.sweep(ctx, known)
+	e.each(func(c *Container) {
+		running, known := list.Running[c.id]
+		c.recover(running, known)
+	})
+	e.sweep(ctx, list.Running)
 	return nil
 }
 
@@ -98,8 +97,8 @@ func (e *Engine) each(do func(*Container)) {
 	wg.Wait()
 }
 
-func (c *Container) recover(s wire.ContainerState) {
-	if s.Running {
+func (c *Container) recover(running, known bool) {
+	if running {
 		err := c.attachRunning()
 		if err == nil {
 			return // what was executed in it is finished by the warden: its clients went with the last brigd
@@ -108,9 +107,9 @@ func (c *Container) recover(s wire.ContainerState) {
 			c.warn(fmt.Errorf("take over: %w", err))
 		}
 	}
-	if !s.Running && c.state() != Running {
+	if !running && c.state() != Running {
 		// A --rm container of which the warden has traces has run, and was about to be forgotten.
-		if c.rec.Host.AutoRemove && (s.ID != "" || c.state() == Exited) {
+		if c.rec.Host.AutoRemove && (known || c.state() == Exited) {
 			c.recoverSpools()
 			c.life.Lock()
 			defer c.life.Unlock()
@@ -119,7 +118,7 @@ func (c *Container) recover(s wire.ContainerState) {
 		return
 	}
 	c.recoverSpools()
-	exit, known := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
+	exit, known := c.e.askExit(wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, c.warn)
 	if !known {
 		return
 	}
@@ -150,16 +149,16 @@ func (c *Container) recoverSpools() {
 }
 
 // sweep removes containers without a record, and logs and spools of containers that are no more.
-func (e *Engine) sweep(ctx context.Context, known map[string]wire.ContainerState) {
-	for id, s := range known {
+func (e *Engine) sweep(ctx context.Context, known map[string]bool) {
+	for id, running := range known {
 		if e.byID[id] != nil {
 			continue
 		}
 		slog.Warn("a container without a record is removed", "id", id)
-		if s.Running {
-			req := wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL), All: true}
+		if running {
+			req := wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL)}
 			_, err := e.cfg.Warden.Call(ctx, wire.OpContainerSignal, req, nil)
-			_, ferr := e.cfg.Warden.Call(ctx, wire.OpContainerFinish, wire.ContainerRef{ID: id}, &wire.Exit{})
+			_, ferr := e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: id}, &wire.Exit{})
 			if err := errors.Join(err, ferr); err != nil {
 				slog.Error("sweep", "id", id, "error", err)
 			}

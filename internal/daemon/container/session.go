@@ -58,12 +58,7 @@ func sortFDs(st *wire.Started, fds []int) (s streams, err error) {
 	} else if st.Stdin {
 		n = 3
 	}
-	ports := 0
-	for _, p := range st.Ports {
-		if p.Listener {
-			ports++
-		}
-	}
+	ports := len(st.Ports)
 	if len(fds) != 1+n+ports {
 		return s, fmt.Errorf("the warden sent %d descriptors instead of %d: %w", len(fds), 1+n+ports, errdefs.ErrInternal)
 	}

@@ -35,7 +35,7 @@ func (e *Engine) Kill(ctx context.Context, c *Container, signal int) error {
 }
 
 func (c *Container) signal(ctx context.Context, signal int) error {
-	req := wire.ContainerSignal{ID: c.id, Signal: signal, All: signal == int(unix.SIGKILL)}
+	req := wire.ContainerSignal{ID: c.id, Signal: signal}
 	if _, err := c.e.cfg.Warden.Call(context.WithoutCancel(ctx), wire.OpContainerSignal, req, nil); err != nil {
 		return fmt.Errorf("signal container %s: %w", c.id[:12], err)
 	}

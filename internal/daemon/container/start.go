@@ -47,11 +47,11 @@ func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 
 // start is called with life held. The record is made durable while the warden works.
 func (c *Container) start(ctx context.Context, caller int) error {
-	digest, err := c.putFilter(ctx)
+	filter, err := c.e.filter(c.rec.Profile, &c.rec.Spec.Process)
 	if err != nil {
 		return err
 	}
-	before := c.begin(digest)
+	before := c.begin()
 	written := make(chan error, 1)
 	if c.rec.Host.AutoRemove {
 		written <- nil // its record is there since it was created; that it runs, the warden knows
@@ -59,9 +59,10 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		go func() { written <- c.write(true) }()
 	}
 	req := wire.ContainerStart{ID: c.id, Spec: c.rec.Spec}
+	req.Spec.Process.Filter = filter
 	var pass []int
 	if c.rec.Caller && caller >= 0 {
-		req.Caller, pass = true, []int{caller}
+		pass = []int{caller}
 	}
 	var st wire.Started
 	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerStart, req, &st, pass...)
@@ -85,17 +86,17 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	return nil
 }
 
-// putFilter hands the container's own seccomp profile over again: a new warden does not have it. The digest is another one
-// than before if the profile means something else to a new kernel, or if this brigd compiles in another way.
-func (c *Container) putFilter(ctx context.Context) (digest string, err error) {
-	p := &c.rec.Spec.Process
-	if c.rec.Profile == "" {
+// filter is what a process starts with. No record has one that was compiled: a profile may mean something else to a new
+// kernel, and another brigd may compile in another way.
+func (e *Engine) filter(profile string, p *wire.Process) (*wire.Filter, error) {
+	if profile == "" {
 		return p.Filter, nil
 	}
-	if digest, err = c.e.cfg.Filter(ctx, c.rec.Profile, p.Capabilities.Bounding); err != nil {
-		return "", fmt.Errorf("--security-opt seccomp: %w", err)
+	f, err := e.cfg.Filter(profile, p.Capabilities.Bounding)
+	if err != nil {
+		return nil, fmt.Errorf("--security-opt seccomp: %w", err)
 	}
-	return digest, nil
+	return f, nil
 }
 
 // abandon ends a container that runs and that brigd cannot serve: it has run out of descriptors, most likely.
@@ -104,7 +105,7 @@ func (c *Container) abandon(ctx context.Context) {
 		c.warn(err)
 	}
 	for range 100 {
-		_, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, &wire.Exit{})
+		_, err := c.e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, &wire.Exit{})
 		if !errdefs.IsFailedPrecondition(err) { // it is still ending
 			return
 		}
@@ -119,12 +120,12 @@ func (c *Container) settle() {
 }
 
 // begin sets the state that the record of a running container has, and returns the record as it was.
-func (c *Container) begin(filter string) Record {
+func (c *Container) begin() Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.rec
 	c.rec.State, c.rec.Started, c.rec.Finished = Running, time.Now().UTC(), time.Time{}
-	c.rec.Exit, c.rec.Error, c.rec.Spec.Process.Filter = wire.Exit{}, "", filter
+	c.rec.Exit, c.rec.Error = wire.Exit{}, ""
 	return before
 }
 
@@ -146,7 +147,7 @@ func (c *Container) takeOver(st *wire.Started, fds []int) error {
 	c.rec.Started = time.Unix(0, st.StartedAt).UTC()
 	c.mu.Unlock()
 	run.setClose(func() {
-		_, err := c.e.cfg.Warden.Call(context.Background(), wire.OpContainerCloseStdin, wire.ContainerRef{ID: c.id}, nil)
+		_, err := c.e.cfg.Warden.Call(context.Background(), wire.OpProcessCloseStdin, wire.ProcessRef{ID: c.id}, nil)
 		if err != nil && !errdefs.IsNotFound(err) {
 			c.warn(fmt.Errorf("close standard input: %w", err))
 		}

@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/registry"
-	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
@@ -104,7 +103,7 @@ func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size i
 			return b.fd, nil
 		},
 	}
-	job := &jobs.Job{Kind: wire.JobLoad, Load: &jobs.LoadParams{Size: size}}
+	job := &jobs.Job{Kind: jobs.Load, Load: &jobs.LoadParams{Size: size}}
 	r, err := o.s.run(ctx, job, host, int(pr.Fd()))
 	pr.Close() // the copy ends now at the latest
 	if err != nil {

@@ -97,8 +97,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	for _, o := range list.Objects {
 		s.objects[key{o.Digest, false}] = o.Size
 	}
-	for _, x := range list.Indexes {
-		s.objects[key{x.Digest, true}] = 0
+	for _, digest := range list.Indexes {
+		s.objects[key{digest, true}] = 0
 	}
 	if err := s.images.Load(s.loadImage); err != nil {
 		return nil, err

@@ -97,11 +97,11 @@ func (c *collector) capabilities(add, drop []string) uint64 {
 
 func isAll(n string) bool { return strings.EqualFold(n, "ALL") }
 
-// capsFor gives the five sets of a process: a user that is not root gets the bounding set alone, as execve would.
+// capsFor gives the sets of a process: a user that is not root gets the bounding set alone, as execve would.
 func capsFor(set uint64, uid uint32) wire.Capabilities {
 	c := wire.Capabilities{Bounding: set}
 	if uid == 0 {
-		c.Effective, c.Permitted = set, set
+		c.Permitted = set
 	}
 	return c
 }

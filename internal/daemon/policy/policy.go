@@ -199,7 +199,7 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 		Stdin:              cfg.OpenStdin,
 	}
 	if sec.unconfined {
-		p.Filter = "unconfined"
+		p.Filter = &wire.Filter{}
 	} else if e.Profile == "" && p.Capabilities.Bounding&^defaultCaps() != 0 {
 		e.Profile = BuiltinProfile // the warden's own default knows the default capabilities only
 	}
@@ -273,7 +273,7 @@ func needsCaller(s *wire.Spec) bool {
 		}
 	}
 	p := &s.Process
-	return p.AllowNewPrivileges || p.Filter != "" || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
+	return p.AllowNewPrivileges || p.Filter != nil || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
 		len(s.Sysctl) > 0
 }
 

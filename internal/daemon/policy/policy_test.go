@@ -214,7 +214,7 @@ func TestAnExecIsNeverMoreThanItsContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p.Capabilities.Bounding != e.Spec.Process.Capabilities.Bounding ||
-		p.Capabilities.Effective&^p.Capabilities.Bounding != 0 {
+		p.Capabilities.Permitted&^p.Capabilities.Bounding != 0 {
 		t.Errorf("capabilities %+v", p.Capabilities)
 	}
 	out, err := json.MarshalIndent(p, "", " ")
@@ -276,7 +276,7 @@ func FuzzCreateBody(f *testing.F) {
 			t.Errorf("ids out of range: %+v", s.Process.User)
 		case len(s.Process.Args) == 0 || s.Process.Args[0] == "":
 			t.Error("no program")
-		case (s.Process.AllowNewPrivileges || s.Process.Filter != "") && !e.NeedsCaller:
+		case (s.Process.AllowNewPrivileges || s.Process.Filter != nil) && !e.NeedsCaller:
 			t.Error("a relaxation without its caller")
 		}
 		for _, m := range s.Mounts {

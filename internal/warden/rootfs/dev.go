@@ -1,12 +1,14 @@
 package rootfs
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -36,11 +38,11 @@ func Pts(base uint32) (int, error) {
 func Dev(base uint32) (fd int, err error) {
 	fd, err = mount.New("tmpfs", unix.MOUNT_ATTR_NOSUID, mount.String("source", "tmpfs"), mount.String("size", "65536"),
 		mount.String("mode", "755"), mount.UInt("uid", base), mount.UInt("gid", base))
-	if err != nil {
-		return -1, fmt.Errorf("/dev: %w", err)
+	if err == nil {
+		err = fillDev(fd, int(base))
 	}
-	if err := fillDev(fd, int(base)); err != nil {
-		unix.Close(fd)
+	if err != nil {
+		wire.CloseAll([]int{fd})
 		return -1, fmt.Errorf("/dev: %w", err)
 	}
 	return fd, nil
@@ -87,23 +89,6 @@ func fillDev(fd, base int) (err error) {
 	return nil
 }
 
-// writeFile makes a file of the range at base. Its content is far below what one write takes.
-func writeFile(dir int, name, content string, mode uint32, base int) error {
-	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
-	if err != nil {
-		return fmt.Errorf("make %s: %w", name, err)
-	}
-	defer unix.Close(fd)
-	n, err := unix.Write(fd, []byte(content))
-	if err == nil && n < len(content) {
-		err = unix.ENOSPC
-	}
-	if err = errors.Join(err, unix.Fchmod(fd, mode), unix.Fchown(fd, base, base)); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
-}
-
 // Files makes a tmpfs of 64 KiB with the engine's files (hosts, resolv.conf, hostname), named by their place in the
 // list. The plan binds each of them. The container may write to them, as in Docker, but not grow them on the host (A2).
 func Files(files []wire.File, base uint32) (int, error) {
@@ -112,7 +97,9 @@ func Files(files []wire.File, base uint32) (int, error) {
 		return -1, fmt.Errorf("files of the engine: %w", err)
 	}
 	for i, f := range files {
-		if err := writeFile(fd, fmt.Sprint(i), f.Content, 0o644, int(base)); err != nil {
+		name := fmt.Sprint(path.Proc(fd), "/", i)
+		err := os.WriteFile(name, []byte(f.Content), 0o644)
+		if err = cmp.Or(err, os.Chmod(name, 0o644), os.Chown(name, int(base), int(base))); err != nil {
 			unix.Close(fd)
 			return -1, fmt.Errorf("file %s: %w", f.Path, err)
 		}
