@@ -11,12 +11,10 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
-
-	"github.com/moby/moby/api/types/container"
 )
 
 func newLog(t testing.TB, size int64, files int) *Log {
-	return New(filepath.Join(t.TempDir(), "log"), Options{Driver: DriverJSON, MaxSize: size, MaxFiles: files})
+	return New(filepath.Join(t.TempDir(), "log"), Options{Driver: DriverJSON, MaxSize: size, MaxFiles: files}, Source{})
 }
 
 func text(t testing.TB, l *Log, q Query) string {
@@ -207,34 +205,13 @@ func TestATornRecordIsSkipped(t *testing.T) {
 	}
 }
 
-func TestOptions(t *testing.T) {
-	for _, c := range []struct {
-		in   container.LogConfig
-		want Options
-		errs int
-	}{
-		{container.LogConfig{}, Options{DriverJSON, defaultSize, defaultFiles}, 0},
-		{container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "5"}},
-			Options{DriverJSON, 1 << 20, 5}, 0},
-		{container.LogConfig{Type: "none"}, Options{Driver: DriverNone}, 0},
-		{container.LogConfig{Type: "none", Config: map[string]string{"max-size": "1m"}}, Options{}, 1},
-		{container.LogConfig{Type: "syslog"}, Options{}, 1},
-		{container.LogConfig{Config: map[string]string{"max-size": "1", "max-file": "0", "compress": "true"}}, Options{}, 3},
-	} {
-		o, errs := Parse(c.in)
-		if len(errs) != c.errs || c.errs == 0 && o != c.want {
-			t.Errorf("%+v: %+v, %v", c.in, o, errs)
-		}
-	}
-}
-
 func FuzzRecord(f *testing.F) {
 	for _, s := range []string{"", "a\n", "\xff\xfe", "\"\\\x00\x7f", "\u2028"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var j struct{ Log, Stream, Time string }
-		b := appendRecord(nil, Stderr, time.Unix(1, 0), line)
+		b := newJSON(nil).record(nil, Stderr, time.Unix(1, 0), line)
 		if bytes.IndexByte(b, '\n') != len(b)-1 {
 			t.Fatalf("a record of more than one line: %q", b)
 		}
