@@ -27,24 +27,21 @@ type format interface {
 // maxRecord bounds a record in bytes: each byte of a line and of what is noted may be escaped to six.
 const maxRecord = 6*(MaxLine+maxAttrs) + 256
 
-// jsonFormat is that of Docker's driver json-file.
-type jsonFormat struct {
-	attrs []byte // ,"attrs":{…} or nothing
-}
+// jsonFormat is that of Docker's driver json-file. The fields are what stands between text and time, for each stream.
+type jsonFormat struct{ stdout, stderr []byte }
 
 func newJSON(attrs []Attr) *jsonFormat {
-	if len(attrs) == 0 {
-		return &jsonFormat{}
+	noted := ""
+	if len(attrs) > 0 {
+		m := make(map[string]string, len(attrs))
+		for _, a := range attrs {
+			m[a.Key] = a.Value
+		}
+		if b, err := json.Marshal(m); err == nil { // a map of strings has no error
+			noted = `,"attrs":` + string(b)
+		}
 	}
-	m := make(map[string]string, len(attrs))
-	for _, a := range attrs {
-		m[a.Key] = a.Value
-	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		return &jsonFormat{} // a map of strings has no error
-	}
-	return &jsonFormat{append([]byte(`,"attrs":`), b...)}
+	return &jsonFormat{[]byte(`","stream":"stdout"` + noted + `,"time":"`), []byte(`","stream":"stderr"` + noted + `,"time":"`)}
 }
 
 func (*jsonFormat) name() string { return fileName }
@@ -55,12 +52,10 @@ func (j *jsonFormat) record(b []byte, stream byte, at time.Time, line []byte) []
 	b = append(b, `{"log":"`...)
 	b = appendText(b, line)
 	if stream == Stderr {
-		b = append(b, `","stream":"stderr"`...)
+		b = append(b, j.stderr...)
 	} else {
-		b = append(b, `","stream":"stdout"`...)
+		b = append(b, j.stdout...)
 	}
-	b = append(b, j.attrs...)
-	b = append(b, `,"time":"`...)
 	b = at.UTC().AppendFormat(b, time.RFC3339Nano)
 	return append(b, "\"}\n"...)
 }
@@ -118,10 +113,12 @@ const hex = "0123456789abcdef"
 // appendText escapes what JSON cannot hold as it is. Bytes that are no UTF-8 become U+FFFD, as in Docker's files.
 func appendText(b, s []byte) []byte {
 	for len(s) > 0 {
+		n := plain(s)
+		b, s = append(b, s[:n]...), s[n:]
+		if len(s) == 0 {
+			break
+		}
 		switch c := s[0]; {
-		case c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\':
-			b = append(b, c)
-			s = s[1:]
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
 			s = s[1:]
@@ -138,4 +135,14 @@ func appendText(b, s []byte) []byte {
 		}
 	}
 	return b
+}
+
+// plain is how much of s, from its beginning, stands in JSON as it is.
+func plain(s []byte) int {
+	for i, c := range s {
+		if c < 0x20 || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(s)
 }
