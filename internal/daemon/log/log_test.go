@@ -13,8 +13,19 @@ import (
 	"unicode/utf8"
 )
 
-func newLog(t testing.TB, size int64, files int) *Log {
-	return New(filepath.Join(t.TempDir(), "log"), Options{Driver: DriverJSON, MaxSize: size, MaxFiles: files}, Source{})
+func newLog(t testing.TB, size int64, files int) *Log { return newLogOf(t, DriverJSON, size, files) }
+
+func newLogOf(t testing.TB, driver string, size int64, files int) *Log {
+	return New(filepath.Join(t.TempDir(), "log"), Options{Driver: driver, MaxSize: size, MaxFiles: files}, Source{})
+}
+
+// inBothFormats runs a test with logs of both drivers that keep files.
+func inBothFormats(t *testing.T, f func(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log)) {
+	for _, driver := range []string{DriverJSON, DriverLocal} {
+		t.Run(driver, func(t *testing.T) {
+			f(t, func(t testing.TB, size int64, files int) *Log { return newLogOf(t, driver, size, files) })
+		})
+	}
 }
 
 func text(t testing.TB, l *Log, q Query) string {
@@ -58,10 +69,14 @@ func TestWhatWasWrittenIsReadBack(t *testing.T) {
 // TestTheLastLinesAreTheEndOfAllLines with and without a condition, which are counted in two ways, over several files and
 // a record that a crash tore.
 func TestTheLastLinesAreTheEndOfAllLines(t *testing.T) {
+	inBothFormats(t, theLastLinesAreTheEndOfAllLines)
+}
+
+func theLastLinesAreTheEndOfAllLines(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log) {
 	l := newLog(t, 2<<10, 3)
 	for i := range 60 {
 		if i == 57 {
-			f, err := os.OpenFile(l.dir+"/"+fileName, os.O_WRONLY|os.O_APPEND, 0)
+			f, err := os.OpenFile(l.files.numbered(0), os.O_WRONLY|os.O_APPEND, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,7 +107,9 @@ func TestTheLastLinesAreTheEndOfAllLines(t *testing.T) {
 	}
 }
 
-func TestTheDiskSpaceOfALogIsBounded(t *testing.T) {
+func TestTheDiskSpaceOfALogIsBounded(t *testing.T) { inBothFormats(t, theDiskSpaceOfALogIsBounded) }
+
+func theDiskSpaceOfALogIsBounded(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log) {
 	l := newLog(t, 64<<10, 3)
 	line := []byte(strings.Repeat("x", 1000) + "\n")
 	for range 1000 {
@@ -124,6 +141,10 @@ func TestTheDiskSpaceOfALogIsBounded(t *testing.T) {
 }
 
 func TestFollowersSeeEachLineOnceOverRotations(t *testing.T) {
+	inBothFormats(t, followersSeeEachLineOnceOverRotations)
+}
+
+func followersSeeEachLineOnceOverRotations(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log) {
 	l := newLog(t, 64<<10, 10)
 	l.Begin()
 	got := make(chan string, 2)
@@ -150,7 +171,9 @@ func TestFollowersSeeEachLineOnceOverRotations(t *testing.T) {
 	}
 }
 
-func TestAFollowerEndsWithItsContext(t *testing.T) {
+func TestAFollowerEndsWithItsContext(t *testing.T) { inBothFormats(t, aFollowerEndsWithItsContext) }
+
+func aFollowerEndsWithItsContext(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log) {
 	l := newLog(t, 64<<10, 1)
 	l.Begin()
 	ctx, cancel := context.WithCancel(context.Background())
