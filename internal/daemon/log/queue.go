@@ -49,6 +49,7 @@ const (
 type queue struct {
 	mode string
 	max  int64
+	wait time.Duration // patience
 	sink sink
 	warn func(error)
 	done chan struct{} // closed when all was sent or given up
@@ -69,7 +70,7 @@ type queue struct {
 }
 
 func newQueue(o *Options, to sink, warn func(error)) *queue {
-	q := &queue{mode: o.Mode, max: o.Buffer, sink: to, warn: warn, done: make(chan struct{})}
+	q := &queue{mode: o.Mode, max: o.Buffer, wait: patience, sink: to, warn: warn, done: make(chan struct{})}
 	if q.max == 0 {
 		q.max = defaultBuffer
 	}
@@ -117,7 +118,7 @@ func (q *queue) place(m message) bool {
 	}
 	late := false
 	if q.mode != ModeBlocking {
-		t := time.AfterFunc(patience, func() {
+		t := time.AfterFunc(q.wait, func() {
 			q.mu.Lock()
 			defer q.mu.Unlock()
 			late = true

@@ -72,8 +72,16 @@ func (c *Conn) sendFile(entry []byte) error {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
 		return fmt.Errorf("seal a memory file: %w", err)
 	}
-	_, _, err = c.c.WriteMsgUnix(nil, unix.UnixRights(fd), nil)
-	return err
+	rc, err := c.c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var serr error
+	err = rc.Write(func(socket uintptr) bool {
+		serr = unix.Sendmsg(int(socket), nil, unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL)
+		return serr != unix.EAGAIN
+	})
+	return errors.Join(err, serr)
 }
 
 // AppendField appends a field. The name is one that Name has made, or a constant.
