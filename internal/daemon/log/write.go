@@ -33,6 +33,7 @@ type store struct {
 	dir      string
 	size     int64
 	files    int
+	json     bool // the format
 	compress bool
 	zip      sync.WaitGroup // the compression of the file before the newest
 
@@ -49,18 +50,21 @@ type store struct {
 }
 
 func newStore(dir string, o *Options) *store {
-	s := &store{dir: dir, size: o.MaxSize, files: o.MaxFiles, compress: o.Compress}
-	if o.Driver == DriverJSON {
-		s.format = newJSON(nil)
-	} else {
-		s.format = newBinary(nil)
-	}
+	s := &store{dir: dir, size: o.MaxSize, files: o.MaxFiles, compress: o.Compress, json: o.Driver == DriverJSON}
+	s.format = s.writing(nil)
 	return s
+}
+
+func (s *store) writing(attrs []Attr) format {
+	if s.json {
+		return newJSON(attrs)
+	}
+	return newBinary(attrs)
 }
 
 // reading gives a format that nobody else reads with: it may remember what it has read.
 func (s *store) reading() format {
-	if _, ok := s.format.(*jsonFormat); ok {
+	if s.json {
 		return &jsonFormat{}
 	}
 	return &binaryFormat{}
@@ -71,11 +75,7 @@ func (s *store) begin(attrs []Attr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.live, s.begun = true, false
-	if _, ok := s.format.(*jsonFormat); ok {
-		s.format = newJSON(attrs)
-	} else {
-		s.format = newBinary(attrs)
-	}
+	s.format = s.writing(attrs)
 }
 
 // end says that no more will come until begin.
