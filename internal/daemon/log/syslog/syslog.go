@@ -88,7 +88,19 @@ func dial(ctx context.Context, o *Options, local []string) (net.Conn, error) {
 	case secure:
 		return o.dialTLS(ctx, d)
 	}
-	return d.DialContext(ctx, o.Network, o.Address)
+	c, err := d.DialContext(ctx, o.Network, o.Address)
+	return c, o.reason(err)
+}
+
+// reason words an error without what clients take for one of the container's program, which has exit statuses of its own.
+func (o *Options) reason(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("no syslog listens at %s", o.Address)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("brigd may not connect to %s: it does so as id %d, without privileges", o.Address, os.Getuid())
+	}
+	return err
 }
 
 // Close closes the connection.

@@ -62,7 +62,7 @@ func readFile(option, path string) ([]byte, error) {
 			"below /etc/ssl or the engine's ROOT/daemon", option, path, os.Getuid())
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", option, err)
+		return nil, fmt.Errorf("%s: there is no file %s", option, path)
 	}
 	defer f.Close()
 	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
