@@ -83,6 +83,7 @@ func serve(state, run string, ready *os.File) error {
 	select {
 	case <-stop:
 		server.Engine.StopAll(context.Background())
+		server.Engine.Close() // receivers of logs get the last lines
 		return nil
 	case <-warden.Done():
 		return errors.New("the warden has gone")

@@ -64,8 +64,8 @@ func (o *Options) bindProgram(fs *pflag.FlagSet) {
 	fs.StringVar(&o.restart, "restart", "no", "Restart policy (no|on-failure[:N]|always|unless-stopped)")
 	fs.StringVar(&o.platform, "platform", "", "Platform of the image (os/arch[/variant])")
 	fs.StringVar(&o.cidPath, "cidfile", "", "Write the container's id to a new file")
-	fs.StringVar(&o.logDriver, "log-driver", "", "Where output is kept")
-	fs.Var((*words)(&o.logOpts), "log-opt", "Option of the log driver (key=value)")
+	fs.StringVar(&o.logDriver, "log-driver", "", "Where output goes (json-file, local, journald, syslog, none)")
+	fs.Var((*words)(&o.logOpts), "log-opt", "Option of the log driver (max-size=10m)")
 	fs.StringVar(&o.runtime, "runtime", "", "OCI runtime to use")
 }
 

@@ -67,7 +67,7 @@ func (s *Server) containerLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if c.Log().Driver() == log.DriverNone {
+	if !c.Log().Readable() {
 		return fmt.Errorf("%w: %w", log.ErrNoLog, errdefs.ErrNotImplemented)
 	}
 	v := c.View()
@@ -93,13 +93,26 @@ func (s *Server) containerLogs(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-type logFormat struct{ timestamps bool }
+type logFormat struct{ timestamps, details bool }
 
+// line is a line as it is printed. Details are the attributes like a query, and a blank even if there are none, as Docker's.
 func (o logFormat) line(rec log.Record) []byte {
-	if !o.timestamps {
+	if !o.timestamps && !o.details {
 		return rec.Text
 	}
-	b := append(rec.Time.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000000000Z07:00"), ' ')
+	var b []byte
+	if o.timestamps {
+		b = append(rec.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000000Z07:00"), ' ')
+	}
+	if o.details {
+		for i, a := range rec.Attrs {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(append(append(b, url.QueryEscape(a.Key)...), '='), url.QueryEscape(a.Value)...)
+		}
+		b = append(b, ' ')
+	}
 	return append(b, rec.Text...)
 }
 
@@ -110,9 +123,8 @@ func logQuery(v url.Values, now time.Time) (q log.Query, o logFormat, err error)
 		return s != "" && s != "0" && s != "false" && s != "no" && s != "none"
 	}
 	q = log.Query{Stdout: on("stdout"), Stderr: on("stderr"), Follow: on("follow")}
-	// details asks for attributes that options of the log driver add; json-file has none of these options here, so
-	// there is nothing to show, as in Docker.
-	o.timestamps = on("timestamps")
+	o.timestamps, o.details = on("timestamps"), on("details")
+	q.Details = o.details
 	if !q.Stdout && !q.Stderr {
 		return q, o, fmt.Errorf("you must choose at least one stream: %w", errdefs.ErrInvalidArgument)
 	}

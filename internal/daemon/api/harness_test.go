@@ -20,6 +20,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
+	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
@@ -56,6 +57,9 @@ func compileAnew(string, uint64) (*wire.Filter, error) {
 	return &wire.Filter{Program: fmt.Appendf(nil, "%08d", compiled.Add(1))}, nil
 }
 
+// testReceivers are the receivers of logs of this test.
+var testReceivers log.Receivers
+
 // newServer is brigd's wiring around a connection to a warden.
 func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	c, err := wire.FileConn(conn, "warden")
@@ -78,8 +82,8 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	}
 	s.Engine, err = container.NewEngine(ctx, container.Config{
 		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus,
-		Host:     s.Host,
-		Filter:   compileAnew,
+		Host:   s.Host,
+		Filter: compileAnew, Receivers: testReceivers,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
 	})
 	return s, client, err

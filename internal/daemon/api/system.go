@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -78,10 +79,10 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 	i := system.Info{
 		ID: s.Hello.Instance, Name: host, ServerVersion: wire.Version, Driver: driver, DriverStatus: [][2]string{},
 		Plugins: system.PluginsInfo{Volume: []string{"local"}, Network: []string{"bridge", "null"},
-			Log: []string{"json-file", "none"}},
+			Log: log.Drivers()},
 		MemoryLimit: has("memory"), SwapLimit: has("swap"), CPUCfsPeriod: has("cpu"), CPUCfsQuota: has("cpu"),
 		CPUShares: has("cpu"), CPUSet: has("cpuset"), PidsLimit: has("pids"), IPv4Forwarding: s.Hello.NetworkError == "",
-		NGoroutines: runtime.NumGoroutine(), SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: "json-file",
+		NGoroutines: runtime.NumGoroutine(), SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: log.DriverJSON,
 		CgroupDriver: "cgroupfs", CgroupVersion: cgroupVersion(s.Hello.CgroupVersion), NEventsListener: s.Bus.Count(),
 		KernelVersion: kernel(), OSType: runtime.GOOS, Architecture: machine(), NCPU: s.Host.CPUs,
 		MemTotal:      s.Host.MemoryTotal,

@@ -61,9 +61,10 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 }
 
 func (e *Engine) newContainer(r Record) *Container {
-	return &Container{e: e, id: r.ID, rec: r, log: log.New(e.logDir(r.ID), r.Log),
-		run:     newSession(r.Spec.Process.Terminal),
-		removed: make(chan struct{}), lastExit: r.Exit}
+	c := &Container{e: e, id: r.ID, rec: r, run: newSession(r.Spec.Process.Terminal), removed: make(chan struct{}),
+		lastExit: r.Exit}
+	c.log = log.New(e.logDir(r.ID), r.Log, log.Source{Info: c.logInfo, Warn: c.warn, Receivers: e.cfg.Receivers})
+	return c
 }
 
 // reserve gives c its name; "" takes a free one.

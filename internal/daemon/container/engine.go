@@ -48,6 +48,8 @@ type Config struct {
 	// Proxy serves the loopback clients of published ports: one listening socket per bound port that has one. It takes
 	// the sockets over and closes them when the returned function is called.
 	Proxy func(st wire.Started, listeners []int) (stop func())
+	// Receivers are the machine's own receivers of logs.
+	Receivers log.Receivers
 	// StateDir survives the machine, RunDir does not. Both are brigd's own.
 	StateDir, RunDir string
 }
@@ -187,6 +189,13 @@ func (c *Container) ID() string { return c.id }
 
 // Log is the container's log.
 func (c *Container) Log() *log.Log { return c.log }
+
+// logInfo is what the log may tell about the container.
+func (c *Container) logInfo() log.Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return policy.LogInfo(c.id, c.rec.Name, c.rec.ImageID, &c.rec.Config, &c.rec.Host, c.rec.Spec.Process.Args, c.rec.Created)
+}
 
 func (c *Container) state() State {
 	c.mu.Lock()

@@ -21,6 +21,7 @@ func (c *Container) ended() {
 	if stop != nil {
 		stop()
 	}
+	c.log.Ending()
 	drained := make(chan struct{})
 	go func() { run.drain(); close(drained) }()
 	exit, known := c.e.askExit(wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, c.warn)
@@ -53,6 +54,7 @@ func (e *Engine) askExit(op wire.Op, ref any, warn func(error)) (exit wire.Exit,
 // finished notes the end of a run and removes a --rm container. Called with life held.
 func (c *Container) finished(run *session, exit wire.Exit) {
 	c.log.End()
+	c.e.background.Go(c.log.Flush)
 	c.mu.Lock()
 	c.rec.State, c.rec.Exit, c.rec.Finished = Exited, exit, time.Unix(0, exit.At).UTC()
 	if exit.Unknown && c.rec.Error == "" {

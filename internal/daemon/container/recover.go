@@ -111,6 +111,7 @@ func (c *Container) recover(running, known bool) {
 		// A --rm container of which the warden has traces has run, and was about to be forgotten.
 		if c.rec.Host.AutoRemove && (known || c.state() == Exited) {
 			c.recoverSpools()
+			c.log.End()
 			c.life.Lock()
 			defer c.life.Unlock()
 			c.forget(true)
@@ -142,6 +143,8 @@ func (c *Container) attachRunning() error {
 
 // recoverSpools logs what a killed brigd had taken from a container that has ended since.
 func (c *Container) recoverSpools() {
+	c.log.Begin()
+	c.log.Ending()
 	for _, stream := range []byte{1, 2} {
 		p := &pump{stream: stream, log: c.log, warn: c.warn, spool: c.e.spoolPath(c.id, stream)}
 		p.flush()

@@ -80,6 +80,7 @@ func (c *Container) forget(volumes bool) {
 		if err := e.deleteTraces(c.id); err != nil {
 			c.warn(err)
 		}
+		c.log.Flush()
 		if err := c.log.Remove(); err != nil {
 			c.warn(err)
 		}

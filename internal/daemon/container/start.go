@@ -32,14 +32,20 @@ func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 	case Removing:
 		return errRemoving(c)
 	}
-	select {
-	case e.starts <- struct{}{}:
-		defer func() { <-e.starts }()
-	case <-ctx.Done():
-		return ctx.Err()
+	// A receiver that does not answer holds up this container alone: the place among the starts is taken afterwards.
+	err := c.log.Connect(ctx)
+	if err == nil {
+		select {
+		case e.starts <- struct{}{}:
+			defer func() { <-e.starts }()
+		case <-ctx.Done():
+			c.log.End()
+			return ctx.Err()
+		}
+		err = c.start(context.WithoutCancel(ctx), caller)
 	}
-	err := c.start(context.WithoutCancel(ctx), caller)
 	if err != nil {
+		c.log.End()
 		c.startFailed(err)
 	}
 	return err

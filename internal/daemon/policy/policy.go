@@ -5,6 +5,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 
@@ -74,16 +75,21 @@ func Make(in Input) (*Effective, error) {
 	c.unsupported(r)
 	c.annotations(r.Host.Annotations)
 	var errs []error
-	if e.Log, errs = log.Parse(r.Host.LogConfig); len(errs) > 0 {
-		for _, err := range errs {
-			option, reason, _ := strings.Cut(err.Error(), ": ")
-			c.invalid(option, "", "%s", reason)
-		}
-	}
+	e.Log, errs = log.Parse(r.Host.LogConfig)
 	m := c.mounts(r, img.Volumes)
 	e.Volumes, e.Mounts = m.volumes, m.shown
 	e.Spec = c.spec(in, e)
 	e.Spec.Mounts = m.spec
+	if len(errs) == 0 {
+		info := LogInfo(in.ID, "", in.Image.ID, &e.Config, &r.Host, e.Spec.Process.Args, time.Time{})
+		if _, err := e.Log.Meta(info); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, err := range errs {
+		option, reason, _ := strings.Cut(err.Error(), ": ")
+		c.invalid(option, "", "%s", reason)
+	}
 	e.NeedsCaller = needsCaller(&e.Spec) || e.Profile != ""
 	if err := c.err(); err != nil {
 		return nil, err
@@ -275,6 +281,16 @@ func needsCaller(s *wire.Spec) bool {
 	p := &s.Process
 	return p.AllowNewPrivileges || p.Filter != nil || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
 		len(s.Sysctl) > 0
+}
+
+// LogInfo is what a log may tell about a container. args is what is executed: the entry point and the command.
+func LogInfo(id, name, image string, c *container.Config, h *container.HostConfig, args []string, created time.Time) log.Info {
+	i := log.Info{ID: id, Name: name, ImageID: image, Image: c.Image, Created: created, Env: c.Env, Labels: c.Labels,
+		Config: h.LogConfig.Config}
+	if len(args) > 0 {
+		i.Entrypoint, i.Args = args[0], args[1:]
+	}
+	return i
 }
 
 // fillShown puts the defaults that were given into what inspect shows.

@@ -169,8 +169,19 @@ var refused = map[string]string{
 	"unbuilt": `{"Image":"i","Healthcheck":{"Test":["CMD","x"]},"OnBuild":["x"],
 		"HostConfig":{"RestartPolicy":{"Name":"always"},"StorageOpt":{"size":"1"},
 		"CgroupParent":"x","Runtime":"kata","Isolation":"hyperv","DeviceRequests":[{"Count":1}],
-			"LogConfig":{"Type":"syslog"},"KernelMemory":1,
+			"LogConfig":{"Type":"fluentd"},"KernelMemory":1,
 		"Annotations":{"brig.level":"strict","brig.egress":"x"}}}`,
+	"log": `{"Image":"i","HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"1","max-file":"0",
+		"compress":"maybe","labels-regex":"(","shiny":"x","cache-disabled":"true","mode":"soon","max-buffer-size":"1g",
+		"syslog-address":"udp://127.0.0.1"}}}}`,
+	"log-together": `{"Image":"i","HostConfig":{"LogConfig":{"Type":"local","Config":{"max-file":"1","compress":"true",
+		"max-buffer-size":"1m"}}}}`,
+	"log-none": `{"Image":"i","HostConfig":{"LogConfig":{"Type":"none","Config":{"max-size":"1m"}}}}`,
+	"log-tag":  `{"Image":"i","HostConfig":{"LogConfig":{"Config":{"tag":"{{range .Env}}x{{end}}"}}}}`,
+	"log-labels": `{"Image":"i","Labels":{"big":"` + strings.Repeat("x", 16<<10) + `"},"HostConfig":{"LogConfig":{
+		"Config":{"labels":"big"}}}}`,
+	"log-syslog": `{"Image":"i","HostConfig":{"LogConfig":{"Type":"syslog","Config":{"syslog-address":"tcp://169.254.169.254:80",
+		"syslog-facility":"loud","syslog-format":"rfc1","syslog-tls-ca-cert":"ca.pem","cache-labels":"x","max-size":"1m"}}}}`,
 	"command": `{"Image":"i","Entrypoint":[""],"WorkingDir":"rel","Hostname":"a b","Env":["=x"]}`,
 }
 
