@@ -40,6 +40,22 @@ func call(t testing.TB, socket, method, path, body string) (int, string) {
 	return r.StatusCode, string(b)
 }
 
+// request sends a request and gives the body of the reply while it comes.
+func request(t testing.TB, socket, method, path string) io.Reader {
+	t.Helper()
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: brig\r\nConnection: close\r\n\r\n", method, path)
+	r, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+	if err != nil || r.StatusCode != 200 {
+		t.Fatalf("%s %s: %v %v", method, path, r, err)
+	}
+	return r.Body
+}
+
 // must is call with an expected status.
 func must(t testing.TB, socket string, want int, method, path, body string) string {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	apiimage "github.com/moby/moby/api/types/image"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
@@ -48,6 +49,15 @@ func (testImages) Lookup(ref string) (*image.Image, error) {
 func (testImages) Hold(string, string) error { return nil }
 func (testImages) Release(string, string)    {}
 
+// usedImages is the test image with a layer that another one shares.
+func usedImages() (int64, []*apiimage.Summary, error) {
+	return 5000, []*apiimage.Summary{
+		{ID: testImage().ID, RepoTags: []string{"test:latest"}, RepoDigests: []string{}, Size: 3000, SharedSize: 1000,
+			Containers: 2},
+		{ID: "sha256:" + strings.Repeat("ef", 32), RepoTags: []string{}, RepoDigests: []string{}, Size: 3000, SharedSize: 1000},
+	}, nil
+}
+
 // compiled counts the profiles that were compiled.
 var compiled atomic.Int64
 
@@ -72,11 +82,13 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 		return nil, nil, err
 	}
 	s.Network.Instance = s.Hello.Instance
+	s.FindImage, s.ImageUsage = testImages{}.Lookup, usedImages
 	if s.Volumes, err = volume.Open(ctx, filepath.Join(dir, "state", "volumes"), client, s.Bus); err != nil {
 		return nil, nil, err
 	}
 	s.Engine, err = container.NewEngine(ctx, container.Config{
 		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus,
+		Instance: s.Hello.Instance,
 		Host:     policy.Host{MemoryTotal: s.Hello.MemoryTotal, CPUs: s.Hello.CPUs, NofileHard: s.Hello.NofileHard},
 		Filter:   compileAnew,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
