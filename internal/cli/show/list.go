@@ -32,9 +32,7 @@ func (heads) Label(name string) string { return name[strings.LastIndexByte(name,
 // List prints rows, which are structs of strings. format is "" (a table of columns), "json" (one object per line),
 // "table TEMPLATE" or TEMPLATE. known are the fields that a "table" template can name, with their heads.
 func List[Row any](w io.Writer, format string, columns, known []Column, rows []Row) error {
-	for i := range rows {
-		cleanFields(reflect.ValueOf(&rows[i]).Elem())
-	}
+	CleanRows(rows)
 	body, isTable := strings.CutPrefix(format, "table")
 	switch {
 	case format == "" || isTable && strings.TrimSpace(body) == "":
@@ -54,6 +52,13 @@ func List[Row any](w io.Writer, format string, columns, known []Column, rows []R
 		}
 	}
 	return nil
+}
+
+// CleanRows takes control characters out of rows that do not go through List.
+func CleanRows[Row any](rows []Row) {
+	for i := range rows {
+		cleanFields(reflect.ValueOf(&rows[i]).Elem())
+	}
 }
 
 func cleanFields(v reflect.Value) {

@@ -39,7 +39,7 @@ func TestDockerClientAsks(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"system df --format {{.Type}}:{{.TotalCount}}:{{.Active}}:{{.Size}}:{{.Reclaimable}}", "Images:2:1:5kB:3kB (60%)\n" +
 			"Containers:1:0:-1B:-1B\nLocal Volumes:1:1:0B:0B\nBuild Cache:0:0:0B:0B\n"},
-		{"system df -v --format {{range_.Volumes}}{{.Links}}:{{.Size}}{{end}}", "1:-1B\n"},
+		{"system df -v --format {{range_.Volumes}}{{.Links}}:{{.Size}}{{end}}", "1:-1B"},
 		{"wait three", "0\n"},
 		{"inspect -f {{.State.Status}} --type container three", "created\n"},
 		{"rm -v three", "three\n"},
