@@ -180,11 +180,19 @@ func printDocuments(w io.Writer, format string, docs []json.RawMessage) error {
 		if err != nil {
 			return err
 		}
-		if err := show.One(w, format, v); err != nil {
+		if err := show.Object(w, format, v, optionalFields()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// optionalFields are what objects have sometimes.
+func optionalFields() []string {
+	return strings.Fields("SizeRw SizeRootFs ImageManifestDescriptor GraphDriver Storage AppArmorProfile HostnamePath HostsPath " +
+		"LogPath MountLabel ProcessLabel ResolvConfPath RestartCount Comment Author Variant OsVersion Descriptor Manifests Metadata " +
+		"VirtualSize Container ContainerConfig DockerVersion Parent Identity RepoTags RepoDigests Config Peers Services ConfigFrom " +
+		"ConfigOnly Status UsageData ClusterVolume CreatedAt Labels Options")
 }
 
 func indented(w io.Writer, v any) error {

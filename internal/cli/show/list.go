@@ -42,7 +42,7 @@ func List[Row any](w io.Writer, format string, columns, known []Column, rows []R
 	case isTable:
 		return templateTable(w, strings.TrimSpace(body), known, rows)
 	}
-	t, err := parse(format)
+	t, err := parseFormat(format)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func lines[Row any](w io.Writer, rows []Row) error {
 }
 
 func templateTable[Row any](w io.Writer, text string, known []Column, rows []Row) error {
-	t, err := parse(text)
+	t, err := parseFormat(text)
 	if err != nil {
 		return err
 	}
@@ -125,14 +125,14 @@ func One(w io.Writer, format string, v any) error {
 	if format == "json" {
 		return lines(w, []any{v})
 	}
-	t, err := parse(format)
+	t, err := parseFormat(format)
 	if err != nil {
 		return err
 	}
 	return execute(w, t, v)
 }
 
-func parse(text string) (*template.Template, error) {
+func parseFormat(text string) (*template.Template, error) {
 	// \t and \n are written as two characters on a command line.
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
 	t, err := template.New("format").Funcs(template.FuncMap{
