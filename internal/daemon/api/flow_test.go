@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -292,6 +293,19 @@ func TestVolumesAreMadeHeldAndReleased(t *testing.T) {
 	list := must(t, s, 200, "GET", "/volumes", "")
 	if strings.Count(list, `"Driver":"local"`) != 2 || !strings.Contains(list, `"Name":"data"`) {
 		t.Errorf("volumes: %s", list)
+	}
+	for filter, want := range map[string]int{`{"name":["^da"]}`: 1, `{"name":["x{9999}"]}`: 0, `{"dangling":["true"]}`: 0,
+		`{"dangling":["0","false"]}`: 2, `{"driver":["local"],"label":["com.docker.volume.anonymous"]}`: 1, `{"driver":["nfs"]}`: 0} {
+		list := must(t, s, 200, "GET", "/volumes?filters="+url.QueryEscape(filter), "")
+		if got := strings.Count(list, `"Driver":"local"`); got != want {
+			t.Errorf("volumes by %s: %s", filter, list)
+		}
+	}
+	for path, filter := range map[string]string{"GET /volumes": `{"dangling":["true","false"]}`, "GET /networks": `{"type":["x"]}`,
+		"POST /volumes/prune": `{"until":["1h"]}`, "POST /containers/prune": `{"until":["1h","2h"]}`,
+		"POST /networks/prune": `{"until":["soon"]}`, "GET /volumes ": `{"frob":["x"]}`} {
+		method, path, _ := strings.Cut(strings.TrimSpace(path), " ")
+		must(t, s, 400, method, path+"?filters="+url.QueryEscape(filter), "")
 	}
 	must(t, s, 409, "DELETE", "/volumes/data", "")
 	must(t, s, 204, "DELETE", "/containers/"+id+"?v=1", "")
