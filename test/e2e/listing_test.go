@@ -53,6 +53,12 @@ func (e *engine) listened(n int) {
 	})
 }
 
+// ownImage waits until the image is there that the engine brings along.
+func (e *engine) ownImage() {
+	e.t.Helper()
+	e.brig("image", "inspect", "brig-probe")
+}
+
 // TestEventsOfALife: both clients hear of everything, at once and in one order.
 func TestEventsOfALife(t *testing.T) {
 	e := startEngine(t).withBusybox()
@@ -113,6 +119,7 @@ func TestEventsOfALife(t *testing.T) {
 // TestImagesAreFilteredPrunedAndTold lists, removes, and reads in the events what has happened.
 func TestImagesAreFilteredPrunedAndTold(t *testing.T) {
 	e := startEngine(t).withBusybox()
+	e.ownImage()
 	began := time.Now().Format(time.RFC3339Nano)
 	busybox := filepath.Join(e.dir, "busybox.tar")
 	e.brig("import", "-c", "LABEL level=low", "-c", "ENV PATH=/bin", busybox, "low:1")
@@ -172,6 +179,7 @@ func TestWhatIsNotUsedIsRemoved(t *testing.T) {
 	e.brig("run", "-d", "--name", "runs", "-v", "kept:/data", "box", "sleep", "1000")
 	e.brig("create", "--name", "old", "-v", "/anonymous", "--label", "keep=no", "box", "true")
 	e.brig("volume", "create", "named")
+	e.ownImage()
 	df := "{{.Type}} {{.TotalCount}} {{.Active}} {{.Size}}"
 	brig := strings.Split(e.brig("system", "df", "--format", df), "\n")
 	docker := strings.Split(e.docker("system", "df", "--format", df), "\n")
