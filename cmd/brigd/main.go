@@ -121,12 +121,13 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 		return nil, err
 	}
 	engine, err := container.NewEngine(ctx, container.Config{
-		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host,
+		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host, Instance: hello.Instance,
 		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
-		Images: imageserve.Handler(images), ImageCount: images.Count, Root: filepath.Dir(state)}, nil
+		Images: imageserve.Handler(images), ImageCount: images.Count, ImageUsage: images.Usage,
+		FindImage: images.Lookup, Root: filepath.Dir(state)}, nil
 }

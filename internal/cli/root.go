@@ -37,8 +37,9 @@ func verbs() []verb {
 		{"load", groupImage, newLoad}, {"save", groupImage, newSave}, {"import", groupImage, newImport},
 		{"container", groupStore, newContainerNoun}, {"image", groupStore, newImageNoun},
 		{"volume", groupStore, newVolumeNoun}, {"network", groupStore, newNetworkNoun},
+		{"system", groupStore, newSystemNoun},
 		{"engine", groupEngine, newEngineNoun}, {"doctor", groupEngine, newDoctor}, {"drill", groupEngine, newDrill},
-		{"info", groupEngine, newInfo}, {"version", groupEngine, newVersion},
+		{"events", groupEngine, newEvents}, {"info", groupEngine, newInfo}, {"version", groupEngine, newVersion},
 	}
 }
 
@@ -46,9 +47,9 @@ func verbs() []verb {
 func unbuilt() []string {
 	return []string{
 		"explain", "tighten", "audit", "trail", "trust", "policy", "secret",
-		"build", "builder", "buildx", "commit", "compose", "config", "context", "cp", "diff", "events", "export",
+		"build", "builder", "buildx", "commit", "compose", "config", "context", "cp", "diff", "export",
 		"login", "logout", "manifest", "node", "pause", "plugin", "search", "service", "stack", "stats", "swarm",
-		"system", "unpause", "update",
+		"unpause", "update",
 	}
 }
 

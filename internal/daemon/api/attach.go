@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -36,12 +35,14 @@ func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
 	if until != "" {
 		return s.containerRun(w, r, c, o, until, "")
 	}
+	place := c.Attach(o) // before the reply, upon which the client starts the container
+	defer place.Close()
 	conn, err := hijack(w, r, !tty)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := c.Attach(o).Serve(context.WithoutCancel(r.Context()), conn); err != nil {
+	if err := place.Serve(context.WithoutCancel(r.Context()), conn); err != nil {
 		slog.Info("attach", "id", c.ID()[:12], "error", err)
 	}
 	return nil
@@ -131,10 +132,10 @@ func logQuery(v url.Values, now time.Time) (q log.Query, o logFormat, err error)
 	if q.Tail, err = parseTail(v.Get("tail")); err != nil {
 		return q, o, err
 	}
-	if q.Since, err = parseTime(v.Get("since"), now); err != nil {
+	if q.Since, err = ParseTime(v.Get("since"), now); err != nil {
 		return q, o, err
 	}
-	q.Until, err = parseTime(v.Get("until"), now)
+	q.Until, err = ParseTime(v.Get("until"), now)
 	return q, o, err
 }
 
@@ -150,28 +151,6 @@ func parseTail(s string) (int, error) {
 		return -1, nil
 	}
 	return n, nil
-}
-
-// parseTime reads seconds since the epoch with an optional fraction, RFC 3339, or a duration before now.
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if s == "" || s == "0" {
-		return time.Time{}, nil
-	}
-	sec, frac, _ := strings.Cut(s, ".")
-	if n, err := strconv.ParseInt(sec, 10, 64); err == nil && len(frac) <= 9 && !strings.HasPrefix(frac, "-") {
-		ns, err := strconv.ParseInt((frac + "000000000")[:9], 10, 64)
-		if err == nil && n > -math.MaxInt32 && n < 1<<40 {
-			return time.Unix(n, ns), nil
-		}
-	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	return time.Time{}, fmt.Errorf("time %.64q: must be seconds since 1970, RFC 3339, or a duration: %w", s,
-		errdefs.ErrInvalidArgument)
 }
 
 // writeLine writes one JSON value of a stream and sends it.

@@ -3,8 +3,8 @@ package api
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -290,11 +290,9 @@ func (s *Server) containerPrune(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	until := time.Time{}
-	if u := f["until"]; len(u) > 0 {
-		if until, err = parseTime(u[0], time.Now()); err != nil {
-			return err
-		}
+	until, err := f.until(time.Now())
+	if err != nil {
+		return err
 	}
 	report := apicontainer.PruneReport{ContainersDeleted: []string{}}
 	for _, v := range s.Engine.List() {
@@ -309,12 +307,13 @@ func (s *Server) containerPrune(w http.ResponseWriter, r *http.Request) error {
 		if errdefs.IsConflict(err) {
 			continue // started meanwhile
 		}
-		if err != nil {
-			return err
+		if err != nil { // the others are removed all the same
+			slog.Warn("prune", "id", v.ID[:12], "error", err)
+			continue
 		}
 		report.ContainersDeleted = append(report.ContainersDeleted, v.ID)
 	}
-	s.Bus.Publish(events.ContainerEventType, events.ActionPrune, "", map[string]string{"reclaimed": strconv.Itoa(0)})
+	s.Bus.Publish(events.ContainerEventType, events.ActionPrune, "", map[string]string{"reclaimed": "0"})
 	WriteJSON(w, http.StatusOK, report)
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	apiimage "github.com/moby/moby/api/types/image"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
@@ -49,6 +50,15 @@ func (testImages) Lookup(ref string) (*image.Image, error) {
 func (testImages) Hold(string, string) error { return nil }
 func (testImages) Release(string, string)    {}
 
+// usedImages is the test image with a layer that another one shares.
+func usedImages() (int64, []*apiimage.Summary, error) {
+	return 5000, []*apiimage.Summary{
+		{ID: testImage().ID, RepoTags: []string{"test:latest"}, RepoDigests: []string{}, Size: 3000, SharedSize: 1000,
+			Containers: 2},
+		{ID: "sha256:" + strings.Repeat("ef", 32), RepoTags: []string{}, RepoDigests: []string{}, Size: 3000, SharedSize: 1000},
+	}, nil
+}
+
 // compiled counts the profiles that were compiled.
 var compiled atomic.Int64
 
@@ -77,13 +87,15 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	}
 	s.Network.Instance = s.Hello.Instance
 	s.Host = policy.Host{MemoryTotal: 8 << 30, CPUs: 2, NofileHard: 20000}
+	s.FindImage, s.ImageUsage = testImages{}.Lookup, usedImages
 	if s.Volumes, err = volume.Open(ctx, filepath.Join(dir, "state", "volumes"), client, s.Bus); err != nil {
 		return nil, nil, err
 	}
 	s.Engine, err = container.NewEngine(ctx, container.Config{
 		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus,
-		Host:   s.Host,
-		Filter: compileAnew, Receivers: testReceivers,
+		Instance: s.Hello.Instance,
+		Host:     s.Host,
+		Filter:   compileAnew, Receivers: testReceivers,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
 	})
 	return s, client, err

@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	apiimage "github.com/moby/moby/api/types/image"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/event"
+	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
@@ -38,6 +40,10 @@ type Server struct {
 	Images http.Handler
 	// ImageCount tells how many images there are.
 	ImageCount func() int
+	// ImageUsage gives the size of all layers, each counted once, and all images with what they share.
+	ImageUsage func() (int64, []*apiimage.Summary, error)
+	// FindImage finds an image by any reference.
+	FindImage func(ref string) (*image.Image, error)
 	// Root is the directory that info shows.
 	Root string
 }

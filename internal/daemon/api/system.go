@@ -23,7 +23,8 @@ func (s *Server) systemRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /version", handler(s.version))
 	mux.Handle("GET /info", handler(s.info))
 	mux.Handle("GET /events", handler(s.events))
-	mux.Handle("GET /system/df", refuse("disk usage reports"))
+	mux.Handle("GET /system/df", handler(s.diskUsage))
+	mux.Handle("POST /build/prune", handler(buildPrune))
 }
 
 func ping(w http.ResponseWriter, r *http.Request) error {

@@ -92,7 +92,7 @@ func (e *Engine) reserve(c *Container, name string) error {
 
 func nameTaken(name, id string) error {
 	return fmt.Errorf("Conflict. The container name %q is already in use by container %q. "+ //nolint:staticcheck
-		"Remove or rename that container to use the name again: %w", "/"+name, id, errdefs.ErrConflict)
+		"You have to remove (or rename) that container to be able to reuse that name.: %w", "/"+name, id, errdefs.ErrConflict)
 }
 
 func (e *Engine) unreserve(c *Container) {
@@ -144,6 +144,11 @@ func (e *Engine) Rename(c *Container, name string) error {
 		return errRemoving(c)
 	}
 	e.mu.Lock()
+	if e.names[name] == c.id {
+		e.mu.Unlock()
+		return fmt.Errorf("container %s is called that already: renaming it to the same name changes nothing: %w", name,
+			errdefs.ErrInvalidArgument)
+	}
 	if other := e.names[name]; other != "" {
 		e.mu.Unlock()
 		return nameTaken(name, other)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/events"
 
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
@@ -43,6 +42,8 @@ type Config struct {
 	Volumes *volume.Store
 	Bus     *event.Bus
 	Host    policy.Host
+	// Instance names the engine's root; the ids of networks come from it.
+	Instance string
 	// Filter compiles a seccomp profile. caps is the bounding set.
 	Filter func(profile string, caps uint64) (*wire.Filter, error)
 	// Proxy serves the loopback clients of published ports: one listening socket per bound port that has one. It takes
@@ -225,22 +226,6 @@ func (c *Container) write(durable bool) error {
 	}
 	c.mu.Unlock()
 	return c.store().Write(c.id, rec, durable && !rec.Host.AutoRemove)
-}
-
-// publish sends an event of this container; extra are pairs of attribute and value.
-func (c *Container) publish(a events.Action, extra ...string) {
-	c.mu.Lock()
-	cfg, name := &c.rec.Config, c.rec.Name
-	c.mu.Unlock()
-	at := make(map[string]string, len(cfg.Labels)+2+len(extra)/2)
-	for k, v := range cfg.Labels {
-		at[k] = v
-	}
-	at["image"], at["name"] = cfg.Image, name
-	for i := 0; i+1 < len(extra); i += 2 {
-		at[extra[i]] = extra[i+1]
-	}
-	c.e.cfg.Bus.Publish(events.ContainerEventType, a, c.id, at)
 }
 
 func (c *Container) warn(err error) { slog.Error("container", "id", c.id[:12], "error", err) }

@@ -73,7 +73,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	if exit.OOMKilled {
 		c.publish(events.ActionOOM)
 	}
-	c.publish(events.ActionDie, "exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
+	c.publishEnd("exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
 	if remove {
 		c.forget(true)
 	}

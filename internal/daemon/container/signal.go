@@ -23,7 +23,23 @@ const defaultStop = 10
 
 // Kill sends a signal to process 1; SIGKILL goes to all processes.
 func (e *Engine) Kill(ctx context.Context, c *Container, signal int) error {
-	c.settle()
+	if signal != int(unix.SIGKILL) {
+		return c.tell(ctx, signal)
+	}
+	c.mu.Lock()
+	run := c.run
+	c.mu.Unlock()
+	if err := c.tell(ctx, signal); err != nil {
+		return err
+	}
+	return c.awaitEnd(run, nil) // as in Docker: the container can be removed now
+}
+
+// tell sends a signal to a container that runs, and publishes that. With life held, since the end that the signal may
+// cause is published after it.
+func (c *Container) tell(ctx context.Context, signal int) error {
+	c.life.Lock()
+	defer c.life.Unlock()
 	if c.state() != Running {
 		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
 	}
@@ -73,15 +89,13 @@ func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
 	}
 	// The caller may go away; a stop that was begun is finished all the same.
 	ctx = context.WithoutCancel(ctx)
-	if err := c.signal(ctx, signal); err != nil && !ends(run, 1) { // else it has ended by itself
+	if err := c.tell(ctx, signal); err != nil && !ends(run, 1) { // else it has ended by itself
 		return err
 	}
-	c.publish(events.ActionKill, "signal", strconv.Itoa(signal))
 	if !ends(run, seconds) {
 		if err := c.killNow(ctx, run); err != nil {
 			return err
 		}
-		c.publish(events.ActionKill, "signal", strconv.Itoa(int(unix.SIGKILL)))
 	}
 	c.publish(events.ActionStop)
 	return nil
@@ -105,7 +119,11 @@ func (e *Engine) StopAll(ctx context.Context) {
 
 // killNow kills a run and waits for its end.
 func (c *Container) killNow(ctx context.Context, run *session) error {
-	err := c.signal(ctx, int(unix.SIGKILL)) // it fails when the process has just ended by itself
+	return c.awaitEnd(run, c.tell(ctx, int(unix.SIGKILL))) // it fails when the process has just ended by itself
+}
+
+// awaitEnd waits for the end of a run that was killed; err is what the kill has come to.
+func (c *Container) awaitEnd(run *session, err error) error {
 	if ends(run, defaultStop) {
 		return nil
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/events"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
@@ -88,7 +87,7 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	for _, w := range st.Warnings {
 		c.warn(errors.New(w))
 	}
-	c.publish(events.ActionStart)
+	c.publishStart()
 	return nil
 }
 

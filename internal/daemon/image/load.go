@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/events"
@@ -56,7 +55,7 @@ func (s *Store) load(ctx context.Context, archive io.Reader, size int64, source 
 		for _, n := range skipped {
 			lines = append(lines, fmt.Sprintf("The archive also has a name that cannot be used: %.128q", n))
 		}
-		s.publish(events.ActionLoad, img.ID, strings.Join(names, " "))
+		s.publish(events.ActionLoad, img.ID, img.ID, img)
 	}
 	return lines, nil
 }

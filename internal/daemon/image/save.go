@@ -125,7 +125,7 @@ func (v *Saving) Write(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	for _, id := range v.ids {
-		v.s.publish(events.ActionSave, id, id)
+		v.s.publish(events.ActionSave, id, id, v.o.existing(id))
 	}
 	return nil
 }
