@@ -64,7 +64,7 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		req.Caller, pass = true, []int{caller}
 	}
 	var st wire.Started
-	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerStart, req, &st, pass...)
+	fds, err := c.startOn(ctx, req, &st, pass)
 	werr := <-written
 	if err != nil {
 		c.rollBack(before)

@@ -1,0 +1,68 @@
+package compat
+
+const (
+	windows    = "it is for Windows"
+	realTime   = "real-time groups are of control groups version 1"
+	diskRates  = "disks have a weight only"
+	weightOnly = "use --blkio-weight"
+)
+
+// The bounds of a container.
+var resources = []Entry{
+	{Field: "HostConfig.Memory", Flags: []string{"-m", "--memory"}, State: Works,
+		Note: "half of the machine's without it; never unlimited"},
+	{Field: "HostConfig.MemoryReservation", Flags: []string{"--memory-reservation"}, State: Works},
+	{Field: "HostConfig.MemorySwap", Flags: []string{"--memory-swap"}, State: Works,
+		Note: "no swap without it, where Docker gives as much again"},
+	{Field: "HostConfig.MemorySwap", Value: "-1", Flags: []string{"--memory-swap"}, State: Refused, Rule: "bounded",
+		Reason: "swap without a bound starves other containers", Instead: "give a size"},
+	{Field: "HostConfig.MemorySwappiness", Flags: []string{"--memory-swappiness"}, State: Missing,
+		Reason: "control groups of version 2 have no such setting", Instead: "leave it out"},
+	{Field: "HostConfig.OomKillDisable", Flags: []string{"--oom-kill-disable"}, State: Refused, Rule: "bounded",
+		Reason:  "a container over its limit would stand still with the memory it holds",
+		Instead: "leave it out"},
+	{Field: "HostConfig.OomScoreAdj", Flags: []string{"--oom-score-adj"}, State: Works, Note: "0 to 1000"},
+	{Field: "HostConfig.OomScoreAdj", Value: "below 0", Flags: []string{"--oom-score-adj"}, State: Refused,
+		Rule: "host-first", Reason: "below 0 the host's own processes would be killed first", Instead: "use 0 to 1000"},
+	{Field: "HostConfig.PidsLimit", Flags: []string{"--pids-limit"}, State: Works, Note: "2,048 without it"},
+	{Field: "HostConfig.PidsLimit", Value: "-1", Flags: []string{"--pids-limit"}, State: Refused, Rule: "bounded",
+		Reason: "a container without a bound can use up the host's processes", Instead: "give a number"},
+	{Field: "HostConfig.CpuShares", Flags: []string{"-c", "--cpu-shares"}, State: Works},
+	{Field: "HostConfig.NanoCpus", Flags: []string{"--cpus"}, State: Works},
+	{Field: "HostConfig.CpuPeriod", Flags: []string{"--cpu-period"}, State: Works},
+	{Field: "HostConfig.CpuQuota", Flags: []string{"--cpu-quota"}, State: Works},
+	{Field: "HostConfig.CpusetCpus", Flags: []string{"--cpuset-cpus"}, State: Works},
+	{Field: "HostConfig.CpusetMems", Flags: []string{"--cpuset-mems"}, State: Works},
+	{Field: "HostConfig.CpuRealtimePeriod", Flags: []string{"--cpu-rt-period"}, State: Missing, Reason: realTime,
+		Instead: "use --cpus or --cpu-shares"},
+	{Field: "HostConfig.CpuRealtimeRuntime", Flags: []string{"--cpu-rt-runtime"}, State: Missing, Reason: realTime,
+		Instead: "use --cpus or --cpu-shares"},
+	{Field: "HostConfig.BlkioWeight", Flags: []string{"--blkio-weight"}, State: Works},
+	{Field: "HostConfig.BlkioWeightDevice", Below: []string{"Path", "Weight"}, Flags: []string{"--blkio-weight-device"},
+		State: Missing, Reason: diskRates, Instead: weightOnly},
+	{Field: "HostConfig.BlkioDeviceReadBps", Below: []string{"Path", "Rate"}, Flags: []string{"--device-read-bps"},
+		State: Missing, Reason: diskRates, Instead: weightOnly},
+	{Field: "HostConfig.BlkioDeviceWriteBps", Below: []string{"Path", "Rate"}, Flags: []string{"--device-write-bps"},
+		State: Missing, Reason: diskRates, Instead: weightOnly},
+	{Field: "HostConfig.BlkioDeviceReadIOps", Below: []string{"Path", "Rate"}, Flags: []string{"--device-read-iops"},
+		State: Missing, Reason: diskRates, Instead: weightOnly},
+	{Field: "HostConfig.BlkioDeviceWriteIOps", Below: []string{"Path", "Rate"}, Flags: []string{"--device-write-iops"},
+		State: Missing, Reason: diskRates, Instead: weightOnly},
+	{Field: "HostConfig.Ulimits", Below: []string{"Name", "Soft", "Hard"}, Flags: []string{"--ulimit"}, State: Works,
+		Note: "nice and rtprio for root only"},
+	{Field: "HostConfig.Ulimits", Value: "core", Flags: []string{"--ulimit"}, State: Refused, Rule: "no-core-dump",
+		Reason: "a crash would run the host's core handler as root", Instead: "0 is allowed"},
+	{Field: "HostConfig.CgroupParent", Flags: []string{"--cgroup-parent"}, State: Refused, Rule: "engine-cgroup",
+		Reason: "in another group a container would be outside the bounds that hold for all of them", Instead: "leave it out"},
+	{Field: "HostConfig.KernelMemory", Flags: []string{"--kernel-memory"}, State: Missing,
+		Reason: "control groups of version 2 count it as memory", Instead: "use --memory"},
+	{Field: "HostConfig.KernelMemoryTCP", State: Missing, Reason: "control groups of version 2 count it as memory",
+		Instead: "use --memory"},
+	{Field: "HostConfig.CpuCount", Flags: []string{"--cpu-count"}, State: Missing, Reason: windows, Instead: "use --cpus"},
+	{Field: "HostConfig.CpuPercent", Flags: []string{"--cpu-percent"}, State: Missing, Reason: windows,
+		Instead: "use --cpus"},
+	{Field: "HostConfig.IOMaximumIOps", Flags: []string{"--io-maxiops"}, State: Missing, Reason: windows,
+		Instead: weightOnly},
+	{Field: "HostConfig.IOMaximumBandwidth", Flags: []string{"--io-maxbandwidth"}, State: Missing, Reason: windows,
+		Instead: weightOnly},
+}
