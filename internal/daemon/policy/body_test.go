@@ -125,4 +125,3 @@ func fieldType(path string) func(func(reflect.Type) bool) {
 		}
 	}
 }
-

@@ -12,8 +12,8 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// maxPorts bounds the published ports of one container: each is a listening socket.
-const maxPorts = 256
+// maxPorts bounds the published ports of one container: each is a listening socket. The warden's floor has the same.
+const maxPorts = 48
 
 // network reads --network, -p, -P and the endpoint settings.
 func (c *collector) network(r *Request, imagePorts map[string]struct{}, host Host, to *[]uint16) wire.Network {

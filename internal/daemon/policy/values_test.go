@@ -80,4 +80,3 @@ var values = map[string]string{
 	"HostConfig.ExtraHosts":                                `["a:1.2.3.4"]`,
 	"HostConfig.Mounts.VolumeOptions.DriverConfig.Options": `{"type":"nfs"}`,
 }
-

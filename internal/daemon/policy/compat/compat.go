@@ -23,6 +23,8 @@ type Entry struct {
 	Value string
 	// Flags set the field; the first is the one that refusals name.
 	Flags []string
+	// As is how a person writes it, where that is not the flag and the value.
+	As    string
 	State State
 	// Kept marks a field that works without being part of what the warden is asked for: brigd acts on it, or shows it.
 	Kept bool
@@ -46,6 +48,19 @@ func (e *Entry) Option() string {
 		return e.Flags[0]
 	}
 	return strings.TrimPrefix(strings.TrimPrefix(e.Field, "HostConfig."), "NetworkingConfig.")
+}
+
+// Written is the entry as a person writes it.
+func (e *Entry) Written() string {
+	switch {
+	case e.As != "":
+		return e.As
+	case e.Value == "" || len(e.Flags) == 0:
+		return e.Option()
+	case strings.HasPrefix(e.Value, "--"):
+		return e.Value
+	}
+	return e.Option() + " " + e.Value
 }
 
 // Why is the reason of a refusal, with the rule if it is one.
