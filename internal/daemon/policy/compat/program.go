@@ -47,7 +47,8 @@ var program = []Entry{
 	{Field: "HostConfig.RestartPolicy.Name", Value: "POLICY", Flags: []string{"--restart"}, State: Missing,
 		Reason:  "this version starts no container again by itself",
 		Instead: "let a unit of systemd run brig start -a"},
-	{Field: "HostConfig.RestartPolicy.MaximumRetryCount", As: "--restart on-failure:COUNT", Flags: []string{"--restart"}, State: Missing,
+	{Field: "HostConfig.RestartPolicy.MaximumRetryCount", As: "--restart on-failure:COUNT", Flags: []string{"--restart"},
+		State:   Missing,
 		Reason:  "this version starts no container again by itself",
 		Instead: "let a unit of systemd run brig start -a"},
 
