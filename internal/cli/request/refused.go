@@ -13,8 +13,8 @@ const noHealth = "not supported: this version runs no health checks; check from 
 // its own function; its line here then counts for nothing, and can go.
 var refusedHere = []struct{ name, kind, why string }{
 	{"kernel-memory", "bytes", "not supported: control groups of version 2 count it as memory; use --memory"},
-	{"use-api-socket", "", "not supported: who has the engine's socket owns the engine, and with it the credentials of " +
-		"registries; leave it out"},
+	{"use-api-socket", "", "not supported: who has the engine's socket owns the engine; bind the socket with -v, where the " +
+		"container may"},
 	{"disable-content-trust", "", "not supported: Brig checks digests, and no signatures of images; name the image by " +
 		"its digest"},
 	{"health-cmd", "string", noHealth}, {"health-interval", "duration", noHealth}, {"health-retries", "int", noHealth},

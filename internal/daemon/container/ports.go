@@ -20,7 +20,7 @@ func (c *Container) startOn(ctx context.Context, req wire.ContainerStart, st *wi
 	ports := slices.Clone(req.Spec.Network.Ports)
 	req.Spec.Network.Ports = ports
 	for i := range ports {
-		if c.rec.PortsTo[i] != 0 && twice(ports, i) && !next(ports, i, c.rec.PortsTo[i]) {
+		if c.rec.PortsTo[i] != 0 && twice(ports[:i+1], i) && !next(ports, i, c.rec.PortsTo[i]) {
 			return nil, noneFree(&c.rec.Spec.Network.Ports[i], c.rec.PortsTo[i])
 		}
 	}

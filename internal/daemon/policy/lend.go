@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/brig-engine/brig/internal/wire"
@@ -36,7 +37,7 @@ func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) ma
 		}
 		from, err := lend(name)
 		if err != nil {
-			m.invalid("--volumes-from", ref, "%v", err)
+			m.invalid("--volumes-from", ref, "%s", strings.TrimSuffix(err.Error(), ": "+errdefs.ErrNotFound.Error()))
 			continue
 		}
 		for _, w := range from.Spec {

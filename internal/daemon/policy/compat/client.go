@@ -17,6 +17,6 @@ var client = []Entry{
 		Reason:  "Brig checks digests, and no signatures of images",
 		Instead: "name the image by its digest"},
 	{Value: "--use-api-socket", Flags: []string{"--use-api-socket"}, State: Missing,
-		Reason:  "who has the engine's socket owns the engine, and with it the credentials of registries",
-		Instead: "leave it out"},
+		Reason:  "who has the engine's socket owns the engine",
+		Instead: "bind the socket with -v, where the container may"},
 }
