@@ -151,7 +151,9 @@ func missing(b *strings.Builder, all []*compat.Entry) {
 
 func options(b *strings.Builder, all []*compat.Entry) {
 	b.WriteString("\n## Every option of docker run\n\n" + fill("`brig run` knows each of them by the same name: it does the "+
-		"same, or is refused in the same words.") + "\n\n")
+		"same, or is refused in the same words. The docker client deals with some before the engine sees them: what is for "+
+		"Windows it refuses in its own words, `--kernel-memory` it drops, and of `--use-api-socket` it makes a bind mount "+
+		"of the socket, which is allowed as any other.") + "\n\n")
 	var rows [][]string
 	for _, o := range optionsOf(all) {
 		var says []string
