@@ -24,6 +24,7 @@ func TestNothingDriftsFromMoby(t *testing.T) {
 		{CreateRequest{}, container.CreateRequest{}, false},
 		{CreateResponse{}, container.CreateResponse{}, false},
 		{DeviceMapping{}, container.DeviceMapping{}, true},
+		{DeviceRequest{}, container.DeviceRequest{}, true},
 		{ExecCreateRequest{}, container.ExecCreateRequest{}, true},
 		{ExecStartRequest{}, container.ExecStartRequest{}, true},
 		{ExecInspectResponse{}, container.ExecInspectResponse{}, false},

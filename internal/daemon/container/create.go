@@ -23,7 +23,7 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		return "", nil, err
 	}
 	id = newID()
-	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host})
+	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend})
 	if err != nil {
 		return "", nil, err
 	}
@@ -34,7 +34,7 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		ID: id, State: Created, Created: time.Now().UTC(), ImageID: img.ID,
 		Config: eff.Config, Host: eff.HostConf, Spec: eff.Spec, Caller: eff.NeedsCaller, Log: eff.Log,
 		Profile: eff.Profile,
-		Volumes: eff.Volumes, Mounts: eff.Mounts,
+		Volumes: eff.Volumes, Mounts: eff.Mounts, PortsTo: eff.PortsTo,
 	})
 	if err := e.reserve(c, name); err != nil {
 		return "", nil, err
@@ -58,6 +58,16 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	}
 	c.publish(events.ActionCreate)
 	return id, eff.Warnings, nil
+}
+
+// lend gives what another container lends with --volumes-from.
+func (e *Engine) lend(name string) (*policy.Lent, error) {
+	c, err := e.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	v := c.View()
+	return &policy.Lent{Spec: v.Spec.Mounts, Shown: v.Mounts, Volumes: v.Volumes}, nil
 }
 
 func (e *Engine) newContainer(r Record) *Container {

@@ -33,13 +33,15 @@ type Record struct {
 	Spec    wire.Spec            `json:"spec"`
 	Caller  bool                 `json:"caller,omitempty"`
 	// Profile is the seccomp profile of the request, which each start compiles.
-	Profile  string                 `json:"profile,omitempty"`
-	Log      log.Options            `json:"log"`
-	Volumes  []policy.VolumeUse     `json:"volumes,omitempty"`
-	Mounts   []container.MountPoint `json:"mounts,omitempty"`
-	Started  time.Time              `json:"started,omitzero"`
-	Finished time.Time              `json:"finished,omitzero"`
-	Exit     wire.Exit              `json:"exit"`
+	Profile string                 `json:"profile,omitempty"`
+	Log     log.Options            `json:"log"`
+	Volumes []policy.VolumeUse     `json:"volumes,omitempty"`
+	Mounts  []container.MountPoint `json:"mounts,omitempty"`
+	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
+	PortsTo  []uint16  `json:"portsTo,omitempty"`
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	Exit     wire.Exit `json:"exit"`
 	// Error is why the last start failed.
 	Error string `json:"error,omitempty"`
 }

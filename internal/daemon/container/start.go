@@ -70,7 +70,7 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		pass = []int{caller}
 	}
 	var st wire.Started
-	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerStart, req, &st, pass...)
+	fds, err := c.startOn(ctx, req, &st, pass)
 	werr := <-written
 	if err != nil {
 		c.rollBack(before)

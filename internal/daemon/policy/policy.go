@@ -44,6 +44,8 @@ type Input struct {
 	Request *Request
 	Image   *image.Image
 	Host    Host
+	// Lend finds what --volumes-from takes from another container.
+	Lend func(container string) (*Lent, error)
 }
 
 // Effective is what a request comes to.
@@ -60,6 +62,8 @@ type Effective struct {
 	Log      log.Options
 	Volumes  []VolumeUse
 	Mounts   []container.MountPoint
+	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
+	PortsTo  []uint16
 	Warnings []string
 }
 
@@ -76,7 +80,7 @@ func Make(in Input) (*Effective, error) {
 	c.annotations(r.Host.Annotations)
 	var errs []error
 	e.Log, errs = log.Parse(r.Host.LogConfig)
-	m := c.mounts(r, img.Volumes)
+	m := c.mounts(in)
 	e.Volumes, e.Mounts = m.volumes, m.shown
 	e.Spec = c.spec(in, e)
 	e.Spec.Mounts = m.spec
@@ -107,7 +111,7 @@ func (c *collector) spec(in Input, e *Effective) wire.Spec {
 		Image:        in.Image.Index,
 		WritableRoot: !h.ReadonlyRootfs,
 		Volatile:     h.AutoRemove,
-		Network:      c.network(r, in.Image.Config.Config.ExposedPorts, in.Host),
+		Network:      c.network(r, in.Image.Config.Config.ExposedPorts, in.Host, &e.PortsTo),
 		Resources:    c.resources(h, in.Host),
 		Init:         h.Init != nil && *h.Init,
 		ShmSize:      h.ShmSize,
@@ -145,8 +149,7 @@ func (c *collector) paths(h *container.HostConfig, cpus int) (masked, readonly [
 		}
 		missing := without(*l.have, l.asked)
 		if len(missing) > 0 {
-			c.forbid(l.name, strings.Join(l.asked, ","), "it leaves out "+missing[0],
-				"add to the default list, take nothing away")
+			c.refuse(true, "HostConfig."+l.name+"=fewer", "without "+missing[0])
 			continue
 		}
 		for _, p := range l.asked {
@@ -212,8 +215,10 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 	p.Rows, p.Cols = c.consoleSize(h.ConsoleSize)
 	c.args(&p, in)
 	if a := h.OomScoreAdj; a < 0 || a > 1000 {
-		c.forbid("--oom-score-adj", strconv.Itoa(a), "below 0 the host's own processes would be killed first",
-			"use 0 to 1000")
+		c.refuse(a < 0, "HostConfig.OomScoreAdj=below 0", strconv.Itoa(a))
+		if a > 1000 {
+			c.invalid("--oom-score-adj", strconv.Itoa(a), "must be between 0 and 1000")
+		}
 	}
 	if _, err := ParseSignal(cfg.StopSignal); cfg.StopSignal != "" && err != nil {
 		c.invalid("--stop-signal", cfg.StopSignal, "%v", err)
@@ -303,7 +308,10 @@ func fillShown(e *Effective) {
 	if h.RestartPolicy.Name == "" {
 		h.RestartPolicy.Name = container.RestartPolicyDisabled
 	}
-	h.IpcMode, h.CgroupnsMode = container.IPCModePrivate, container.CgroupnsModePrivate
+	if !h.IpcMode.IsShareable() {
+		h.IpcMode = container.IPCModePrivate
+	}
+	h.CgroupnsMode = container.CgroupnsModePrivate
 	h.ShmSize, h.Runtime = s.ShmSize, "brig"
 	h.Memory, h.CPUShares = s.Resources.Memory, int64(s.Resources.CPUShares)
 	pids := s.Resources.Pids
