@@ -44,9 +44,8 @@ func floorFor(permitted uint64) string {
 //
 //   - No call that the floor refuses: the floor is loaded before it, and of two verdicts the kernel takes the more severe.
 //   - No lie to a birth: it can let a call fail, or say that one was made which was not. Behind the filters plans have
-//     capset and execve (TestNothingThatProtectsComesBehindTheFilters). With what is
-//     left undone execve computes the capabilities from the bounding set, which was reduced before
-//     (TestFilterThatLiesGainsNothing).
+//     capset and execve (TestNothingThatProtectsComesBehindTheFilters). With what is left undone execve computes the
+//     capabilities from the bounding set, which was reduced before (TestFilterThatLiesGainsNothing).
 //   - No listener: a verdict that asks for one fails with ENOSYS, as nobody has made one with this filter. A verdict that
 //     asks for a tracer fails in the same way; one that the kernel does not know kills.
 //   - No way into the kernel that a container does not have: whoever can run anything in one can load such a program onto

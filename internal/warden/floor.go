@@ -113,7 +113,8 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 		r.when(len(f.Content) > maxFileSize, "engine file %q has at most %d bytes", f.Path, maxFileSize)
 	}
 	for _, p := range slices.Concat(s.MaskedPaths, s.ReadonlyPaths) {
-		r.when(!strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/sys/"), "path %q to hide must lie below /proc or /sys", p)
+		r.when(!strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/sys/"),
+			"path %q to hide must lie below /proc or /sys", p)
 	}
 	err := plan.Check(s)
 	r.when(err != nil, "%v", err)

@@ -123,8 +123,8 @@ func open(cfg Config) (w *Warden, err error) {
 		}
 		*dir = real
 	}
-	w = &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1, pool: make(chan *sandbox, 15),
-		ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
+	w = &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1,
+		pool: make(chan *sandbox, 15), ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
 	var have map[string]int
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {

@@ -29,7 +29,7 @@ const (
 	// Processes of a container.
 	OpExecStart         Op = "exec.start"         // ExecStart → Started, fds: as container.start
 	OpProcessCloseStdin Op = "process.closeStdin" // ProcessRef → –; the program reads end of file
-	OpProcessFinish     Op = "process.finish"     // ProcessRef → Exit; of one that has ended: notes it; with process 1 the sandbox goes
+	OpProcessFinish     Op = "process.finish"     // ProcessRef → Exit; it has ended; with process 1 goes the sandbox
 
 	OpVolumeCreate Op = "volume.create" // VolumeRef → –
 	OpVolumeRemove Op = "volume.remove" // VolumeRef → –

@@ -116,14 +116,15 @@ func (g *Group) Kill() error {
 }
 
 // Remove removes the group and all below it, in every hierarchy. The kernel may take a while to let go of the last
-// process: it is tried again for as long as patience lasts. Page cache is not reclaimed first (traps 37): most of it is the image's,
-// which the next container reads from there instead of from the disk. A group that is not there is no error.
+// process: it is tried again for as long as patience lasts. Page cache is not reclaimed first (traps 37): most of it is the
+// image's, which the next container reads from there instead of from the disk. A group that is not there is no error.
 func (g *Group) Remove(patience time.Duration) (failed error) {
 	end := time.Now().Add(patience)
 	for _, h := range g.p.hierarchies {
 		err := unix.Unlinkat(h.fd, g.id, unix.AT_REMOVEDIR)
-		for pause := 200 * time.Microsecond; err == unix.EBUSY && time.Now().Before(end); pause = min(2*pause, 50*time.Millisecond) {
+		for pause := 200 * time.Microsecond; err == unix.EBUSY && time.Now().Before(end); {
 			time.Sleep(pause)
+			pause = min(2*pause, 50*time.Millisecond)
 			err = removeAll(h.fd, g.id)
 		}
 		if err != nil && err != unix.ENOENT {

@@ -66,8 +66,9 @@ func openRoot(controllers []string) (int, error) {
 	return mount.New("cgroup2", attr)
 }
 
-// discover, whose failure is the end of the engine, opens version 2 and then the hierarchies of version 1 that hold a controller we want. self is the content of
-// /proc/self/cgroup, lines id:controllers:path, without controllers for version 2.
+// discover opens version 2 and then the hierarchies of version 1 that hold a controller we want. Its failure is the end of
+// the engine, and closes nothing. self is the content of /proc/self/cgroup, lines id:controllers:path, without controllers
+// for version 2.
 func discover(self string, root opener) (list []*hierarchy, err error) {
 	own := map[string]string{"": "/"}
 	for line := range strings.Lines(self) {

@@ -21,8 +21,8 @@ var backings = []func(files []int) (int, error){
 	mountLoops,
 }
 
-// MountImage mounts an EROFS index, which is the first file, and the data files that are its devices, in order: detached, read-only, without
-// set-user-id programs and devices. The files are sealed: nobody can write to them (T1).
+// MountImage mounts an EROFS index, which is the first file, and the data files that are its devices, in order: detached,
+// read-only, without set-user-id programs and devices. The files are sealed: nobody can write to them (T1).
 func MountImage(files []int) (int, error) {
 	var failed error
 	for _, mount := range backings {
