@@ -60,30 +60,31 @@ func (*binaryFormat) record(b []byte, kind byte, at time.Time, text []byte) []by
 	return binary.LittleEndian.AppendUint32(b, uint32(len(text)))
 }
 
-func (f *binaryFormat) next(b []byte, more, _ bool) (rec Record, n int, ok bool) {
+func (f *binaryFormat) next(rec *Record, b []byte, more, _ bool) (n int, kind byte) {
 	i := bytes.IndexByte(b, magic)
 	switch {
 	case i < 0:
-		return rec, len(b), false
+		return len(b), 0
 	case i > 0:
-		return rec, i, false
+		return i, 0
 	}
 	size, valid := recordSize(b)
 	switch {
 	case !valid:
-		return rec, 1, false
+		return 1, 0
 	case len(b) < size && more:
-		return rec, 0, false
+		return 0, 0
 	case len(b) < size || !sound(b[:size]):
-		return rec, 1, false
+		return 1, 0
 	}
 	text := b[before : size-behind]
 	if b[1] == kindNote {
 		f.notes = append(f.notes[:0], text...)
-		return rec, size, true
+		return size, kindNote
 	}
 	at := time.Unix(0, int64(binary.LittleEndian.Uint64(b[6:])))
-	return Record{Stream: b[1], Time: at, Text: text, notes: f.notes}, size, true
+	*rec = Record{Stream: b[1], Time: at, Text: text, notes: f.notes}
+	return size, b[1]
 }
 
 // recordSize tells how long the record is that b begins with, as far as b says it already.
@@ -149,7 +150,7 @@ func (f *binaryFormat) whole(file *os.File, size int64) (int64, error) {
 	}
 	end := int64(0)
 	r := &reader{format: &binaryFormat{}}
-	err := r.decode(io.NewSectionReader(file, 0, size), true, func(after int64, _ Record) error {
+	err := r.decode(io.NewSectionReader(file, 0, size), true, func(after int64, _ *Record) error {
 		end = after
 		return nil
 	})

@@ -17,9 +17,9 @@ type format interface {
 	head(b []byte) []byte
 	// record appends a record.
 	record(b []byte, stream byte, at time.Time, line []byte) []byte
-	// next reads what b begins with, and tells how many bytes it was: 0 if more are needed and may come. ok tells that it was
-	// a record, of which skim needs nothing but that; its Stream is 0 if it is no line.
-	next(b []byte, more, skim bool) (rec Record, n int, ok bool)
+	// next reads what b begins with into rec, and tells how many bytes it was: 0 if more are needed and may come. kind is 0 if it
+	// was no record; of a line, with skim set, nothing else is of interest.
+	next(rec *Record, b []byte, more, skim bool) (n int, kind byte)
 	// whole tells how much of a file was written completely, by what is at its end.
 	whole(f *os.File, size int64) (int64, error)
 }
@@ -60,18 +60,21 @@ func (j *jsonFormat) record(b []byte, stream byte, at time.Time, line []byte) []
 	return append(b, "\"}\n"...)
 }
 
-func (*jsonFormat) next(b []byte, more, skim bool) (rec Record, n int, ok bool) {
+func (*jsonFormat) next(rec *Record, b []byte, more, skim bool) (n int, kind byte) {
 	n = bytes.IndexByte(b, '\n') + 1
 	if n == 0 {
 		if more && len(b) <= maxRecord {
-			return rec, 0, false
+			return 0, 0
 		}
-		return rec, len(b), false
+		return len(b), 0
 	}
 	line := bytes.TrimSpace(b[:n])
 	if skim {
 		// Nothing in it matters but that it is one. This is what --tail has most of.
-		return Record{Stream: Stdout}, n, bytes.HasPrefix(line, []byte("{")) && bytes.HasSuffix(line, []byte("}"))
+		if len(line) > 1 && line[0] == '{' && line[len(line)-1] == '}' {
+			return n, Stdout
+		}
+		return n, 0
 	}
 	var j struct {
 		Log    string            `json:"log"`
@@ -80,16 +83,16 @@ func (*jsonFormat) next(b []byte, more, skim bool) (rec Record, n int, ok bool) 
 		Time   time.Time         `json:"time"`
 	}
 	if json.Unmarshal(line, &j) != nil {
-		return rec, n, false
+		return n, 0
 	}
-	rec = Record{Stream: Stdout, Time: j.Time, Text: []byte(j.Log)}
+	*rec = Record{Stream: Stdout, Time: j.Time, Text: []byte(j.Log)}
 	if j.Stream == "stderr" {
 		rec.Stream = Stderr
 	}
 	for k, v := range j.Attrs {
 		rec.Attrs = append(rec.Attrs, Attr{k, v})
 	}
-	return rec, n, true
+	return n, rec.Stream
 }
 
 // whole: up to the last end of a line.

@@ -162,11 +162,11 @@ func (r *reader) wait(ctx context.Context, wake chan struct{}) error {
 }
 
 func (r *reader) file(f *segment, whole bool) error {
-	return r.decode(f, whole, func(_ int64, rec Record) error { return r.take(rec) })
+	return r.decode(f, whole, func(_ int64, rec *Record) error { return r.take(rec) })
 }
 
 // decode reads to the end. A record without an end is kept for the next call, or with whole set, given up: a crash tore it.
-func (r *reader) decode(in io.Reader, whole bool, take func(after int64, rec Record) error) error {
+func (r *reader) decode(in io.Reader, whole bool, take func(after int64, rec *Record) error) error {
 	for {
 		if r.part == nil {
 			r.part = make([]byte, 0, 32<<10)
@@ -193,18 +193,24 @@ func (r *reader) decode(in io.Reader, whole bool, take func(after int64, rec Rec
 }
 
 // records takes the records out of part; more says that the last one may still get its end.
-func (r *reader) records(more bool, take func(after int64, rec Record) error) error {
+func (r *reader) records(more bool, take func(after int64, rec *Record) error) error {
 	b := r.part
+	var rec Record
 	for len(b) > 0 {
-		rec, n, ok := r.format.next(b, more, r.skims())
+		skim := r.skims()
+		n, kind := r.format.next(&rec, b, more, skim)
 		if n == 0 {
 			break
 		}
 		b, r.done = b[n:], r.done+int64(n)
-		if !ok || rec.Stream == 0 {
+		if kind != Stdout && kind != Stderr {
 			continue
 		}
-		if err := take(r.done, rec); err != nil {
+		if skim {
+			r.pass()
+			continue
+		}
+		if err := take(r.done, &rec); err != nil {
 			return err
 		}
 	}
@@ -216,11 +222,8 @@ func (r *reader) records(more bool, take func(after int64, rec Record) error) er
 func (r *reader) skims() bool { return r.q.everything() && (r.each == nil || r.skip > 0) }
 
 // take gives a record to each if it was asked for.
-func (r *reader) take(rec Record) error {
+func (r *reader) take(rec *Record) error {
 	switch {
-	case r.skims():
-		r.pass()
-		return nil
 	case !r.q.Until.IsZero() && rec.Time.After(r.q.Until):
 		return errPastEnd
 	case !r.q.Since.IsZero() && rec.Time.Before(r.q.Since):
@@ -237,7 +240,7 @@ func (r *reader) take(rec Record) error {
 		rec.Attrs = decodeNotes(rec.notes)
 	}
 	slices.SortFunc(rec.Attrs, func(a, b Attr) int { return strings.Compare(a.Key, b.Key) })
-	return r.each(rec)
+	return r.each(*rec)
 }
 
 // pass takes a record that is not given to each.
