@@ -29,6 +29,11 @@ const (
 	OpContainerRemove     Op = "container.remove"     // ContainerRef → –; upper directory and every trace
 	OpContainerList       Op = "container.list"       // – → ContainerList
 
+	OpContainerFreeze Op = "container.freeze" // ContainerFreeze → –; when all processes stand still, or go on
+	OpContainerUpdate Op = "container.update" // ContainerUpdate → –
+	OpContainerStats  Op = "container.stats"  // ContainerRef → ContainerStats, fds: the files, for reading
+	OpContainerProcs  Op = "container.procs"  // ContainerRef → ContainerProcs
+
 	OpExecStart  Op = "exec.start"  // ExecStart → Started, fds: as container.start
 	OpExecFinish Op = "exec.finish" // ExecRef → Exit
 	OpExecStdin  Op = "exec.closeStdin"
@@ -56,13 +61,12 @@ var Known = List{
 	OpIndexSeal: {1, 1}, OpIndexRemove: {}, OpWorkerStart: {1, 1}, OpFilterPut: {},
 	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerCloseStdin: {}, OpContainerSignal: {},
 	OpContainerFinish: {}, OpContainerRemove: {}, OpContainerList: {},
+	OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
 	OpExecStart: {}, OpExecFinish: {}, OpExecStdin: {},
 	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {},
 
-	// Readings need no privilege; update changes bounds; usage is that of the upper directory, in bytes and inodes.
-	"container.procs": unbuilt, "container.stats": unbuilt, "container.update": unbuilt, "container.usage": unbuilt,
-	// mount makes a detached root, for cp, diff and commit.
-	"container.pause": unbuilt, "container.resume": unbuilt, "container.mount": unbuilt, "container.checkpoint": unbuilt,
+	// usage is that of the upper directory, in bytes and inodes; mount makes a detached root, for cp, diff and commit.
+	"container.usage": unbuilt, "container.mount": unbuilt, "container.checkpoint": unbuilt,
 	// The API cannot ask for a signal to what was executed.
 	"exec.signal": unbuilt, "volume.usage": unbuilt,
 	"network.create": unbuilt, "network.remove": unbuilt, "network.join": unbuilt, "network.leave": unbuilt,
@@ -183,6 +187,29 @@ type ContainerSignal struct {
 	ID     string `json:"id"`
 	Signal int    `json:"signal"`
 	All    bool   `json:"all,omitempty"`
+}
+
+// ContainerFreeze pauses a container, or resumes it.
+type ContainerFreeze struct {
+	ID     string `json:"id"`
+	Frozen bool   `json:"frozen,omitempty"`
+}
+
+// ContainerUpdate gives a running container other bounds: all of them, also those that stay.
+type ContainerUpdate struct {
+	ID        string    `json:"id"`
+	Resources Resources `json:"resources"`
+}
+
+// ContainerStats names the files whose descriptors come along: control files of either version, and net/dev.
+type ContainerStats struct {
+	Files []string `json:"files"`
+}
+
+// ContainerProcs has for each process the content of its files stat, status and cmdline in /proc, cut to 4 KiB. Numbers
+// are those of the engine's namespaces.
+type ContainerProcs struct {
+	Processes []map[string]string `json:"processes"`
 }
 
 // ContainerList is what the warden knows.
