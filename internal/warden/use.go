@@ -39,8 +39,8 @@ func (w *Warden) containerUpdate(q wire.ContainerUpdate) (any, error) {
 	return nil, g.Update(q.Resources)
 }
 
-// containerStats opens what brigd reads the use of a container from, again and again: files of its control group, and the
-// counters of its network.
+// containerStats opens what brigd reads the use of a container from, again and again: files of its control group, the
+// counters of its network, and the machine's time, which brigd may not open.
 func (w *Warden) containerStats(_ *wire.Request, q wire.ContainerRef) (wire.Reply, error) {
 	c, err := w.running(q.ID)
 	if err != nil {
@@ -49,41 +49,52 @@ func (w *Warden) containerStats(_ *wire.Request, q wire.ContainerRef) (wire.Repl
 	defer c.mu.Unlock()
 	g, _ := w.group(q.ID)
 	names, fds := g.Readings()
-	net, err := unix.Open(fmt.Sprintf("/proc/%d/net/dev", c.note.Started.PID), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		names, fds = append(names, "net/dev"), append(fds, net)
+	for name, path := range map[string]string{"stat": "/proc/stat", "net/dev": fmt.Sprintf("/proc/%d/net/dev", c.note.Started.PID)} {
+		if fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			names, fds = append(names, name), append(fds, fd)
+		}
 	}
 	return wire.Reply{Body: wire.ContainerStats{Files: names}, FDs: fds}, nil
 }
 
-// Bounds of what is told about processes: how many, and bytes of each text.
+// Bounds of what is told about processes: how many, and bytes of one text and of all command lines. As JSON all of it is
+// below the largest message, also if every byte of a command line has to be escaped.
 const (
-	maxProcesses   = 2048
-	maxProcessText = 4096
+	maxProcesses  = 2048
+	maxProcText   = 384 // holds what is read of stat and status
+	maxCmdline    = 4096
+	totalCmdlines = 256 << 10
 )
 
-// containerProcs tells what the kernel says of each process, as it says it. Command lines are the processes' own words.
+// containerProcs tells what the kernel says of each process, as it says it. Command lines are the processes' own words,
+// and read from their memory, which may take as long as they like: the container is not locked meanwhile.
 func (w *Warden) containerProcs(q wire.ContainerRef) (any, error) {
 	c, err := w.running(q.ID)
 	if err != nil {
 		return nil, err
 	}
-	defer c.mu.Unlock()
 	g, _ := w.group(q.ID)
 	pids, err := g.Processes()
-	list := wire.ContainerProcs{Processes: []map[string]string{}}
+	c.mu.Unlock()
+	list, left := wire.ContainerProcs{Processes: []wire.ProcTexts{}}, totalCmdlines
 	for _, pid := range pids[:min(len(pids), maxProcesses)] {
-		texts := map[string]string{}
-		for _, name := range []string{"stat", "status", "cmdline", "cgroup"} {
-			if f, err := os.Open("/proc/" + pid + "/" + name); err == nil {
-				b, _ := io.ReadAll(io.LimitReader(f, maxProcessText))
-				texts[name] = strings.ToValidUTF8(string(b), "?")
-				f.Close()
-			}
-		}
-		if strings.Contains(texts["cgroup"], "/"+q.ID) { // read last: the number means no other process by now
-			list.Processes = append(list.Processes, texts)
+		t := wire.ProcTexts{Stat: procText(pid, "stat", maxProcText), Status: procText(pid, "status", maxProcText),
+			Cmdline: procText(pid, "cmdline", min(maxCmdline, left))}
+		left -= len(t.Cmdline)
+		if strings.Contains(procText(pid, "cgroup", maxCmdline), "/"+q.ID) { // read last: the number means no other process by now
+			list.Processes = append(list.Processes, t)
 		}
 	}
 	return list, err
+}
+
+// procText is the beginning of a file about a process, or "" if there is none any more.
+func procText(pid, name string, most int) string {
+	f, err := os.Open("/proc/" + pid + "/" + name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	b, _ := io.ReadAll(io.LimitReader(f, int64(most)))
+	return strings.ToValidUTF8(string(b), "?")
 }

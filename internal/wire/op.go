@@ -201,15 +201,22 @@ type ContainerUpdate struct {
 	Resources Resources `json:"resources"`
 }
 
-// ContainerStats names the files whose descriptors come along: control files of either version, and net/dev.
+// ContainerStats names the files whose descriptors come along: control files (those of version 1 with "v1/" in front),
+// net/dev of the container, and the machine's stat.
 type ContainerStats struct {
 	Files []string `json:"files"`
 }
 
-// ContainerProcs has for each process the content of its files stat, status and cmdline in /proc, cut to 4 KiB. Numbers
-// are those of the engine's namespaces.
+// ContainerProcs are the processes of a container, at most 2,048. Numbers are those of the engine's namespaces.
 type ContainerProcs struct {
-	Processes []map[string]string `json:"processes"`
+	Processes []ProcTexts `json:"processes"`
+}
+
+// ProcTexts are the beginnings of files in /proc of one process.
+type ProcTexts struct {
+	Stat    string `json:"stat"`
+	Status  string `json:"status"`
+	Cmdline string `json:"cmdline,omitempty"`
 }
 
 // ContainerList is what the warden knows.

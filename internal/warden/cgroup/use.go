@@ -11,25 +11,20 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// readings are the files that tell what a group uses, of either version.
-var readings = map[string][]string{
-	"memory": {"memory.current", "memory.max", "memory.usage_in_bytes", "memory.limit_in_bytes", "memory.max_usage_in_bytes", "memory.stat"},
-	"cpu":    {"cpu.stat", "cpuacct.usage", "cpuacct.usage_percpu", "cpuacct.stat"},
-	"pids":   {"pids.current", "pids.max"},
-	"blkio":  {"io.stat", "blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"},
-}
+// readings are the files that tell what a group uses, of either version. Bounds are not among them: brigd knows them.
+var readings = []string{"memory.current", "memory.events", "memory.stat", "memory.usage_in_bytes", "memory.max_usage_in_bytes",
+	"memory.failcnt", "cpu.stat", "cpuacct.usage_percpu", "pids.current", "io.stat",
+	"blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"}
 
-// Readings opens those that this kernel has, for reading.
+// Readings opens those that this kernel has, for reading. The name of a file of version 1 begins with "v1/": cpu.stat is
+// in both, and only version 2 counts time whatever controllers there are.
 func (g *Group) Readings() (names []string, fds []int) {
-	for controller, files := range readings {
-		h := g.p.find(controller)
-		for _, file := range files {
-			if h == nil {
-				break
-			}
+	for _, h := range g.p.hierarchies {
+		prefix := map[bool]string{false: "v1/"}[h.v2]
+		for _, file := range readings {
 			fd, err := unix.Openat(h.fd, g.id+"/"+file, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 			if err == nil {
-				names, fds = append(names, file), append(fds, fd)
+				names, fds = append(names, prefix+file), append(fds, fd)
 			}
 		}
 	}
@@ -57,9 +52,39 @@ func (g *Group) Freeze(frozen bool) error {
 	return fmt.Errorf("freeze control group %s: %w", g.id, class(cmp.Or(err, error(unix.ETIMEDOUT))))
 }
 
+// Frozen tells whether the group was told to stand still. Nothing can be born in it then.
+func (g *Group) Frozen() bool {
+	s, _ := readAt(g.p.unified().fd, g.id+"/cgroup.freeze")
+	return s == "1"
+}
+
 // Update sets every bound of res anew. A bound may be refused before another one has moved out of its way (memory, and
 // memory with swap): what counts is the second round.
 func (g *Group) Update(res wire.Resources) error {
+	for _, h := range g.p.hierarchies {
+		if h.lazy() && (res.CpusetCpus != "" || res.CpusetMems != "") {
+			if err := g.follow(h); err != nil {
+				return fmt.Errorf("control group %s in %s: %w", g.id, h.name(), class(err))
+			}
+		}
+	}
 	_ = g.bound(res)
 	return g.bound(res)
+}
+
+// follow moves the processes into a hierarchy in which they may have had no group so far. Meanwhile they stand still: a
+// child that is born between a look and a move would stay outside.
+func (g *Group) follow(h *hierarchy) error {
+	if err := unix.Mkdirat(h.fd, g.id, 0o755); err != nil && err != unix.EEXIST {
+		return err
+	}
+	if !g.Frozen() {
+		defer g.Freeze(false)
+	}
+	err := cmp.Or(g.p.inherit(h, h.fd, h.fd, g.id), g.Freeze(true))
+	pids, perr := g.Processes()
+	for _, pid := range pids {
+		err = cmp.Or(err, writeAt(h.fd, g.id+"/cgroup.procs", pid, 0))
+	}
+	return cmp.Or(err, perr)
 }
