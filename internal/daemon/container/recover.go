@@ -102,6 +102,7 @@ func (c *Container) recover(s wire.ContainerState) {
 	if s.Running {
 		err := c.attachRunning()
 		if err == nil {
+			c.reapply()
 			return // what was executed in it is finished by the warden: its clients went with the last brigd
 		}
 		if !errdefs.IsNotFound(err) && !errdefs.IsFailedPrecondition(err) {

@@ -25,11 +25,12 @@ const defaultStop = 10
 func (e *Engine) Kill(ctx context.Context, c *Container, signal int) error {
 	c.settle()
 	if c.state() != Running {
-		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+		return errNotRunning(c)
 	}
 	if err := c.signal(ctx, signal); err != nil {
 		return err
 	}
+	e.resumeFor(ctx, c, signal)
 	c.publish(events.ActionKill, "signal", strconv.Itoa(signal))
 	return nil
 }
@@ -76,6 +77,7 @@ func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
 	if err := c.signal(ctx, signal); err != nil && !ends(run, 1) { // else it has ended by itself
 		return err
 	}
+	e.resumeFor(ctx, c, signal)
 	c.publish(events.ActionKill, "signal", strconv.Itoa(signal))
 	if !ends(run, seconds) {
 		if err := c.killNow(ctx, run); err != nil {

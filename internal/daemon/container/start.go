@@ -28,6 +28,9 @@ func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 	defer c.life.Unlock()
 	switch c.state() {
 	case Running:
+		if c.paused() {
+			return fmt.Errorf("cannot start a paused container, try unpause instead: %w", errdefs.ErrConflict)
+		}
 		return ErrNotModified
 	case Removing:
 		return errRemoving(c)
@@ -125,6 +128,7 @@ func (c *Container) begin(filter string) Record {
 	before := c.rec
 	c.rec.State, c.rec.Started, c.rec.Finished = Running, time.Now().UTC(), time.Time{}
 	c.rec.Exit, c.rec.Error, c.rec.Spec.Process.Filter = wire.Exit{}, "", filter
+	c.rec.Paused, c.rec.Undo = false, nil
 	return before
 }
 
