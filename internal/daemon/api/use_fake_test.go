@@ -2,6 +2,8 @@ package api
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,4 +96,15 @@ func realTexts(pid int) (t wire.ProcTexts) {
 		*to = strings.ToValidUTF8(string(b), "?")
 	}
 	return t
+}
+
+// unheard sends a request whose answer nobody will hear.
+func unheard(socket, path, body string) {
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: brig\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+	_, _ = io.Copy(io.Discard, c) // it ends when brigd is killed
 }
