@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -83,4 +84,22 @@ func (r *rig) canBeWatchedAndPaused(t *testing.T, image string) {
 		t.Errorf("readings of what has ended: %v", err)
 	}
 	r.call(wire.OpContainerRemove, ref, nil)
+}
+
+// What is told of the worst crowd fits into one message.
+func TestProcessesFitIntoAMessage(t *testing.T) {
+	fill := func(s string) string { return s + strings.Repeat("9", maxProcText-len(s)) } // the kernel's numbers
+	worst := wire.ProcTexts{Stat: fill("4194304 (" + strings.Repeat("\x01", 15) + ") S "),
+		Status: fill("Name:\t" + strings.Repeat(`\001`, 15) + strings.Repeat("\n\t", 30))}
+	list := wire.ContainerProcs{}
+	for range maxProcesses {
+		list.Processes = append(list.Processes, worst)
+	}
+	for i, left := 0, totalCmdlines; left > 0; i, left = i+1, left-maxCmdline {
+		list.Processes[i].Cmdline = strings.Repeat("\x01", maxCmdline)
+	}
+	b, err := json.Marshal(list)
+	if err != nil || len(b) > wire.MaxBody {
+		t.Errorf("%d bytes, at most %d; %v", len(b), wire.MaxBody, err)
+	}
 }
