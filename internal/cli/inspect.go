@@ -246,6 +246,8 @@ func numbers(v any) any {
 func newTop(a *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "top CONTAINER [PS OPTIONS]", Short: "List the processes of a container",
+		Long: "List the processes of a container, as ps -ef would. PS OPTIONS: -e, -f, aux, -o LIST of columns\n" +
+			"(pid,user,%cpu,rss,etime,args,…). Users are those inside the container, process ids those of the engine.",
 		Args: words(1, -1), ValidArgsFunction: a.completeContainers,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			engine, err := a.engine()
@@ -260,7 +262,11 @@ func newTop(a *App) *cobra.Command {
 			}
 			w := tabwriter.NewWriter(a.Out, 20, 1, 3, ' ', 0)
 			for _, row := range append([][]string{top.Titles}, top.Processes...) {
-				fmt.Fprintln(w, show.Clean(strings.Join(row, "\t"), true))
+				cells := make([]string, len(row))
+				for i, cell := range row {
+					cells[i] = show.Clean(cell, false)
+				}
+				fmt.Fprintln(w, strings.Join(cells, "\t"))
 			}
 			return w.Flush()
 		},

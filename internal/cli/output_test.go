@@ -60,7 +60,13 @@ func TestOutput(t *testing.T) {
 		{"inspect", "inspect web"}, {"inspect-template", "inspect -f {{.ID}}|{{.State.Pid}}|{{.State.Running}} web"},
 		{"inspect-json", "inspect --format json web"}, {"inspect-image", "image inspect alpine"},
 		{"inspect-none", "inspect nothing"},
-		{"top", "top web"}, {"port", "port web"}, {"port-one", "port web 80"}, {"port-none", "port web 81"},
+		{"top", "top web"}, {"top-options", "top web -eo pid,args"}, {"top-hostile", "top evil"},
+		{"pause", "pause web none"}, {"unpause", "container unpause web"}, {"update", "update -m 64m --cpus 1.5 web none"},
+		{"update-nothing", "update web"}, {"update-bad", "update --memory lots web"},
+		{"stats", "stats --no-stream web"}, {"stats-full", "stats --no-stream --no-trunc web"}, {"stats-json", "stats --no-stream --format json web"},
+		{"stats-template", "stats --no-stream --format {{.Name}}={{.CPUPerc}}|{{.MemPerc}}|{{.NetIO}}|{{.BlockIO}}|{{.Container}} web"},
+		{"stats-table", `stats --no-stream --format table|{{.Container}}\t{{.PIDs}} web`},
+		{"stats-stopped", "stats --no-stream job"}, {"stats-none", "stats --no-stream none"}, {"port", "port web"}, {"port-one", "port web 80"}, {"port-none", "port web 81"},
 		{"version", "version"}, {"version-client", "version --client"},
 		{"version-template", "version -f {{.Server.Version}}"},
 		{"info", "info"}, {"info-template", "info -f {{.ServerVersion}}/{{.NCPU}}"},
@@ -158,6 +164,16 @@ func layReplies(f *fakeEngine) {
 		f.json("GET /"+path, 404, `{"message":"no such thing"}`)
 	}
 	f.json("GET /containers/web/top", 200, `{"Titles":["PID","CMD"],"Processes":[["1","nginx"],["7","worker"]]}`)
+	f.json("GET /containers/evil/top", 200, `{"Titles":["PID","CMD"],"Processes":[["1","a\nb\tc\u001b[2J\u202e"],["7"]]}`)
+	const none = `{"message":"No such container: none"}`
+	f.json("POST /containers/web/pause", 204, "")
+	f.json("POST /containers/web/unpause", 204, "")
+	f.json("POST /containers/web/update", 200, `{"Warnings":["a warning\u001b[2J"]}`)
+	f.json("POST /containers/none/pause", 404, none)
+	f.json("POST /containers/none/update", 404, none)
+	f.json("GET /containers/none/stats", 404, none)
+	f.json("GET /containers/web/stats", 200, reading("aaaaaaaaaaaaaaaaaaaa", "/web"))
+	f.json("GET /containers/job/stats", 200, `{"id":"bbbbbbbbbbbbbbbbbbbb","name":"/job","memory_stats":{},"cpu_stats":{},"precpu_stats":{}}`)
 	f.json("GET /version", 200, `{"Version":"1.2.4","ApiVersion":"1.50","MinAPIVersion":"1.24","Os":"linux",
 		"Arch":"amd64","KernelVersion":"6.18.0"}`)
 	f.json("GET /info", 200, `{"ServerVersion":"1.2.4","Containers":3,"ContainersRunning":1,"ContainersStopped":2,

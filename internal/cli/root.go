@@ -28,9 +28,10 @@ func verbs() []verb {
 	return []verb{
 		{"run", groupRun, newRun}, {"create", groupRun, newCreate}, {"start", groupRun, newStart},
 		{"stop", groupRun, newStop}, {"restart", groupRun, newRestart}, {"kill", groupRun, newKill},
+		{"pause", groupRun, newPause}, {"unpause", groupRun, newUnpause}, {"update", groupRun, newUpdate},
 		{"wait", groupRun, newWait}, {"rm", groupRun, newRemove}, {"exec", groupRun, newExec},
 		{"attach", groupRun, newAttach}, {"logs", groupRun, newLogs}, {"ps", groupRun, newPs},
-		{"top", groupRun, newTop}, {"port", groupRun, newPort}, {"rename", groupRun, newRename},
+		{"top", groupRun, newTop}, {"stats", groupRun, newStats}, {"port", groupRun, newPort}, {"rename", groupRun, newRename},
 		{"inspect", groupRun, newInspect},
 		{"pull", groupImage, newPull}, {"push", groupImage, newPush}, {"images", groupImage, newImages},
 		{"tag", groupImage, newTag}, {"rmi", groupImage, newRmi}, {"history", groupImage, newHistory},
@@ -48,8 +49,7 @@ func unbuilt() []string {
 	return []string{
 		"explain", "tighten", "audit", "trail", "trust", "policy", "secret",
 		"build", "builder", "buildx", "commit", "compose", "config", "context", "cp", "diff", "export",
-		"login", "logout", "manifest", "node", "pause", "plugin", "search", "service", "stack", "stats", "swarm",
-		"unpause", "update",
+		"login", "logout", "manifest", "node", "plugin", "search", "service", "stack", "swarm",
 	}
 }
 

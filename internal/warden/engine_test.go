@@ -400,6 +400,7 @@ func TestContainerLives(t *testing.T) {
 		}
 		r.call(wire.OpContainerRemove, wire.ContainerRef{ID: id}, nil)
 	})
+	t.Run("is watched, paused and bounded anew", func(t *testing.T) { r.canBeWatchedAndPaused(t, image) })
 	t.Run("volumes are shared between ranges", func(t *testing.T) {
 		r.call(wire.OpVolumeCreate, wire.VolumeRef{Name: "v"}, nil)
 		s := spec(image, "sh", "-c", "echo x > /v/f; stat -c %u /v/f")

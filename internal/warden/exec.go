@@ -27,6 +27,9 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
+	if g, err := w.group(q.ID); err == nil && g.Frozen() { // the child would stand still before it says that it lives
+		return wire.Reply{}, fmt.Errorf("container %s is paused: %w", short(q.ID), errdefs.ErrConflict)
+	}
 	if len(c.note.Execs) >= maxExecs {
 		return wire.Reply{}, fmt.Errorf("container %s has %d executions already: %w", short(q.ID), maxExecs, errdefs.ErrResourceExhausted)
 	}

@@ -35,6 +35,11 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpContainerRemove: with(w.containerRemove),
 		wire.OpContainerList:   with(func(struct{}) (any, error) { return w.containerList() }),
 
+		wire.OpContainerFreeze: with(w.containerFreeze),
+		wire.OpContainerUpdate: with(w.containerUpdate),
+		wire.OpContainerStats:  of(w.containerStats),
+		wire.OpContainerProcs:  with(w.containerProcs),
+
 		wire.OpExecStart:         of(w.execStart),
 		wire.OpProcessCloseStdin: with(w.closeStdin),
 		wire.OpProcessFinish:     with(w.finish),

@@ -26,6 +26,11 @@ const (
 	OpContainerRemove Op = "container.remove" // ContainerRef → –; upper directory and every trace
 	OpContainerList   Op = "container.list"   // – → ContainerList
 
+	OpContainerFreeze Op = "container.freeze" // ContainerFreeze → –; when all processes stand still, or go on
+	OpContainerUpdate Op = "container.update" // ContainerUpdate → –
+	OpContainerStats  Op = "container.stats"  // ContainerRef → ContainerStats, fds: the files, for reading
+	OpContainerProcs  Op = "container.procs"  // ContainerRef → ContainerProcs
+
 	// Processes of a container.
 	OpExecStart         Op = "exec.start"         // ExecStart → Started, fds: as container.start
 	OpProcessCloseStdin Op = "process.closeStdin" // ProcessRef → –; the program reads end of file
@@ -53,13 +58,12 @@ var Known = List{
 	OpHello: {}, OpObjectCreate: {}, OpObjectSeal: {1, 1}, OpObjectOpen: {}, OpObjectRemove: {}, OpObjectList: {},
 	OpIndexSeal: {1, 1}, OpIndexRemove: {}, OpWorkerStart: {1, 1},
 	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerSignal: {}, OpContainerRemove: {}, OpContainerList: {},
+	OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
 	OpExecStart: {}, OpProcessCloseStdin: {}, OpProcessFinish: {},
 	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {},
 
-	// Readings need no privilege; update changes bounds; usage is that of the upper directory, in bytes and inodes.
-	"container.procs": unbuilt, "container.stats": unbuilt, "container.update": unbuilt, "container.usage": unbuilt,
-	// mount makes a detached root, for cp, diff and commit.
-	"container.pause": unbuilt, "container.resume": unbuilt, "container.mount": unbuilt, "container.checkpoint": unbuilt,
+	// usage is that of the upper directory, in bytes and inodes; mount makes a detached root, for cp, diff and commit.
+	"container.usage": unbuilt, "container.mount": unbuilt, "container.checkpoint": unbuilt,
 	// The API cannot ask for a signal to what was executed.
 	"exec.signal": unbuilt, "volume.usage": unbuilt,
 	"network.create": unbuilt, "network.remove": unbuilt, "network.join": unbuilt, "network.leave": unbuilt,
@@ -156,6 +160,36 @@ type Exit struct {
 type ContainerSignal struct {
 	ID     string `json:"id"`
 	Signal int    `json:"signal"`
+}
+
+// ContainerFreeze pauses a container, or resumes it.
+type ContainerFreeze struct {
+	ID     string `json:"id"`
+	Frozen bool   `json:"frozen,omitempty"`
+}
+
+// ContainerUpdate gives a running container other bounds: all of them, also those that stay.
+type ContainerUpdate struct {
+	ID        string    `json:"id"`
+	Resources Resources `json:"resources"`
+}
+
+// ContainerStats names the files whose descriptors come along: control files (those of version 1 with "v1/" in front),
+// net/dev of the container, and the machine's stat.
+type ContainerStats struct {
+	Files []string `json:"files"`
+}
+
+// ContainerProcs are the processes of a container, at most 2,048. Numbers are those of the engine's namespaces.
+type ContainerProcs struct {
+	Processes []ProcTexts `json:"processes"`
+}
+
+// ProcTexts are the beginnings of files in /proc of one process.
+type ProcTexts struct {
+	Stat    string `json:"stat"`
+	Status  string `json:"status"`
+	Cmdline string `json:"cmdline,omitempty"`
 }
 
 // ContainerList has the ids of all containers that have a directory, or a process, or both.

@@ -27,7 +27,11 @@ func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	tty := c.View().Config.Tty
+	v := c.View()
+	if v.Paused {
+		return fmt.Errorf("container %s is paused, unpause the container before attach: %w", r.PathValue("id"), errdefs.ErrConflict)
+	}
+	tty := v.Config.Tty
 	until, err := runCondition(r, tty)
 	if err != nil {
 		return err

@@ -33,17 +33,17 @@ func (s *Server) containerRoutes(mux *http.ServeMux) {
 		"GET /containers/{id}/logs":     s.containerLogs,
 		"DELETE /containers/{id}":       s.containerRemove,
 		"POST /containers/{id}/exec":    s.execCreate,
+		"POST /containers/{id}/pause":   s.pausing(s.Engine.Pause),
+		"POST /containers/{id}/unpause": s.pausing(s.Engine.Unpause),
+		"POST /containers/{id}/update":  s.containerUpdate,
+		"GET /containers/{id}/stats":    s.containerStats,
+		"GET /containers/{id}/top":      s.containerTop,
 
-		"GET /containers/{id}/top":         refuse("top: the engine sees no processes of containers"),
-		"GET /containers/{id}/stats":       refuse("stats"),
 		"GET /containers/{id}/changes":     refuse("diff"),
 		"GET /containers/{id}/export":      refuse("export"),
 		"GET /containers/{id}/archive":     refuse("cp"),
 		"PUT /containers/{id}/archive":     refuse("cp"),
 		"GET /containers/{id}/attach/ws":   refuse("attach over a web socket"),
-		"POST /containers/{id}/update":     refuse("update"),
-		"POST /containers/{id}/pause":      refuse("pause"),
-		"POST /containers/{id}/unpause":    refuse("unpause"),
 		"GET /containers/{id}/checkpoints": refuse("checkpoints"),
 	} {
 		mux.Handle(pattern, h)

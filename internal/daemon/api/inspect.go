@@ -91,7 +91,7 @@ func stamp(t time.Time) string {
 
 func state(v *container.View) *apicontainer.State {
 	return &apicontainer.State{
-		Status: apicontainer.ContainerState(v.State), Running: v.State == container.Running, Pid: v.Run.PID,
+		Status: apicontainer.ContainerState(v.Status()), Running: v.State == container.Running, Paused: v.Paused, Pid: v.Run.PID,
 		OOMKilled: v.Exit.OOMKilled, ExitCode: v.Exit.Code, Error: v.Error,
 		StartedAt: stamp(v.Started), FinishedAt: stamp(v.Finished),
 	}

@@ -112,7 +112,7 @@ func (s *Server) listMatcher(f filters) (*listMatcher, error) {
 func (m *listMatcher) match(v *container.View) bool {
 	return m.any("id", func(q string) bool { return strings.HasPrefix(v.ID, q) }) &&
 		m.named("/"+v.Name, v.Name) &&
-		m.exact("status", string(v.State)) &&
+		m.exact("status", v.Status()) &&
 		m.any("exited", func(q string) bool { return v.State == container.Exited && q == strconv.Itoa(v.Exit.Code) }) &&
 		(len(m.filters["ancestor"]) == 0 || m.images[v.ImageID]) &&
 		m.any("volume", func(q string) bool { return hasVolume(v, q) }) &&
@@ -166,7 +166,7 @@ func (s *Server) summary(v *container.View, now time.Time) apicontainer.Summary 
 	out := apicontainer.Summary{
 		ID: v.ID, Names: []string{"/" + v.Name}, Image: s.imageName(v), ImageID: v.ImageID, Command: command(v),
 		Created: v.Created.Unix(), Ports: summaryPorts(v), Labels: v.Config.Labels,
-		State: apicontainer.ContainerState(v.State), Status: statusLine(v, now), Mounts: s.mounts(v),
+		State: apicontainer.ContainerState(v.Status()), Status: statusLine(v, now), Mounts: s.mounts(v),
 		NetworkSettings: &apicontainer.NetworkSettingsSummary{
 			Networks: map[string]*network.EndpointSettings{string(v.Host.NetworkMode): s.endpoint(v)},
 		},
@@ -226,7 +226,11 @@ func summaryPorts(v *container.View) []apicontainer.PortSummary {
 func statusLine(v *container.View, now time.Time) string {
 	switch v.State {
 	case container.Running:
-		return "Up " + units.HumanDuration(now.Sub(v.Started))
+		up := "Up " + units.HumanDuration(now.Sub(v.Started))
+		if v.Paused {
+			up += " (Paused)"
+		}
+		return up
 	case container.Exited:
 		return fmt.Sprintf("Exited (%d) %s ago", v.Exit.Code, units.HumanDuration(now.Sub(v.Finished)))
 	case container.Removing:

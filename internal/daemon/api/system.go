@@ -104,7 +104,9 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 	}
 	for _, v := range s.Engine.List() {
 		i.Containers++
-		if v.State == container.Running {
+		if v.State == container.Running && v.Paused {
+			i.ContainersPaused++
+		} else if v.State == container.Running {
 			i.ContainersRunning++
 		} else {
 			i.ContainersStopped++

@@ -28,6 +28,7 @@ type fakeWarden struct {
 	calls   map[wire.Op]int
 	specs   map[string]wire.Spec
 	callers int // starts that came with a connection
+	use     fakeUse
 }
 
 type fakeProc struct {
@@ -45,7 +46,7 @@ type fakeProc struct {
 func newFakeWarden(t testing.TB) *fakeWarden {
 	f := &fakeWarden{dir: t.TempDir(), t: t, procs: map[string]*fakeProc{}, gone: map[string]bool{},
 		volumes: map[string]bool{},
-		calls:   map[wire.Op]int{}, specs: map[string]wire.Spec{}}
+		calls:   map[wire.Op]int{}, specs: map[string]wire.Spec{}, use: newFakeUse()}
 	t.Cleanup(f.killAll)
 	return f
 }
@@ -100,6 +101,8 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 		return f.volume(r)
 	case wire.OpContainerList:
 		return f.list()
+	case wire.OpContainerFreeze, wire.OpContainerUpdate, wire.OpContainerStats, wire.OpContainerProcs:
+		return f.useOf(r)
 	case wire.OpProcessFinish, wire.OpProcessCloseStdin:
 		var ref wire.ProcessRef
 		if err := r.Decode(&ref); err != nil {

@@ -204,6 +204,12 @@ func (c *Container) state() State {
 	return c.rec.State
 }
 
+func (c *Container) paused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rec.Paused
+}
+
 func (c *Container) store() *record.Store {
 	if c.rec.Host.AutoRemove { // never changes
 		return c.e.volatile

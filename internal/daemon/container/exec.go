@@ -55,7 +55,10 @@ func (e *Engine) CreateExec(c *Container, req *container.ExecCreateRequest) (str
 	c.settle()
 	v := c.View()
 	if v.State != Running {
-		return "", fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+		return "", errNotRunning(c)
+	}
+	if v.Paused {
+		return "", errPaused(c)
 	}
 	img, err := e.cfg.Images.Lookup(v.ImageID)
 	if err != nil {
@@ -79,7 +82,7 @@ func (e *Engine) remember(c *Container, x *Exec) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rec.State != Running {
-		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+		return errNotRunning(c)
 	}
 	if len(c.execs) >= maxExecs {
 		oldest := -1
@@ -137,6 +140,9 @@ func (x *Exec) Terminal() bool { return x.process.Terminal }
 // Start executes the process. With conn set it returns when the process has ended or the client has gone; the error of
 // a start that failed is then written to the client. begun is called before anything is written to conn.
 func (x *Exec) Start(ctx context.Context, size *[2]uint, begun func() (Conn, error)) error {
+	if x.c.paused() {
+		return errPaused(x.c)
+	}
 	x.mu.Lock()
 	if x.phase != execNew {
 		x.mu.Unlock()
@@ -235,7 +241,7 @@ func (c *Container) Resize(rows, cols uint16) error {
 	run, state := c.run, c.rec.State
 	c.mu.Unlock()
 	if state != Running {
-		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+		return errNotRunning(c)
 	}
 	if err := run.resize(rows, cols); err != nil {
 		return err

@@ -18,6 +18,7 @@ func (c *Container) ended() {
 	run, stop := c.run, c.stopProxy
 	c.stopProxy = nil
 	c.mu.Unlock()
+	close(run.dying)
 	if stop != nil {
 		stop()
 	}
@@ -57,6 +58,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	c.e.background.Go(c.log.Flush)
 	c.mu.Lock()
 	c.rec.State, c.rec.Exit, c.rec.Finished = Exited, exit, time.Unix(0, exit.At).UTC()
+	c.rec.Paused, c.rec.Undo = false, nil
 	if exit.Unknown && c.rec.Error == "" {
 		c.rec.Error = "nobody saw this container end"
 	}

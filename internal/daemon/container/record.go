@@ -42,8 +42,21 @@ type Record struct {
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`
 	Exit     wire.Exit `json:"exit"`
+	// Paused says that the processes were told to stand still. It is written before they are told so, and erased after
+	// they were told to go on: in doubt they stand still again at the next start of brigd.
+	Paused bool `json:"paused,omitempty"`
+	// Undo is what the bounds were before an update that the kernel has not taken for certain.
+	Undo *policy.Bounds `json:"undo,omitempty"`
 	// Error is why the last start failed.
 	Error string `json:"error,omitempty"`
+}
+
+// Status is the state in the API's words, which has one for a running container that is paused.
+func (r *Record) Status() string {
+	if r.State == Running && r.Paused {
+		return "paused"
+	}
+	return string(r.State)
 }
 
 // View is a container as it is at one moment.

@@ -101,6 +101,7 @@ func (c *Container) recover(running, known bool) {
 	if running {
 		err := c.attachRunning()
 		if err == nil {
+			c.reapply()
 			return // what was executed in it is finished by the warden: its clients went with the last brigd
 		}
 		if !errdefs.IsNotFound(err) && !errdefs.IsFailedPrecondition(err) {

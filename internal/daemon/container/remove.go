@@ -17,11 +17,14 @@ func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) 
 	for {
 		c.settle()
 		c.mu.Lock()
-		run, state, autoRemove := c.run, c.rec.State, c.rec.Host.AutoRemove
+		run, state, autoRemove, paused := c.run, c.rec.State, c.rec.Host.AutoRemove, c.rec.Paused
 		c.mu.Unlock()
 		switch {
 		case state == Removing:
 			return fmt.Errorf("removal of container %s is already in progress: %w", c.id, errdefs.ErrConflict)
+		case state == Running && !force && paused:
+			return fmt.Errorf("cannot remove container %q: container is paused and must be unpaused first: %w",
+				"/"+c.View().Name, errdefs.ErrConflict)
 		case state == Running && !force:
 			return fmt.Errorf("cannot remove container %q: container is running: "+
 				"stop the container before removing or force remove: %w",

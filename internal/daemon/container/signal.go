@@ -24,7 +24,11 @@ const defaultStop = 10
 // Kill sends a signal to process 1; SIGKILL goes to all processes.
 func (e *Engine) Kill(ctx context.Context, c *Container, signal int) error {
 	if signal != int(unix.SIGKILL) {
-		return c.tell(ctx, signal)
+		err := c.tell(ctx, signal)
+		if err == nil {
+			e.resumeFor(ctx, c, signal)
+		}
+		return err
 	}
 	c.mu.Lock()
 	run := c.run
@@ -41,7 +45,7 @@ func (c *Container) tell(ctx context.Context, signal int) error {
 	c.life.Lock()
 	defer c.life.Unlock()
 	if c.state() != Running {
-		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+		return errNotRunning(c)
 	}
 	if err := c.signal(ctx, signal); err != nil {
 		return err
@@ -92,6 +96,7 @@ func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
 	if err := c.tell(ctx, signal); err != nil && !ends(run, 1) { // else it has ended by itself
 		return err
 	}
+	e.resumeFor(ctx, c, signal)
 	if !ends(run, seconds) {
 		if err := c.killNow(ctx, run); err != nil {
 			return err

@@ -27,6 +27,9 @@ func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 	defer c.life.Unlock()
 	switch c.state() {
 	case Running:
+		if c.paused() {
+			return fmt.Errorf("cannot start a paused container, try unpause instead: %w", errdefs.ErrConflict)
+		}
 		return ErrNotModified
 	case Removing:
 		return errRemoving(c)
@@ -131,6 +134,7 @@ func (c *Container) begin() Record {
 	before := c.rec
 	c.rec.State, c.rec.Started, c.rec.Finished = Running, time.Now().UTC(), time.Time{}
 	c.rec.Exit, c.rec.Error = wire.Exit{}, ""
+	c.rec.Paused, c.rec.Undo = false, nil
 	return before
 }
 
