@@ -86,10 +86,10 @@ func (b *birth) rootfs() error {
 	}
 	b.own = append(b.own, lower)
 	upper, work, err := b.directories()
-	b.own = append(b.own, upper, work)
 	if err != nil {
 		return err
 	}
+	defer wire.CloseAll([]int{upper, work})
 	b.w.overlay.Lock() // before Linux 6.13 the scratch directory is for one at a time
 	defer b.w.overlay.Unlock()
 	root, err := rootfs.Overlay(lower, upper, work, b.spec.Volatile, b.w.scratch)
@@ -117,7 +117,9 @@ func (b *birth) directories() (upper, work int, err error) {
 	if upper, err = rootfs.Layer(fd, "upper", b.box.base); err != nil {
 		return -1, -1, store.Full(err)
 	}
-	work, err = rootfs.Layer(fd, "work", b.box.base)
+	if work, err = rootfs.Layer(fd, "work", b.box.base); err != nil {
+		unix.Close(upper)
+	}
 	return upper, work, store.Full(err)
 }
 

@@ -1,14 +1,12 @@
 package rootfs
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/mount"
-	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -89,6 +87,20 @@ func fillDev(fd, base int) (err error) {
 	return nil
 }
 
+// writeFile makes a file of the range at base. Its content is far below what one write takes.
+func writeFile(dir int, name, content string, base int) error {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	n, err := unix.Write(fd, []byte(content))
+	if err == nil && n < len(content) {
+		err = unix.ENOSPC
+	}
+	return errors.Join(err, unix.Fchmod(fd, 0o644), unix.Fchown(fd, base, base))
+}
+
 // Files makes a tmpfs of 64 KiB with the engine's files (hosts, resolv.conf, hostname), named by their place in the
 // list. The plan binds each of them. The container may write to them, as in Docker, but not grow them on the host (A2).
 func Files(files []wire.File, base uint32) (int, error) {
@@ -97,9 +109,7 @@ func Files(files []wire.File, base uint32) (int, error) {
 		return -1, fmt.Errorf("files of the engine: %w", err)
 	}
 	for i, f := range files {
-		name := fmt.Sprint(path.Proc(fd), "/", i)
-		err := os.WriteFile(name, []byte(f.Content), 0o644)
-		if err = cmp.Or(err, os.Chmod(name, 0o644), os.Chown(name, int(base), int(base))); err != nil {
+		if err := writeFile(fd, fmt.Sprint(i), f.Content, int(base)); err != nil {
 			unix.Close(fd)
 			return -1, fmt.Errorf("file %s: %w", f.Path, err)
 		}
