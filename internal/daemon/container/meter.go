@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -17,13 +18,15 @@ import (
 // maxReading bounds one text in bytes: what is read of the longest (stat of a machine with many processors) is in it.
 const maxReading = 64 << 10
 
+// buffers are for one text at a time: an idle stream has none.
+var buffers = sync.Pool{New: func() any { return new([maxReading]byte) }}
+
 // Meter reads what one run of a container uses, again and again, from descriptors that it holds until Close. They keep a
 // network namespace alive: who has one closes it when Ended says so.
 type Meter struct {
 	c   *Container
 	run *session
 	fds map[string]int
-	buf []byte
 }
 
 // Meter asks the warden for the descriptors; errdefs.ErrConflict when the container does not run.
@@ -43,7 +46,7 @@ func (c *Container) Meter(ctx context.Context) (*Meter, error) {
 		wire.CloseAll(fds)
 		return nil, fmt.Errorf("the warden sent %d descriptors instead of %d: %w", len(fds), len(files.Files), errdefs.ErrInternal)
 	}
-	m := &Meter{c: c, run: run, fds: map[string]int{}, buf: make([]byte, maxReading)}
+	m := &Meter{c: c, run: run, fds: map[string]int{}}
 	for i, name := range files.Files {
 		m.fds[name] = fds[i]
 	}
@@ -68,8 +71,10 @@ func (m *Meter) Ended() <-chan struct{} { return m.run.dying }
 // Read gives the counters as they are now.
 func (m *Meter) Read() container.StatsResponse {
 	texts := use.Texts{}
+	buf := buffers.Get().(*[maxReading]byte)
+	defer buffers.Put(buf)
 	for name, fd := range m.fds {
-		if b := m.read(fd); b != nil {
+		if b := readText(fd, buf[:]); b != nil {
 			texts[name] = string(b)
 		}
 	}
@@ -95,11 +100,11 @@ func (c *Container) Named(s *container.StatsResponse) {
 	s.ID, s.Name, s.OSType = c.id, "/"+c.rec.Name, "linux"
 }
 
-// read gives a whole text, in as many parts as the kernel gives it in; nil when it cannot be read any more.
-func (m *Meter) read(fd int) []byte {
+// readText gives a whole text, in as many parts as the kernel gives it in; nil when it cannot be read any more.
+func readText(fd int, buf []byte) []byte {
 	n := 0
-	for n < len(m.buf) {
-		k, err := unix.Pread(fd, m.buf[n:], int64(n))
+	for n < len(buf) {
+		k, err := unix.Pread(fd, buf[n:], int64(n))
 		if err == unix.EINTR {
 			continue
 		}
@@ -111,7 +116,7 @@ func (m *Meter) read(fd int) []byte {
 		}
 		n += k
 	}
-	return m.buf[:n]
+	return buf[:n]
 }
 
 // Gone is closed when the container was removed.
