@@ -42,7 +42,7 @@ func TestDockerClientAsks(t *testing.T) {
 		"cp two:/x -": unsupported, "export two": unsupported, "commit two": unsupported, "system df": unsupported,
 		"swarm init": unsupported, "network create mine": unsupported, "network connect bridge two": unsupported,
 		"plugin ls": unsupported, "stats --no-stream two": unsupported,
-		"run --restart always test": "--restart always", "run --gpus all test": "--gpus",
+		"run --restart sometimes test": "unknown policy 'sometimes'", "run --gpus all test": "--gpus",
 		"run --network host test": "--network host", "run --cap-add SYS_ADMIN test": "--cap-add",
 		"run --device /dev/null test": "--device", "run --pid host test": "--pid host", "run -v /a:/proc/x test": "/proc/x",
 	} {

@@ -28,6 +28,7 @@ func (s *Server) containerRoutes(mux *http.ServeMux) {
 		"POST /containers/{id}/kill":    s.containerKill,
 		"POST /containers/{id}/wait":    s.containerWait,
 		"POST /containers/{id}/rename":  s.containerRename,
+		"POST /containers/{id}/update":  s.containerUpdate,
 		"POST /containers/{id}/resize":  s.containerResize,
 		"POST /containers/{id}/attach":  s.containerAttach,
 		"GET /containers/{id}/logs":     s.containerLogs,
@@ -41,7 +42,6 @@ func (s *Server) containerRoutes(mux *http.ServeMux) {
 		"GET /containers/{id}/archive":     refuse("cp"),
 		"PUT /containers/{id}/archive":     refuse("cp"),
 		"GET /containers/{id}/attach/ws":   refuse("attach over a web socket"),
-		"POST /containers/{id}/update":     refuse("update"),
 		"POST /containers/{id}/pause":      refuse("pause"),
 		"POST /containers/{id}/unpause":    refuse("unpause"),
 		"GET /containers/{id}/checkpoints": refuse("checkpoints"),
@@ -298,7 +298,7 @@ func (s *Server) containerPrune(w http.ResponseWriter, r *http.Request) error {
 	}
 	report := apicontainer.PruneReport{ContainersDeleted: []string{}}
 	for _, v := range s.Engine.List() {
-		if v.State == container.Running || !f.labels(v.Config.Labels) || !until.IsZero() && v.Created.After(until) {
+		if v.State == container.Running || v.State == container.Restarting || !f.labels(v.Config.Labels) || !until.IsZero() && v.Created.After(until) {
 			continue
 		}
 		c, err := s.Engine.Find(v.ID)

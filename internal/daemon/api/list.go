@@ -46,9 +46,9 @@ func (s *Server) containerList(w http.ResponseWriter, r *http.Request) error {
 		if limit > 0 && len(out) == limit {
 			break
 		}
-		if all || v.State == container.Running {
+		if all || v.State == container.Running || v.State == container.Restarting {
 			if m.match(&v) {
-				row := s.summary(&v, now)
+				row := s.summary(&v, now, Version(r))
 				row.SizeRw = size
 				out = append(out, row)
 			}
@@ -80,6 +80,11 @@ func (s *Server) listMatcher(f filters) (*listMatcher, error) {
 			return nil, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 		}
 	}
+	for _, h := range f["health"] {
+		if err := apicontainer.ValidateHealthStatus(apicontainer.HealthStatus(h)); err != nil {
+			return nil, fmt.Errorf("invalid filter 'health=%.32s': %w: %w", h, err, errdefs.ErrInvalidArgument)
+		}
+	}
 	for _, e := range f["exited"] {
 		if _, err := strconv.Atoi(e); err != nil {
 			return nil, fmt.Errorf("invalid filter 'exited=%.32s': %w", e, errdefs.ErrInvalidArgument)
@@ -103,7 +108,7 @@ func (m *listMatcher) match(v *container.View) bool {
 		m.any("ancestor", func(q string) bool { return isImage(v, q) }) &&
 		m.any("volume", func(q string) bool { return hasVolume(v, q) }) &&
 		m.any("network", func(q string) bool { return string(v.Host.NetworkMode) == q }) &&
-		m.exact("health", "none") && m.exact("is-task", "false") &&
+		m.exact("health", string(healthOf(v).Status)) && m.exact("is-task", "false") &&
 		m.any("annotation", func(q string) bool { return filters{"label": {q}}.labels(v.Host.Annotations) }) &&
 		m.any("publish", func(q string) bool { return published(v, q) }) &&
 		m.any("expose", func(q string) bool { return exposed(v, q) }) &&
@@ -139,7 +144,7 @@ func inRange(q string, port uint16, proto string) bool {
 	return err == nil && string(r.Proto()) == proto && port >= r.Start() && port <= r.End()
 }
 
-func (s *Server) summary(v *container.View, now time.Time) apicontainer.Summary {
+func (s *Server) summary(v *container.View, now time.Time, version int) apicontainer.Summary {
 	out := apicontainer.Summary{
 		ID: v.ID, Names: []string{"/" + v.Name}, Image: v.Config.Image, ImageID: v.ImageID, Command: command(v),
 		Created: v.Created.Unix(), Ports: summaryPorts(v), Labels: v.Config.Labels,
@@ -150,7 +155,18 @@ func (s *Server) summary(v *container.View, now time.Time) apicontainer.Summary 
 	}
 	out.HostConfig.NetworkMode = string(v.Host.NetworkMode)
 	out.HostConfig.Annotations = v.Host.Annotations
+	if version >= 52 {
+		out.Health = healthOf(v)
+	}
 	return out
+}
+
+// healthOf is none for a container without a health check, and for one that was not started yet.
+func healthOf(v *container.View) *apicontainer.HealthSummary {
+	if v.Health == nil {
+		return &apicontainer.HealthSummary{Status: apicontainer.NoHealthcheck}
+	}
+	return &apicontainer.HealthSummary{Status: v.Health.Status, FailingStreak: v.Health.FailingStreak}
 }
 
 func command(v *container.View) string {
@@ -194,7 +210,16 @@ func summaryPorts(v *container.View) []apicontainer.PortSummary {
 func statusLine(v *container.View, now time.Time) string {
 	switch v.State {
 	case container.Running:
-		return "Up " + units.HumanDuration(now.Sub(v.Started))
+		up := "Up " + units.HumanDuration(now.Sub(v.Started))
+		if v.Health == nil {
+			return up
+		}
+		if v.Health.Status == apicontainer.Starting {
+			return up + " (health: starting)"
+		}
+		return up + " (" + string(v.Health.Status) + ")"
+	case container.Restarting:
+		return fmt.Sprintf("Restarting (%d) %s ago", v.Exit.Code, units.HumanDuration(now.Sub(v.Finished)))
 	case container.Exited:
 		return fmt.Sprintf("Exited (%d) %s ago", v.Exit.Code, units.HumanDuration(now.Sub(v.Finished)))
 	case container.Removing:

@@ -86,6 +86,7 @@ func (s *Server) Handler() http.Handler {
 			WriteError(w, err)
 			return
 		}
+		s.admit(r)
 		mux.ServeHTTP(w, r)
 	})
 }

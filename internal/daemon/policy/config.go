@@ -52,8 +52,9 @@ func (c *collector) merge(req *container.Config, img *dockerspec.DockerOCIImageC
 			out.StopSignal = img.StopSignal
 		}
 	}
-	if h := img.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" && req.Healthcheck == nil {
-		c.warn("the image has a HEALTHCHECK; this version of Brig does not run it")
+	out.Healthcheck = c.healthcheck(req.Healthcheck, img.Healthcheck)
+	if len(out.Shell) == 0 {
+		out.Shell = img.Shell // a health check of one line is run by it
 	}
 	return out
 }
@@ -61,10 +62,6 @@ func (c *collector) merge(req *container.Config, img *dockerspec.DockerOCIImageC
 // unsupported refuses by name every option of a request that no builder reads.
 func (c *collector) unsupported(r *Request) {
 	cfg, h := &r.Config, &r.Host
-	if hc := cfg.Healthcheck; hc != nil {
-		none := len(hc.Test) == 1 && hc.Test[0] == "NONE"
-		c.missing(!none, "--health-cmd", strings.Join(hc.Test, " "))
-	}
 	c.missing(cfg.ArgsEscaped, "ArgsEscaped", "")
 	c.missing(len(cfg.OnBuild) > 0, "OnBuild", strings.Join(cfg.OnBuild, "; "))
 	c.missing(r.legacy.MacAddress != "", "--mac-address", r.legacy.MacAddress)
@@ -75,8 +72,7 @@ func (c *collector) unsupported(r *Request) {
 		c.forbid("--privileged", "", "the rule no-privileged forbids it: the container would own the host",
 			"add the single capabilities it needs with --cap-add")
 	}
-	c.missing(!h.RestartPolicy.IsNone(), "--restart", string(h.RestartPolicy.Name))
-	c.missing(h.RestartPolicy.IsNone() && h.RestartPolicy.MaximumRetryCount != 0, "--restart", "no with a count")
+	c.restart(h)
 	c.missing(len(h.VolumesFrom) > 0, "--volumes-from", strings.Join(h.VolumesFrom, ","))
 	c.missing(len(h.Links) > 0, "--link", strings.Join(h.Links, ","))
 	c.missing(len(h.StorageOpt) > 0, "--storage-opt", pairs(h.StorageOpt))

@@ -18,13 +18,13 @@ var handled = map[string]bool{
 	"Config.Tty":       true,
 	"Config.OpenStdin": true, "Config.StdinOnce": true, "Config.Env": true, "Config.Cmd": true, "Config.Image": true,
 	"Config.Volumes": true, "Config.WorkingDir": true, "Config.Entrypoint": true, "Config.NetworkDisabled": true,
-	"Config.StopSignal": true, "Config.StopTimeout": true,
+	"Config.StopSignal": true, "Config.StopTimeout": true, "Config.Healthcheck": true,
 	// Recorded and shown by inspect: what the client attached, labels, and the shell of an image's builds.
 	"Config.AttachStdin": true, "Config.AttachStdout": true, "Config.AttachStderr": true, "Config.Labels": true,
 	"Config.Shell": true,
 
 	"Host.Binds": true, "Host.LogConfig": true, "Host.NetworkMode": true, "Host.PortBindings": true,
-	"Host.AutoRemove":  true,
+	"Host.AutoRemove": true, "Host.RestartPolicy": true,
 	"Host.ConsoleSize": true, "Host.Annotations": true, "Host.CapAdd": true, "Host.CapDrop": true, "Host.DNS": true,
 	"Host.DNSOptions": true, "Host.DNSSearch": true, "Host.ExtraHosts": true, "Host.GroupAdd": true,
 	"Host.OomScoreAdj":     true,

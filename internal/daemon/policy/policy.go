@@ -56,10 +56,12 @@ type Effective struct {
 	// Config and Host are the request as inspect shows it, with the image's part and the defaults.
 	Config   container.Config
 	HostConf container.HostConfig
-	Log      log.Options
-	Volumes  []VolumeUse
-	Mounts   []container.MountPoint
-	Warnings []string
+	// RestartUnhealthy says that the container is restarted when its health checks have failed.
+	RestartUnhealthy bool
+	Log              log.Options
+	Volumes          []VolumeUse
+	Mounts           []container.MountPoint
+	Warnings         []string
 }
 
 // BuiltinProfile stands for Docker's default profile, resolved for capabilities beyond the default ones.
@@ -73,6 +75,7 @@ func Make(in Input) (*Effective, error) {
 	e := &Effective{Config: c.merge(&r.Config, img), HostConf: r.Host}
 	c.unsupported(r)
 	c.annotations(r.Host.Annotations)
+	e.RestartUnhealthy = c.restartUnhealthy(r, e.Config.Healthcheck)
 	var errs []error
 	if e.Log, errs = log.Parse(r.Host.LogConfig); len(errs) > 0 {
 		for _, err := range errs {
