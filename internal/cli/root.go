@@ -31,7 +31,7 @@ func verbs() []verb {
 		{"wait", groupRun, newWait}, {"rm", groupRun, newRemove}, {"exec", groupRun, newExec},
 		{"attach", groupRun, newAttach}, {"logs", groupRun, newLogs}, {"ps", groupRun, newPs},
 		{"top", groupRun, newTop}, {"port", groupRun, newPort}, {"rename", groupRun, newRename},
-		{"inspect", groupRun, newInspect},
+		{"update", groupRun, newUpdate}, {"inspect", groupRun, newInspect},
 		{"pull", groupImage, newPull}, {"push", groupImage, newPush}, {"images", groupImage, newImages},
 		{"tag", groupImage, newTag}, {"rmi", groupImage, newRmi}, {"history", groupImage, newHistory},
 		{"load", groupImage, newLoad}, {"save", groupImage, newSave}, {"import", groupImage, newImport},
@@ -48,7 +48,7 @@ func unbuilt() []string {
 		"explain", "tighten", "audit", "trail", "trust", "policy", "secret",
 		"build", "builder", "buildx", "commit", "compose", "config", "context", "cp", "diff", "events", "export",
 		"login", "logout", "manifest", "node", "pause", "plugin", "search", "service", "stack", "stats", "swarm",
-		"system", "unpause", "update",
+		"system", "unpause",
 	}
 }
 

@@ -2,6 +2,7 @@ package engineapi
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/mount"
@@ -42,6 +43,18 @@ type Config struct {
 	Labels       map[string]string
 	StopSignal   string `json:",omitempty"`
 	StopTimeout  *int   `json:",omitempty"`
+	// Labels and Healthcheck say together whether an unhealthy container is restarted.
+	Healthcheck *HealthConfig `json:",omitempty"`
+}
+
+// HealthConfig is a health check. What is zero is the image's, or the engine's default.
+type HealthConfig struct {
+	Test          []string      `json:",omitempty"`
+	Interval      time.Duration `json:",omitempty"`
+	Timeout       time.Duration `json:",omitempty"`
+	StartPeriod   time.Duration `json:",omitempty"`
+	StartInterval time.Duration `json:",omitempty"`
+	Retries       int           `json:",omitempty"`
 }
 
 // HostConfig is what a container has of this host.
@@ -104,6 +117,12 @@ type HostConfig struct {
 	PidsLimit         *int64
 	Ulimits           []*units.Ulimit
 }
+
+// UpdateRequest changes a container that is there.
+type UpdateRequest struct{ RestartPolicy RestartPolicy }
+
+// UpdateResponse is the reply to it.
+type UpdateResponse struct{ Warnings []string }
 
 // LogConfig names a log driver and its options.
 type LogConfig struct {

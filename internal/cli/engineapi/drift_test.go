@@ -23,6 +23,9 @@ func TestNothingDriftsFromMoby(t *testing.T) {
 	}{
 		{CreateRequest{}, container.CreateRequest{}, false},
 		{CreateResponse{}, container.CreateResponse{}, false},
+		{UpdateRequest{}, container.UpdateConfig{}, false},
+		{UpdateResponse{}, container.UpdateResponse{}, true},
+		{HealthConfig{}, container.HealthConfig{}, true},
 		{DeviceMapping{}, container.DeviceMapping{}, true},
 		{ExecCreateRequest{}, container.ExecCreateRequest{}, true},
 		{ExecStartRequest{}, container.ExecStartRequest{}, true},
