@@ -35,7 +35,7 @@ func (s *Server) containerUpdate(w http.ResponseWriter, r *http.Request) error {
 
 // admit shows the engine who has come, if it waits for somebody.
 func (s *Server) admit(r *http.Request) {
-	if !s.Engine.WantsCaller() {
+	if s.Engine == nil || !s.Engine.WantsCaller() { // images alone are served without one
 		return
 	}
 	fd, err := callerFD(r)
