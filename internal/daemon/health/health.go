@@ -85,7 +85,7 @@ func or(d, normal time.Duration) time.Duration {
 
 // Begin is the health of a run that begins; what earlier probes said is kept.
 func Begin(before *container.Health) *container.Health {
-	h := &container.Health{Status: container.Starting}
+	h := &container.Health{Status: container.Starting, Log: []*container.HealthcheckResult{}} // clients read [], not null
 	if before != nil {
 		h.Log = before.Log
 	}
