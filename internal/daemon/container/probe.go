@@ -26,7 +26,7 @@ const (
 func (c *Container) runProbe(m *monitor) *container.HealthcheckResult {
 	r := &container.HealthcheckResult{Start: time.Now(), ExitCode: probeFailed}
 	defer func() { r.End = time.Now() }()
-	if m.hung != nil && m.hung.running() {
+	if m.hung != nil && m.hung.running() && !c.killProbe(m.hung) {
 		r.Output = "the probe before this one still hangs, and this version of Brig cannot kill it: the image has no shell"
 		return r
 	}
@@ -86,8 +86,8 @@ func collect(run *session) <-chan *health.Output {
 // killProbe kills a probe and tells whether it has ended.
 func (c *Container) killProbe(x *Exec) bool {
 	began := x.run.info().StartTime
-	if c.alone(x, began) {
-		c.killExec(began)
+	if !c.alone(x, began) || !c.killExec(began) {
+		return !x.running()
 	}
 	late := time.NewTimer(killPatience)
 	defer late.Stop()
@@ -120,31 +120,33 @@ const killScript = `for d in /proc/[0-9]*; do
  set -- $t
 done`
 
-// killExec kills what was executed in the container and began at that time. The warden has no operation for it yet, so it
-// is done from inside, by the same user, with the container's own shell. It leaves no trace in the events.
-func (c *Container) killExec(began uint64) {
+// killExec kills what was executed in the container and began at that time, and tells whether there was a way to. The
+// warden has no operation for it yet, so it is done from inside, by the same user, with the container's own shell. It
+// leaves no trace in the events.
+func (c *Container) killExec(began uint64) bool {
 	v := c.View()
 	if v.State != Running {
-		return
+		return false
 	}
 	img, err := c.e.cfg.Images.Lookup(v.ImageID)
 	if err != nil {
 		c.warn(err)
-		return
+		return false
 	}
 	for _, shell := range shells(v.Config.Shell) {
 		req := &container.ExecCreateRequest{Cmd: []string{shell, "-c", killScript, "sh", strconv.FormatUint(began, 10)}}
 		p, err := policy.MakeExec(policy.ExecInput{Request: req, Spec: &v.Spec, Config: &v.Config, Image: img})
 		if err != nil {
 			c.warn(err)
-			return
+			return false
 		}
 		x := &Exec{id: newID(), c: c, process: *p, request: *req, run: newSession(false), quiet: true}
 		if err := x.Start(context.Background(), nil, nil); err == nil {
 			ends(x.run, int(killPatience/time.Second))
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // shells are where one may be; the image's own first, if it is one that reads the script.
