@@ -29,7 +29,7 @@ func newStanding(a *App, verb, short string) *cobra.Command {
 func newUpdate(a *App) *cobra.Command {
 	var u *request.Update
 	cmd := &cobra.Command{
-		Use: "update [OPTIONS] CONTAINER [CONTAINER...]", Short: "Change the limits of containers",
+		Use: "update [OPTIONS] CONTAINER [CONTAINER...]", Short: "Change the limits and the restart policy of containers",
 		Long: "Change the limits of containers, at once for those that run. Limits that are not named stay.",
 		Args: words(1, -1), ValidArgsFunction: a.completeContainers,
 		RunE: func(cmd *cobra.Command, args []string) error {

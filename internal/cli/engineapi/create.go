@@ -2,6 +2,7 @@ package engineapi
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/blkiodev"
@@ -43,6 +44,18 @@ type Config struct {
 	Labels       map[string]string
 	StopSignal   string `json:",omitempty"`
 	StopTimeout  *int   `json:",omitempty"`
+	// Labels and Healthcheck say together whether an unhealthy container is restarted.
+	Healthcheck *HealthConfig `json:",omitempty"`
+}
+
+// HealthConfig is a health check. What is zero is the image's, or the engine's default.
+type HealthConfig struct {
+	Test          []string      `json:",omitempty"`
+	Interval      time.Duration `json:",omitempty"`
+	Timeout       time.Duration `json:",omitempty"`
+	StartPeriod   time.Duration `json:",omitempty"`
+	StartInterval time.Duration `json:",omitempty"`
+	Retries       int           `json:",omitempty"`
 }
 
 // HostConfig is what a container has of this host.

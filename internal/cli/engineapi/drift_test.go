@@ -23,6 +23,7 @@ func TestNothingDriftsFromMoby(t *testing.T) {
 	}{
 		{CreateRequest{}, container.CreateRequest{}, false},
 		{CreateResponse{}, container.CreateResponse{}, false},
+		{HealthConfig{}, container.HealthConfig{}, true},
 		{DeviceMapping{}, container.DeviceMapping{}, true},
 		{DeviceRequest{}, container.DeviceRequest{}, true},
 		{ExecCreateRequest{}, container.ExecCreateRequest{}, true},

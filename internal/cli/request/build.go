@@ -77,6 +77,12 @@ func (o *Options) config(image string, command []string) (*engineapi.Config, err
 		return nil, err
 	}
 	c.StdinOnce = c.OpenStdin && c.AttachStdin
+	if c.Healthcheck, err = o.health.config(); err != nil {
+		return nil, err
+	}
+	if o.health.restart {
+		c.Labels[restartUnhealthy] = "true"
+	}
 	return c, nil
 }
 
@@ -123,22 +129,32 @@ func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
 }
 
 func (o *Options) restartPolicy(h *engineapi.HostConfig) error {
-	name, count, counted := strings.Cut(o.restart, ":")
+	var err error
+	if h.RestartPolicy, err = RestartPolicy(o.restart); err != nil {
+		return err
+	}
+	if o.rm && h.RestartPolicy.Name != "no" {
+		return errors.New("conflicting options: cannot specify both --restart and --rm: " +
+			"a container that is removed cannot be restarted")
+	}
+	return nil
+}
+
+// RestartPolicy reads the value of --restart.
+func RestartPolicy(s string) (p engineapi.RestartPolicy, err error) {
+	name, count, counted := strings.Cut(s, ":")
 	if name == "" {
 		name = "no"
 	}
-	h.RestartPolicy.Name = name
+	p.Name = name
 	if counted {
 		n, err := positive(count)
 		if err != nil || name != "on-failure" {
-			return fmt.Errorf("--restart %q: a policy is no, on-failure[:N], always or unless-stopped", o.restart)
+			return p, fmt.Errorf("--restart %q: a policy is no, on-failure[:N], always or unless-stopped", s)
 		}
-		h.RestartPolicy.MaximumRetryCount = n
+		p.MaximumRetryCount = n
 	}
-	if o.rm && name != "no" {
-		return errors.New("--restart and --rm exclude each other: a container that is removed cannot be restarted")
-	}
-	return nil
+	return p, nil
 }
 
 // names fills what concerns addresses and names: /etc/hosts and the resolver.

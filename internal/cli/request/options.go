@@ -10,6 +10,7 @@ import (
 type Options struct {
 	flags *pflag.FlagSet
 
+	health                                                                       health
 	stdin, tty, rm, init, privileged, readOnly, publishAll, oomKillDisable       bool
 	name, user, workdir, entrypoint, hostname, domainname, platform              string
 	ip, ip6, mac, ipc, pid, uts, userns, cgroupns, runtime, isolation, logDriver string
@@ -40,6 +41,7 @@ func Bind(fs *pflag.FlagSet) *Options {
 	o := &Options{flags: fs}
 	fs.SetNormalizeFunc(spelling)
 	o.bindProgram(fs)
+	o.health.bind(fs)
 	o.bindFiles(fs)
 	o.bindNetwork(fs)
 	o.bindResources(fs)

@@ -6,8 +6,6 @@ import (
 	"github.com/spf13/pflag"
 )
 
-const noHealth = "not supported: this version runs no health checks; check from outside, with brig exec"
-
 // refusedHere are options of docker run for which a create request has no field, or no field yet. What they ask for is
 // refused in the words of docs/docker-compatibility.md, which a test compares. An option that is built is declared by
 // its own function; its line here then counts for nothing, and can go.
@@ -17,10 +15,6 @@ var refusedHere = []struct{ name, kind, why string }{
 		"container may"},
 	{"disable-content-trust", "", "not supported: Brig checks digests, and no signatures of images; name the image by " +
 		"its digest"},
-	{"health-cmd", "string", noHealth}, {"health-interval", "duration", noHealth}, {"health-retries", "int", noHealth},
-	{"health-start-interval", "duration", noHealth}, {"health-start-period", "duration", noHealth},
-	{"health-timeout", "duration", noHealth},
-	{"no-healthcheck", "", ""}, // no container has one
 }
 
 // refusable is the value of such an option.

@@ -88,7 +88,10 @@ func TestRefusedValues(t *testing.T) {
 		"--security-opt foo":                           "key=value is needed",
 		"--security-opt seccomp=/nonexistent":          "seccomp profile: open /nonexistent",
 		"--restart always:3":                           "a policy is no, on-failure[:N], always or unless-stopped",
-		"--restart always --rm":                        "exclude each other",
+		"--restart always --rm":                        "cannot specify both --restart and --rm",
+		"--no-healthcheck --health-cmd x":              "--no-healthcheck conflicts with --health-* options",
+		"--health-timeout -1s":                         "--health-timeout cannot be negative",
+		"--health-retries -1":                          "--health-retries cannot be negative",
 		"--env-file /nonexistent":                      "--env-file: open /nonexistent",
 		"--cpu-shares many":                            `invalid argument "many" for "-c, --cpu-shares" flag`,
 	} {

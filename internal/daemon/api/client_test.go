@@ -56,11 +56,11 @@ func TestDockerClientAsks(t *testing.T) {
 	const unsupported = "not supported by this version of Brig"
 	for args, want := range map[string]string{
 		"inspect -s two": "--size: what containers write is not measured", "diff two": unsupported,
-		"top two --forest": unsupported, "update --restart always two": "--restart always",
-		"cp two:/x -": unsupported, "export two": unsupported, "commit two": unsupported,
+		"top two --forest": unsupported,
+		"cp two:/x -":      unsupported, "export two": unsupported, "commit two": unsupported,
 		"swarm init": unsupported, "network create mine": unsupported, "network connect bridge two": unsupported,
-		"plugin ls":                 unsupported,
-		"run --restart always test": "--restart always", "run --gpus all test": "--gpus",
+		"plugin ls":                    unsupported,
+		"run --restart sometimes test": "unknown policy 'sometimes'", "run --gpus all test": "--gpus",
 		"run --network host test": "--network host", "run --cap-add SYS_ADMIN test": "--cap-add",
 		"run --device /dev/null test": "--device", "run --pid host test": "--pid host", "run -v /a:/proc/x test": "/proc/x",
 	} {

@@ -296,7 +296,7 @@ func (s *Server) containerPrune(w http.ResponseWriter, r *http.Request) error {
 	}
 	report := apicontainer.PruneReport{ContainersDeleted: []string{}}
 	for _, v := range s.Engine.List() {
-		if v.State == container.Running || !f.labels(v.Config.Labels) || !until.IsZero() && v.Created.After(until) {
+		if v.State == container.Running || v.State == container.Restarting || !f.labels(v.Config.Labels) || !until.IsZero() && v.Created.After(until) {
 			continue
 		}
 		c, err := s.Engine.Find(v.ID)

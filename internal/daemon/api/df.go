@@ -50,7 +50,7 @@ func (s *Server) diskUsage(w http.ResponseWriter, r *http.Request) error {
 		}
 		old = false
 	}
-	usage, err := s.usage(wanted)
+	usage, err := s.usage(wanted, Version(r))
 	if err != nil {
 		return err
 	}
@@ -88,13 +88,13 @@ func usageTypes(r *http.Request) ([]system.DiskUsageObject, error) {
 	return wanted, nil
 }
 
-func (s *Server) usage(wanted []system.DiskUsageObject) (*system.DiskUsage, error) {
+func (s *Server) usage(wanted []system.DiskUsageObject, version int) (*system.DiskUsage, error) {
 	var u system.DiskUsage
 	var err error
 	for _, kind := range wanted {
 		switch kind {
 		case system.ContainerObject:
-			u.ContainerUsage = s.containerUsage()
+			u.ContainerUsage = s.containerUsage(version)
 		case system.ImageObject:
 			u.ImageUsage, err = s.imageUsage()
 		case system.VolumeObject:
@@ -109,11 +109,11 @@ func (s *Server) usage(wanted []system.DiskUsageObject) (*system.DiskUsage, erro
 	return &u, nil
 }
 
-func (s *Server) containerUsage() *apicontainer.DiskUsage {
+func (s *Server) containerUsage(version int) *apicontainer.DiskUsage {
 	u := &apicontainer.DiskUsage{Items: []apicontainer.Summary{}}
 	now := time.Now()
 	for _, v := range s.Engine.List() {
-		row := s.summary(&v, now)
+		row := s.summary(&v, now, version)
 		row.SizeRw = notMeasured
 		u.Items = append(u.Items, row)
 		if v.State == container.Running {

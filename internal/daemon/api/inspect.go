@@ -71,7 +71,8 @@ func (s *Server) inspect(v *container.View, version int) inspectReply {
 	args := v.Spec.Process.Args
 	i := inspectReply{InspectResponse: apicontainer.InspectResponse{
 		ID: v.ID, Created: stamp(v.Created), Name: "/" + v.Name, Image: v.ImageID, Driver: driver, Platform: "linux",
-		Path: args[0], Args: append([]string{}, args[1:]...), State: state(v), ExecIDs: v.Execs,
+		RestartCount: v.Restarts,
+		Path:         args[0], Args: append([]string{}, args[1:]...), State: state(v), ExecIDs: v.Execs,
 		HostConfig: &host, Config: &cfg, Mounts: s.mounts(v),
 		GraphDriver: &storage.DriverData{Name: driver, Data: map[string]string{}},
 	}}
@@ -91,8 +92,10 @@ func stamp(t time.Time) string {
 
 func state(v *container.View) *apicontainer.State {
 	return &apicontainer.State{
-		Status: apicontainer.ContainerState(v.Status()), Running: v.State == container.Running, Paused: v.Paused, Pid: v.Run.PID,
-		OOMKilled: v.Exit.OOMKilled, ExitCode: v.Exit.Code, Error: v.Error,
+		Status: apicontainer.ContainerState(v.Status()), Pid: v.Run.PID, Health: v.Health, Paused: v.Paused,
+		Restarting: v.State == container.Restarting, // which counts as running
+		Running:    v.State == container.Running || v.State == container.Restarting,
+		OOMKilled:  v.Exit.OOMKilled, ExitCode: v.Exit.Code, Error: v.Error,
 		StartedAt: stamp(v.Started), FinishedAt: stamp(v.Finished),
 	}
 }

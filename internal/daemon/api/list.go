@@ -47,9 +47,9 @@ func (s *Server) containerList(w http.ResponseWriter, r *http.Request) error {
 		if limit > 0 && len(out) == limit {
 			break
 		}
-		if all || v.State == container.Running {
+		if all || v.State == container.Running || v.State == container.Restarting {
 			if m.match(&v) {
-				row := s.summary(&v, now)
+				row := s.summary(&v, now, Version(r))
 				row.SizeRw = size
 				out = append(out, row)
 			}
@@ -82,6 +82,11 @@ func (s *Server) listMatcher(f filters) (*listMatcher, error) {
 	for _, st := range f["status"] {
 		if err := apicontainer.ValidateContainerState(apicontainer.ContainerState(st)); err != nil {
 			return nil, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+		}
+	}
+	for _, h := range f["health"] {
+		if err := apicontainer.ValidateHealthStatus(apicontainer.HealthStatus(h)); err != nil {
+			return nil, fmt.Errorf("invalid filter 'health=%.32s': %w: %w", h, err, errdefs.ErrInvalidArgument)
 		}
 	}
 	for _, e := range f["exited"] {
@@ -117,7 +122,7 @@ func (m *listMatcher) match(v *container.View) bool {
 		(len(m.filters["ancestor"]) == 0 || m.images[v.ImageID]) &&
 		m.any("volume", func(q string) bool { return hasVolume(v, q) }) &&
 		m.any("network", func(q string) bool { return m.onNetwork(v, q) }) &&
-		m.exact("health", "none") && m.exact("is-task", "false") &&
+		m.exact("health", string(healthOf(v).Status)) && m.exact("is-task", "false") &&
 		m.any("annotation", func(q string) bool { return filters{"label": {q}}.labels(v.Host.Annotations) }) &&
 		m.hasPort(v) &&
 		m.labels(v.Config.Labels) &&
@@ -162,7 +167,7 @@ func inRange(q string, port uint16, proto string) bool {
 	return err == nil && string(r.Proto()) == proto && port >= r.Start() && port <= r.End()
 }
 
-func (s *Server) summary(v *container.View, now time.Time) apicontainer.Summary {
+func (s *Server) summary(v *container.View, now time.Time, version int) apicontainer.Summary {
 	out := apicontainer.Summary{
 		ID: v.ID, Names: []string{"/" + v.Name}, Image: s.imageName(v), ImageID: v.ImageID, Command: command(v),
 		Created: v.Created.Unix(), Ports: summaryPorts(v), Labels: v.Config.Labels,
@@ -173,6 +178,9 @@ func (s *Server) summary(v *container.View, now time.Time) apicontainer.Summary 
 	}
 	out.HostConfig.NetworkMode = string(v.Host.NetworkMode)
 	out.HostConfig.Annotations = v.Host.Annotations
+	if version >= 52 {
+		out.Health = healthOf(v)
+	}
 	return out
 }
 
@@ -183,6 +191,14 @@ func (s *Server) imageName(v *container.View) string {
 		return v.ImageID
 	}
 	return v.Config.Image
+}
+
+// healthOf is none for a container without a health check, and for one that was not started yet.
+func healthOf(v *container.View) *apicontainer.HealthSummary {
+	if v.Health == nil {
+		return &apicontainer.HealthSummary{Status: apicontainer.NoHealthcheck}
+	}
+	return &apicontainer.HealthSummary{Status: v.Health.Status, FailingStreak: v.Health.FailingStreak}
 }
 
 func command(v *container.View) string {
@@ -228,9 +244,17 @@ func statusLine(v *container.View, now time.Time) string {
 	case container.Running:
 		up := "Up " + units.HumanDuration(now.Sub(v.Started))
 		if v.Paused {
-			up += " (Paused)"
+			return up + " (Paused)"
 		}
-		return up
+		if v.Health == nil {
+			return up
+		}
+		if v.Health.Status == apicontainer.Starting {
+			return up + " (health: starting)"
+		}
+		return up + " (" + string(v.Health.Status) + ")"
+	case container.Restarting:
+		return fmt.Sprintf("Restarting (%d) %s ago", v.Exit.Code, units.HumanDuration(now.Sub(v.Finished)))
 	case container.Exited:
 		return fmt.Sprintf("Exited (%d) %s ago", v.Exit.Code, units.HumanDuration(now.Sub(v.Finished)))
 	case container.Removing:

@@ -94,6 +94,7 @@ func (s *Server) Handler() http.Handler {
 			WriteError(w, err)
 			return
 		}
+		s.admit(r)
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -43,11 +43,16 @@ func (s *Server) containerUpdate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	warnings, err := s.Engine.Update(r.Context(), c, q)
+	fd, err := callerFD(r)
 	if err != nil {
 		return err
 	}
-	WriteJSON(w, http.StatusOK, apicontainer.UpdateResponse{Warnings: warnings})
+	defer closeFD(fd)
+	warnings, err := s.Engine.Update(r.Context(), c, q, fd)
+	if err != nil {
+		return err
+	}
+	WriteJSON(w, http.StatusOK, apicontainer.UpdateResponse{Warnings: append([]string{}, warnings...)})
 	return nil
 }
 

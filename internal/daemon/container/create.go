@@ -34,7 +34,7 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		ID: id, State: Created, Created: time.Now().UTC(), ImageID: img.ID,
 		Config: eff.Config, Host: eff.HostConf, Spec: eff.Spec, Caller: eff.NeedsCaller, Log: eff.Log,
 		Profile: eff.Profile,
-		Volumes: eff.Volumes, Mounts: eff.Mounts, PortsTo: eff.PortsTo,
+		Volumes: eff.Volumes, Mounts: eff.Mounts, PortsTo: eff.PortsTo, RestartUnhealthy: eff.RestartUnhealthy,
 	})
 	if err := e.reserve(c, name); err != nil {
 		return "", nil, err

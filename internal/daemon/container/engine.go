@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -62,6 +64,14 @@ type Engine struct {
 	volatile *record.Store
 	watch    *watcher
 	starts   chan struct{} // admits twice as many starts at once as there are processors
+	probes   chan struct{} // the same for probes of health checks
+	vitals   *record.Store // how health checks stand
+
+	// boot: the engine has just started, not this brigd alone; until NewEngine decides who comes up.
+	boot     atomic.Bool
+	awake    atomic.Bool // restarts may take place
+	closing  atomic.Bool // no restart takes place any more
+	consents consents
 
 	mu    sync.RWMutex
 	byID  map[string]*Container
@@ -88,12 +98,18 @@ type Container struct {
 	unsynced  bool
 	stopProxy func()
 	lastExit  wire.Exit
+	timer     *time.Timer // of a restart
+	turn      int         // a timer of another turn does nothing
+	renewing  int         // how many are restarting it by hand
+	monitor   *monitor    // of the health of the run under way
+	vital     *vital      // found by a new brigd
 }
 
 // NewEngine reads the records and takes over what runs.
 func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, byID: map[string]*Container{}, names: map[string]string{}, execs: map[string]*Exec{}}
 	e.starts = make(chan struct{}, max(2, 2*cfg.Host.CPUs))
+	e.probes = make(chan struct{}, max(2, 2*cfg.Host.CPUs))
 	var err error
 	if e.durable, err = record.Open(filepath.Join(cfg.StateDir, "containers")); err != nil {
 		return nil, err
@@ -101,19 +117,33 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if e.volatile, err = record.Open(filepath.Join(cfg.RunDir, "containers")); err != nil {
 		return nil, err
 	}
+	if e.vitals, err = record.Open(filepath.Join(cfg.RunDir, "health")); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(e.mark()); err != nil {
+		e.boot.Store(true)
+	}
 	if e.watch, err = newWatcher(); err != nil {
 		return nil, err
 	}
-	if err := e.recover(ctx); err != nil {
+	err = e.recover(ctx)
+	if err == nil {
+		err = e.comeUp()
+	}
+	if err != nil {
 		e.watch.close()
 		return nil, err
 	}
+	e.wantCallers()
+	e.wake()
 	return e, nil
 }
 
 // Close waits for deletions and writes under way and stops to watch. Containers go on.
 func (e *Engine) Close() {
+	e.closing.Store(true)
 	e.background.Wait()
+	e.closeConsents()
 	e.watch.close()
 }
 

@@ -52,10 +52,11 @@ func (e *Engine) askExit(op wire.Op, ref any, warn func(error)) (exit wire.Exit,
 	return exit, true
 }
 
-// finished notes the end of a run and removes a --rm container. Called with life held.
+// finished notes the end of a run, plans a restart, and removes a --rm container. Called with life held.
 func (c *Container) finished(run *session, exit wire.Exit) {
 	c.log.End()
 	c.e.background.Go(c.log.Flush)
+	unhealthy := c.stopProbes()
 	c.mu.Lock()
 	c.rec.State, c.rec.Exit, c.rec.Finished = Exited, exit, time.Unix(0, exit.At).UTC()
 	c.rec.Paused, c.rec.Undo = false, nil
@@ -66,6 +67,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	c.run = newSession(c.rec.Spec.Process.Terminal)
 	lasted := c.rec.Finished.Sub(c.rec.Started)
 	remove := c.rec.Host.AutoRemove
+	again := c.planRestart(unhealthy)
 	c.mu.Unlock()
 	if !remove {
 		if err := c.write(false); err != nil {
@@ -79,7 +81,11 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	if remove {
 		c.forget(true)
 	}
+	c.forgetVital()
 	run.end(exit, nil)
+	if again {
+		c.arm()
+	}
 }
 
 // Condition is what Wait waits for.
@@ -105,7 +111,7 @@ func (c *Container) Wait(cond Condition) *Waiter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := &Waiter{c: c, run: c.run, gone: cond == Removed}
-	if (cond == NotRunning || cond == "") && c.rec.State != Running {
+	if (cond == NotRunning || cond == "") && c.rec.State != Running && c.rec.State != Restarting {
 		exit := c.lastExit
 		w.now = &exit
 	}

@@ -15,10 +15,11 @@ type State string
 
 // The states. Removing is never written to disk: the record is gone by then.
 const (
-	Created  State = "created"
-	Running  State = "running"
-	Exited   State = "exited"
-	Removing State = "removing"
+	Created    State = "created"
+	Running    State = "running"
+	Restarting State = "restarting"
+	Exited     State = "exited"
+	Removing   State = "removing"
 )
 
 // Record is what is kept on disk. What the pointers and slices lead to never changes after Create.
@@ -49,6 +50,19 @@ type Record struct {
 	Undo *policy.Bounds `json:"undo,omitempty"`
 	// Error is why the last start failed.
 	Error string `json:"error,omitempty"`
+
+	// RestartUnhealthy: it is restarted when its health checks have failed.
+	RestartUnhealthy bool `json:"restartUnhealthy,omitempty"`
+	// Restarts and Delay are counted by package restart. Due is when a container that is restarting starts.
+	Restarts int           `json:"restarts,omitempty"`
+	Delay    time.Duration `json:"delay,omitempty"`
+	Due      time.Time     `json:"due,omitzero"`
+	// Stopped: somebody has ended it, or has meant to. The next start by hand takes it back.
+	Stopped bool `json:"stopped,omitempty"`
+	// Owner is the user who started it last, if the warden has to know.
+	Owner uint32 `json:"owner,omitempty"`
+	// Health is replaced, never changed.
+	Health *container.Health `json:"health,omitempty"`
 }
 
 // Status is the state in the API's words, which has one for a running container that is paused.

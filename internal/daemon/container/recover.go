@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/health"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -32,6 +34,9 @@ func (e *Engine) recover(ctx context.Context) error {
 		return fmt.Errorf("list containers: %w", err)
 	}
 	if err := e.load(ctx); err != nil {
+		return err
+	}
+	if err := e.loadVitals(); err != nil {
 		return err
 	}
 	e.each(func(c *Container) {
@@ -104,9 +109,14 @@ func (c *Container) recover(running, known bool) {
 			c.reapply()
 			return // what was executed in it is finished by the warden: its clients went with the last brigd
 		}
-		if !errdefs.IsNotFound(err) && !errdefs.IsFailedPrecondition(err) {
+		// It may have ended, and brigd before it could write that down, or after.
+		if !errdefs.IsNotFound(err) && !errdefs.IsFailedPrecondition(err) && !errdefs.IsConflict(err) {
 			c.warn(fmt.Errorf("take over: %w", err))
 		}
+	}
+	if !running && c.state() == Running && !c.e.boot.Load() && c.rec.mayRestart() {
+		c.cutOff(wire.Exit{}) // the warden has not heard of it since the engine started
+		return
 	}
 	if !running && c.state() != Running {
 		// A --rm container of which the warden has traces has run, and was about to be forgotten.
@@ -126,7 +136,13 @@ func (c *Container) recover(running, known bool) {
 	}
 	c.life.Lock()
 	defer c.life.Unlock()
-	c.finished(c.run, exit)
+	switch running := c.rec.State == Running; {
+	case !running && exit.At <= c.rec.Exit.At && !c.rec.Host.AutoRemove: // that is known, and what came after
+	case running && exit.At < c.rec.Started.UnixNano() && c.rec.mayRestart():
+		c.cutOff(exit) // it is the end of the run before
+	default:
+		c.finished(c.run, exit)
+	}
 }
 
 // attachRunning takes over the streams and the end of a container that runs.
@@ -137,8 +153,17 @@ func (c *Container) attachRunning() error {
 		return err
 	}
 	c.mu.Lock()
-	c.rec.State = Running
+	known := c.rec.State == Running
+	c.rec.State, c.rec.Due = Running, time.Time{}
+	if !known && c.rec.Health != nil { // it is of the run before
+		c.rec.Health = health.Begin(c.rec.Health)
+	}
 	c.mu.Unlock()
+	if !known { // its end is the next thing to be noted
+		if err := c.write(false); err != nil {
+			c.warn(err)
+		}
+	}
 	return c.takeOver(&st, fds)
 }
 

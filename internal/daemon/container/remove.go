@@ -25,11 +25,15 @@ func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) 
 		case state == Running && !force && paused:
 			return fmt.Errorf("cannot remove container %q: container is paused and must be unpaused first: %w",
 				"/"+c.View().Name, errdefs.ErrConflict)
-		case state == Running && !force:
-			return fmt.Errorf("cannot remove container %q: container is running: "+
+		case (state == Running || state == Restarting) && !force:
+			return fmt.Errorf("cannot remove container %q: container is %s: "+
 				"stop the container before removing or force remove: %w",
-				"/"+c.View().Name, errdefs.ErrConflict)
+				"/"+c.View().Name, state, errdefs.ErrConflict)
+		case state == Restarting:
+			c.byHand()
+			continue
 		case state == Running:
+			c.byHand()
 			if err := c.killNow(ctx, run); err != nil {
 				return err
 			}
@@ -39,7 +43,7 @@ func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) 
 			continue
 		}
 		c.life.Lock()
-		if s := c.state(); s == Running || s == Removing {
+		if s := c.state(); s == Running || s == Restarting || s == Removing {
 			c.life.Unlock()
 			continue // somebody was faster
 		}
@@ -56,6 +60,7 @@ func (c *Container) forget(volumes bool) {
 	c.rec.State = Removing
 	run, execs, name := c.run, c.execs, c.rec.Name
 	c.execs = nil
+	c.disarm()
 	c.mu.Unlock()
 	e := c.e
 	c.save.Lock()
@@ -75,6 +80,7 @@ func (c *Container) forget(volumes bool) {
 	e.mu.Unlock()
 	c.letGo(context.Background(), volumes)
 	c.publish(events.ActionDestroy)
+	c.forgetVital()
 	close(c.removed)
 	run.end(c.lastExit, nil)
 	e.background.Add(1)

@@ -2,7 +2,6 @@ package container
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,6 +22,12 @@ const defaultStop = 10
 
 // Kill sends a signal to process 1; SIGKILL goes to all processes.
 func (e *Engine) Kill(ctx context.Context, c *Container, signal int) error {
+	if c.ending(signal) {
+		c.settle()
+		if state, _ := c.byHand(); state == Restarting { // there is nobody who could get a signal
+			return nil
+		}
+	}
 	if signal != int(unix.SIGKILL) {
 		err := c.tell(ctx, signal)
 		if err == nil {
@@ -44,7 +49,11 @@ func (e *Engine) Kill(ctx context.Context, c *Container, signal int) error {
 func (c *Container) tell(ctx context.Context, signal int) error {
 	c.life.Lock()
 	defer c.life.Unlock()
-	if c.state() != Running {
+	switch c.state() {
+	case Running:
+	case Restarting: // there is nobody who could get a signal
+		return nil
+	default:
 		return errNotRunning(c)
 	}
 	if err := c.signal(ctx, signal); err != nil {
@@ -52,6 +61,18 @@ func (c *Container) tell(ctx context.Context, signal int) error {
 	}
 	c.publish(events.ActionKill, "signal", strconv.Itoa(signal))
 	return nil
+}
+
+// ending tells whether who sends this signal by hand wants the container to end, and to stay so.
+func (c *Container) ending(signal int) bool {
+	if own, err := policy.ParseSignal(c.rec.Config.StopSignal); err == nil && signal == own {
+		return true
+	}
+	switch unix.Signal(signal) {
+	case unix.SIGKILL, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
+		return true
+	}
+	return false
 }
 
 func (c *Container) signal(ctx context.Context, signal int) error {
@@ -70,26 +91,44 @@ type StopOptions struct {
 
 // Stop asks the container to end, and kills it when it does not in time.
 func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
-	c.settle()
-	c.mu.Lock()
-	run, state := c.run, c.rec.State
-	name, seconds := c.rec.Config.StopSignal, defaultStop
-	if t := c.rec.Config.StopTimeout; t != nil {
-		seconds = *t
+	if _, err := c.stopSignal(o); err != nil {
+		return err
 	}
-	c.mu.Unlock()
-	if state != Running {
-		return ErrNotModified
+	was, run := c.byHand()
+	switch was {
+	case Running:
+		return e.endRun(ctx, c, run, o)
+	case Restarting:
+		c.publish(events.ActionStop)
+		return nil
 	}
+	return ErrNotModified
+}
+
+func (c *Container) stopSignal(o StopOptions) (int, error) {
+	name := c.rec.Config.StopSignal // never changes
 	if o.Signal != "" {
 		name = o.Signal
 	}
-	if o.Timeout != nil {
-		seconds = *o.Timeout
-	}
 	signal, err := policy.ParseSignal(name)
 	if err != nil {
-		return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+		return 0, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	return signal, nil
+}
+
+// endRun asks a run to end, and kills it when it does not in time.
+func (e *Engine) endRun(ctx context.Context, c *Container, run *session, o StopOptions) error {
+	signal, err := c.stopSignal(o)
+	if err != nil {
+		return err
+	}
+	seconds := defaultStop
+	if t := c.rec.Config.StopTimeout; t != nil {
+		seconds = *t
+	}
+	if o.Timeout != nil {
+		seconds = *o.Timeout
 	}
 	// The caller may go away; a stop that was begun is finished all the same.
 	ctx = context.WithoutCancel(ctx)
@@ -106,16 +145,20 @@ func (e *Engine) Stop(ctx context.Context, c *Container, o StopOptions) error {
 	return nil
 }
 
-// StopAll stops every running container, each with its own signal and patience, and returns when all have ended.
+// StopAll stops every running container, each with its own signal and patience, and returns when all have ended. Nobody's
+// hand has stopped them: those with a policy come up with the next engine.
 func (e *Engine) StopAll(ctx context.Context) {
+	e.closing.Store(true)
 	e.mu.RLock()
 	all := slices.Collect(maps.Values(e.byID))
 	e.mu.RUnlock()
 	var wg sync.WaitGroup
 	for _, c := range all {
 		wg.Go(func() {
-			if err := e.Stop(ctx, c, StopOptions{}); err != nil && !errors.Is(err, ErrNotModified) {
-				c.warn(err)
+			if run := c.running(); run != nil {
+				if err := e.endRun(ctx, c, run, StopOptions{}); err != nil {
+					c.warn(err)
+				}
 			}
 		})
 	}
@@ -155,12 +198,34 @@ func ends(run *session, seconds int) bool {
 	}
 }
 
-// Restart stops and starts.
-func (e *Engine) Restart(ctx context.Context, c *Container, o StopOptions, caller int) error {
-	if err := e.Stop(ctx, c, o); err != nil && err != ErrNotModified {
-		return err
+// running gives the run that is under way, or nil. It waits for a start or an end that is.
+func (c *Container) running() *session {
+	c.settle()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rec.State != Running {
+		return nil
 	}
-	if err := e.Start(ctx, c, caller); err != nil && err != ErrNotModified {
+	return c.run
+}
+
+// Restart stops and starts. A brigd that is killed in between leaves a restart that the next one carries out, if the
+// container has a policy.
+func (e *Engine) Restart(ctx context.Context, c *Container, o StopOptions, caller int) error {
+	renew := func(n int) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.renewing += n
+	}
+	renew(1)
+	defer renew(-1)
+	if run := c.running(); run != nil {
+		if err := e.endRun(ctx, c, run, o); err != nil {
+			return err
+		}
+	}
+	if err := e.Start(context.WithoutCancel(ctx), c, caller); err != nil && err != ErrNotModified {
+		c.arm() // unless that was the end of it
 		return err
 	}
 	c.publish(events.ActionRestart)

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/health"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -25,14 +26,19 @@ func errRemoving(c *Container) error {
 func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 	c.life.Lock()
 	defer c.life.Unlock()
-	switch c.state() {
-	case Running:
-		if c.paused() {
-			return fmt.Errorf("cannot start a paused container, try unpause instead: %w", errdefs.ErrConflict)
-		}
+	c.mu.Lock()
+	state, renewing := c.rec.State, c.renewing > 0
+	c.mu.Unlock()
+	switch {
+	case state == Running && c.paused():
+		return fmt.Errorf("cannot start a paused container, try unpause instead: %w", errdefs.ErrConflict)
+	case state == Running, state == Restarting && !renewing:
 		return ErrNotModified
-	case Removing:
+	case state == Removing:
 		return errRemoving(c)
+	}
+	if err := e.consent(c, caller); err != nil {
+		return err
 	}
 	// A receiver that does not answer holds up this container alone: the place among the starts is taken afterwards.
 	err := c.log.Connect(ctx)
@@ -44,6 +50,7 @@ func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 			c.log.End()
 			return ctx.Err()
 		}
+		c.fresh()
 		err = c.start(context.WithoutCancel(ctx), caller)
 	}
 	if err != nil {
@@ -53,11 +60,24 @@ func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 	return err
 }
 
+// fresh is for a start that somebody asked for: what was counted before does not count any more. A brigd that is killed
+// here leaves a container that somebody was about to start.
+func (c *Container) fresh() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec.Restarts, c.rec.Delay, c.rec.Stopped = 0, 0, false
+}
+
 // start is called with life held. The record is made durable while the warden works.
 func (c *Container) start(ctx context.Context, caller int) error {
 	filter, err := c.e.filter(c.rec.Profile, &c.rec.Spec.Process)
 	if err != nil {
 		return err
+	}
+	if c.rec.Caller && caller < 0 && c.rec.mayRestart() {
+		if caller, err = c.e.consentFor(c); err != nil {
+			return err
+		}
 	}
 	before := c.begin()
 	written := make(chan error, 1)
@@ -135,6 +155,11 @@ func (c *Container) begin() Record {
 	c.rec.State, c.rec.Started, c.rec.Finished = Running, time.Now().UTC(), time.Time{}
 	c.rec.Exit, c.rec.Error = wire.Exit{}, ""
 	c.rec.Paused, c.rec.Undo = false, nil
+	c.rec.Due = time.Time{}
+	c.disarm()
+	if c.rec.check() != nil {
+		c.rec.Health = health.Begin(before.Health)
+	}
 	return before
 }
 
@@ -142,7 +167,7 @@ func (c *Container) rollBack(before Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec.State, c.rec.Started, c.rec.Finished = before.State, before.Started, before.Finished
-	c.rec.Exit, c.rec.Error = before.Exit, before.Error
+	c.rec.Exit, c.rec.Error, c.rec.Due, c.rec.Health = before.Exit, before.Error, before.Due, before.Health
 }
 
 // takeOver makes what the warden sent the container's run: streams, terminal, end.
@@ -169,7 +194,12 @@ func (c *Container) takeOver(st *wire.Started, fds []int) error {
 	if len(s.listeners) > 0 {
 		c.proxy(*st, s.listeners)
 	}
-	return c.e.watch.add(s.pidfd, c.ended)
+	c.watchHealth()
+	if err := c.e.watch.add(s.pidfd, c.ended); err != nil {
+		c.stopProbes()
+		return err
+	}
+	return nil
 }
 
 func (c *Container) proxy(st wire.Started, listeners []int) {
@@ -199,6 +229,9 @@ func (c *Container) startFailed(err error) {
 	run := c.run
 	c.run = newSession(c.rec.Spec.Process.Terminal)
 	c.rec.Error, c.rec.Exit = err.Error(), wire.Exit{Code: code, At: time.Now().UnixNano()}
+	if c.rec.State == Restarting { // no more of it, as in Docker
+		c.rec.State, c.rec.Due = Exited, time.Time{}
+	}
 	c.lastExit = c.rec.Exit
 	remove := c.rec.Host.AutoRemove
 	c.mu.Unlock()

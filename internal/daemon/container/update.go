@@ -16,7 +16,9 @@ import (
 // Update gives a container other bounds: in its record first, with those that it had, then in the kernel if it runs, then
 // the old ones are erased from the record. A brigd that finds old ones in a record does not know whether the kernel has
 // taken the new ones, and hands them over again.
-func (e *Engine) Update(ctx context.Context, c *Container, q *container.UpdateConfig) (warnings []string, err error) {
+//
+// A new restart policy is written along with them. A restart that is waited for takes place all the same, as in Docker.
+func (e *Engine) Update(ctx context.Context, c *Container, q *container.UpdateConfig, caller int) (warnings []string, err error) {
 	c.life.Lock()
 	defer c.life.Unlock()
 	cannot := func(err error) error { return fmt.Errorf("Cannot update container %s: %w", c.id, err) } //nolint:staticcheck // Docker's words
@@ -25,8 +27,15 @@ func (e *Engine) Update(ctx context.Context, c *Container, q *container.UpdateCo
 	}
 	c.mu.Lock()
 	old := policy.Bounds{Spec: c.rec.Spec.Resources, Shown: c.rec.Host.Resources}
-	running := c.rec.State == Running
+	running, host, before := c.rec.State == Running, c.rec.Host, c.rec.Host.RestartPolicy
 	c.mu.Unlock()
+	after := before
+	if q.RestartPolicy.Name != "" {
+		after = q.RestartPolicy
+		if err := policy.CheckUpdate(after, &host); err != nil {
+			return nil, err
+		}
+	}
 	b, err := policy.Update(policy.UpdateInput{Request: q, Shown: old.Shown, Have: old.Spec, Host: e.cfg.Host})
 	if errdefs.IsConflict(err) {
 		return nil, cannot(err)
@@ -39,9 +48,14 @@ func (e *Engine) Update(ctx context.Context, c *Container, q *container.UpdateCo
 		undo = nil
 	}
 	c.setBounds(b, undo)
+	c.setRestart(after)
 	if err := c.write(true); err != nil {
 		c.setBounds(&old, nil)
+		c.setRestart(before)
 		return nil, cannot(err)
+	}
+	if c.rec.Caller && caller >= 0 && c.mayRestart() {
+		e.Admit(caller)
 	}
 	if running {
 		if err := c.bound(context.WithoutCancel(ctx)); err != nil {
@@ -56,6 +70,18 @@ func (c *Container) setBounds(b, undo *policy.Bounds) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec.Spec.Resources, c.rec.Host.Resources, c.rec.Undo = b.Spec, b.Shown, undo
+}
+
+func (c *Container) setRestart(p container.RestartPolicy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec.Host.RestartPolicy = p
+}
+
+func (c *Container) mayRestart() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rec.mayRestart()
 }
 
 func (c *Container) undecided() bool {

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -56,8 +55,9 @@ func (c *collector) merge(req *container.Config, img *dockerspec.DockerOCIImageC
 			out.StopSignal = img.StopSignal
 		}
 	}
-	if h := img.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" && req.Healthcheck == nil {
-		c.warn("the image has a HEALTHCHECK; this version of Brig does not run it")
+	out.Healthcheck = c.healthcheck(req.Healthcheck, img.Healthcheck)
+	if len(out.Shell) == 0 {
+		out.Shell = img.Shell // a health check of one line is run by it
 	}
 	return out
 }
@@ -65,10 +65,6 @@ func (c *collector) merge(req *container.Config, img *dockerspec.DockerOCIImageC
 // unsupported refuses by name every option of a request that no builder reads.
 func (c *collector) unsupported(r *Request) {
 	cfg, h := &r.Config, &r.Host
-	if hc := cfg.Healthcheck; hc != nil {
-		none := len(hc.Test) == 1 && hc.Test[0] == "NONE"
-		c.refuse(!none, "Healthcheck", cmp.Or(strings.Join(hc.Test, " "), "of the image, with other times"))
-	}
 	c.refuse(cfg.ArgsEscaped, "ArgsEscaped", "")
 	c.refuse(len(cfg.OnBuild) > 0, "OnBuild", strings.Join(cfg.OnBuild, "; "))
 	c.refuse(r.legacy.MacAddress != "", "MacAddress", r.legacy.MacAddress)
@@ -76,9 +72,7 @@ func (c *collector) unsupported(r *Request) {
 	c.refuse(r.legacy.KernelMemoryTCP != 0, "HostConfig.KernelMemoryTCP", decimal(r.legacy.KernelMemoryTCP))
 	c.refuse(len(r.legacy.Capabilities) > 0, "HostConfig.Capabilities", strings.Join(r.legacy.Capabilities, ","))
 	c.refuse(h.Privileged, "HostConfig.Privileged", "")
-	c.refuse(!h.RestartPolicy.IsNone(), "HostConfig.RestartPolicy.Name=POLICY", string(h.RestartPolicy.Name))
-	c.refuse(h.RestartPolicy.IsNone() && h.RestartPolicy.MaximumRetryCount != 0,
-		"HostConfig.RestartPolicy.MaximumRetryCount", "no with a count")
+	c.restart(h)
 	c.refuse(len(h.Links) > 0, "HostConfig.Links", strings.Join(h.Links, ","))
 	c.refuse(len(h.StorageOpt) > 0, "HostConfig.StorageOpt", pairs(h.StorageOpt))
 	c.refuse(h.CgroupParent != "", "HostConfig.CgroupParent", h.CgroupParent)

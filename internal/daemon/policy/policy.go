@@ -59,9 +59,11 @@ type Effective struct {
 	// Config and Host are the request as inspect shows it, with the image's part and the defaults.
 	Config   container.Config
 	HostConf container.HostConfig
-	Log      log.Options
-	Volumes  []VolumeUse
-	Mounts   []container.MountPoint
+	// RestartUnhealthy says that the container is restarted when its health checks have failed.
+	RestartUnhealthy bool
+	Log              log.Options
+	Volumes          []VolumeUse
+	Mounts           []container.MountPoint
 	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
 	PortsTo  []uint16
 	Warnings []string
@@ -78,6 +80,7 @@ func Make(in Input) (*Effective, error) {
 	e := &Effective{Config: c.merge(&r.Config, img), HostConf: r.Host}
 	c.unsupported(r)
 	c.annotations(r.Host.Annotations)
+	e.RestartUnhealthy = c.restartUnhealthy(r, e.Config.Healthcheck)
 	var errs []error
 	e.Log, errs = log.Parse(r.Host.LogConfig)
 	m := c.mounts(in)

@@ -124,7 +124,6 @@ func lay(ask *container.Resources, over container.Resources) container.Resources
 // fixed refuses by name what a container has for life.
 func (c *collector) fixed(q *container.UpdateConfig) {
 	for option, value := range map[string]string{
-		"--restart":       string(q.RestartPolicy.Name),
 		"--cgroup-parent": q.CgroupParent,
 		"--device":        some(len(q.Devices)), "--device-cgroup-rule": strings.Join(q.DeviceCgroupRules, ","),
 		"--gpus": some(len(q.DeviceRequests)), "--ulimit": some(len(q.Ulimits)),

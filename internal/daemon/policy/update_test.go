@@ -81,10 +81,10 @@ func TestUpdatesAreRefusedInWords(t *testing.T) {
 		words          []string
 	}{
 		{plainContainer, `{"NoSuch":1}`, errdefs.ErrNotImplemented, []string{"NoSuch"}},
-		{plainContainer, `{"RestartPolicy":{"Name":"always"},"CpuRealtimePeriod":5,"CgroupParent":"x","Ulimits":[{"Name":"core"}],
+		{plainContainer, `{"CpuRealtimePeriod":5,"CgroupParent":"x","Ulimits":[{"Name":"core"}],
 			"Devices":[{}],"DeviceCgroupRules":["a"],"DeviceRequests":[{}],"MemorySwappiness":5,"BlkioDeviceReadBps":[{}],"CpuCount":1}`,
-			errdefs.ErrNotImplemented, []string{"--restart always", "--cpu-rt-period 5", "CgroupParent x", "Ulimits", "Devices",
-				"DeviceCgroupRules a", "DeviceRequests", "--memory-swappiness 5", "--device-read-bps", "CpuCount"}},
+			errdefs.ErrNotImplemented, []string{"--cpu-rt-period 5", "--cgroup-parent x", "--ulimit", "--device 1",
+				"--device-cgroup-rule a", "--gpus", "--memory-swappiness 5", "--device-read-bps", "--cpu-count"}},
 		{plainContainer, `{"KernelMemory":5}`, errdefs.ErrNotImplemented, []string{"--kernel-memory"}},
 		{plainContainer, `{"PidsLimit":0}`, errdefs.ErrPermissionDenied, []string{"--pids-limit -1"}},
 		{plainContainer, `{"PidsLimit":-1,"MemorySwap":-1,"OomKillDisable":true}`, errdefs.ErrPermissionDenied,

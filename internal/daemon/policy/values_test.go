@@ -8,8 +8,9 @@ var values = map[string]string{
 	"ExposedPorts": `{"81/tcp":{}}`, "Healthcheck.Test": `["CMD","x"]`, "Healthcheck=NONE": `{"Test":["NONE"]}`,
 	"HostConfig.ConsoleSize": `[1,2]`, "HostConfig.Annotations": `{"a":"b"}`,
 	"HostConfig.Annotations=brig.NAME": `{"brig.level":"strict"}`, "HostConfig.LogConfig.Type": `"none"`,
-	"HostConfig.LogConfig.Config":   `{"max-size":"1m"}`,
-	"HostConfig.RestartPolicy.Name": `"no"`, "HostConfig.RestartPolicy.Name=POLICY": `"always"`,
+	"HostConfig.LogConfig.Config": `{"max-size":"1m"}`,
+	"Healthcheck.Interval":        "1000000000", "Healthcheck.Timeout": "1000000000", "Healthcheck.StartPeriod": "1000000000",
+	"Healthcheck.StartInterval": "1000000000", "HostConfig.RestartPolicy.Name": `"always"`,
 
 	"HostConfig.Binds": `["/a:/b"]`, "HostConfig.Binds=shared": `["/a:/b:shared"]`, "HostConfig.VolumesFrom": `["other"]`,
 	"HostConfig.VolumeDriver": `"local"`, "HostConfig.VolumeDriver=DRIVER": `"nfs"`, "HostConfig.Tmpfs": `{"/x":""}`,
