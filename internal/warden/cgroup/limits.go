@@ -119,7 +119,8 @@ func weight(shares uint64) uint64 {
 }
 
 // bound writes every bound of res, also behind one that is refused, and gives the first refusal.
-func (g *Group) bound(res wire.Resources) (err error) {
+func (g *Group) bound(res wire.Resources) error {
+	var err error
 	io := g.p.find("blkio")
 	bfq := res.BlkioWeight != 0 && io != nil && unix.Faccessat(io.fd, "io.bfq.weight", unix.F_OK, 0) == nil
 	for _, s := range settings(res, bfq) {

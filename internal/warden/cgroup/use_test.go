@@ -155,3 +155,27 @@ func TestReadingsOutliveTheirGroupHarmlessly(t *testing.T) {
 		t.Errorf("readings of what is gone: %v", names)
 	}
 }
+
+// On version 2 everything is in one hierarchy, and has its own name.
+func TestReadingsOfVersion2(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(dir+"/c", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"memory.current", "memory.stat", "cpu.stat", "pids.current", "io.stat", "memory.max", "cgroup.procs"} {
+		if err := os.WriteFile(dir+"/c/"+file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fd, err := openDir(unix.AT_FDCWD, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	g := &Group{&Parent{hierarchies: []*hierarchy{{v2: true, fd: fd, controllers: []string{"memory", "cpu", "pids", "blkio"}}}}, "c"}
+	names, fds := g.Readings()
+	wire.CloseAll(fds)
+	if want := []string{"memory.current", "memory.stat", "cpu.stat", "pids.current", "io.stat"}; !slices.Equal(names, want) || len(fds) != len(want) {
+		t.Errorf("%v, want %v", names, want)
+	}
+}
