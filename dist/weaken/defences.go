@@ -156,7 +156,7 @@ func ofSurroundings() []Defence {
 		}, []Test{{plan, "TestNothingOfTheHostIsMounted"}}, ""},
 
 		{"cgroup-bounds", "control group: bounds of memory, processes and CPU share", []Edit{
-			empty("cgroup-bounds", warden+"/cgroup/limits.go", "func (g *Group) bound(res wire.Resources) (err error) {", "nil"),
+			empty("cgroup-bounds", warden+"/cgroup/limits.go", "func (g *Group) bound(res wire.Resources) error {", "nil"),
 		}, []Test{{warden + "/cgroup", "TestForkBombEndsAtItsLimit"}}, ""},
 
 		{"limits", "limits of a process and of its terminals", []Edit{

@@ -52,9 +52,6 @@ func TestRestartPolicies(t *testing.T) {
 	}
 	e.brig("exec", "good", "kill", "-USR1", "1")
 	e.eventually("the end", func() bool { return e.show("{{.State.Status}}", "good") == "exited" })
-	if out, code := e.run(e.dockerCommand("update", "-m", "64m", "good")); code == 0 || !strings.Contains(out, "update Memory") {
-		t.Errorf("docker update -m: %d %s", code, out)
-	}
 	// One that waits.
 	e.brig("run", "-d", "--name", "bad", "box", "sh", "-c", "exit 5")
 	e.brig("update", "--restart", "always", "bad")

@@ -166,7 +166,7 @@ func TestUpdateOfRunningContainers(t *testing.T) {
 	}
 	e.brig("update", "--cpu-quota", "-1", "uu")
 	check("33554432", "50", "-1")
-	e.refused(1, []string{"--restart always", "--memory-swap -1"}, "update", "--restart", "always", "--memory-swap", "-1", "uu")
+	e.refused(1, []string{"--memory-swap -1"}, "update", "--restart", "always", "--memory-swap", "-1", "uu")
 	e.refused(1, []string{"-m 1048576", "6m"}, "update", "-m", "1m", "uu")
 	if err := unix.Kill(e.pid("brigd"), unix.SIGKILL); err != nil {
 		t.Fatal(err)
