@@ -46,7 +46,8 @@ func (r *rig) canBeWatchedAndPaused(t *testing.T, image string) {
 
 	var list wire.ContainerProcs
 	for range 100 { // process 1 is a shell before it is sleep
-		if r.call(wire.OpContainerProcs, ref, &list); strings.Contains(fmt.Sprint(list), "sleep") {
+		list = wire.ContainerProcs{}
+		if r.call(wire.OpContainerProcs, ref, &list); strings.Contains(fmt.Sprint(list), "(sleep)") {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
