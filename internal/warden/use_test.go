@@ -38,6 +38,9 @@ func (r *rig) canBeWatchedAndPaused(t *testing.T, image string) {
 		}
 		text[use.Files[i]] = string(b[:max(n, 0)])
 	}
+	var net wire.ContainerStats
+	wire.CloseAll(r.call(wire.OpContainerStats, wire.ContainerUse{ID: id, Network: true}, &net))
+	text["net/dev"] = net.NetDev
 	for file, want := range map[string]string{"cpu.stat": "usage_usec", "net/dev": "eth0:", "stat": "cpu "} {
 		if !strings.Contains(text[file], want) {
 			t.Errorf("%s: %q", file, text[file])
