@@ -40,7 +40,7 @@ func TestOptionsThroughBothCommandLines(t *testing.T) {
 		"groups":     {[]string{"-u", "worker", "--group-add", "extra", "--group-add", "77"}, "id -G", "1000 77 2000"},
 		"annotation": {[]string{"--annotation", "a=b", "--annotation", "brig.level=standard"}, "echo yes", "yes"},
 		"hosts": {[]string{"--add-host", "gw:host-gateway", "--add-host", "db:10.1.2.3"},
-			"grep -c 'gw$' /etc/hosts; grep 'db$' /etc/hosts", "1\n10.1.2.3\tdb"},
+			"grep -c 'gw$' /etc/hosts; grep -w db /etc/hosts", "1\n10.1.2.3\tdb"},
 		"resolver": {[]string{"--dns", "10.9.8.7", "--dns-search", "a.example", "--dns-option", "ndots:3"}, "cat /etc/resolv.conf",
 			"nameserver 10.9.8.7\nsearch a.example\noptions ndots:3"},
 		"sysctl": {[]string{"--sysctl", "net.ipv4.ip_default_ttl=33", "--sysctl", "kernel.shmmni=99"},
