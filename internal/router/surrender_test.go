@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -37,6 +38,7 @@ func afterSurrender(what string) error {
 	if err != nil {
 		return err
 	}
+	runtime.LockOSThread() // the router has this on every thread since its birth; here the one that surrenders has it
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
