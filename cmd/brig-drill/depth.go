@@ -7,35 +7,22 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/moby/term"
-	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/drill"
 	"github.com/brig-engine/brig/internal/drill/engineapi"
 	"github.com/brig-engine/brig/internal/drill/ownengine"
 )
 
-// apart marks the process that has a network namespace of its own.
-const apart = "BRIG_DRILL_APART"
-
 // depth drills engines of our own, whose defences can be removed, away from the machine's network.
-func (o *options) depth(ctx context.Context, out io.Writer, chosen []drill.Probe) (exposed bool, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return false, err
-	}
-	dir := filepath.Dir(self)
+func (o *options) depth(ctx context.Context, out io.Writer, dir string, options drill.Options) (exposed bool, err error) {
 	layers, err := readLayers(filepath.Join(dir, "depth"))
 	if err != nil {
 		return false, err
 	}
-	if os.Getenv(apart) == "" {
-		return false, goApart(self)
-	}
-	if err := ownengine.LoopbackUp(); err != nil {
+	if err := ownengine.Apart("BRIG_DRILL_APART"); err != nil {
 		return false, fmt.Errorf("a network of the drill's own: %w", err)
 	}
 	tell, done := func(string) {}, func() {}
@@ -43,7 +30,6 @@ func (o *options) depth(ctx context.Context, out io.Writer, chosen []drill.Probe
 		tell = func(what string) { fmt.Fprintf(os.Stderr, "\r\x1b[K%s", what) }
 		done = func() { fmt.Fprint(os.Stderr, "\r\x1b[K") }
 	}
-	options := o.drillOptions(dir, chosen)
 	rows, err := drill.TryDepth(ctx, starter(filepath.Join(dir, "depth")), layers, options, tell)
 	done()
 	if err != nil {
@@ -98,13 +84,4 @@ func starter(bin string) drill.Starter {
 		}
 		return e, stop, nil
 	}
-}
-
-// goApart executes this program again in a network namespace of its own. It returns only with an error.
-func goApart(self string) error {
-	runtime.LockOSThread() // execve makes the calling thread, with its namespace, the only one
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("make a network namespace: %w", err)
-	}
-	return fmt.Errorf("%s: %w", self, unix.Exec(self, os.Args, append(os.Environ(), apart+"=1")))
 }

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"github.com/moby/term"
@@ -71,27 +70,25 @@ func (o *options) run(ctx context.Context, out io.Writer) (exposed bool, err err
 		drill.List(out, chosen)
 		return false, nil
 	}
-	if !o.outside {
-		chosen = slices.DeleteFunc(chosen, func(p drill.Probe) bool { return p.Needs&drill.NeedOutside != 0 })
+	self, err := os.Executable()
+	if err != nil {
+		return false, err
 	}
-	if len(chosen) == 0 {
+	options := o.drillOptions(filepath.Dir(self), chosen)
+	if len(chosen) == 0 || len(options.Selected()) == 0 {
 		return false, errors.New("nothing is left to try. Next: brig drill --list; what leaves this machine needs --outside")
 	}
 	if os.Geteuid() != 0 {
 		return false, errors.New("the canaries need root. Next: repeat the command with sudo")
 	}
 	if o.deep {
-		return o.depth(ctx, out, chosen)
+		return o.depth(ctx, out, filepath.Dir(self), options)
 	}
 	engine, err := engineapi.Dial(ctx, o.socket)
 	if err != nil {
 		return false, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return false, err
-	}
-	options, done := o.drillOptions(filepath.Dir(self), chosen), func() {}
+	done := func() {}
 	if term.IsTerminal(2) {
 		options.Progress, done = drill.Progress(os.Stderr, engine.Name())
 	}

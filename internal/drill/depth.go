@@ -39,7 +39,7 @@ func TryDepth(ctx context.Context, start Starter, layers []Layer, options Option
 	for i, l := range layers {
 		all[i] = l.ID
 	}
-	for _, p := range options.selected() {
+	for _, p := range options.Selected() {
 		d := &Depth{Probe: p.ID, Attack: p.Class, Without: map[string]string{}, Alone: []string{}}
 		t.rows[p.ID], t.order = d, append(t.order, p.ID)
 	}

@@ -88,7 +88,7 @@ func Run(ctx context.Context, engine Engine, options Options) (*Report, error) {
 		return nil, err
 	}
 	report := &Report{Engine: engine.Name(), StartMS: r.timeStarts()}
-	for _, p := range options.selected() {
+	for _, p := range options.Selected() {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -100,8 +100,8 @@ func Run(ctx context.Context, engine Engine, options Options) (*Report, error) {
 	return report, nil
 }
 
-// selected are the probes to run.
-func (o Options) selected() []Probe {
+// Selected are the probes to run.
+func (o Options) Selected() []Probe {
 	return slices.DeleteFunc(Catalogue(), func(p Probe) bool {
 		return len(o.Only) > 0 && !slices.Contains(o.Only, p.ID) || p.Needs&NeedOutside != 0 && !o.Outside
 	})
@@ -154,7 +154,7 @@ func (r *run) plant() error {
 		r.network = "" // it could not be entered; for all but containers it is the drill's own anyway
 	}
 	var needs Need
-	for _, p := range r.options.selected() {
+	for _, p := range r.options.Selected() {
 		needs |= p.Needs
 	}
 	if needs&NeedPort != 0 {

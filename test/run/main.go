@@ -54,18 +54,14 @@ func (o *options) main() int {
 		if _, err := exec.LookPath("sudo"); err != nil {
 			return complain(errors.New("root is needed to start the engine, and there is no sudo. Next: become root, then make run"))
 		}
-		return again("sudo", nil)
-	}
-	if o.apart && os.Getenv(apartMark) == "" {
-		os.Setenv(apartMark, "1")
-		self, err := os.Executable()
+		status, err := ownengine.AsRoot("The engine, and the canaries of the drill, need root")
 		if err != nil {
 			return complain(err)
 		}
-		return again(self, &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET})
+		return status
 	}
 	if o.apart {
-		if err := ownengine.LoopbackUp(); err != nil {
+		if err := ownengine.Apart("BRIG_RUN_PRIVATE_NETWORK"); err != nil {
 			return complain(err)
 		}
 	}
@@ -84,32 +80,6 @@ func (o *options) main() int {
 func complain(err error) int {
 	fmt.Fprintln(os.Stderr, "run: "+err.Error())
 	return 1
-}
-
-const apartMark = "BRIG_RUN_PRIVATE_NETWORK"
-
-// again runs this program once more, in a new namespace or, with one visible line, as root.
-func again(with string, attr *syscall.SysProcAttr) int {
-	self, err := os.Executable()
-	if err != nil {
-		return complain(err)
-	}
-	args := os.Args[1:]
-	if with != self {
-		args = append([]string{self}, args...)
-		fmt.Fprintln(os.Stderr, "The engine, and the canaries of the drill, need root:", with, ownengine.ShellLine(args))
-	}
-	cmd := exec.Command(with, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdin, os.Stdout, os.Stderr, attr
-	// Ctrl-C reaches the child as well, which sweeps; this process only waits for it.
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt)
-	var exit *exec.ExitError
-	if err := cmd.Run(); errors.As(err, &exit) {
-		return exit.ExitCode()
-	} else if err != nil {
-		return complain(err)
-	}
-	return 0
 }
 
 // run does the work. It returns the exit status of `make run`: 0 when Brig withstood everything.

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -35,7 +34,11 @@ func main() {
 	flag.BoolVar(&o.write, "write", false, "write into the page what the commands answered; look at the change afterwards")
 	flag.Parse()
 	if os.Geteuid() != 0 {
-		os.Exit(asRoot())
+		status, err := ownengine.AsRoot("The engine needs root")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "survey: root is needed: "+err.Error())
+		}
+		os.Exit(status)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	good, err := o.run(ctx, os.Stdout, os.Stderr)
@@ -49,27 +52,6 @@ func main() {
 	if err != nil || !good {
 		os.Exit(1)
 	}
-}
-
-// asRoot runs this program once more, with one visible line.
-func asRoot() int {
-	self, err := os.Executable()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "survey: "+err.Error())
-		return 1
-	}
-	args := append([]string{self}, os.Args[1:]...)
-	fmt.Fprintln(os.Stderr, "The engine needs root: sudo", ownengine.ShellLine(args))
-	cmd := exec.Command("sudo", args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	signal.Notify(make(chan os.Signal, 1), os.Interrupt) // the child gets it as well, and sweeps
-	if err := cmd.Run(); err != nil {
-		if _, exited := err.(*exec.ExitError); !exited {
-			fmt.Fprintln(os.Stderr, "survey: root is needed: "+err.Error())
-		}
-		return 1
-	}
-	return 0
 }
 
 // run executes the page. Rows go to out, everything else to log.

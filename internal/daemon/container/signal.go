@@ -22,26 +22,21 @@ const defaultStop = 10
 
 // Kill sends a signal to process 1; SIGKILL goes to all processes.
 func (e *Engine) Kill(ctx context.Context, c *Container, signal int) error {
+	var run *session
 	if c.ending(signal) {
-		c.settle()
-		if state, _ := c.byHand(); state == Restarting { // there is nobody who could get a signal
+		var was State
+		if was, run = c.byHand(); was == Restarting { // there is nobody who could get a signal
 			return nil
 		}
 	}
-	if signal != int(unix.SIGKILL) {
-		err := c.tell(ctx, signal)
-		if err == nil {
-			e.resumeFor(ctx, c, signal)
-		}
-		return err
-	}
-	c.mu.Lock()
-	run := c.run
-	c.mu.Unlock()
 	if err := c.tell(ctx, signal); err != nil {
 		return err
 	}
-	return c.awaitEnd(run, nil) // as in Docker: the container can be removed now
+	if signal == int(unix.SIGKILL) { // which always ends a container
+		return c.awaitEnd(run, nil) // as in Docker: the container can be removed now
+	}
+	e.resumeFor(ctx, c, signal)
+	return nil
 }
 
 // tell sends a signal to a container that runs, and publishes that. With life held, since the end that the signal may

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/google/nftables"
-	"github.com/vishvananda/netlink"
 )
 
 // processesOf lists processes that were started with the directory in their arguments or have a file of it open, a
@@ -110,15 +109,6 @@ func cgroupsNamed(instance string) []string {
 		return nil
 	})
 	return found
-}
-
-// LoopbackUp makes a new network namespace one in which programs talk to themselves.
-func LoopbackUp() error {
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		return err
-	}
-	return netlink.LinkSetUp(lo)
 }
 
 // ShellLine is a command line as a person could type it.
