@@ -77,7 +77,7 @@ func eventLines(t *testing.T, body string) string {
 func TestALifeIsToldInDockersOrder(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket
-	id := create(t, s, "trap 'exit 5' TERM; while :; do sleep 0.02; done", `,"Labels":{"k":"v"},
+	id := create(t, s, "trap 'exit 5' TERM; echo ready; while :; do sleep 0.02; done", `,"Labels":{"k":"v"},
 		"HostConfig":{"Binds":["data:/data:ro"]}`)
 	attach(t, s, "/v1.50/containers/"+id+"/attach?stream=1&stdout=1", "")
 	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
@@ -85,9 +85,9 @@ func TestALifeIsToldInDockersOrder(t *testing.T) {
 	exec := regexp.MustCompile(`[0-9a-f]{64}`).FindString(made)
 	must(t, s, 200, "POST", "/exec/"+exec+"/start", `{"Detach":true}`)
 	eventually(t, "the end of exec", func() bool {
-		return strings.Contains(must(t, s, 200, "GET", "/exec/"+exec+"/json", ""), `"ExitCode":7`)
+		return strings.Contains(must(t, s, 200, "GET", "/events?since=0&until="+time.Now().UTC().Format(time.RFC3339Nano), ""), `"exec_die"`)
 	})
-	time.Sleep(100 * time.Millisecond) // its event, and sh's trap
+	eventually(t, "sh's trap", func() bool { return strings.Contains(logText(t, s, id, ""), "ready") })
 	must(t, s, 204, "POST", "/containers/"+id+"/rename?name=renamed", "")
 	must(t, s, 400, "POST", "/containers/"+id+"/rename?name=renamed", "")
 	must(t, s, 204, "POST", "/containers/"+id+"/kill?signal=WINCH", "")

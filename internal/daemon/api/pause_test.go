@@ -84,8 +84,7 @@ func eventActions(t testing.TB, socket string) string {
 	t.Helper()
 	var b strings.Builder
 	d := json.NewDecoder(strings.NewReader(must(t, socket, 200, "GET",
-		fmt.Sprintf("/v1.50/events?since=1&until=%d.9", time.Now().Unix()-1), "") +
-		must(t, socket, 200, "GET", fmt.Sprintf("/v1.50/events?since=%d&until=%d", time.Now().Unix(), time.Now().Unix()+1), "")))
+		fmt.Sprintf("/v1.50/events?since=1&until=%d", time.Now().Unix()+1), "")))
 	for d.More() {
 		var m struct{ Action string }
 		if err := d.Decode(&m); err != nil {
