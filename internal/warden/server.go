@@ -53,7 +53,8 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpExecFinish: with(w.execFinish),
 		wire.OpExecStdin:  with(w.closeStdin),
 
-		wire.OpNetworkDNS: w.networkDNS,
+		wire.OpNetworkDNS:  w.networkDNS,
+		wire.OpNetworkJoin: with(w.networkJoin),
 
 		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.create(q.Name) }),
 		wire.OpVolumeRemove: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.remove(q.Name) }),

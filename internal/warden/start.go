@@ -91,6 +91,7 @@ func (b *birth) sandbox() error {
 	s := &b.made.Started
 	s.Range, b.note.Endpoint = b.box.base, b.box.endpoint
 	if e := b.box.endpoint; e != nil {
+		e.Membership = b.spec.Network.Membership
 		s.Address, s.PrefixLen, s.Gateway, s.MAC = e.Addr.String(), e.PrefixLen, e.Gateway.String(), e.MAC
 	}
 	for name, fd := range b.box.fds {
