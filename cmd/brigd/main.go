@@ -23,6 +23,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	imageserve "github.com/brig-engine/brig/internal/daemon/image/serve"
+	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
@@ -109,19 +110,25 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
+	f := &forwarder{warden: warden, names: network.NewNames()}
 	if hello.Gateway != "" {
-		if hello.DNSForwarder, err = startForwarder(ctx, warden); err != nil {
+		if hello.DNSForwarder, err = f.open(ctx); err != nil {
 			return nil, err
 		}
 	}
 	host, facts := hostOf(&hello, state)
+	networks, err := openNetworks(filepath.Join(state, "networks"), facts, bus, f)
+	if err != nil {
+		return nil, err
+	}
 	engine, err := container.NewEngine(ctx, container.Config{
-		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host,
+		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host, Networks: networks, Names: f.names,
 		Filter: filterMaker(warden), Proxy: proxy, StateDir: state, RunDir: run,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Network: facts,
+		Networks: networks, Forward: f.start,
 		Images: imageserve.Handler(images), ImageCount: images.Count, Root: filepath.Dir(state)}, nil
 }

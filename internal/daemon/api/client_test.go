@@ -40,8 +40,9 @@ func TestDockerClientAsks(t *testing.T) {
 	for args, want := range map[string]string{
 		"top two": unsupported, "pause two": unsupported, "update -m 64m two": unsupported, "diff two": unsupported,
 		"cp two:/x -": unsupported, "export two": unsupported, "commit two": unsupported, "system df": unsupported,
-		"swarm init": unsupported, "network create mine": unsupported, "network connect bridge two": unsupported,
-		"plugin ls": unsupported, "stats --no-stream two": unsupported,
+		"swarm init": unsupported, "network create -d overlay mine": "--driver overlay",
+		"network connect bridge two": "already exists",
+		"plugin ls":                  unsupported, "stats --no-stream two": unsupported,
 		"run --restart always test": "--restart always", "run --gpus all test": "--gpus",
 		"run --network host test": "--network host", "run --cap-add SYS_ADMIN test": "--cap-add",
 		"run --device /dev/null test": "--device", "run --pid host test": "--pid host", "run -v /a:/proc/x test": "/proc/x",

@@ -14,6 +14,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
+	brignet "github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -102,7 +103,7 @@ func (m *listMatcher) match(v *container.View) bool {
 		m.any("exited", func(q string) bool { return v.State == container.Exited && q == strconv.Itoa(v.Exit.Code) }) &&
 		m.any("ancestor", func(q string) bool { return isImage(v, q) }) &&
 		m.any("volume", func(q string) bool { return hasVolume(v, q) }) &&
-		m.any("network", func(q string) bool { return string(v.Host.NetworkMode) == q }) &&
+		m.any("network", func(q string) bool { return inNetwork(v, q) }) &&
 		m.exact("health", "none") && m.exact("is-task", "false") &&
 		m.any("annotation", func(q string) bool { return filters{"label": {q}}.labels(v.Host.Annotations) }) &&
 		m.any("publish", func(q string) bool { return published(v, q) }) &&
@@ -115,6 +116,10 @@ func isImage(v *container.View, q string) bool {
 	name := v.Config.Image
 	return q == name || q+":latest" == name || q == name+":latest" || q == v.ImageID ||
 		len(q) >= 4 && strings.HasPrefix(strings.TrimPrefix(v.ImageID, "sha256:"), strings.TrimPrefix(q, "sha256:"))
+}
+
+func inNetwork(v *container.View, q string) bool {
+	return slices.ContainsFunc(v.Networks, func(m brignet.Membership) bool { return m.Name == q || m.ID == q })
 }
 
 func hasVolume(v *container.View, q string) bool {
@@ -145,8 +150,11 @@ func (s *Server) summary(v *container.View, now time.Time) apicontainer.Summary 
 		Created: v.Created.Unix(), Ports: summaryPorts(v), Labels: v.Config.Labels,
 		State: apicontainer.ContainerState(v.State), Status: statusLine(v, now), Mounts: s.mounts(v),
 		NetworkSettings: &apicontainer.NetworkSettingsSummary{
-			Networks: map[string]*network.EndpointSettings{string(v.Host.NetworkMode): s.endpoint(v)},
+			Networks: map[string]*network.EndpointSettings{},
 		},
+	}
+	for _, m := range v.Networks {
+		out.NetworkSettings.Networks[m.Name] = s.endpoint(v, &m)
 	}
 	out.HostConfig.NetworkMode = string(v.Host.NetworkMode)
 	out.HostConfig.Annotations = v.Host.Annotations

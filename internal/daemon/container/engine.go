@@ -16,6 +16,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/record"
 	"github.com/brig-engine/brig/internal/daemon/volume"
@@ -41,8 +42,11 @@ type Config struct {
 	Warden  Warden
 	Images  Images
 	Volumes *volume.Store
-	Bus     *event.Bus
-	Host    policy.Host
+	// Networks are those that there are; Names is what the forwarder hears of who is in them.
+	Networks *network.Store
+	Names    *network.Names
+	Bus      *event.Bus
+	Host     policy.Host
 	// Filter compiles a seccomp profile, hands it to the warden and returns its digest. caps is the bounding set.
 	Filter func(ctx context.Context, profile string, caps uint64) (string, error)
 	// Proxy serves the loopback clients of published ports: one listening socket per bound port that has one. It takes

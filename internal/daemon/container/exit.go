@@ -15,9 +15,10 @@ import (
 // ended is called once, by the watcher, when process 1 has ended.
 func (c *Container) ended() {
 	c.mu.Lock()
-	run, stop := c.run, c.stopProxy
+	run, stop, address := c.run, c.stopProxy, c.run.info().Address
 	c.stopProxy = nil
 	c.mu.Unlock()
+	c.dropNames(address)
 	if stop != nil {
 		stop()
 	}
@@ -72,6 +73,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 		c.publish(events.ActionOOM)
 	}
 	c.publish(events.ActionDie, "exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
+	c.left()
 	if remove {
 		c.forget(true)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -37,6 +38,7 @@ type Record struct {
 	Log      log.Options            `json:"log"`
 	Volumes  []policy.VolumeUse     `json:"volumes,omitempty"`
 	Mounts   []container.MountPoint `json:"mounts,omitempty"`
+	Networks []network.Membership   `json:"networks"`
 	Started  time.Time              `json:"started,omitzero"`
 	Finished time.Time              `json:"finished,omitzero"`
 	Exit     wire.Exit              `json:"exit"`

@@ -51,6 +51,10 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	if err != nil {
 		return err
 	}
+	in, err := c.e.cfg.Networks.Enter(c.id, c.rec.Networks)
+	if err != nil {
+		return err
+	}
 	before := c.begin(digest)
 	written := make(chan error, 1)
 	if c.rec.Host.AutoRemove {
@@ -59,6 +63,9 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		go func() { written <- c.write(true) }()
 	}
 	req := wire.ContainerStart{ID: c.id, Spec: c.rec.Spec}
+	if req.Spec.Network.Mode == wire.NetworkEndpoint {
+		req.Spec.Network.Membership = in
+	}
 	var pass []int
 	if c.rec.Caller && caller >= 0 {
 		req.Caller, pass = true, []int{caller}
@@ -81,6 +88,7 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	for _, w := range st.Warnings {
 		c.warn(errors.New(w))
 	}
+	c.entered(in)
 	c.publish(events.ActionStart)
 	return nil
 }
@@ -129,6 +137,7 @@ func (c *Container) begin(filter string) Record {
 }
 
 func (c *Container) rollBack(before Record) {
+	c.e.cfg.Networks.Leave(c.id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec.State, c.rec.Started, c.rec.Finished = before.State, before.Started, before.Finished

@@ -45,7 +45,7 @@ var handled = map[string]bool{
 	"BindOptions.NonRecursive": true, "VolumeOptions.NoCopy": true, "VolumeOptions.Labels": true,
 	"VolumeOptions.DriverConfig": true,
 	"TmpfsOptions.SizeBytes":     true, "TmpfsOptions.Mode": true, "TmpfsOptions.Options": true,
-	"Endpoint.IPAMConfig": true,
+	"Endpoint.IPAMConfig": true, "Endpoint.Aliases": true,
 }
 
 // set puts something that is not zero into a field.
@@ -137,7 +137,8 @@ func TestEveryFieldOfTheAPIIsHandledOrRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			set(c.in(r).Field(i))
-			_, err = Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost()})
+			_, err = Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost(),
+				Networks: testNetworks})
 			if err == nil {
 				t.Errorf("%s is neither handled nor refused", name)
 			}
@@ -148,7 +149,8 @@ func TestEveryFieldOfTheAPIIsHandledOrRefused(t *testing.T) {
 func endpointOf(f func(*network.EndpointSettings) any) func(*Request) reflect.Value {
 	return func(r *Request) reflect.Value {
 		e := &network.EndpointSettings{}
-		r.Networking.EndpointsConfig = map[string]*network.EndpointSettings{"bridge": e}
+		r.Host.NetworkMode = "front"
+		r.Networking.EndpointsConfig = map[string]*network.EndpointSettings{"front": e}
 		return reflect.ValueOf(f(e)).Elem()
 	}
 }

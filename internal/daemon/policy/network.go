@@ -5,65 +5,170 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 
+	brignet "github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
 // maxPorts bounds the published ports of one container: each is a listening socket.
 const maxPorts = 256
 
-// network reads --network, -p, -P and the endpoint settings.
-func (c *collector) network(r *Request, imagePorts map[string]struct{}, host Host) wire.Network {
+// network reads --network, -p, -P and the endpoint settings. A container has one endpoint, or none; which networks it is
+// a member of is kept beside the spec, and turned into numbers at each start.
+func (c *collector) network(in Input, e *Effective) wire.Network {
+	r := in.Request
 	mode := string(r.Host.NetworkMode)
 	if r.Config.NetworkDisabled {
 		mode = network.NetworkNone
 	}
-	for _, name := range sortedKeys(r.Networking.EndpointsConfig) {
-		c.endpoint(name, mode, r.Networking.EndpointsConfig[name])
-	}
 	switch {
-	case mode == "" || mode == network.NetworkDefault || mode == network.NetworkBridge:
-		if host.NetworkError != "" {
-			c.invalid("--network", "bridge", "this machine cannot have it: %s; --network none works", host.NetworkError)
-		}
-		return wire.Network{Mode: wire.NetworkEndpoint, Name: network.NetworkBridge, Ports: c.ports(r, imagePorts)}
-	case mode == network.NetworkNone:
-		if len(r.Host.PortBindings) > 0 {
-			c.invalid("-p", "", "a container without a network cannot publish ports")
-		}
 	case mode == network.NetworkHost:
-		c.forbid("--network", mode, "the container would see and use the host's network", "use bridge or none")
+		c.forbid("--network", mode, "the container would see and use the host's network", "use bridge, none or a network of one's own")
+		return wire.Network{}
 	case r.Host.NetworkMode.IsContainer():
 		c.missing(true, "--network", mode)
+		return wire.Network{}
+	}
+	found := c.memberships(in, mode, e)
+	none := slices.ContainsFunc(found, func(n brignet.Network) bool { return n.Builtin && n.Name == brignet.None })
+	switch {
+	case none && len(found) > 1:
+		c.invalid("--network", "none", "a container without a network is in no other network")
+	case none && len(r.Host.PortBindings) > 0:
+		c.invalid("-p", "", "a container without a network cannot publish ports")
+	case none || len(found) == 0:
+	case in.Host.NetworkError != "":
+		c.invalid("--network", found[0].Name, "this machine cannot have it: %s; --network none works", in.Host.NetworkError)
 	default:
-		c.invalid("--network", mode, "there is no network of this name; the networks are bridge and none")
+		return c.endpoint(in, e, found)
 	}
 	return wire.Network{}
 }
 
-func (c *collector) endpoint(name, mode string, e *network.EndpointSettings) {
-	if mode == "" {
-		mode = network.NetworkDefault
+// endpoint is that of a container in these networks.
+func (c *collector) endpoint(in Input, e *Effective, found []brignet.Network) wire.Network {
+	n := wire.Network{Mode: wire.NetworkEndpoint, Name: network.NetworkBridge,
+		Ports: c.ports(in.Request, in.Image.Config.Config.ExposedPorts)}
+	if !slices.ContainsFunc(found, func(n brignet.Network) bool { return !n.Internal }) && len(n.Ports) > 0 {
+		c.invalid("-p", "", "every network of this container is internal: nothing outside reaches it")
 	}
-	same := name == mode || name == network.NetworkBridge && mode == network.NetworkDefault ||
-		name == network.NetworkDefault && mode == network.NetworkBridge
-	c.missing(!same, "--network", name+" (a second network)")
+	if HasNames(e.Networks) && len(in.Request.Host.DNS) > 0 {
+		c.missing(true, "--dns", "together with a network of one's own, whose names these servers do not know")
+	}
+	return n
+}
+
+// HasNames tells whether a container has names for others: in one of the networks that people make.
+func HasNames(list []brignet.Membership) bool {
+	return slices.ContainsFunc(list, func(m brignet.Membership) bool { return !brignet.IsBuiltin(m.Name) })
+}
+
+// memberships finds the networks that a request names: first the one of --network, then those of the endpoints. They may
+// be named twice, by name and by id.
+func (c *collector) memberships(in Input, mode string, e *Effective) (found []brignet.Network) {
+	ends := in.Request.Networking.EndpointsConfig
+	others := slices.DeleteFunc(sortedKeys(ends), func(ref string) bool { return ref == mode })
+	for _, ref := range append([]string{mode}, others...) {
+		name := ref
+		if name == "" || name == network.NetworkDefault {
+			name = network.NetworkBridge
+		}
+		n, err := in.find(name)
+		if err != nil {
+			c.invalid("--network", name, "there is no network of this name. Next: brig network ls")
+			continue
+		}
+		m := c.member(&n, ends[ref])
+		at := slices.IndexFunc(e.Networks, func(x brignet.Membership) bool { return x.ID == n.ID })
+		if at >= 0 {
+			e.Networks[at].Aliases = append(e.Networks[at].Aliases, m.Aliases...)
+			continue
+		}
+		e.Networks, found = append(e.Networks, m), append(found, n)
+	}
+	c.checkMemberships(e.Networks)
+	return found
+}
+
+// Bounds of a container's names.
+const (
+	maxAliases = 64
+	maxAlias   = 253
+)
+
+func (c *collector) checkMemberships(list []brignet.Membership) {
+	if len(list) > wire.MaxNetworks {
+		c.invalid("--network", "", "%d networks are more than the %d that a container may be in", len(list), wire.MaxNetworks)
+	}
+	for i := range list {
+		m := &list[i]
+		slices.Sort(m.Aliases)
+		if m.Aliases = slices.Compact(m.Aliases); len(m.Aliases) > maxAliases {
+			c.invalid("--network-alias", "", "%d names are more than the %d that a container may have in a network",
+				len(m.Aliases), maxAliases)
+		}
+	}
+}
+
+// find is Input.Networks, where there is one.
+func (in Input) find(ref string) (brignet.Network, error) {
+	if in.Networks != nil {
+		return in.Networks(ref)
+	}
+	if !brignet.IsBuiltin(ref) {
+		return brignet.Network{}, errdefs.ErrNotFound
+	}
+	return brignet.Network{Name: ref, ID: ref, Builtin: true}, nil
+}
+
+// Connect decides about what `network connect` says of an endpoint.
+func Connect(n brignet.Network, e *network.EndpointSettings, config *container.HostConfig) (brignet.Membership, error) {
+	c := &collector{}
+	m := []brignet.Membership{c.member(&n, e)}
+	c.checkMemberships(m)
+	if !n.Builtin && len(config.DNS) > 0 {
+		c.missing(true, "--dns", "together with a network of one's own, whose names these servers do not know")
+	}
+	return m[0], c.err()
+}
+
+// member reads the settings of one endpoint.
+func (c *collector) member(n *brignet.Network, e *network.EndpointSettings) brignet.Membership {
+	m := brignet.Membership{ID: n.ID, Name: n.Name}
 	if e == nil {
-		return
+		return m
+	}
+	m.Aliases = slices.Clone(e.Aliases)
+	for _, a := range m.Aliases {
+		if !brignet.HostName(a) {
+			c.invalid("--network-alias", a, "must have letters, digits, dots, hyphens and underscores only, at most %d", maxAlias)
+		}
+	}
+	if n.Builtin && len(m.Aliases) > 0 {
+		c.invalid("--network-alias", strings.Join(m.Aliases, ","), "containers on %s have no names for each other: only those "+
+			"on a network of one's own do", n.Name)
 	}
 	if i := e.IPAMConfig; i != nil {
-		c.missing(i.IPv4Address.IsValid(), "--ip", i.IPv4Address.String())
+		const why = "the engine gives the addresses of its one subnet itself"
+		if i.IPv4Address.IsValid() {
+			c.refuse("--ip", i.IPv4Address.String(), why)
+		}
 		c.missing(i.IPv6Address.IsValid(), "--ip6", i.IPv6Address.String())
 		c.missing(len(i.LinkLocalIPs) > 0, "--link-local-ip", "")
 	}
 	c.missing(len(e.Links) > 0, "--link", strings.Join(e.Links, ","))
-	c.missing(len(e.Aliases) > 0, "--network-alias", strings.Join(e.Aliases, ","))
 	c.missing(len(e.DriverOpts) > 0, "--network driver-opt", "")
 	c.missing(e.GwPriority != 0, "--network gw-priority", strconv.Itoa(e.GwPriority))
 	c.missing(len(e.MacAddress) > 0, "--mac-address", e.MacAddress.String())
-	// What the engine fills in after start cannot be asked for.
+	c.operational(e)
+	return m
+}
+
+// operational is what the engine fills in after start: it cannot be asked for.
+func (c *collector) operational(e *network.EndpointSettings) {
 	for _, f := range []struct {
 		set  bool
 		name string

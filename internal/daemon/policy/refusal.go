@@ -87,6 +87,11 @@ func (c *collector) forbid(option, value, reason, allow string) {
 	c.refusals = append(c.refusals, Refusal{option, clip(value), reason, allow, errdefs.ErrPermissionDenied})
 }
 
+// refuse refuses what this engine does in another way, with the reason.
+func (c *collector) refuse(option, value, reason string) {
+	c.refusals = append(c.refusals, Refusal{option, clip(value), reason, "leave it out", errdefs.ErrNotImplemented})
+}
+
 // missing refuses, when used is set, what this version of Brig does not have.
 func (c *collector) missing(used bool, option, value string) {
 	if used {
