@@ -202,7 +202,10 @@ func TestOtherRequestsAreDockers(t *testing.T) {
 		"images -a -f dangling=true", "images foo:bar", "rmi -f alpine", "rmi --no-prune alpine", "history alpine",
 		"volume ls -f name=x", "volume create --label a=b -o type=tmpfs v", "volume create", "volume rm -f v",
 		"volume inspect v",
-		"network ls -f driver=bridge", "network inspect bridge", "info", "version", "inspect -s --type container web",
+		"network ls -f driver=bridge", "network inspect bridge", "network create n",
+		"network create --internal --attachable --label a=b -o x=y --ipv6 n", "network connect --alias x --ip 10.0.0.9 n web",
+		"network create --subnet 10.1.0.0/16 --gateway 10.1.0.1 --ip-range 10.1.2.0/24 n",
+		"network disconnect -f n web", "network rm n", "network prune -f --filter label=a", "info", "version", "inspect -s --type container web",
 		"image inspect alpine", "exec -d -e A=b -u 5 -w /x --privileged web sh -c x", "exec -d -t web sh",
 	} {
 		t.Run(args, func(t *testing.T) {
@@ -233,6 +236,12 @@ func layMore(f *fakeEngine) {
 	f.on("GET /containers/aaaaaaaaaaaaaaaaaaaa/logs", func(http.ResponseWriter, *http.Request) {})
 	f.json("GET /volumes/v", 200, `{"Name":"v"}`)
 	f.json("GET /networks/bridge", 200, `{"Name":"bridge","Id":"n"}`)
+	f.json("POST /networks/create", 201, `{"Id":"n"}`)
+	f.json("POST /networks/n/connect", 200, "")
+	f.json("POST /networks/n/disconnect", 200, "")
+	f.json("POST /networks/prune", 200, `{"NetworksDeleted":["n"]}`)
+	f.json("DELETE /networks/n", 204, "")
+	f.json("GET /networks/n", 200, `{"Name":"n","Id":"n"}`)
 	f.json("POST /containers/web/exec", 201, `{"Id":"e1"}`)
 	f.json("POST /exec/e1/start", 200, "")
 }

@@ -3,7 +3,6 @@ package request
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
@@ -39,10 +38,11 @@ func (o *Options) Build(args []string) (*Create, error) {
 	if host.Binds, config.Volumes, err = splitVolumes(o.volumes); err != nil {
 		return nil, err
 	}
-	endpoints, err := o.endpoints()
+	mode, endpoints, err := o.endpoints()
 	if err != nil {
 		return nil, err
 	}
+	host.NetworkMode = mode
 	return &Create{Name: o.name, Platform: o.platform, CIDFile: o.cidPath, Body: engineapi.CreateRequest{
 		Config: config, HostConfig: host,
 		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: endpoints},
@@ -99,7 +99,7 @@ func (o *Options) attachments(c *engineapi.Config) error {
 
 func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
 	h := &engineapi.HostConfig{
-		NetworkMode: o.networkName(), AutoRemove: o.rm, Privileged: o.privileged,
+		AutoRemove: o.rm, Privileged: o.privileged,
 		ReadonlyRootfs: o.readOnly, PublishAllPorts: o.publishAll, ContainerIDFile: o.cidPath,
 		CapAdd: capabilities(o.capAdd), CapDrop: capabilities(o.capDrop), GroupAdd: o.groupAdd,
 		IpcMode: o.ipc, PidMode: o.pid, UTSMode: o.uts, UsernsMode: o.userns, CgroupnsMode: o.cgroupns,
@@ -118,13 +118,6 @@ func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
 		}
 	}
 	return h, nil
-}
-
-func (o *Options) networkName() string {
-	if o.network == "" {
-		return "default"
-	}
-	return o.network
 }
 
 func (o *Options) restartPolicy(h *engineapi.HostConfig) error {
@@ -228,33 +221,4 @@ func (o *Options) fileSystems(h *engineapi.HostConfig) (err error) {
 	}
 	h.DeviceCgroupRules = o.deviceRules
 	return nil
-}
-
-func (o *Options) endpoints() (map[string]*network.EndpointSettings, error) {
-	if len(o.aliases) == 0 && o.ip == "" && o.ip6 == "" && o.mac == "" {
-		return nil, nil
-	}
-	e := &network.EndpointSettings{Aliases: o.aliases}
-	var ipam network.EndpointIPAMConfig
-	var err error
-	if o.ip != "" {
-		if ipam.IPv4Address, err = netip.ParseAddr(o.ip); err != nil || !ipam.IPv4Address.Is4() {
-			return nil, fmt.Errorf("--ip %q: not an IPv4 address", o.ip)
-		}
-		e.IPAMConfig = &ipam
-	}
-	if o.ip6 != "" {
-		if ipam.IPv6Address, err = netip.ParseAddr(o.ip6); err != nil || !ipam.IPv6Address.Is6() {
-			return nil, fmt.Errorf("--ip6 %q: not an IPv6 address", o.ip6)
-		}
-		e.IPAMConfig = &ipam
-	}
-	if o.mac != "" {
-		mac, err := net.ParseMAC(o.mac)
-		if err != nil {
-			return nil, fmt.Errorf("--mac-address %q: not a hardware address", o.mac)
-		}
-		e.MacAddress = network.HardwareAddr(mac)
-	}
-	return map[string]*network.EndpointSettings{o.networkName(): e}, nil
 }

@@ -12,7 +12,7 @@ type Options struct {
 
 	stdin, tty, rm, init, privileged, readOnly, publishAll, oomKillDisable       bool
 	name, user, workdir, entrypoint, hostname, domainname, platform              string
-	network, ip, ip6, mac, ipc, pid, uts, userns, cgroupns, runtime, logDriver   string
+	ip, ip6, mac, ipc, pid, uts, userns, cgroupns, runtime, logDriver            string
 	stopSignal, restart, volumeDriver, cgroupParent, cpuset, cpusetMems, cidPath string
 	memory, memorySwap, memoryReservation, shmSize, cpus                         string
 	cpuShares, cpuQuota, cpuPeriod, pidsLimit, swappiness                        int64
@@ -20,7 +20,7 @@ type Options struct {
 	blkioWeight                                                                  uint16
 
 	attach, env, envFiles, labels, labelFiles, annotations, volumes, volumesFrom, mounts, tmpfs  []string
-	publish, expose, aliases, links, extraHosts, dns, dnsSearch, dnsOptions, sysctls             []string
+	networks, publish, expose, aliases, links, extraHosts, dns, dnsSearch, dnsOptions, sysctls   []string
 	capAdd, capDrop, groupAdd, securityOpts, storageOpts, logOpts, ulimits, devices, deviceRules []string
 }
 
@@ -83,7 +83,7 @@ func (o *Options) bindFiles(fs *pflag.FlagSet) {
 }
 
 func (o *Options) bindNetwork(fs *pflag.FlagSet) {
-	fs.StringVar(&o.network, "network", "", "Network to connect to (bridge|none|NAME)")
+	fs.Var((*words)(&o.networks), "network", "Network to connect to (bridge|none|NAME|name=NAME,alias=OTHER)")
 	fs.Var((*words)(&o.aliases), "network-alias", "Another name of the container on its network")
 	fs.StringVar(&o.ip, "ip", "", "IPv4 address on its network")
 	fs.StringVar(&o.ip6, "ip6", "", "IPv6 address on its network")
