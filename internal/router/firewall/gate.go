@@ -39,7 +39,7 @@ type Gate struct {
 	progs   map[string]int
 }
 
-// MaxEndpoints bounds the endpoints of one router; the map is allocated at once (about 1 MiB).
+// MaxEndpoints bounds the endpoints of one router; the maps are allocated at once (about 3 MiB).
 const MaxEndpoints = 8192
 
 // sender values: MAC (6), padding (2), address (4).
