@@ -140,9 +140,9 @@ func TestThreeServices(t *testing.T) {
 			c.does("create", "--name", "shop-app-1", "--network", "name=shop_front,alias=app", "--network", "name=shop_back,alias=app",
 				"box", "sh", "-c", "while :; do echo app | nc -l -p 80; done")
 			c.does("start", "shop-app-1")
-			c.serves("shop-web-1", "--network", "shop_front", "--network-alias", "web", "-p", "8080:80")
+			c.serves("shop-web-1", "--network", "shop_front", "--network-alias", "web", "--link", "shop-app-1:backend", "-p", "8080:80")
 			for _, x := range []struct{ from, target, want string }{
-				{"shop-web-1", "app", "app"}, {"shop-app-1", "db", "shop-db-1"}, {"shop-app-1", "web", "shop-web-1"},
+				{"shop-web-1", "app", "app"}, {"shop-web-1", "backend", "app"}, {"shop-app-1", "backend", ""}, {"shop-app-1", "db", "shop-db-1"}, {"shop-app-1", "web", "shop-web-1"},
 				{"shop-db-1", "app", "app"}, {"shop-web-1", "db", ""}, {"shop-db-1", "web", ""},
 				{"shop-web-1", c.address("shop-db-1", "shop_back"), ""},
 				{"shop-db-1", c.address("shop-web-1", "shop_front"), ""},

@@ -129,6 +129,9 @@ func (s *Server) networkSettings(v *container.View, version int) settings {
 // in every network.
 func (s *Server) endpoint(v *container.View, m *brignet.Membership) *network.EndpointSettings {
 	e := &network.EndpointSettings{NetworkID: m.ID, Aliases: m.Aliases}
+	for _, l := range m.Links {
+		e.Links = append(e.Links, l.Target+":"+l.Alias)
+	}
 	if !brignet.IsBuiltin(m.Name) {
 		e.DNSNames = brignet.DNSNames(v.Name, v.ID, v.Config.Hostname, m.Aliases)
 	}

@@ -56,6 +56,7 @@ func TestDockerClientKeepsNetworks(t *testing.T) {
 		{"inspect -f {{.NetworkSettings.Networks.back.Aliases}}{{.NetworkSettings.Networks.front.Aliases}} web", "[store][www]\n"},
 		{"network disconnect front web", ""},
 		{"ps --filter network=back --format {{.Names}}:{{.Networks}}", "web:back\n"},
+		{"run --rm --network back --link web:other test true", ""},
 		{"network rm front", "front\n"},
 		{"network prune -f", ""},
 		{"rm -f web", "web\n"},
@@ -90,7 +91,8 @@ func TestNetworksThatCannotBe(t *testing.T) {
 		"network disconnect bridge web":                           "is not connected",
 		"run --network nowhere test true":                         "no network of this name",
 		"run --network front --ip 172.30.0.9 test true":           "--ip",
-		"run --network front --link web test true":                "--link",
+		"run --network front --link nobody test true":             "no such container: nobody",
+		"run --link web test true":                                "--link web: this version",
 	} {
 		_, errOut, code := docker(t, s, "", strings.Fields(args)...)
 		if code == 0 || !strings.Contains(errOut, want) {

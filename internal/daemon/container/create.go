@@ -27,6 +27,9 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	if err != nil {
 		return "", nil, err
 	}
+	if err := e.resolveLinks(eff.Networks); err != nil {
+		return "", nil, err
+	}
 	if eff.Profile != "" {
 		eff.Spec.Process.Filter, err = e.cfg.Filter(ctx, eff.Profile, eff.Spec.Process.Capabilities.Bounding)
 		if err != nil {

@@ -39,6 +39,9 @@ func (e *Engine) Connect(ctx context.Context, c *Container, n network.Network, s
 		return fmt.Errorf("container %s has a network: it cannot be connected to %s: %w", c.id[:12], n.Name, errdefs.ErrPermissionDenied)
 	}
 	m, err := policy.Connect(n, s, &c.rec.Host)
+	if err == nil {
+		err = e.resolveLinks([]network.Membership{m})
+	}
 	if err != nil {
 		return err
 	}
@@ -86,6 +89,21 @@ func (e *Engine) Disconnect(ctx context.Context, c *Container, n network.Network
 	}
 	if state == Running {
 		e.cfg.Networks.Tell(events.ActionDisconnect, c.id, old[at])
+	}
+	return nil
+}
+
+// resolveLinks finds those whom links name, by their ids: a link outlives a change of name. That there is nobody is not
+// "not found", which clients take for the image, and pull.
+func (e *Engine) resolveLinks(list []network.Membership) error {
+	for _, m := range list {
+		for i := range m.Links {
+			to, err := e.Find(m.Links[i].Target)
+			if err != nil {
+				return fmt.Errorf("--link: no such container: %.256s: %w", m.Links[i].Target, errdefs.ErrInvalidArgument)
+			}
+			m.Links[i].ID = to.id
+		}
 	}
 	return nil
 }
@@ -161,10 +179,14 @@ func (c *Container) tellNames(list []network.Membership, confined bool) {
 	}
 	of := jobs.Names{Addr: addr, Confined: confined}
 	for _, m := range list {
-		if !network.IsBuiltin(m.Name) {
-			of.Networks = append(of.Networks, jobs.NamesIn{ID: m.ID, Name: m.Name,
-				Names: network.DNSNames(name, c.id, hostname, m.Aliases)})
+		if network.IsBuiltin(m.Name) {
+			continue
 		}
+		in := jobs.NamesIn{ID: m.ID, Name: m.Name, Names: network.DNSNames(name, c.id, hostname, m.Aliases)}
+		for _, l := range m.Links {
+			in.Links = append(in.Links, jobs.Link{Alias: l.Alias, To: l.ID[:12]})
+		}
+		of.Networks = append(of.Networks, in)
 	}
 	c.e.cfg.Names.Set(of)
 }

@@ -43,6 +43,14 @@ type Membership struct {
 	ID      string   `json:"id"`
 	Name    string   `json:"name"` // of the network
 	Aliases []string `json:"aliases,omitempty"`
+	Links   []Link   `json:"links,omitempty"`
+}
+
+// Link is a name that this container alone has for another one, as it was asked for, and the id of that one.
+type Link struct {
+	Target string `json:"target"`
+	Alias  string `json:"alias"`
+	ID     string `json:"id"`
 }
 
 // Store holds the networks, and who is in which.

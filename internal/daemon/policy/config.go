@@ -78,7 +78,6 @@ func (c *collector) unsupported(r *Request) {
 	c.missing(!h.RestartPolicy.IsNone(), "--restart", string(h.RestartPolicy.Name))
 	c.missing(h.RestartPolicy.IsNone() && h.RestartPolicy.MaximumRetryCount != 0, "--restart", "no with a count")
 	c.missing(len(h.VolumesFrom) > 0, "--volumes-from", strings.Join(h.VolumesFrom, ","))
-	c.missing(len(h.Links) > 0, "--link", strings.Join(h.Links, ","))
 	c.missing(len(h.StorageOpt) > 0, "--storage-opt", pairs(h.StorageOpt))
 	c.missing(h.CgroupParent != "", "--cgroup-parent", h.CgroupParent)
 	c.missing(h.Cgroup != "", "Cgroup", string(h.Cgroup))

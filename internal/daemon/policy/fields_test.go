@@ -45,7 +45,7 @@ var handled = map[string]bool{
 	"BindOptions.NonRecursive": true, "VolumeOptions.NoCopy": true, "VolumeOptions.Labels": true,
 	"VolumeOptions.DriverConfig": true,
 	"TmpfsOptions.SizeBytes":     true, "TmpfsOptions.Mode": true, "TmpfsOptions.Options": true,
-	"Endpoint.IPAMConfig": true, "Endpoint.Aliases": true,
+	"Endpoint.IPAMConfig": true, "Endpoint.Aliases": true, "Endpoint.Links": true,
 }
 
 // set puts something that is not zero into a field.

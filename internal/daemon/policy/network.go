@@ -85,9 +85,18 @@ func (c *collector) memberships(in Input, mode string, e *Effective) (found []br
 		at := slices.IndexFunc(e.Networks, func(x brignet.Membership) bool { return x.ID == n.ID })
 		if at >= 0 {
 			e.Networks[at].Aliases = append(e.Networks[at].Aliases, m.Aliases...)
+			e.Networks[at].Links = append(e.Networks[at].Links, m.Links...)
 			continue
 		}
 		e.Networks, found = append(e.Networks, m), append(found, n)
+	}
+	// Docker's client says links twice, here and with the first network.
+	switch links := in.Request.Host.Links; {
+	case len(links) == 0:
+	case len(found) == 0 || found[0].Builtin:
+		c.missing(true, "--link", strings.Join(links, ","))
+	default:
+		c.links(&found[0], links, &e.Networks[0])
 	}
 	c.checkMemberships(e.Networks)
 	return found
@@ -105,6 +114,8 @@ func (c *collector) checkMemberships(list []brignet.Membership) {
 	}
 	for i := range list {
 		m := &list[i]
+		slices.SortFunc(m.Links, func(a, b brignet.Link) int { return strings.Compare(a.Target+":"+a.Alias, b.Target+":"+b.Alias) })
+		m.Links = slices.Compact(m.Links)
 		slices.Sort(m.Aliases)
 		if m.Aliases = slices.Compact(m.Aliases); len(m.Aliases) > maxAliases {
 			c.invalid("--network-alias", "", "%d names are more than the %d that a container may have in a network",
@@ -159,12 +170,35 @@ func (c *collector) member(n *brignet.Network, e *network.EndpointSettings) brig
 		c.missing(i.IPv6Address.IsValid(), "--ip6", i.IPv6Address.String())
 		c.missing(len(i.LinkLocalIPs) > 0, "--link-local-ip", "")
 	}
-	c.missing(len(e.Links) > 0, "--link", strings.Join(e.Links, ","))
+	c.links(n, e.Links, &m)
 	c.missing(len(e.DriverOpts) > 0, "--network driver-opt", "")
 	c.missing(e.GwPriority != 0, "--network gw-priority", strconv.Itoa(e.GwPriority))
 	c.missing(len(e.MacAddress) > 0, "--mac-address", e.MacAddress.String())
 	c.operational(e)
 	return m
+}
+
+// links reads target[:alias]. Containers on a network of one's own reach each other: a link there is a name, which only
+// this container has. On the default network it would be a way.
+func (c *collector) links(n *brignet.Network, list []string, m *brignet.Membership) {
+	if len(list) > maxAliases {
+		c.invalid("--link", "", "%d links are more than the %d that a container may have in a network", len(list), maxAliases)
+		return
+	}
+	for _, l := range list {
+		target, alias, _ := strings.Cut(l, ":")
+		if alias == "" {
+			alias = strings.TrimPrefix(target, "/")
+		}
+		switch {
+		case n.Builtin:
+			c.missing(true, "--link", l)
+		case target == "" || !brignet.HostName(alias):
+			c.invalid("--link", l, "is name[:alias], where alias has letters, digits, dots, hyphens and underscores only")
+		default:
+			m.Links = append(m.Links, brignet.Link{Target: target, Alias: alias})
+		}
+	}
 }
 
 // operational is what the engine fills in after start: it cannot be asked for.

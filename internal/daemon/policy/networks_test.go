@@ -40,8 +40,10 @@ func TestNetworksOfARequest(t *testing.T) {
 		"as Compose says it": {create("back", `"back":{"Aliases":["app","project-app-1"],"IPAMConfig":{},"Links":null,"DriverOpts":null},`+
 			`"front":{"Aliases":["app"]}`), "back(app,project-app-1) front(app)"},
 		"bridge and another": {create("bridge", `"front":{}`), "bridge front"},
-		"none":               {create("none", ""), "none"},
-		"switched off":       {`{"Image":"i","NetworkDisabled":true}`, "none"},
+		"links, said twice": {`{"Image":"i","HostConfig":{"NetworkMode":"front","Links":["p-db-1:db","/p-db-1"]},"NetworkingConfig":{"EndpointsConfig":{` +
+			`"front":{"Links":["p-db-1:db"]}}}}`, "front[/p-db-1:p-db-1,p-db-1:db]"},
+		"none":         {create("none", ""), "none"},
+		"switched off": {`{"Image":"i","NetworkDisabled":true}`, "none"},
 	} {
 		e, err := makeFrom(c.body)
 		if err != nil {
@@ -53,6 +55,13 @@ func TestNetworksOfARequest(t *testing.T) {
 			s := m.Name
 			if len(m.Aliases) > 0 {
 				s += "(" + strings.Join(m.Aliases, ",") + ")"
+			}
+			if len(m.Links) > 0 {
+				var links []string
+				for _, l := range m.Links {
+					links = append(links, l.Target+":"+l.Alias)
+				}
+				s += "[" + strings.Join(links, ",") + "]"
 			}
 			got = append(got, s)
 		}
@@ -67,14 +76,17 @@ func TestNetworksOfARequest(t *testing.T) {
 
 func TestNetworksThatAreRefused(t *testing.T) {
 	for what, c := range map[string]struct{ body, want string }{
-		"unknown":         {`"HostConfig":{"NetworkMode":"nowhere"}`, "--network nowhere: there is no network of this name"},
-		"none and more":   {`"HostConfig":{"NetworkMode":"none"},"NetworkingConfig":{"EndpointsConfig":{"front":{}}}`, "is in no other"},
-		"a port, inside":  {`"HostConfig":{"NetworkMode":"inner","PortBindings":{"80/tcp":[{}]}}`, "nothing outside reaches it"},
-		"--dns":           {`"HostConfig":{"NetworkMode":"front","Dns":["9.9.9.9"]}`, "--dns together with"},
-		"--ip":            {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"IPAMConfig":{"IPv4Address":"172.30.0.9"}}}}`, "--ip 172.30.0.9: the engine gives"},
-		"alias on bridge": {`"NetworkingConfig":{"EndpointsConfig":{"bridge":{"Aliases":["web"]}}}`, "--network-alias web"},
-		"no alias":        {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["a\nb"]}}}`, "--network-alias"},
-		"a link":          {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"Links":["a:b"]}}}`, "--link a:b"},
+		"unknown":                            {`"HostConfig":{"NetworkMode":"nowhere"}`, "--network nowhere: there is no network of this name"},
+		"none and more":                      {`"HostConfig":{"NetworkMode":"none"},"NetworkingConfig":{"EndpointsConfig":{"front":{}}}`, "is in no other"},
+		"a port, inside":                     {`"HostConfig":{"NetworkMode":"inner","PortBindings":{"80/tcp":[{}]}}`, "nothing outside reaches it"},
+		"--dns":                              {`"HostConfig":{"NetworkMode":"front","Dns":["9.9.9.9"]}`, "--dns together with"},
+		"--ip":                               {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"IPAMConfig":{"IPv4Address":"172.30.0.9"}}}}`, "--ip 172.30.0.9: the engine gives"},
+		"alias on bridge":                    {`"NetworkingConfig":{"EndpointsConfig":{"bridge":{"Aliases":["web"]}}}`, "--network-alias web"},
+		"no alias":                           {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["a\nb"]}}}`, "--network-alias"},
+		"a link on bridge":                   {`"HostConfig":{"Links":["a:b"]}`, "--link a:b: this version"},
+		"a link as an endpoint's, on bridge": {`"NetworkingConfig":{"EndpointsConfig":{"bridge":{"Links":["a:b"]}}}`, "--link a:b: this version"},
+		"a link to nobody":                   {`"HostConfig":{"NetworkMode":"front","Links":[":b"]}`, "--link :b: is name[:alias]"},
+		"a link with no name":                {`"HostConfig":{"NetworkMode":"front","Links":["a:b c"]}`, "--link a:b c: is name[:alias]"},
 	} {
 		if _, err := makeFrom(`{"Image":"i",` + c.body + `}`); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", what, err, c.want)

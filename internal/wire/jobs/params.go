@@ -159,6 +159,13 @@ type NamesIn struct {
 	ID    string   `json:"id"`
 	Name  string   `json:"name"` // of the network
 	Names []string `json:"names"`
+	Links []Link   `json:"links,omitempty"`
+}
+
+// Link is a name that one container alone has for another: To is a name of that one in the same network.
+type Link struct {
+	Alias string `json:"alias"`
+	To    string `json:"to"`
 }
 
 // Result is the last packet of a job that succeeded. Exactly the field of its kind is set; DNS and fill have

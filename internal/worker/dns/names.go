@@ -29,7 +29,7 @@ const (
 // forge, and gets the names of the networks that he is a member of and no others:
 //
 //	asker not known    wait for brigd, then SERVFAIL: whether he may ask outside is not known either
-//	name of a network of his    answered here: A, PTR; no other type has data
+//	name of a network of his, or a link of his    answered here: A, PTR; no other type has data
 //	any other name     the resolvers; NXDOMAIN for a confined asker, who must not reach outside this way either
 type names struct {
 	mu      sync.Mutex
@@ -145,14 +145,26 @@ func (n *names) find(of jobs.Names, name string) []netip.Addr {
 	defer n.mu.Unlock()
 	var out []netip.Addr
 	for _, in := range of.Networks {
-		for _, a := range n.byName[nameKey{in.ID, name}] {
-			if !slices.Contains(out, a) {
-				out = append(out, a)
+		for _, called := range append(linked(in, name), name) {
+			for _, a := range n.byName[nameKey{in.ID, called}] {
+				if !slices.Contains(out, a) {
+					out = append(out, a)
+				}
 			}
 		}
 	}
 	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
+}
+
+// linked gives what the asker's own name for another container stands for.
+func linked(in jobs.NamesIn, name string) (to []string) {
+	for _, l := range in.Links {
+		if alias := strings.ToLower(l.Alias); name == alias || name == alias+"."+strings.ToLower(in.Name) {
+			to = append(to, l.To)
+		}
+	}
+	return to
 }
 
 // nameOf gives the name, as a message has it, of a neighbour whose address was asked for backwards.

@@ -27,6 +27,8 @@ func town() *names {
 		{Addr: at("10.0.0.2"), Networks: []jobs.NamesIn{back("db", "Store.Local"), front("db-front", "www")}},
 		{Addr: at("10.0.0.3"), Confined: true, Networks: []jobs.NamesIn{back("job", "db")}},
 		{Addr: at("10.0.0.4")},
+		{Addr: at("10.0.0.5"), Networks: []jobs.NamesIn{{ID: "1", Name: "front", Names: []string{"old"},
+			Links: []jobs.Link{{Alias: "Backend", To: "0123456789ab"}, {Alias: "gone", To: "ffffffffffff"}}}}},
 	} {
 		n.put(of)
 	}
@@ -84,6 +86,10 @@ func TestNamesAreThoseOfTheAskersNetworks(t *testing.T) {
 		{"10.0.0.1", "job.back", dnsmessage.TypeA, outside, nil},
 		{"10.0.0.1", "web.back", dnsmessage.TypeA, outside, nil},
 		{"10.0.0.1", "example.org", dnsmessage.TypeA, outside, nil},
+		{"10.0.0.5", "backend", dnsmessage.TypeA, 0, []string{"10.0.0.1"}},
+		{"10.0.0.5", "backend.front", dnsmessage.TypeA, 0, []string{"10.0.0.1"}},
+		{"10.0.0.5", "gone", dnsmessage.TypeA, outside, nil},
+		{"10.0.0.1", "backend", dnsmessage.TypeA, outside, nil},
 		{"10.0.0.2", "db", dnsmessage.TypeA, 0, []string{"10.0.0.2", "10.0.0.3"}},
 		{"10.0.0.2", "web", dnsmessage.TypeA, 0, []string{"10.0.0.1"}},
 		{"10.0.0.3", "store.local", dnsmessage.TypeA, 0, []string{"10.0.0.2"}},
@@ -121,6 +127,7 @@ func TestNamesVanishWithTheirContainer(t *testing.T) {
 	n.put(jobs.Names{Addr: at("10.0.0.1"), Gone: true})
 	n.put(jobs.Names{Addr: at("10.0.0.3"), Gone: true})
 	n.put(jobs.Names{Addr: at("10.0.0.4"), Gone: true})
+	n.put(jobs.Names{Addr: at("10.0.0.5"), Gone: true})
 	if len(n.members)+len(n.byName) != 0 {
 		t.Errorf("what is left of nobody: %v %v", n.members, n.byName)
 	}
