@@ -69,7 +69,8 @@ func (i *Inside) Replace(members []Member, hosts []netip.Addr) error {
 			{name: "refuse", rules: refusals()},
 			i.outward(), i.networks.neighbours(), i.entry(), i.pass(), i.localIn(),
 			{name: "answer", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput,
-				policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{rule(known(), accept())}},
+				policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{rule(known(), accept()),
+					rule(unreachable(), accept())}}, // the refusal of what is not tracked
 		})
 }
 
@@ -77,7 +78,8 @@ func (i *Inside) elements(members []Member) []filled {
 	return append([]filled{{i.live, liveElements(members)}, {i.open, openElements(members)}}, i.networks.elements(members)...)
 }
 
-// entry runs before connection tracking: a forged sender costs no entry there.
+// entry runs before connection tracking: a forged sender costs no entry there, and neither does what goes to a neighbour,
+// about whom the chain neighbours decides without state: otherwise two containers could fill the machine's table for all.
 func (i *Inside) entry() base {
 	return base{name: "entry", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
 		priority: -300, policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{
@@ -85,6 +87,9 @@ func (i *Inside) entry() base {
 			rule(in(Uplink), addr(saddrOffset, expr.CmpOpEq, i.plan.Host), accept()),
 			rule(in(Uplink), prefix(saddrOffset, expr.CmpOpNeq, i.plan.Subnet), accept()),
 			rule(in(Uplink), drop()),
+			rule(isIn(i.live, &expr.Meta{Key: expr.MetaKeyIIF, Register: reg0}, loadAddr(saddrOffset, reg1)),
+				prefix(daddrOffset, expr.CmpOpEq, i.plan.Subnet), addr(daddrOffset, expr.CmpOpNeq, i.plan.Host),
+				addr(daddrOffset, expr.CmpOpNeq, i.plan.Gateway), []expr.Any{&expr.Notrack{}}, accept()),
 			rule(isIn(i.live, &expr.Meta{Key: expr.MetaKeyIIF, Register: reg0}, loadAddr(saddrOffset, reg1)), accept()),
 			drop(),
 		}}

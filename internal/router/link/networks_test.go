@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
@@ -56,6 +57,26 @@ func TestMembersOfANetworkReachEachOtherAndNobodyElse(t *testing.T) {
 	must(t, w.r.Release(b.ep))
 	w.refused("released", a.ns, "tcp", b.at(80))
 	w.refused("released, its own way", b.ns, "tcp", a.at(80))
+}
+
+// The table of connections is one for all: what members say to each other takes no place in it.
+func TestNeighboursTakeNoTrackedConnections(t *testing.T) {
+	w := newNetwork(t)
+	a, b := w.in(of(7)), w.in(of(7))
+	w.serve(b.ns, "0.0.0.0:80")
+	w.serve(w.outside, outsideIP+":80")
+	for _, network := range []string{"tcp", "udp"} {
+		w.reaches("a member", a.ns, network, b.at(80), "")
+		w.reaches("outside", a.ns, network, outsideIP+":80", "")
+	}
+	h, err := dial(w.r.NetnsFD(), unix.NETLINK_NETFILTER)
+	must(t, err)
+	defer h.Close()
+	flows, err := h.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET)
+	must(t, err)
+	if len(flows) != 2 {
+		t.Errorf("%d tracked connections, want the two to the outside: %v", len(flows), flows)
+	}
 }
 
 // Who is outside of a network reaches nobody in it when the rules are gone, and the members reach nobody's outsiders.
