@@ -248,29 +248,6 @@ func (r *router) release(e *wire.Endpoint) {
 	}
 }
 
-// networkJoin puts a running container into networks, and out of all others. The note is first: what it says, the next
-// router does.
-func (w *Warden) networkJoin(q wire.NetworkJoin) (any, error) {
-	var r refusal
-	if checkMembership(&r, &q.Membership); r.texts != nil {
-		return nil, r.err()
-	}
-	c, err := w.running(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
-	e := c.note.Endpoint
-	if e == nil {
-		return nil, fmt.Errorf("container %s has no network: %w", short(q.ID), errdefs.ErrFailedPrecondition)
-	}
-	e.Membership = q.Membership
-	if err := w.notes.write(c.note); err != nil {
-		return nil, err
-	}
-	return nil, w.router.tell(wire.OpEndpointJoin, wire.EndpointUse{Endpoint: *e})
-}
-
 // reserve binds a published port: one socket, or one for each family. The keeper and brigd let go of the sockets of a
 // container a moment after its end, so for that moment a port in use is tried again.
 func (r *router) reserve(p wire.Port) (reply wire.PortReply, fds []int, err error) {

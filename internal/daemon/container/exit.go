@@ -73,7 +73,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 		c.publish(events.ActionOOM)
 	}
 	c.publish(events.ActionDie, "exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
-	c.left()
+	c.left(run.info().Address)
 	if remove {
 		c.forget(true)
 	}

@@ -222,8 +222,9 @@ func (c *Container) dropNames(address string) {
 	}
 }
 
-// left follows an end.
-func (c *Container) left() {
+// left follows an end. A change of networks may have told of the container once more while it ended.
+func (c *Container) left(address string) {
+	c.dropNames(address)
 	c.e.cfg.Networks.Leave(c.id)
 	list, _ := c.memberships()
 	c.e.cfg.Networks.Tell(events.ActionDisconnect, c.id, list...)
