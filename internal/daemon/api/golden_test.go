@@ -59,24 +59,29 @@ func TestRepliesHaveTheseShapes(t *testing.T) {
 		"inspect-ended.json": "/v1.56/containers/two/json",
 		"volume.json":        "/v1.50/volumes/data",
 	} {
-		got := stable(t, must(t, s, 200, "GET", path, ""))
-		file := filepath.Join("testdata", name)
-		if *update {
-			if err := os.MkdirAll("testdata", 0o755); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(file, got, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			continue
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
+		golden(t, name, must(t, s, 200, "GET", path, ""))
+	}
+}
+
+// golden compares a reply with a file of testdata.
+func golden(t *testing.T, name, reply string) {
+	t.Helper()
+	got, file := stable(t, reply), filepath.Join("testdata", name)
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s differs (run with -update to accept):\n%s", file, got)
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
 		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs (run with -update to accept):\n%s", file, got)
 	}
 }
 

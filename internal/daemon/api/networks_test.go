@@ -241,3 +241,22 @@ func (d *daemon) restart(t *testing.T, f *fakeWarden, dir string) {
 	t.Cleanup(func() { s.Engine.Close(); client.Close() })
 	*d.server = *s
 }
+
+func TestRepliesAboutNetworksHaveTheseShapes(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	idOf(t, s, "/networks/create", `{"Name":"front","Labels":{"a":"b"},"Options":{"com.docker.network.bridge.enable_icc":"true"}}`)
+	idOf(t, s, "/networks/create", `{"Name":"back","Internal":true}`)
+	idOf(t, s, "/containers/create?name=db", `{"Image":"test","Cmd":["sleep","100"],"HostConfig":{"NetworkMode":"back"}}`)
+	web := idOf(t, s, "/containers/create?name=web", `{"Image":"test","Cmd":["sleep","100"],"HostConfig":{"NetworkMode":"front"},
+		"NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["www"]},"back":{"Links":["db:store"]}}}}`)
+	golden(t, "network-stopped.json", must(t, s, 200, "GET", "/v1.50/networks/front", ""))
+	must(t, s, 204, "POST", "/containers/"+web+"/start", "")
+	golden(t, "networks.json", must(t, s, 200, "GET", "/v1.50/networks", ""))
+	golden(t, "network.json", must(t, s, 200, "GET", "/v1.50/networks/front", ""))
+	var v struct{ NetworkSettings json.RawMessage }
+	if err := json.Unmarshal([]byte(must(t, s, 200, "GET", "/v1.50/containers/web/json", "")), &v); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "inspect-networks.json", string(v.NetworkSettings))
+}
