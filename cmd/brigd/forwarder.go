@@ -107,7 +107,7 @@ func (f *forwarder) forward(ctx context.Context) error {
 		unix.Close(pair[1])
 		return err
 	}
-	got, err := f.warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Kind: string(wire.JobDNS)}, nil, pair[1])
+	got, err := f.warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Stays: true}, nil, pair[1])
 	wire.CloseAll(got)
 	if err != nil {
 		conn.Close()

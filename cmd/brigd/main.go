@@ -84,6 +84,7 @@ func serve(state, run string, ready *os.File) error {
 	select {
 	case <-stop:
 		server.Engine.StopAll(context.Background())
+		server.Engine.Close() // receivers of logs get the last lines
 		return nil
 	case <-warden.Done():
 		return errors.New("the warden has gone")
@@ -111,24 +112,29 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 		return nil, err
 	}
 	f := &forwarder{warden: warden, names: network.NewNames()}
+	forwards := false
 	if hello.Gateway != "" {
-		if hello.DNSForwarder, err = f.open(ctx); err != nil {
+		if forwards, err = f.open(ctx); err != nil {
 			return nil, err
 		}
 	}
-	host, facts := hostOf(&hello, state)
+	host, facts, err := hostOf(&hello, state, forwards)
+	if err != nil {
+		return nil, err
+	}
 	networks, err := openNetworks(filepath.Join(state, "networks"), facts, bus, f)
 	if err != nil {
 		return nil, err
 	}
 	engine, err := container.NewEngine(ctx, container.Config{
 		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host, Networks: networks, Names: f.names,
-		Filter: filterMaker(warden), Proxy: proxy, StateDir: state, RunDir: run,
+		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Network: facts,
+	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
 		Networks: networks, Forward: f.start,
-		Images: imageserve.Handler(images), ImageCount: images.Count, Root: filepath.Dir(state)}, nil
+		Images: imageserve.Handler(images), ImageCount: images.Count, ImageUsage: images.Usage,
+		FindImage: images.Lookup, Root: filepath.Dir(state)}, nil
 }

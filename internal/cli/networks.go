@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"bufio"
 	"fmt"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/moby/moby/api/types/network"
 	"github.com/spf13/cobra"
@@ -168,46 +166,6 @@ func newNetworkRemove(a *App) *cobra.Command {
 	return cmd
 }
 
-func newNetworkPrune(a *App) *cobra.Command {
-	var force bool
-	var filter []string
-	cmd := &cobra.Command{
-		Use: "prune [OPTIONS]", Short: "Remove the networks that no container is a member of", Args: words(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			q := url.Values{}
-			if err := filters(q, filter); err != nil {
-				return err
-			}
-			if !force && !a.agreed("This removes every network that no container is a member of. Go on? [y/N] ") {
-				return nil
-			}
-			engine, err := a.engine()
-			if err != nil {
-				return err
-			}
-			var report network.PruneReport
-			if err := engine.Call(cmd.Context(), "POST", "/networks/prune", q, &report); err != nil {
-				return err
-			}
-			for _, name := range report.NetworksDeleted {
-				fmt.Fprintln(a.Out, name)
-			}
-			return nil
-		},
-	}
-	cmd.Flags().BoolVarP(&force, "force", "f", false, "Do not ask")
-	cmd.Flags().StringArrayVar(&filter, "filter", nil, "Remove those only that match (label=key, until=24h)")
-	return cmd
-}
-
-// agreed asks a question; anything but yes is no.
-func (a *App) agreed(question string) bool {
-	fmt.Fprint(a.Err, question)
-	line, _ := bufio.NewReader(a.In).ReadString('\n')
-	line = strings.ToLower(strings.TrimSpace(line))
-	return line == "y" || line == "yes"
-}
-
 func newNetworkConnect(a *App) *cobra.Command {
 	var end request.Endpoint
 	cmd := &cobra.Command{
@@ -282,16 +240,16 @@ func (a *App) printNetworks(list []network.Summary, l *listing) error {
 		rows[i] = networkRow{
 			Labelled: show.WithLabels(n.Labels), ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: n.Scope,
 			IPv4: strconv.FormatBool(n.EnableIPv4), IPv6: strconv.FormatBool(n.EnableIPv6),
-			Internal: strconv.FormatBool(n.Internal), CreatedAt: n.Created.Format(time.RFC3339), Labels: labelList(n.Labels),
+			Internal: strconv.FormatBool(n.Internal), CreatedAt: n.Created.String(), Labels: labelList(n.Labels),
 		}
 		if !l.noTrunc {
 			rows[i].ID = show.ShortID(n.ID)
 		}
-		if l.quiet && l.format == "" {
+		if l.onlyIDs() {
 			fmt.Fprintln(a.Out, rows[i].ID)
 		}
 	}
-	if l.quiet && l.format == "" {
+	if l.onlyIDs() {
 		return nil
 	}
 	columns := []show.Column{{Head: "NETWORK ID", Field: "ID"}, {Head: "NAME", Field: "Name"},

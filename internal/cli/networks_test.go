@@ -6,12 +6,13 @@ import (
 )
 
 func TestPruneOfNetworksAsks(t *testing.T) {
+	const deleted = "Deleted Networks:\nn\n\n"
 	for _, c := range []struct {
 		stdin, args, out string
 		asked            int
 	}{
 		{"", "network prune", "", 0}, {"n\n", "network prune", "", 0}, {"no, yes\n", "network prune", "", 0},
-		{"y\n", "network prune", "n\n", 1}, {"", "network prune -f", "n\n", 1},
+		{"y\n", "network prune", deleted, 1}, {"", "network prune -f", deleted, 1},
 	} {
 		f := newFake(t)
 		layMore(f)

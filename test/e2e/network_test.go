@@ -27,7 +27,7 @@ func (c client) says(container string, args ...string) (string, int) {
 	return c.run(c.cmd(append([]string{"exec", container}, args...)...))
 }
 
-func (e *engine) clients() []client {
+func (e *engine) bothClients() []client {
 	return []client{{"brig", e, e.brigCommand}, {"docker", e, e.dockerCommand}}
 }
 
@@ -61,7 +61,7 @@ func (c client) address(name, network string) string {
 // Two containers on a network reach each other by name, alias, id and address; nobody else does.
 func TestContainersOnANetwork(t *testing.T) {
 	e := startEngine(t).withBusybox()
-	for _, c := range e.clients() {
+	for _, c := range e.bothClients() {
 		t.Run(c.name, func(t *testing.T) {
 			c.engine = e.with(t)
 			c.does("network", "create", "net")
@@ -131,7 +131,7 @@ func TestContainersOnANetwork(t *testing.T) {
 // Three services as Compose makes them: web before, db behind on an internal network, app in both.
 func TestThreeServices(t *testing.T) {
 	e := startEngine(t).withBusybox()
-	for _, c := range e.clients() {
+	for _, c := range e.bothClients() {
 		t.Run(c.name, func(t *testing.T) {
 			c.engine = e.with(t)
 			c.does("network", "create", "--label", "com.docker.compose.project=shop", "shop_front")
@@ -184,7 +184,7 @@ func (e *engine) hears(addr string) string {
 // Networks outlive every process of the engine, and who is outside of them stays there.
 func TestNetworksSurviveTheEngine(t *testing.T) {
 	e := startEngine(t).withBusybox()
-	c := e.clients()[0]
+	c := e.bothClients()[0]
 	c.does("network", "create", "net")
 	c.serves("web", "--network", "net")
 	c.serves("friend", "--network", "net")

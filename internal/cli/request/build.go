@@ -22,6 +22,9 @@ type Create struct {
 
 // Build makes the request from the options and the words after them: the image and its command.
 func (o *Options) Build(args []string) (*Create, error) {
+	if err := o.refused(); err != nil {
+		return nil, err
+	}
 	config, err := o.config(args[0], args[1:])
 	if err != nil {
 		return nil, err
@@ -38,11 +41,10 @@ func (o *Options) Build(args []string) (*Create, error) {
 	if host.Binds, config.Volumes, err = splitVolumes(o.volumes); err != nil {
 		return nil, err
 	}
-	mode, endpoints, err := o.endpoints()
-	if err != nil {
+	var endpoints map[string]*network.EndpointSettings
+	if endpoints, host.NetworkMode, err = o.endpoints(); err != nil {
 		return nil, err
 	}
-	host.NetworkMode = mode
 	return &Create{Name: o.name, Platform: o.platform, CIDFile: o.cidPath, Body: engineapi.CreateRequest{
 		Config: config, HostConfig: host,
 		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: endpoints},
@@ -75,6 +77,12 @@ func (o *Options) config(image string, command []string) (*engineapi.Config, err
 		return nil, err
 	}
 	c.StdinOnce = c.OpenStdin && c.AttachStdin
+	if c.Healthcheck, err = o.health.config(); err != nil {
+		return nil, err
+	}
+	if o.health.restart {
+		c.Labels[restartUnhealthy] = "true"
+	}
 	return c, nil
 }
 
@@ -99,7 +107,7 @@ func (o *Options) attachments(c *engineapi.Config) error {
 
 func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
 	h := &engineapi.HostConfig{
-		AutoRemove: o.rm, Privileged: o.privileged,
+		AutoRemove: o.rm, Privileged: o.privileged, Isolation: o.isolation,
 		ReadonlyRootfs: o.readOnly, PublishAllPorts: o.publishAll, ContainerIDFile: o.cidPath,
 		CapAdd: capabilities(o.capAdd), CapDrop: capabilities(o.capDrop), GroupAdd: o.groupAdd,
 		IpcMode: o.ipc, PidMode: o.pid, UTSMode: o.uts, UsernsMode: o.userns, CgroupnsMode: o.cgroupns,
@@ -111,7 +119,7 @@ func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
 		h.Init = &o.init
 	}
 	for _, step := range []func(*engineapi.HostConfig) error{
-		o.resources, o.limits, o.restartPolicy, o.security, o.names, o.maps, o.fileSystems,
+		o.resources, o.disks, o.limits, o.restartPolicy, o.security, o.names, o.maps, o.fileSystems,
 	} {
 		if err := step(h); err != nil {
 			return nil, err
@@ -121,22 +129,32 @@ func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
 }
 
 func (o *Options) restartPolicy(h *engineapi.HostConfig) error {
-	name, count, counted := strings.Cut(o.restart, ":")
+	var err error
+	if h.RestartPolicy, err = RestartPolicy(o.restart); err != nil {
+		return err
+	}
+	if o.rm && h.RestartPolicy.Name != "no" {
+		return errors.New("conflicting options: cannot specify both --restart and --rm: " +
+			"a container that is removed cannot be restarted")
+	}
+	return nil
+}
+
+// RestartPolicy reads the value of --restart.
+func RestartPolicy(s string) (p engineapi.RestartPolicy, err error) {
+	name, count, counted := strings.Cut(s, ":")
 	if name == "" {
 		name = "no"
 	}
-	h.RestartPolicy.Name = name
+	p.Name = name
 	if counted {
 		n, err := positive(count)
 		if err != nil || name != "on-failure" {
-			return fmt.Errorf("--restart %q: a policy is no, on-failure[:N], always or unless-stopped", o.restart)
+			return p, fmt.Errorf("--restart %q: a policy is no, on-failure[:N], always or unless-stopped", s)
 		}
-		h.RestartPolicy.MaximumRetryCount = n
+		p.MaximumRetryCount = n
 	}
-	if o.rm && name != "no" {
-		return errors.New("--restart and --rm exclude each other: a container that is removed cannot be restarted")
-	}
-	return nil
+	return p, nil
 }
 
 // names fills what concerns addresses and names: /etc/hosts and the resolver.
@@ -218,6 +236,13 @@ func (o *Options) fileSystems(h *engineapi.HostConfig) (err error) {
 			return err
 		}
 		h.Devices = append(h.Devices, d)
+	}
+	for _, s := range o.gpus {
+		g, err := parseGPUs(s)
+		if err != nil {
+			return fmt.Errorf("--gpus %q: %w", s, err)
+		}
+		h.DeviceRequests = append(h.DeviceRequests, g)
 	}
 	h.DeviceCgroupRules = o.deviceRules
 	return nil

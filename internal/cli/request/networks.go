@@ -1,6 +1,7 @@
 package request
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"net"
@@ -12,145 +13,189 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Endpoint holds what is said about a container's place in one network.
-type Endpoint struct {
-	aliases, links, local, driverOpts words
-	ip, ip6, mac                      string
-	priority                          int
+// attachment is one --network, with the options of the endpoint in it.
+type attachment struct {
+	name            string
+	aliases         []string
+	ip, ip6, mac    string
+	links           []string // of `network connect`
+	linkLocal       []string
+	driverOpts      map[string]string
+	gatewayPriority int
 }
 
-// Bind declares the options of `network connect`.
+// Endpoint holds the options of `network connect`.
+type Endpoint struct {
+	attachment
+	options words
+}
+
+// Bind declares them.
 func (e *Endpoint) Bind(fs *pflag.FlagSet) {
-	fs.Var(&e.aliases, "alias", "Another name of the container in the network")
+	fs.Var((*words)(&e.aliases), "alias", "Another name of the container in the network")
 	fs.StringVar(&e.ip, "ip", "", "IPv4 address in the network")
 	fs.StringVar(&e.ip6, "ip6", "", "IPv6 address in the network")
-	fs.Var(&e.links, "link", "Link to another container (name[:alias])")
-	fs.Var(&e.local, "link-local-ip", "Link-local address")
-	fs.Var(&e.driverOpts, "driver-opt", "Option of the driver (key=value)")
-	fs.IntVar(&e.priority, "gw-priority", 0, "Whether this network has the gateway")
+	fs.Var((*words)(&e.links), "link", "Link to another container (name[:alias])")
+	fs.Var((*words)(&e.linkLocal), "link-local-ip", "Link-local address")
+	fs.Var(&e.options, "driver-opt", "Option of the driver (key=value)")
+	fs.IntVar(&e.gatewayPriority, "gw-priority", 0, "Whether this network has the gateway")
 }
 
 // Settings gives what was said to the engine.
-func (e *Endpoint) Settings() (*network.EndpointSettings, error) {
-	s := &network.EndpointSettings{Aliases: e.aliases, Links: e.links, GwPriority: e.priority}
+func (e *Endpoint) Settings() (s *network.EndpointSettings, err error) {
+	if len(e.options) > 0 {
+		if e.driverOpts, err = keyValues("--driver-opt", e.options); err != nil {
+			return nil, err
+		}
+	}
+	return e.settings()
+}
+
+// endpoints reads --network and what belongs to it. The first network is the container's mode; --ip and the others that
+// stand beside belong to it.
+func (o *Options) endpoints() (endpoints map[string]*network.EndpointSettings, mode string, err error) {
+	all, err := o.networksAsked()
+	if err != nil {
+		return nil, "", err
+	}
+	mode = all[0].name
+	if len(all) == 1 && all[0].bare() {
+		return nil, mode, nil
+	}
+	endpoints = map[string]*network.EndpointSettings{}
+	for _, a := range all {
+		if endpoints[a.name] != nil {
+			return nil, "", fmt.Errorf("--network %q: is given twice", a.name)
+		}
+		if endpoints[a.name], err = a.settings(); err != nil {
+			return nil, "", err
+		}
+	}
+	return endpoints, mode, nil
+}
+
+func (o *Options) networksAsked() ([]*attachment, error) {
+	var all []*attachment
+	for _, s := range o.networks {
+		a, err := parseNetwork(s)
+		if err != nil {
+			return nil, fmt.Errorf("--network %q: %w", s, err)
+		}
+		all = append(all, a)
+	}
+	if len(all) == 0 {
+		all = []*attachment{{name: "default"}}
+	}
+	first := all[0]
+	for _, f := range []struct {
+		option, value string
+		here          *string
+	}{{"--ip", o.ip, &first.ip}, {"--ip6", o.ip6, &first.ip6}, {"--mac-address", o.mac, &first.mac}} {
+		if f.value != "" && *f.here != "" {
+			return nil, fmt.Errorf("%s %q: --network says %s", f.option, f.value, *f.here)
+		}
+		if f.value != "" {
+			*f.here = f.value
+		}
+	}
+	first.aliases = append(first.aliases, o.aliases...)
+	first.linkLocal = append(first.linkLocal, o.linkLocal...)
+	return all, nil
+}
+
+// parseNetwork reads a name, or name=NAME,alias=…,ip=….
+func parseNetwork(s string) (*attachment, error) {
+	if s == "" {
+		s = "default"
+	}
+	if !strings.Contains(s, "=") {
+		return &attachment{name: s}, nil
+	}
+	fields, err := csv.NewReader(strings.NewReader(s)).Read()
+	if err != nil {
+		return nil, errors.New("comma separated key=value is needed")
+	}
+	a := &attachment{}
+	for _, field := range fields {
+		key, value, _ := strings.Cut(field, "=")
+		if value == "" {
+			return nil, fmt.Errorf("%q needs a value", key)
+		}
+		if err := a.set(strings.ToLower(key), value); err != nil {
+			return nil, err
+		}
+	}
+	if a.name == "" {
+		return nil, errors.New("the name is missing")
+	}
+	return a, nil
+}
+
+func (a *attachment) set(key, value string) (err error) {
+	switch key {
+	case "name":
+		a.name = value
+	case "alias":
+		a.aliases = append(a.aliases, value)
+	case "ip":
+		a.ip = value
+	case "ip6":
+		a.ip6 = value
+	case "mac-address":
+		a.mac = value
+	case "link-local-ip":
+		a.linkLocal = append(a.linkLocal, value)
+	case "driver-opt":
+		k, v, ok := strings.Cut(value, "=")
+		if !ok || k == "" {
+			return errors.New("driver-opt is key=value")
+		}
+		a.driverOpts = with(a.driverOpts, strings.ToLower(k), v)
+	case "gw-priority":
+		if a.gatewayPriority, err = strconv.Atoi(value); err != nil {
+			return fmt.Errorf("gw-priority is a number, not %q", value)
+		}
+	default:
+		return fmt.Errorf("unknown key %q", key)
+	}
+	return nil
+}
+
+// bare tells whether nothing but the name was said.
+func (a *attachment) bare() bool {
+	return len(a.aliases)+len(a.linkLocal)+len(a.driverOpts) == 0 && a.gatewayPriority == 0 && a.ip+a.ip6+a.mac == ""
+}
+
+func (a *attachment) settings() (*network.EndpointSettings, error) {
+	e := &network.EndpointSettings{Aliases: a.aliases, Links: a.links, DriverOpts: a.driverOpts, GwPriority: a.gatewayPriority}
 	var ipam network.EndpointIPAMConfig
 	var err error
-	if e.ip != "" {
-		if ipam.IPv4Address, err = netip.ParseAddr(e.ip); err != nil || !ipam.IPv4Address.Is4() {
-			return nil, fmt.Errorf("--ip %q: not an IPv4 address", e.ip)
+	if a.ip != "" {
+		if ipam.IPv4Address, err = netip.ParseAddr(a.ip); err != nil || !ipam.IPv4Address.Is4() {
+			return nil, fmt.Errorf("--ip %q: not an IPv4 address", a.ip)
 		}
-		s.IPAMConfig = &ipam
 	}
-	if e.ip6 != "" {
-		if ipam.IPv6Address, err = netip.ParseAddr(e.ip6); err != nil || !ipam.IPv6Address.Is6() {
-			return nil, fmt.Errorf("--ip6 %q: not an IPv6 address", e.ip6)
+	if a.ip6 != "" {
+		if ipam.IPv6Address, err = netip.ParseAddr(a.ip6); err != nil || !ipam.IPv6Address.Is6() {
+			return nil, fmt.Errorf("--ip6 %q: not an IPv6 address", a.ip6)
 		}
-		s.IPAMConfig = &ipam
 	}
-	for _, l := range e.local {
-		a, err := netip.ParseAddr(l)
+	for _, s := range a.linkLocal {
+		addr, err := netip.ParseAddr(s)
 		if err != nil {
-			return nil, fmt.Errorf("--link-local-ip %q: not an IP address", l)
+			return nil, fmt.Errorf("--link-local-ip %q: not an IP address", s)
 		}
-		ipam.LinkLocalIPs = append(ipam.LinkLocalIPs, a)
-		s.IPAMConfig = &ipam
+		ipam.LinkLocalIPs = append(ipam.LinkLocalIPs, addr)
 	}
-	if e.mac != "" {
-		mac, err := net.ParseMAC(e.mac)
+	if a.ip != "" || a.ip6 != "" || len(a.linkLocal) > 0 {
+		e.IPAMConfig = &ipam
+	}
+	if a.mac != "" {
+		mac, err := net.ParseMAC(a.mac)
 		if err != nil {
-			return nil, fmt.Errorf("--mac-address %q: not a hardware address", e.mac)
+			return nil, fmt.Errorf("--mac-address %q: not a hardware address", a.mac)
 		}
-		s.MacAddress = network.HardwareAddr(mac)
+		e.MacAddress = network.HardwareAddr(mac)
 	}
-	if len(e.driverOpts) > 0 {
-		s.DriverOpts, err = keyValues("--driver-opt", e.driverOpts)
-	}
-	return s, err
-}
-
-// parseNetwork reads the value of --network: a name, or key=value pairs with commas between them.
-func parseNetwork(value string) (name string, e Endpoint, err error) {
-	if !strings.Contains(value, "=") {
-		return value, e, nil
-	}
-	for field := range strings.SplitSeq(value, ",") {
-		key, v, ok := strings.Cut(field, "=")
-		if !ok || v == "" {
-			return "", e, fmt.Errorf("--network %q: %q needs a value", value, key)
-		}
-		switch strings.ToLower(key) {
-		case "name":
-			name = v
-		case "alias":
-			e.aliases = append(e.aliases, v)
-		case "ip":
-			e.ip = v
-		case "ip6":
-			e.ip6 = v
-		case "mac-address":
-			e.mac = v
-		case "link-local-ip":
-			e.local = append(e.local, v)
-		case "driver-opt":
-			e.driverOpts = append(e.driverOpts, v)
-		case "gw-priority":
-			if e.priority, err = strconv.Atoi(v); err != nil {
-				return "", e, fmt.Errorf("--network %q: gw-priority is a number", value)
-			}
-		default:
-			return "", e, fmt.Errorf("--network %q: unknown key %q; the keys are name, alias, ip, ip6, mac-address, "+
-				"link-local-ip, driver-opt and gw-priority", value, key)
-		}
-	}
-	if name == "" {
-		return "", e, fmt.Errorf("--network %q: name=NETWORK is missing", value)
-	}
-	return name, e, nil
-}
-
-// endpoints gives the first network's name, and what was said about each. The options beside --network speak of the
-// first, as Docker's do.
-func (o *Options) endpoints() (mode string, ends map[string]*network.EndpointSettings, err error) {
-	networks := o.networks
-	if len(networks) == 0 {
-		networks = []string{"default"}
-	}
-	ends = map[string]*network.EndpointSettings{}
-	for i, value := range networks {
-		name, e, err := parseNetwork(value)
-		if err != nil {
-			return "", nil, err
-		}
-		if i == 0 {
-			if mode, err = o.first(name, &e); err != nil {
-				return "", nil, err
-			}
-		}
-		if _, again := ends[name]; again {
-			return "", nil, fmt.Errorf("--network %q is named twice", name)
-		}
-		if ends[name], err = e.Settings(); err != nil {
-			return "", nil, err
-		}
-	}
-	if len(ends) == 1 && !strings.Contains(networks[0], "=") && len(o.aliases) == 0 && o.ip == "" && o.ip6 == "" && o.mac == "" {
-		return mode, nil, nil // nothing was said
-	}
-	return mode, ends, nil
-}
-
-func (o *Options) first(name string, e *Endpoint) (string, error) {
-	for _, x := range []struct {
-		option, beside string
-		in             *string
-	}{{"--ip", o.ip, &e.ip}, {"--ip6", o.ip6, &e.ip6}, {"--mac-address", o.mac, &e.mac}} {
-		if x.beside != "" && *x.in != "" {
-			return "", errors.New(x.option + " is given twice, by itself and within --network")
-		}
-		if x.beside != "" {
-			*x.in = x.beside
-		}
-	}
-	e.aliases = append(e.aliases, o.aliases...)
-	return name, nil
+	return e, nil
 }

@@ -1,10 +1,9 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
-	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -31,19 +30,24 @@ func (s *Server) networkList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	for _, kind := range f["type"] {
+		if kind != "builtin" && kind != "custom" {
+			return fmt.Errorf("invalid filter: 'type'='%.64s': %w", kind, errdefs.ErrInvalidArgument)
+		}
+	}
 	dangling, asked, err := f.on("dangling")
 	if err != nil {
 		return err
 	}
 	used := s.places()
 	out := []apinetwork.Summary{}
+	named, withID := f.match("name"), f.match("id")
 	for _, n := range s.Networks.List() {
 		shown, kind := s.Network.Show(n), "custom"
 		if n.Builtin {
 			kind = "builtin"
 		}
-		if f.any("name", func(q string) bool { return strings.Contains(n.Name, q) }) &&
-			f.any("id", func(q string) bool { return strings.HasPrefix(n.ID, q) }) && f.exact("driver", shown.Driver) &&
+		if named(n.Name) && withID(n.ID) && f.exact("driver", shown.Driver) &&
 			f.exact("scope", "local") && f.exact("type", kind) && f.labels(n.Labels) &&
 			(!asked || dangling == (!n.Builtin && !used[n.ID])) {
 			out = append(out, apinetwork.Summary{Network: shown})
@@ -74,10 +78,10 @@ func (s *Server) networkInspect(w http.ResponseWriter, r *http.Request) error {
 	}
 	var members []network.Member
 	for _, v := range s.Engine.List() {
-		addr, err := netip.ParseAddr(v.Run.Address)
+		e := v.Run.Endpoint
 		in := slices.ContainsFunc(v.Networks, func(m network.Membership) bool { return m.ID == n.ID })
-		if in && v.State == container.Running && err == nil {
-			members = append(members, network.Member{ID: v.ID, Name: v.Name, Addr: addr, MAC: v.Run.MAC})
+		if in && v.State == container.Running && e != nil {
+			members = append(members, network.Member{ID: v.ID, Name: v.Name, Addr: e.Addr, MAC: e.MAC})
 		}
 	}
 	WriteJSON(w, http.StatusOK, s.Network.Inspect(n, members))
@@ -119,11 +123,9 @@ func (s *Server) networkPrune(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	until := time.Time{}
-	if u := f["until"]; len(u) > 0 {
-		if until, err = parseTime(u[0], time.Now()); err != nil {
-			return err
-		}
+	until, err := f.until(time.Now())
+	if err != nil {
+		return err
 	}
 	used := s.places()
 	names, err := s.Networks.Prune(func(n network.Network) bool {

@@ -3,7 +3,6 @@ package container
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -173,11 +172,10 @@ func (c *Container) tellNames(list []network.Membership, confined bool) {
 	c.mu.Lock()
 	run, name, hostname := c.run.info(), c.rec.Name, c.rec.Config.Hostname
 	c.mu.Unlock()
-	addr, err := netip.ParseAddr(run.Address)
-	if err != nil {
-		return // it has no endpoint
+	if run.Endpoint == nil {
+		return
 	}
-	of := jobs.Names{Addr: addr, Confined: confined}
+	of := jobs.Names{Addr: run.Endpoint.Addr, Confined: confined}
 	for _, m := range list {
 		if network.IsBuiltin(m.Name) {
 			continue
@@ -191,11 +189,10 @@ func (c *Container) tellNames(list []network.Membership, confined bool) {
 	c.e.cfg.Names.Set(of)
 }
 
-// entered follows a start, or a take-over: the warden has the memberships.
+// entered follows a start: the warden has the memberships.
 func (c *Container) entered(m wire.Membership) {
 	list, _ := c.memberships()
 	c.tellNames(list, m.Confined)
-	c.e.cfg.Networks.Tell(events.ActionConnect, c.id, list...)
 }
 
 // rejoin finds the place of a container that an earlier brigd left. What the warden has may be older than the record; a
@@ -216,18 +213,16 @@ func (c *Container) rejoin() {
 }
 
 // dropNames comes before the address is given back.
-func (c *Container) dropNames(address string) {
-	if a, err := netip.ParseAddr(address); err == nil {
-		c.e.cfg.Names.Drop(a)
+func (c *Container) dropNames(e *wire.Endpoint) {
+	if e != nil {
+		c.e.cfg.Names.Drop(e.Addr)
 	}
 }
 
 // left follows an end. A change of networks may have told of the container once more while it ended.
-func (c *Container) left(address string) {
-	c.dropNames(address)
+func (c *Container) left(e *wire.Endpoint) {
+	c.dropNames(e)
 	c.e.cfg.Networks.Leave(c.id)
-	list, _ := c.memberships()
-	c.e.cfg.Networks.Tell(events.ActionDisconnect, c.id, list...)
 }
 
 func (c *Container) warnIf(err error) {

@@ -29,7 +29,7 @@ func (s *Store) run(ctx context.Context, job *jobs.Job, host jobs.Host, fds ...i
 		unix.Close(pair[1])
 		return nil, err
 	}
-	got, err := s.cfg.Warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, nil,
+	got, err := s.cfg.Warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{}, nil,
 		pair[1])
 	if err != nil {
 		conn.Close()

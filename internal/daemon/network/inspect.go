@@ -54,7 +54,7 @@ func (f Facts) Show(n Network) network.Network {
 		Labels: clone(n.Labels), Options: clone(n.Options),
 	}
 	if n.Builtin && n.Name == None {
-		out.Driver = "null"
+		out.Driver = Driver(None)
 		return out
 	}
 	if n.Builtin {
@@ -86,6 +86,14 @@ func ID(instance, name string) string { return hexID("network", instance, name) 
 
 // EndpointID gives the id of a container's endpoint in a network.
 func EndpointID(container, network string) string { return hexID("endpoint", container, network) }
+
+// Driver gives the driver of one of the built-in networks.
+func Driver(name string) string {
+	if name == None {
+		return "null"
+	}
+	return "bridge"
+}
 
 func hexID(kind, a, b string) string {
 	sum := sha256.Sum256([]byte(kind + "\x00" + a + "\x00" + b))

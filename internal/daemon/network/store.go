@@ -140,7 +140,7 @@ func (s *Store) number(from uint32) uint32 {
 }
 
 func (s *Store) publish(a events.Action, n Network, extra ...string) {
-	at := map[string]string{"name": n.Name, "type": "bridge"}
+	at := map[string]string{"name": n.Name, "type": Driver(n.Name)}
 	for i := 0; i+1 < len(extra); i += 2 {
 		at[extra[i]] = extra[i+1]
 	}

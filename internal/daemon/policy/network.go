@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,10 +25,10 @@ func (c *collector) network(in Input, e *Effective) wire.Network {
 	}
 	switch {
 	case mode == network.NetworkHost:
-		c.forbid("--network", mode, "the container would see and use the host's network", "use bridge, none or a network of one's own")
+		c.refuse(true, "HostConfig.NetworkMode=host", mode)
 		return wire.Network{}
 	case r.Host.NetworkMode.IsContainer():
-		c.missing(true, "--network", mode)
+		c.refuse(true, "HostConfig.NetworkMode=container:NAME", mode)
 		return wire.Network{}
 	}
 	found := c.memberships(in, mode, e)
@@ -47,14 +49,12 @@ func (c *collector) network(in Input, e *Effective) wire.Network {
 
 // endpoint is that of a container in these networks.
 func (c *collector) endpoint(in Input, e *Effective, found []brignet.Network) wire.Network {
-	n := wire.Network{Mode: wire.NetworkEndpoint, Name: network.NetworkBridge,
-		Ports: c.ports(in.Request, in.Image.Config.Config.ExposedPorts)}
+	n := wire.Network{Mode: wire.NetworkEndpoint, Name: network.NetworkBridge}
+	n.Ports, e.PortsTo = split(c.ports(in.Request, in.Image.Config.Config.ExposedPorts))
 	if !slices.ContainsFunc(found, func(n brignet.Network) bool { return !n.Internal }) && len(n.Ports) > 0 {
 		c.invalid("-p", "", "every network of this container is internal: nothing outside reaches it")
 	}
-	if HasNames(e.Networks) && len(in.Request.Host.DNS) > 0 {
-		c.missing(true, "--dns", "together with a network of one's own, whose names these servers do not know")
-	}
+	c.refuse(HasNames(e.Networks) && len(in.Request.Host.DNS) > 0, ownServers, addrs(in.Request.Host.DNS))
 	return n
 }
 
@@ -91,7 +91,7 @@ func (c *collector) memberships(in Input, mode string, e *Effective) (found []br
 	switch links := in.Request.Host.Links; {
 	case len(links) == 0:
 	case len(found) == 0 || found[0].Builtin:
-		c.missing(true, "--link", strings.Join(links, ","))
+		c.refuse(true, "HostConfig.Links=BRIDGE", strings.Join(links, ","))
 	default:
 		c.links(&found[0], links, &e.Networks[0])
 	}
@@ -132,14 +132,20 @@ func (in Input) find(ref string) (brignet.Network, error) {
 	return brignet.Network{Name: ref, ID: ref, Builtin: true}, nil
 }
 
+// Keys of package compat: where the endpoints are in a request, and name servers that know no names of containers.
+const (
+	at         = "NetworkingConfig.EndpointsConfig[]."
+	ownServers = "HostConfig.Dns=OWN"
+)
+
+func addrs(list []netip.Addr) string { return strings.Trim(fmt.Sprint(list), "[]") }
+
 // Connect decides about what `network connect` says of an endpoint.
 func Connect(n brignet.Network, e *network.EndpointSettings, config *container.HostConfig) (brignet.Membership, error) {
 	c := &collector{}
 	m := []brignet.Membership{c.member(&n, e)}
 	c.checkMemberships(m)
-	if !n.Builtin && len(config.DNS) > 0 {
-		c.missing(true, "--dns", "together with a network of one's own, whose names these servers do not know")
-	}
+	c.refuse(!n.Builtin && len(config.DNS) > 0, ownServers, addrs(config.DNS))
 	return m[0], c.err()
 }
 
@@ -155,22 +161,16 @@ func (c *collector) member(n *brignet.Network, e *network.EndpointSettings) brig
 			c.invalid("--network-alias", a, "must have letters, digits, dots, hyphens and underscores only, at most %d", maxAlias)
 		}
 	}
-	if n.Builtin && len(m.Aliases) > 0 {
-		c.invalid("--network-alias", strings.Join(m.Aliases, ","), "containers on %s have no names for each other: only those "+
-			"on a network of one's own do", n.Name)
-	}
+	c.refuse(n.Builtin && len(m.Aliases) > 0, at+"Aliases=BRIDGE", strings.Join(m.Aliases, ","))
 	if i := e.IPAMConfig; i != nil {
-		const why = "the engine gives the addresses of its one subnet itself"
-		if i.IPv4Address.IsValid() {
-			c.refuse("--ip", i.IPv4Address.String(), why)
-		}
-		c.missing(i.IPv6Address.IsValid(), "--ip6", i.IPv6Address.String())
-		c.missing(len(i.LinkLocalIPs) > 0, "--link-local-ip", "")
+		c.refuse(i.IPv4Address.IsValid(), at+"IPAMConfig.IPv4Address", i.IPv4Address.String())
+		c.refuse(i.IPv6Address.IsValid(), at+"IPAMConfig.IPv6Address", i.IPv6Address.String())
+		c.refuse(len(i.LinkLocalIPs) > 0, at+"IPAMConfig.LinkLocalIPs", addrs(i.LinkLocalIPs))
 	}
 	c.links(n, e.Links, &m)
-	c.missing(len(e.DriverOpts) > 0, "--network driver-opt", "")
-	c.missing(e.GwPriority != 0, "--network gw-priority", strconv.Itoa(e.GwPriority))
-	c.missing(len(e.MacAddress) > 0, "--mac-address", e.MacAddress.String())
+	c.refuse(len(e.DriverOpts) > 0, at+"DriverOpts", pairs(e.DriverOpts))
+	c.refuse(e.GwPriority != 0, at+"GwPriority", strconv.Itoa(e.GwPriority))
+	c.refuse(len(e.MacAddress) > 0, at+"MacAddress", e.MacAddress.String())
 	c.operational(e)
 	return m
 }
@@ -189,7 +189,7 @@ func (c *collector) links(n *brignet.Network, list []string, m *brignet.Membersh
 		}
 		switch {
 		case n.Builtin:
-			c.missing(true, "--link", l)
+			c.refuse(true, "HostConfig.Links=BRIDGE", l)
 		case target == "" || !brignet.HostName(alias):
 			c.invalid("--link", l, "is name[:alias], where alias has letters, digits, dots, hyphens and underscores only")
 		default:
@@ -201,15 +201,18 @@ func (c *collector) links(n *brignet.Network, list []string, m *brignet.Membersh
 // operational is what the engine fills in after start: it cannot be asked for.
 func (c *collector) operational(e *network.EndpointSettings) {
 	for _, f := range []struct {
-		set  bool
-		name string
+		name  string
+		set   bool
+		value any
 	}{
-		{e.NetworkID != "", "NetworkID"}, {e.EndpointID != "", "EndpointID"}, {e.Gateway.IsValid(), "Gateway"},
-		{e.IPAddress.IsValid(), "IPAddress"}, {e.IPPrefixLen != 0, "IPPrefixLen"}, {e.IPv6Gateway.IsValid(), "IPv6Gateway"},
-		{e.GlobalIPv6Address.IsValid(), "GlobalIPv6Address"}, {e.GlobalIPv6PrefixLen != 0, "GlobalIPv6PrefixLen"},
-		{len(e.DNSNames) > 0, "DNSNames"},
+		{"NetworkID", e.NetworkID != "", e.NetworkID}, {"EndpointID", e.EndpointID != "", e.EndpointID},
+		{"Gateway", e.Gateway.IsValid(), e.Gateway}, {"IPAddress", e.IPAddress.IsValid(), e.IPAddress},
+		{"IPPrefixLen", e.IPPrefixLen != 0, e.IPPrefixLen}, {"IPv6Gateway", e.IPv6Gateway.IsValid(), e.IPv6Gateway},
+		{"GlobalIPv6Address", e.GlobalIPv6Address.IsValid(), e.GlobalIPv6Address},
+		{"GlobalIPv6PrefixLen", e.GlobalIPv6PrefixLen != 0, e.GlobalIPv6PrefixLen},
+		{"DNSNames", len(e.DNSNames) > 0, e.DNSNames},
 	} {
-		c.missing(f.set, "EndpointSettings."+f.name, "")
+		c.refuse(f.set, at+f.name, fmt.Sprint(f.value))
 	}
 }
 

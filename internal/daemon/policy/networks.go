@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/network"
 
 	brignet "github.com/brig-engine/brig/internal/daemon/network"
@@ -34,7 +35,7 @@ const (
 func MakeNetwork(r *NetworkRequest, f brignet.Facts) (brignet.Network, error) {
 	c := &collector{}
 	if r.Driver != "" && r.Driver != "bridge" && r.Driver != network.NetworkDefault {
-		c.refuse("--driver", r.Driver, "the one driver is bridge: endpoints of containers, routed and without a shared segment")
+		c.otherwise("--driver", r.Driver, "the one driver is bridge: endpoints of containers, routed and without a shared segment")
 	}
 	if r.Scope != "" && r.Scope != "local" {
 		c.missing(true, "--scope", r.Scope)
@@ -43,10 +44,10 @@ func MakeNetwork(r *NetworkRequest, f brignet.Facts) (brignet.Network, error) {
 	c.missing(r.ConfigOnly, "--config-only", "")
 	c.missing(r.ConfigFrom != nil && r.ConfigFrom.Network != "", "--config-from", "")
 	if r.EnableIPv6 != nil && *r.EnableIPv6 {
-		c.refuse("--ipv6", "", whyIPv6)
+		c.otherwise("--ipv6", "", whyIPv6)
 	}
 	if r.EnableIPv4 != nil && !*r.EnableIPv4 {
-		c.refuse("--ipv4=false", "", whyIPv6)
+		c.otherwise("--ipv4=false", "", whyIPv6)
 	}
 	c.ipam(r.IPAM, f)
 	n := brignet.Network{Name: r.Name, Internal: r.Internal, Attachable: r.Attachable, Options: r.Options, Labels: r.Labels}
@@ -69,16 +70,16 @@ func (c *collector) ipam(i *network.IPAM, f brignet.Facts) {
 	why := strings.Replace(whySubnet, "%s", f.Subnet.String(), 1)
 	for _, x := range i.Config {
 		if x.Subnet.IsValid() && x.Subnet != f.Subnet {
-			c.refuse("--subnet", x.Subnet.String(), why)
+			c.otherwise("--subnet", x.Subnet.String(), why)
 		}
 		if x.Gateway.IsValid() && x.Gateway != f.Gateway {
-			c.refuse("--gateway", x.Gateway.String(), why)
+			c.otherwise("--gateway", x.Gateway.String(), why)
 		}
 		if x.IPRange.IsValid() {
-			c.refuse("--ip-range", x.IPRange.String(), why)
+			c.otherwise("--ip-range", x.IPRange.String(), why)
 		}
 		for _, name := range sortedKeys(x.AuxAddress) {
-			c.refuse("--aux-address", name+"="+x.AuxAddress[name].String(), why)
+			c.otherwise("--aux-address", name+"="+x.AuxAddress[name].String(), why)
 		}
 	}
 }
@@ -97,13 +98,25 @@ func (c *collector) networkOptions(options map[string]string, n *brignet.Network
 		case name == brignet.OptionICC:
 			c.invalid(option, value, "is true or false")
 		case name == brignet.OptionMasquerade:
-			c.refuse(option, value, "what containers send outside has the host's address")
+			c.otherwise(option, value, "what containers send outside has the host's address")
 		case name == brignet.OptionBinding:
-			c.refuse(option, value, "-p address:port:port says it for each port")
+			c.otherwise(option, value, "-p address:port:port says it for each port")
 		case slices.Contains([]string{"com.docker.network.bridge.name", "com.docker.network.container_iface_prefix"}, name):
-			c.refuse(option, value, "there is no bridge, and the interface of every container is eth0")
+			c.otherwise(option, value, "there is no bridge, and the interface of every container is eth0")
 		default:
 			c.missing(true, option, value)
 		}
+	}
+}
+
+// otherwise refuses what this engine does in another way, with the reason. Package compat is about containers alone.
+func (c *collector) otherwise(option, value, reason string) {
+	c.refusals = append(c.refusals, Refusal{option, clip(value), reason, "leave it out", errdefs.ErrNotImplemented})
+}
+
+// missing refuses, when used is set, what this version of Brig does not have.
+func (c *collector) missing(used bool, option, value string) {
+	if used {
+		c.otherwise(option, value, "this version of Brig does not have this option")
 	}
 }

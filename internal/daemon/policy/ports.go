@@ -10,12 +10,30 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// maxPorts bounds the published ports of one container: each is a listening socket.
-const maxPorts = 256
+// maxPorts bounds the published ports of one container: each is a listening socket. The warden's floor has the same.
+const maxPorts = 48
+
+// published is a port, and the last one of the host that it may get if it is to be a free one of a range.
+type published struct {
+	wire.Port
+	to uint16
+}
+
+// split gives the ports and the ends of their ranges; no list of ends if there is no range.
+func split(all []published) (ports []wire.Port, to []uint16) {
+	ranges := slices.ContainsFunc(all, func(p published) bool { return p.to != 0 })
+	for _, p := range all {
+		ports = append(ports, p.Port)
+		if ranges {
+			to = append(to, p.to)
+		}
+	}
+	return ports, to
+}
 
 // ports gives the published ports in a stable order. With -P every exposed port gets a free port of the host.
-func (c *collector) ports(r *Request, image map[string]struct{}) []wire.Port {
-	var out []wire.Port
+func (c *collector) ports(r *Request, image map[string]struct{}) []published {
+	var out []published
 	for p, bindings := range r.Host.PortBindings {
 		if !c.checkPort("-p", p) {
 			continue
@@ -30,7 +48,7 @@ func (c *collector) ports(r *Request, image map[string]struct{}) []wire.Port {
 	if r.Host.PublishAllPorts {
 		for p := range c.exposed(r.Config.ExposedPorts, image) {
 			if _, bound := r.Host.PortBindings[p]; !bound && c.checkPort("--expose", p) {
-				out = append(out, wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()})
+				out = append(out, published{Port: wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()}})
 			}
 		}
 	}
@@ -41,7 +59,7 @@ func (c *collector) ports(r *Request, image map[string]struct{}) []wire.Port {
 	return out
 }
 
-func comparePorts(a, b wire.Port) int {
+func comparePorts(a, b published) int {
 	if n := int(a.ContainerPort) - int(b.ContainerPort); n != 0 {
 		return n
 	}
@@ -56,7 +74,7 @@ func (c *collector) checkPort(option string, p network.Port) bool {
 	case p.Num() == 0:
 		c.invalid(option, p.String(), "port 0 does not exist")
 	case p.Proto() == network.SCTP:
-		c.missing(true, option, p.String())
+		c.refuse(true, "HostConfig.PortBindings=sctp", p.String())
 	case p.Proto() != network.TCP && p.Proto() != network.UDP:
 		c.invalid(option, p.String(), "the protocol is tcp or udp")
 	default:
@@ -65,8 +83,8 @@ func (c *collector) checkPort(option string, p network.Port) bool {
 	return false
 }
 
-func (c *collector) binding(out []wire.Port, p network.Port, b network.PortBinding) []wire.Port {
-	w := wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()}
+func (c *collector) binding(out []published, p network.Port, b network.PortBinding) []published {
+	w := published{Port: wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()}}
 	if b.HostIP.IsValid() {
 		if b.HostIP.Zone() != "" {
 			c.invalid("-p", b.HostIP.String(), "an address with a zone cannot be published on")
@@ -74,13 +92,21 @@ func (c *collector) binding(out []wire.Port, p network.Port, b network.PortBindi
 		w.HostIP = b.HostIP.String()
 	}
 	if b.HostPort != "" {
-		n, err := strconv.ParseUint(b.HostPort, 10, 16)
-		if err != nil {
-			// A range ("8000-8010") asks for any free port of it.
-			c.missing(true, "-p", clip(b.HostPort)+":"+p.String())
+		// A range ("8000-8010") asks for any free port of it.
+		from, to, isRange := strings.Cut(b.HostPort, "-")
+		low, err := strconv.ParseUint(from, 10, 16)
+		high := low
+		if err == nil && isRange {
+			high, err = strconv.ParseUint(to, 10, 16)
+		}
+		if err != nil || high < low || isRange && low == 0 {
+			c.invalid("-p", b.HostPort+":"+p.String(), "a port of the host is a number to 65535, or a range")
 			return out
 		}
-		w.HostPort = uint16(n)
+		w.HostPort = uint16(low)
+		if high > low {
+			w.to = uint16(high)
+		}
 	}
 	if slices.Contains(out, w) && w.HostPort != 0 {
 		c.invalid("-p", p.String(), "is published twice on %s:%d", w.HostIP, w.HostPort)

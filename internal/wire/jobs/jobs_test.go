@@ -36,7 +36,7 @@ func jobPair(t *testing.T) (daemon, worker *wire.Conn) {
 	return ends[0], ends[1]
 }
 
-var exportJob = &Job{Kind: wire.JobExport, Export: &ExportParams{DataSize: 4096}}
+var exportJob = &Job{Kind: Export, Export: &ExportParams{DataSize: 4096}}
 
 // TestJobCarriesFilesAndProgress: descriptors go with the job and on request, progress comes back, then the result.
 func TestJobCarriesFilesAndProgress(t *testing.T) {
@@ -291,7 +291,7 @@ func TestSilentWorkerDoesNotHoldTheWarden(t *testing.T) {
 
 // TestNamesReachTheForwarderInTheirOrder, and are an error for every other job.
 func TestNamesReachTheForwarderInTheirOrder(t *testing.T) {
-	for _, job := range []*Job{{Kind: wire.JobDNS, DNS: &DNSParams{Names: true}}, {Kind: wire.JobDNS, DNS: &DNSParams{}}, exportJob} {
+	for _, job := range []*Job{{Kind: DNS, DNS: &DNSParams{Names: true}}, {Kind: DNS, DNS: &DNSParams{}}, exportJob} {
 		daemon, worker := jobPair(t)
 		ended := make(chan bool, 1)
 		go Run(context.Background(), daemon, job, nil, Host{Names: func(_ context.Context, send func(Names) error) {
