@@ -227,3 +227,41 @@ func TestNetworksSurviveTheEngine(t *testing.T) {
 		t.Errorf("a network that was removed: %d, %s", code, out)
 	}
 }
+
+// A container has its networks and its names again after its restart policy has started it, and while it is paused it
+// changes them.
+func TestNetworksOfRestartedAndPausedContainers(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	for _, c := range e.bothClients() {
+		t.Run(c.name, func(t *testing.T) {
+			c.engine = e.with(t)
+			c.does("network", "create", "net")
+			c.does("network", "create", "other")
+			c.serves("web", "--network", "net", "--network-alias", "www", "--restart", "always")
+			c.serves("friend", "--network", "net")
+			c.serves("elsewhere", "--network", "other")
+			pid := c.does("inspect", "--format", "{{.State.Pid}}", "web")
+			c.does("restart", "-t", "0", "web")
+			if pid == c.does("inspect", "--format", "{{.State.Pid}}", "web") {
+				t.Error("web was not restarted")
+			}
+			e.eventually("web by its alias", func() bool { return c.gets("friend", "www") == "web" })
+			c.does("pause", "web")
+			c.does("network", "connect", "--alias", "there", "other", "web")
+			c.does("network", "disconnect", "net", "web")
+			c.does("unpause", "web")
+			e.eventually("web, in the other network", func() bool { return c.gets("elsewhere", "there") == "web" })
+			if got := c.gets("friend", "www"); got != "" {
+				t.Errorf("web is in the network that it left: %q", got)
+			}
+			c.does("run", "-d", "--name", "often", "--network", "other", "--restart", "always", "box", "sh", "-c",
+				"echo often | timeout 2 nc -l -p 80; sleep 0.3")
+			e.eventually("another run of often", func() bool {
+				return c.does("inspect", "--format", "{{gt .RestartCount 0}}", "often") == "true"
+			})
+			e.eventually("often, after a restart", func() bool { return c.gets("elsewhere", "often") == "often" })
+			c.does("rm", "-f", "web", "friend", "elsewhere", "often")
+			c.does("network", "rm", "net", "other")
+		})
+	}
+}
