@@ -83,7 +83,7 @@ func (s *sum) String() string {
 	return units.HumanSize(float64(s.n))
 }
 
-// usageRow describes one kind of object.
+// makeUsageRow describes one kind of object.
 func makeUsageRow(kind string, total, active int, size, free sum) usageRow {
 	row := usageRow{kind, strconv.Itoa(total), strconv.Itoa(active), size.String(), free.String()}
 	if !size.unknown && !free.unknown && size.n > 0 && kind != "Build Cache" { // where Docker has no part either

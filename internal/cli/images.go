@@ -213,7 +213,7 @@ type historyRow struct{ ID, CreatedSince, CreatedAt, CreatedBy, Size, Comment st
 
 func newHistory(a *App) *cobra.Command {
 	var format string
-	var quiet, full bool
+	var quiet, full, human bool
 	cmd := &cobra.Command{
 		Use: "history [OPTIONS] IMAGE", Short: "Print the steps that an image was built in", Args: words(1, 1),
 		ValidArgsFunction: a.completeImages,
@@ -230,7 +230,7 @@ func newHistory(a *App) *cobra.Command {
 				{Head: "CREATED BY", Field: "CreatedBy"}, {Head: "SIZE", Field: "Size"}, {Head: "COMMENT", Field: "Comment"}}
 			rows := make([]historyRow, len(items))
 			for i := range items {
-				rows[i] = makeHistoryRow(&items[i], a.Now(), full)
+				rows[i] = makeHistoryRow(&items[i], a.Now(), full, human)
 				if quiet && format == "" {
 					fmt.Fprintln(a.Out, rows[i].ID)
 				}
@@ -244,14 +244,18 @@ func newHistory(a *App) *cobra.Command {
 	cmd.Flags().StringVar(&format, "format", "", `Format: json, "table TEMPLATE" or TEMPLATE`)
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "Print identifiers only")
 	cmd.Flags().BoolVar(&full, "no-trunc", false, "Do not shorten")
+	cmd.Flags().BoolVarP(&human, "human", "H", true, "Print sizes and times for people (--human=false for machines)")
 	return cmd
 }
 
-func makeHistoryRow(h *engineapi.ImageHistoryItem, now time.Time, full bool) historyRow {
+func makeHistoryRow(h *engineapi.ImageHistoryItem, now time.Time, full, human bool) historyRow {
 	created := time.Unix(h.Created, 0)
 	row := historyRow{
 		ID: h.ID, CreatedSince: show.Ago(now, created), CreatedAt: created.Format(time.RFC3339),
 		CreatedBy: strings.ReplaceAll(h.CreatedBy, "\t", " "), Size: show.Size(h.Size), Comment: h.Comment,
+	}
+	if !human {
+		row.CreatedSince, row.Size = row.CreatedAt, fmt.Sprint(h.Size)
 	}
 	if !full {
 		row.ID, row.CreatedBy = show.ShortID(h.ID), show.Truncate(row.CreatedBy, 45)

@@ -22,7 +22,7 @@ func TestRowsAreDockers(t *testing.T) {
 		t.Skip("missing: docker client")
 	}
 	for _, args := range []string{"ps -a", "ps -a --no-trunc", "images", "images --digests --no-trunc", "volume ls", "network ls",
-		"network ls --no-trunc", "system df", "system df -v", "history alpine", "events"} {
+		"network ls --no-trunc", "system df", "system df -v", "history alpine", "history --human=false --no-trunc alpine", "events"} {
 		t.Run(args, func(t *testing.T) {
 			f := newFake(t)
 			layReplies(f)

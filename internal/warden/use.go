@@ -6,20 +6,27 @@ import (
 	"os"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
+// containerFreeze waits for the processes without the container's lock: one that waits for a disk stands still later.
 func (w *Warden) containerFreeze(q wire.ContainerFreeze) (any, error) {
 	c, err := w.running(q.ID)
 	if err != nil {
 		return nil, err
 	}
-	defer c.mu.Unlock()
 	g, _ := w.group(q.ID)
-	if err = g.Freeze(q.Frozen); err != nil && q.Frozen {
-		_ = g.Freeze(false)
+	err = g.Tell(q.Frozen)
+	c.mu.Unlock()
+	if err == nil {
+		err = g.Await(q.Frozen)
+	}
+	if err != nil && q.Frozen {
+		_ = g.Tell(false)
 	}
 	return nil, err
 }
@@ -39,20 +46,25 @@ func (w *Warden) containerUpdate(q wire.ContainerUpdate) (any, error) {
 	return nil, g.Update(q.Resources)
 }
 
-// containerStats opens what brigd reads the use of a container from, again and again: files of its control group, the
-// counters of its network, and the machine's time, which brigd may not open.
-func (w *Warden) containerStats(_ *wire.Request, q wire.ContainerRef) (wire.Reply, error) {
+// containerStats opens what brigd reads the use of a container from, again and again: files of its control group, and the
+// machine's time, which brigd may not open. Counters of the network are read here: a descriptor would keep it alive.
+func (w *Warden) containerStats(_ *wire.Request, q wire.ContainerUse) (wire.Reply, error) {
 	c, err := w.running(q.ID)
 	if err != nil {
 		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
+	if q.Network {
+		text := procText(fmt.Sprint(c.note.Started.PID), "net/dev", maxNetDev)
+		if done, err := pidfd.Ended(c.note.pidfd, 0); done || err != nil { // the number was process 1's when it was used
+			text = ""
+		}
+		return wire.Reply{Body: wire.ContainerStats{NetDev: text}}, nil
+	}
 	g, _ := w.group(q.ID)
 	names, fds := g.Readings()
-	for name, path := range map[string]string{"stat": "/proc/stat", "net/dev": fmt.Sprintf("/proc/%d/net/dev", c.note.Started.PID)} {
-		if fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-			names, fds = append(names, name), append(fds, fd)
-		}
+	if fd, err := unix.Open("/proc/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+		names, fds = append(names, "stat"), append(fds, fd)
 	}
 	return wire.Reply{Body: wire.ContainerStats{Files: names}, FDs: fds}, nil
 }
@@ -64,11 +76,23 @@ const (
 	maxProcText   = 384 // holds what is read of stat and status
 	maxCmdline    = 4096
 	totalCmdlines = 256 << 10
+	maxNetDev     = 16 << 10
+	maxLookers    = 4
 )
 
+// lookers is a place for each reading of processes that is under way.
+var lookers = make(chan struct{}, maxLookers)
+
 // containerProcs tells what the kernel says of each process, as it says it. Command lines are the processes' own words,
-// and read from their memory, which may take as long as they like: the container is not locked meanwhile.
+// and read from their memory, which may take as long as they like: the container is not locked meanwhile, and few at a time
+// may be waited for.
 func (w *Warden) containerProcs(q wire.ContainerRef) (any, error) {
+	select {
+	case lookers <- struct{}{}:
+		defer func() { <-lookers }()
+	default:
+		return nil, fmt.Errorf("%d lists of processes are being made: %w", maxLookers, errdefs.ErrResourceExhausted)
+	}
 	c, err := w.running(q.ID)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,9 @@ func (r *rig) canBeWatchedAndPaused(t *testing.T, image string) {
 		}
 		text[use.Files[i]] = string(b[:max(n, 0)])
 	}
+	var net wire.ContainerStats
+	wire.CloseAll(r.call(wire.OpContainerStats, wire.ContainerUse{ID: id, Network: true}, &net))
+	text["net/dev"] = net.NetDev
 	for file, want := range map[string]string{"cpu.stat": "usage_usec", "net/dev": "eth0:", "stat": "cpu "} {
 		if !strings.Contains(text[file], want) {
 			t.Errorf("%s: %q", file, text[file])
@@ -46,7 +49,8 @@ func (r *rig) canBeWatchedAndPaused(t *testing.T, image string) {
 
 	var list wire.ContainerProcs
 	for range 100 { // process 1 is a shell before it is sleep
-		if r.call(wire.OpContainerProcs, ref, &list); strings.Contains(fmt.Sprint(list), "sleep") {
+		list = wire.ContainerProcs{}
+		if r.call(wire.OpContainerProcs, ref, &list); strings.Contains(fmt.Sprint(list), "(sleep)") {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)

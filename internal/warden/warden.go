@@ -94,7 +94,7 @@ func Run(cfg Config) error {
 		go w.router.supervise()
 	}
 	err = w.superviseBrigd()
-	if err != nil && len(w.all()) > 0 {
+	if err != nil && !w.stopping.Load() && len(w.all()) > 0 {
 		return err // the next warden adopts what runs
 	}
 	w.stopping.Store(true)

@@ -28,7 +28,7 @@ const (
 
 	OpContainerFreeze Op = "container.freeze" // ContainerFreeze → –; when all processes stand still, or go on
 	OpContainerUpdate Op = "container.update" // ContainerUpdate → –
-	OpContainerStats  Op = "container.stats"  // ContainerRef → ContainerStats, fds: the files, for reading
+	OpContainerStats  Op = "container.stats"  // ContainerUse → ContainerStats, fds: the files, for reading
 	OpContainerProcs  Op = "container.procs"  // ContainerRef → ContainerProcs
 
 	// Processes of a container.
@@ -173,10 +173,17 @@ type ContainerUpdate struct {
 	Resources Resources `json:"resources"`
 }
 
-// ContainerStats names the files whose descriptors come along: control files (those of version 1 with "v1/" in front),
-// net/dev of the container, and the machine's stat.
+// ContainerUse asks what a container uses: for the files that tell, or with Network for the counters of its interfaces.
+type ContainerUse struct {
+	ID      string `json:"id"`
+	Network bool   `json:"network,omitempty"`
+}
+
+// ContainerStats names the files whose descriptors come along: control files (those of version 1 with "v1/" in front), and
+// the machine's stat. NetDev is the text of net/dev: who has its descriptor keeps the network alive.
 type ContainerStats struct {
-	Files []string `json:"files"`
+	Files  []string `json:"files"`
+	NetDev string   `json:"netDev,omitempty"`
 }
 
 // ContainerProcs are the processes of a container, at most 2,048. Numbers are those of the engine's namespaces.

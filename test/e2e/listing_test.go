@@ -79,6 +79,7 @@ func TestEventsOfALife(t *testing.T) {
 	e.brig("volume", "rm", "vol")
 	e.brig("run", "-d", "--rm", "--name", "four", "box", "sleep", "100")
 	e.docker("rm", "-f", "four")
+	e.refused(137, nil, "run", "--rm", "-m", "16m", "box", "tail", "/dev/zero")
 	e.brig("network", "prune", "-f")
 	want := strings.Join([]string{
 		"volume create", "container create", "container attach", "volume mount", "network connect", "container start",
@@ -88,7 +89,8 @@ func TestEventsOfALife(t *testing.T) {
 		"container start", "container restart", "container rename", "container kill 9", "network disconnect", "container die 137",
 		"container destroy", "container destroy", "volume destroy",
 		"container create", "network connect", "container start", "container kill 9", "network disconnect", "container die 137",
-		"container destroy", "network prune", ""}, "\n")
+		"container destroy", "container create", "container attach", "network connect", "container start", "container oom",
+		"network disconnect", "container die 137", "container destroy", "network prune", ""}, "\n")
 	for i, f := range live {
 		e.eventually("the last event", func() bool { return strings.HasSuffix(f.text(), "network prune\n") })
 		if f.text() != want {

@@ -31,7 +31,7 @@ func newFakeUse() fakeUse {
 func (f *fakeWarden) useOf(r *wire.Request) (wire.Reply, error) {
 	var q wire.ContainerFreeze
 	var u wire.ContainerUpdate
-	var ref wire.ContainerRef
+	var ref wire.ContainerUse
 	var err error
 	switch r.Op {
 	case wire.OpContainerFreeze:
@@ -62,6 +62,9 @@ func (f *fakeWarden) useOf(r *wire.Request) (wire.Reply, error) {
 		}
 		return wire.Reply{}, nil
 	case wire.OpContainerStats:
+		if ref.Network {
+			return wire.Reply{Body: wire.ContainerStats{NetDev: f.use.readings["net/dev"]}}, nil
+		}
 		return f.readings()
 	}
 	list := f.use.procs
@@ -75,6 +78,9 @@ func (f *fakeWarden) readings() (wire.Reply, error) {
 	var reply wire.Reply
 	var names []string
 	for name, text := range f.use.readings {
+		if name == "net/dev" {
+			continue
+		}
 		path := filepath.Join(f.dir, "reading")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return reply, err

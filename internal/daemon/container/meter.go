@@ -21,8 +21,8 @@ const maxReading = 64 << 10
 // buffers are for one text at a time: an idle stream has none.
 var buffers = sync.Pool{New: func() any { return new([maxReading]byte) }}
 
-// Meter reads what one run of a container uses, again and again, from descriptors that it holds until Close. They keep a
-// network namespace alive: who has one closes it when Ended says so.
+// Meter reads what one run of a container uses, again and again, from descriptors that it holds until Close. Who has one
+// closes it when Ended says so.
 type Meter struct {
 	c   *Container
 	run *session
@@ -38,7 +38,7 @@ func (c *Container) Meter(ctx context.Context) (*Meter, error) {
 		return nil, errNotRunning(c)
 	}
 	var files wire.ContainerStats
-	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerStats, wire.ContainerRef{ID: c.id}, &files)
+	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerStats, wire.ContainerUse{ID: c.id}, &files)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +78,9 @@ func (m *Meter) Read() container.StatsResponse {
 			texts[name] = string(b)
 		}
 	}
+	var net wire.ContainerStats // without an answer there are no counters of a network
+	_, _ = m.c.e.cfg.Warden.Call(context.Background(), wire.OpContainerStats, wire.ContainerUse{ID: m.c.id, Network: true}, &net)
+	texts["net/dev"] = net.NetDev
 	s := texts.Stats()
 	m.c.mu.Lock()
 	bounds, memory := m.c.rec.Spec.Resources, m.c.e.cfg.Host.MemoryTotal

@@ -112,6 +112,11 @@ func (c *Container) reapply() {
 		if err := c.bound(ctx); err != nil {
 			c.warn(fmt.Errorf("an update that was cut off: %w", err))
 		}
+		if !c.paused() { // it may have left them standing still
+			if err := c.freeze(ctx, false); err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+				c.warn(fmt.Errorf("let the processes go on: %w", err))
+			}
+		}
 	}
 	if !c.paused() {
 		return

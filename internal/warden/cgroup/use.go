@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -41,16 +42,29 @@ func (g *Group) Processes() ([]string, error) {
 const freezePatience = 10 * time.Second
 
 // Freeze stops every process of the group, or lets them go on, and waits until that is so.
-func (g *Group) Freeze(frozen bool) error {
-	value, fd := map[bool]string{true: "1", false: "0"}[frozen], g.p.unified().fd
-	err := writeAt(fd, g.id+"/cgroup.freeze", value, 0)
+func (g *Group) Freeze(frozen bool) error { return cmp.Or(g.Tell(frozen), g.Await(frozen)) }
+
+// Tell has every process of the group stand still soon, or go on.
+func (g *Group) Tell(frozen bool) error {
+	if err := writeAt(g.p.unified().fd, g.id+"/cgroup.freeze", standing(frozen), 0); err != nil {
+		return fmt.Errorf("freeze control group %s: %w", g.id, class(err))
+	}
+	return nil
+}
+
+// Await waits until what Tell said is so.
+func (g *Group) Await(frozen bool) error {
+	err := error(nil)
 	for end := time.Now().Add(freezePatience); err == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if state, _ := readAt(fd, g.id+"/cgroup.events"); strings.Contains(state, "frozen "+value) {
+		var state string
+		if state, err = readAt(g.p.unified().fd, g.id+"/cgroup.events"); strings.Contains(state, "frozen "+standing(frozen)) {
 			return nil
 		}
 	}
 	return fmt.Errorf("freeze control group %s: %w", g.id, class(cmp.Or(err, error(unix.ETIMEDOUT))))
 }
+
+func standing(frozen bool) string { return map[bool]string{true: "1", false: "0"}[frozen] }
 
 // Frozen tells whether the group was told to stand still. Nothing can be born in it then.
 func (g *Group) Frozen() bool {
@@ -61,6 +75,9 @@ func (g *Group) Frozen() bool {
 // Update sets every bound of res anew. A bound may be refused before another one has moved out of its way (memory, and
 // memory with swap): what counts is the second round.
 func (g *Group) Update(res wire.Resources) error {
+	if err := validate(res); err != nil {
+		return err
+	}
 	for _, h := range g.p.hierarchies {
 		if h.lazy() && (res.CpusetCpus != "" || res.CpusetMems != "") {
 			if err := g.follow(h); err != nil {
@@ -78,13 +95,19 @@ func (g *Group) follow(h *hierarchy) error {
 	if err := unix.Mkdirat(h.fd, g.id, 0o755); err != nil && err != unix.EEXIST {
 		return err
 	}
+	if err := g.p.inherit(h, h.fd, h.fd, g.id); err != nil { // nothing may enter it as it is
+		unix.Unlinkat(h.fd, g.id, unix.AT_REMOVEDIR)
+		return err
+	}
 	if !g.Frozen() {
 		defer g.Freeze(false)
 	}
-	err := cmp.Or(g.p.inherit(h, h.fd, h.fd, g.id), g.Freeze(true))
+	err := g.Freeze(true)
 	pids, perr := g.Processes()
 	for _, pid := range pids {
-		err = cmp.Or(err, writeAt(h.fd, g.id+"/cgroup.procs", pid, 0))
+		if moved := writeAt(h.fd, g.id+"/cgroup.procs", pid, 0); err == nil && !errors.Is(moved, unix.ESRCH) {
+			err = moved
+		}
 	}
 	return cmp.Or(err, perr)
 }
