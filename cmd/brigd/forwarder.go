@@ -7,10 +7,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
@@ -19,25 +22,54 @@ import (
 // forwarderPause is between the end of a forwarder and the start of the next.
 const forwarderPause = time.Second
 
-// startForwarder starts the DNS forwarder if containers could not reach the host's resolvers (a stub on loopback, say),
-// and tells whether it did.
-func startForwarder(ctx context.Context, warden *client.Client) (bool, error) {
+// forwarder answers containers' questions for names: in a worker, which is there if somebody needs it.
+type forwarder struct {
+	warden  *client.Client
+	names   *network.Names
+	servers []netip.Addr
+	ctx     context.Context // nil: this machine has no network
+	once    sync.Once
+}
+
+// open starts the forwarder if containers could not reach the host's resolvers (a stub on loopback, say), and tells
+// whether it did.
+func (f *forwarder) open(ctx context.Context) (bool, error) {
 	b, err := os.ReadFile("/etc/resolv.conf")
 	if err != nil && !os.IsNotExist(err) {
 		return false, fmt.Errorf("the host's resolvers: %w", err)
 	}
 	r := network.ParseResolvConf(b)
+	f.ctx, f.servers = ctx, r.Servers
 	if !r.NeedsForwarder(hostAddresses()) {
 		return false, nil
 	}
-	go func() {
-		for ctx.Err() == nil {
-			err := forward(ctx, warden, r.Servers)
-			slog.Error("the DNS forwarder ended; starting another one", "error", err)
-			time.Sleep(forwarderPause)
-		}
-	}()
+	f.start()
 	return true, nil
+}
+
+// start starts the forwarder, once; for networks with names, whatever the host's resolvers are.
+func (f *forwarder) start() {
+	if f.ctx == nil {
+		return
+	}
+	f.once.Do(func() {
+		go func() {
+			for f.ctx.Err() == nil {
+				err := f.forward(f.ctx)
+				slog.Error("the DNS forwarder ended; starting another one", "error", err)
+				time.Sleep(forwarderPause)
+			}
+		}()
+	})
+}
+
+// openNetworks reads the records, and starts the forwarder if there are networks with names.
+func openNetworks(dir string, facts network.Facts, bus *event.Bus, f *forwarder) (*network.Store, error) {
+	s, err := network.Open(dir, facts, bus)
+	if err == nil && slices.ContainsFunc(s.List(), func(n network.Network) bool { return !n.Builtin }) {
+		f.start()
+	}
+	return s, err
 }
 
 func hostAddresses() (list []netip.Addr) {
@@ -54,8 +86,8 @@ func hostAddresses() (list []netip.Addr) {
 }
 
 // forward runs one forwarder: a worker with the sockets that the warden opened inside the router's namespace.
-func forward(ctx context.Context, warden *client.Client, servers []netip.Addr) error {
-	fds, err := warden.Call(ctx, wire.OpNetworkDNS, struct{}{}, nil)
+func (f *forwarder) forward(ctx context.Context) error {
+	fds, err := f.warden.Call(ctx, wire.OpNetworkDNS, struct{}{}, nil)
 	if err != nil {
 		return err
 	}
@@ -75,11 +107,11 @@ func forward(ctx context.Context, warden *client.Client, servers []netip.Addr) e
 		unix.Close(pair[1])
 		return err
 	}
-	got, err := warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Stays: true}, nil, pair[1])
+	got, err := f.warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Stays: true}, nil, pair[1])
 	wire.CloseAll(got)
 	if err != nil {
 		conn.Close()
 		return err
 	}
-	return network.Forward(ctx, conn, udp, tcp, servers)
+	return network.Forward(ctx, conn, udp, tcp, f.servers, f.names)
 }

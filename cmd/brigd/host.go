@@ -47,7 +47,7 @@ func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, netwo
 	}
 	host, err := machine()
 	host.NetworkError = h.NetworkError
-	host.Files = func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) }
+	host.MakeFiles = func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) }
 	return host, facts, err
 }
 
@@ -90,8 +90,14 @@ func files(r policy.FileRequest, gateway, forwarder netip.Addr) ([]wire.File, er
 		if err != nil && !os.IsNotExist(err) {
 			return nil, fmt.Errorf("the host's resolvers: %w", err)
 		}
+		if r.Names {
+			forwarder = gateway
+		}
 		over := network.Override{Servers: r.DNS, Search: r.DNSSearch, Options: r.DNSOptions}
 		resolv = network.ParseResolvConf(b).ForContainer(nonEmpty(over), forwarder)
+		if r.Names && !strings.Contains(resolv, "ndots:") {
+			resolv += "options ndots:0\n" // a name without a dot is a container's first, and a host's of the search list after
+		}
 	}
 	return []wire.File{
 		{Path: "/etc/hosts", Content: hosts},

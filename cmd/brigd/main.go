@@ -23,6 +23,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	imageserve "github.com/brig-engine/brig/internal/daemon/image/serve"
+	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
@@ -110,9 +111,10 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
+	f := &forwarder{warden: warden, names: network.NewNames()}
 	forwards := false
 	if hello.Gateway != "" {
-		if forwards, err = startForwarder(ctx, warden); err != nil {
+		if forwards, err = f.open(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -120,14 +122,19 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
+	networks, err := openNetworks(filepath.Join(state, "networks"), facts, bus, f)
+	if err != nil {
+		return nil, err
+	}
 	engine, err := container.NewEngine(ctx, container.Config{
-		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host, Instance: hello.Instance,
+		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host, Networks: networks, Names: f.names,
 		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
+		Networks: networks, Forward: f.start,
 		Images: imageserve.Handler(images), ImageCount: images.Count, ImageUsage: images.Usage,
 		FindImage: images.Lookup, Root: filepath.Dir(state)}, nil
 }

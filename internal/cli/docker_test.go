@@ -202,7 +202,10 @@ func TestOtherRequestsAreDockers(t *testing.T) {
 		"images -a -f dangling=true", "images foo:bar", "rmi -f alpine", "rmi --no-prune alpine", "history alpine",
 		"volume ls -f name=x", "volume create --label a=b -o type=tmpfs v", "volume create", "volume rm -f v",
 		"volume inspect v",
-		"network ls -f driver=bridge", "network inspect bridge", "info", "version", "inspect -s --type container web",
+		"network ls -f driver=bridge", "network inspect bridge", "network create n",
+		"network create --internal --attachable --label a=b -o x=y --ipv6 n", "network connect --alias x --ip 10.0.0.9 n web",
+		"network create --subnet 10.1.0.0/16 --gateway 10.1.0.1 --ip-range 10.1.2.0/24 n",
+		"network disconnect -f n web", "network rm n", "network prune -f --filter label=a", "info", "version", "inspect -s --type container web",
 		"image inspect alpine", "image inspect --platform linux/amd64 alpine", "network inspect -v bridge",
 		"events --since 2026-01-02T15:04:05 --until 2026-01-03T15:00:00.5Z -f type=container -f event=start -f event=die",
 		"system events --since 1600000000", "ps --format json", "ps --format {{.Size}}", "ps --format {{.Names}} -q",
@@ -240,6 +243,12 @@ func layMore(f *fakeEngine) {
 	f.on("GET /containers/aaaaaaaaaaaaaaaaaaaa/logs", func(http.ResponseWriter, *http.Request) {})
 	f.json("GET /volumes/v", 200, `{"Name":"v"}`)
 	f.json("GET /networks/bridge", 200, `{"Name":"bridge","Id":"n"}`)
+	f.json("POST /networks/create", 201, `{"Id":"n"}`)
+	f.json("POST /networks/n/connect", 200, "")
+	f.json("POST /networks/n/disconnect", 200, "")
+	f.json("POST /networks/prune", 200, `{"NetworksDeleted":["n"]}`)
+	f.json("DELETE /networks/n", 204, "")
+	f.json("GET /networks/n", 200, `{"Name":"n","Id":"n"}`)
 	f.json("POST /containers/web/exec", 201, `{"Id":"e1"}`)
 	f.json("POST /exec/e1/start", 200, "")
 }

@@ -31,8 +31,8 @@ func (d *dockerd) bind(cmd *cobra.Command) {
 func (d *dockerd) refuse() error {
 	switch {
 	case d.icc:
-		return fmt.Errorf("--icc: containers of this engine share no network segment and do not reach each other; " +
-			"networks that put some of them together are not built yet. Next: leave it out")
+		return fmt.Errorf("--icc: containers of this engine share no network segment and do not reach each other. " +
+			"Next: leave it out, and brig network create for those that should")
 	case d.driver == "lxc" || d.driver == "native":
 		return fmt.Errorf("--exec-driver %q: execution drivers are gone, in Docker since version 1.10: Brig makes containers itself, "+
 			"with the namespaces and control groups that lxc used. Next: leave it out", d.driver)

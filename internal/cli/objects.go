@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/docker/go-units"
-	"github.com/moby/moby/api/types/network"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
@@ -168,65 +167,4 @@ func newVolumeRemove(a *App) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&force, "force", "f", false, "Do not mind volumes that are not there")
 	return cmd
-}
-
-func newNetworkNoun(a *App) *cobra.Command {
-	return noun(a, "network", "What containers are connected to", "connect create disconnect rm",
-		newNetworkList(a), newNetworkPrune(a), inspectOne(a, "network"))
-}
-
-// networkRow is what a template of `brig network ls --format` can name.
-type networkRow struct {
-	show.Labelled
-	ID, Name, Driver, Scope, IPv4, IPv6, Internal, CreatedAt, Labels string
-}
-
-func newNetworkList(a *App) *cobra.Command {
-	var l listing
-	cmd := &cobra.Command{
-		Use: "ls [OPTIONS]", Short: "List networks", Aliases: []string{"list"}, Args: words(0, 0),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			q := url.Values{}
-			if err := filters(q, l.filter); err != nil {
-				return err
-			}
-			engine, err := a.engine()
-			if err != nil {
-				return err
-			}
-			var list []network.Summary
-			if err := engine.Call(cmd.Context(), "GET", "/networks", q, &list); err != nil {
-				return err
-			}
-			return a.printNetworks(list, &l)
-		},
-	}
-	l.bind(cmd)
-	l.bindTrunc(cmd)
-	return cmd
-}
-
-func (a *App) printNetworks(list []network.Summary, l *listing) error {
-	rows := make([]networkRow, len(list))
-	for i, n := range list {
-		rows[i] = networkRow{
-			Labelled: show.WithLabels(n.Labels), ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: n.Scope,
-			IPv4: strconv.FormatBool(n.EnableIPv4), IPv6: strconv.FormatBool(n.EnableIPv6),
-			Internal: strconv.FormatBool(n.Internal), CreatedAt: n.Created.String(), Labels: labelList(n.Labels),
-		}
-		if !l.noTrunc {
-			rows[i].ID = show.ShortID(n.ID)
-		}
-		if l.onlyIDs() {
-			fmt.Fprintln(a.Out, rows[i].ID)
-		}
-	}
-	if l.onlyIDs() {
-		return nil
-	}
-	columns := []show.Column{{Head: "NETWORK ID", Field: "ID"}, {Head: "NAME", Field: "Name"},
-		{Head: "DRIVER", Field: "Driver"}, {Head: "SCOPE", Field: "Scope"}}
-	return show.List(a.Out, l.format, columns, append(columns, show.Column{Head: "IPV4", Field: "IPv4"},
-		show.Column{Head: "IPV6", Field: "IPv6"}, show.Column{Head: "INTERNAL", Field: "Internal"},
-		show.Column{Head: "CREATED AT", Field: "CreatedAt"}, show.Column{Head: "LABELS", Field: "Labels"}), rows)
 }

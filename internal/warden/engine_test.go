@@ -377,6 +377,45 @@ func TestContainerLives(t *testing.T) {
 			t.Errorf("%q %+v", out, p.started)
 		}
 	})
+	t.Run("networks", func(t *testing.T) {
+		s := spec(image, "sh", "-c", "while :; do echo x | nc -l -p 80; done")
+		s.Network = wire.Network{Mode: wire.NetworkEndpoint, Name: "bridge", Membership: wire.Membership{Networks: []uint32{7}}}
+		server, alone := newID(), newID()
+		p := r.run(server, s)
+		reach := func(when, want string, m wire.Membership) {
+			t.Helper()
+			s := spec(image, "sh", "-c", "for try in 1 2 3 4 5; do nc -w 2 "+p.started.Endpoint.Addr.String()+
+				" 80 </dev/null 2>/dev/null && exit; sleep 0.2; done; echo no") // the server is a loop of single answers
+			s.Network = wire.Network{Mode: wire.NetworkEndpoint, Name: "bridge", Membership: m}
+			if out, _ := r.run(newID(), s).wait(); out != want {
+				t.Errorf("%s: %q, want %q", when, out, want)
+			}
+		}
+		reach("a member", "x", wire.Membership{Networks: []uint32{9, 7}})
+		reach("no member", "no", wire.Membership{})
+		reach("a member of another", "no", wire.Membership{Networks: []uint32{8}})
+		r.call(wire.OpNetworkJoin, wire.NetworkJoin{ID: server, Membership: wire.Membership{Networks: []uint32{8}, Confined: true}}, nil)
+		reach("it has joined the other", "x", wire.Membership{Networks: []uint32{8}})
+		reach("it has left", "no", wire.Membership{Networks: []uint32{7}})
+		r.run(alone, spec(image, "sleep", "60"))
+		for what, c := range map[string]struct {
+			q    wire.NetworkJoin
+			want func(error) bool
+		}{
+			"no container":        {wire.NetworkJoin{ID: newID()}, errdefs.IsNotFound},
+			"no endpoint":         {wire.NetworkJoin{ID: alone}, errdefs.IsFailedPrecondition},
+			"too many":            {wire.NetworkJoin{ID: server, Membership: wire.Membership{Networks: make([]uint32, 17)}}, errdefs.IsPermissionDenied},
+			"one that is no such": {wire.NetworkJoin{ID: server, Membership: wire.Membership{Networks: []uint32{0}}}, errdefs.IsPermissionDenied},
+		} {
+			if _, err := r.try(wire.OpNetworkJoin, c.q, nil); !c.want(err) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		for _, id := range []string{server, alone} {
+			r.call(wire.OpContainerSignal, wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL)}, nil)
+		}
+		p.wait()
+	})
 	t.Run("executes and restarts with its data", func(t *testing.T) {
 		id := newID()
 		p := r.run(id, spec(image, "sleep", "60"))

@@ -189,6 +189,7 @@ func sysctlAllowed(k string) bool {
 
 func checkNetwork(r *refusal, n *wire.Network, by *caller) {
 	none := n.Mode == wire.NetworkNone && len(n.Ports) == 0
+	checkMembership(r, &n.Membership)
 	r.when(!none && (n.Mode != wire.NetworkEndpoint || n.Name != "bridge"),
 		"network %q of mode %q with %d ports is not possible", n.Name, n.Mode, len(n.Ports))
 	for _, p := range n.Ports {
@@ -197,6 +198,10 @@ func checkNetwork(r *refusal, n *wire.Network, by *caller) {
 		r.when(p.HostPort != 0 && p.HostPort < 1024 && !by.root(),
 			"port %d of the host belongs to the administrator", p.HostPort)
 	}
+}
+
+func checkMembership(r *refusal, m *wire.Membership) {
+	r.when(len(m.Networks) > wire.MaxNetworks || slices.Contains(m.Networks, 0), "a container is in at most %d networks", wire.MaxNetworks)
 }
 
 // validName says whether s may become a file name: [a-zA-Z0-9][a-zA-Z0-9_.-]*, of at most so many bytes.

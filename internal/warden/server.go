@@ -44,7 +44,8 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpProcessCloseStdin: with(w.closeStdin),
 		wire.OpProcessFinish:     with(w.finish),
 
-		wire.OpNetworkDNS: w.networkDNS,
+		wire.OpNetworkDNS:  w.networkDNS,
+		wire.OpNetworkJoin: with(w.networkJoin),
 
 		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.create(q.Name) }),
 		wire.OpVolumeRemove: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.remove(q.Name) }),
@@ -103,6 +104,29 @@ func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
 	}
 	fds, err := dups(w.router.kept[1:]...)
 	return wire.Reply{FDs: fds}, err
+}
+
+// networkJoin puts a running container into networks, and out of all others. The note is first: what it says, the next
+// router does.
+func (w *Warden) networkJoin(q wire.NetworkJoin) (any, error) {
+	var r refusal
+	if checkMembership(&r, &q.Membership); r.texts != nil {
+		return nil, r.err()
+	}
+	c, err := w.running(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	e := c.note.Started.Endpoint
+	if e == nil {
+		return nil, fmt.Errorf("container %s has no network: %w", short(q.ID), errdefs.ErrFailedPrecondition)
+	}
+	e.Membership = q.Membership
+	if err := w.notes.write(c.note); err != nil {
+		return nil, err
+	}
+	return nil, w.router.tell(wire.OpEndpointJoin, wire.EndpointUse{Endpoint: *e})
 }
 
 // caller is who the kernel says is at the other end of a connection to the API.

@@ -88,6 +88,9 @@ func (b *birth) sandbox() error {
 	if err != nil {
 		return err
 	}
+	if e := b.box.endpoint; e != nil {
+		e.Membership = b.spec.Network.Membership
+	}
 	b.made.Started.Range, b.made.Started.Endpoint = b.box.base, b.box.endpoint
 	for name, fd := range b.box.fds {
 		b.give(name, fd)

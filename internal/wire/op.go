@@ -40,8 +40,8 @@ const (
 	OpVolumeRemove Op = "volume.remove" // VolumeRef → –
 	OpVolumeList   Op = "volume.list"   // – → VolumeList
 
-	OpNetworkDNS Op = "network.dns" // – → –, fds: UDP and TCP sockets on port 53 of the gateway, for the forwarder
-
+	OpNetworkDNS  Op = "network.dns"  // – → –, fds: UDP and TCP sockets on port 53 of the gateway, for the forwarder
+	OpNetworkJoin Op = "network.join" // NetworkJoin → –; the container is in these networks from then on, and in no other
 )
 
 // List is a closed list of operations.
@@ -60,13 +60,12 @@ var Known = List{
 	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerSignal: {}, OpContainerRemove: {}, OpContainerList: {},
 	OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
 	OpExecStart: {}, OpProcessCloseStdin: {}, OpProcessFinish: {},
-	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {},
+	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {}, OpNetworkJoin: {},
 
 	// usage is that of the upper directory, in bytes and inodes; mount makes a detached root, for cp, diff and commit.
 	"container.usage": unbuilt, "container.mount": unbuilt, "container.checkpoint": unbuilt,
 	// The API cannot ask for a signal to what was executed.
 	"exec.signal": unbuilt, "volume.usage": unbuilt,
-	"network.create": unbuilt, "network.remove": unbuilt, "network.join": unbuilt, "network.leave": unbuilt,
 	"secret.put": unbuilt, "secret.remove": unbuilt, "lsm.load": unbuilt, "trail.append": unbuilt,
 }
 
@@ -215,6 +214,12 @@ type ExecStart struct {
 	ID      string  `json:"id"`
 	Exec    string  `json:"exec"`
 	Process Process `json:"process"`
+}
+
+// NetworkJoin says what networks a running container is a member of.
+type NetworkJoin struct {
+	ID string `json:"id"`
+	Membership
 }
 
 // VolumeRef names a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}.

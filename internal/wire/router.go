@@ -13,6 +13,7 @@ import "net/netip"
 //	  endpoint.new + socket, netns    ──────────►    a pair, and what belongs to it on both sides: mute
 //	  Endpoint                        ◄──────────
 //	  endpoint.activate               ──────────►    may talk; its ports are led to it
+//	  endpoint.join                   ──────────►    is a member of these networks, and of no other
 //	  endpoint.release                ──────────►    mute for good, its address is free
 //	  port.reserve                    ──────────►    binds a port on the host
 //	  PortReply + a socket each       ◄──────────
@@ -30,13 +31,14 @@ const (
 	OpEndpointNew      Op = "endpoint.new"      // – + fds: socket in the network namespace, the namespace → Endpoint
 	OpEndpointAdopt    Op = "endpoint.adopt"    // EndpointUse → –
 	OpEndpointActivate Op = "endpoint.activate" // EndpointUse → –
+	OpEndpointJoin     Op = "endpoint.join"     // EndpointUse → –
 	OpEndpointRelease  Op = "endpoint.release"  // EndpointUse → –
 	OpPortReserve      Op = "port.reserve"      // Port → PortReply, fds: one for each socket
 )
 
 // RouterOps is the closed list of what brig-router can be asked.
 var RouterOps = List{OpRouterOpen: {0, 1}, OpRouterSync: {}, OpRouterClose: {}, OpEndpointNew: {2, 2},
-	OpEndpointAdopt: {}, OpEndpointActivate: {}, OpEndpointRelease: {}, OpPortReserve: {}}
+	OpEndpointAdopt: {}, OpEndpointActivate: {}, OpEndpointJoin: {}, OpEndpointRelease: {}, OpPortReserve: {}}
 
 // RouterState is what has to be remembered to find, or to undo, what a router changed on the host. The kernel remembers
 // the rest.
@@ -66,6 +68,7 @@ type Endpoint struct {
 	MAC       string     `json:"mac"`
 	Ifindex   int        `json:"ifindex"` // of the router's side
 	Name      string     `json:"name"`    // of the router's side
+	Membership
 }
 
 // EndpointUse is an endpoint with its published ports, as they are bound.

@@ -144,9 +144,20 @@ const (
 // Network of a container.
 type Network struct {
 	Mode NetworkMode `json:"mode,omitempty"`
-	// Name of the network whose endpoint this is; "bridge" is the only one so far.
+	// Name of the routed network whose endpoint this is: "bridge", whatever networks of people's own it is a member of.
 	Name  string `json:"name,omitempty"`
 	Ports []Port `json:"ports,omitempty"`
+	Membership
+}
+
+// MaxNetworks bounds the networks that one endpoint is a member of: the rules look into so many places for each packet.
+const MaxNetworks = 16
+
+// Membership says whom an endpoint reaches besides the outside: who has one of these numbers as well. brigd gives a
+// number to each network; what a network is called is not known below it. Confined endpoints reach no outside.
+type Membership struct {
+	Networks []uint32 `json:"networks,omitempty"`
+	Confined bool     `json:"confined,omitempty"`
 }
 
 // Port publishes ContainerPort on the host. HostIP "" is every address of both families. HostPort 0 takes a free port.

@@ -76,7 +76,7 @@ func TestOptionsThroughBothCommandLines(t *testing.T) {
 		"--ipc container:x":                   "--ipc container:x: not supported: no two containers share a namespace",
 		"--pid host":                          "--pid host: the rule no-host-namespace forbids it: ",
 		"--cgroup-parent /x":                  "--cgroup-parent /x: the rule engine-cgroup forbids it: ",
-		"--network name=bridge,gw-priority=3": "--network gw-priority 3: not supported: a container has one network",
+		"--network name=bridge,gw-priority=3": "--network gw-priority 3: not supported: a container has one gateway",
 		"--mount type=image,src=box,dst=/x":   "--mount type=image,target=/x: not supported: the types are bind, volume and tmpfs",
 		"-v /x:/dev/x":                        "-v /dev/x: the rule own-mounts forbids it: ",
 		"--tmpfs /x:uid=3":                    "--tmpfs /x:uid=3: not supported: a tmpfs has size, mode, exec and ro",

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/moby/moby/api/types/network"
+	"github.com/spf13/pflag"
 )
 
 // attachment is one --network, with the options of the endpoint in it.
@@ -17,9 +18,37 @@ type attachment struct {
 	name            string
 	aliases         []string
 	ip, ip6, mac    string
+	links           []string // of `network connect`
 	linkLocal       []string
 	driverOpts      map[string]string
 	gatewayPriority int
+}
+
+// Endpoint holds the options of `network connect`.
+type Endpoint struct {
+	attachment
+	options words
+}
+
+// Bind declares them.
+func (e *Endpoint) Bind(fs *pflag.FlagSet) {
+	fs.Var((*words)(&e.aliases), "alias", "Another name of the container in the network")
+	fs.StringVar(&e.ip, "ip", "", "IPv4 address in the network")
+	fs.StringVar(&e.ip6, "ip6", "", "IPv6 address in the network")
+	fs.Var((*words)(&e.links), "link", "Link to another container (name[:alias])")
+	fs.Var((*words)(&e.linkLocal), "link-local-ip", "Link-local address")
+	fs.Var(&e.options, "driver-opt", "Option of the driver (key=value)")
+	fs.IntVar(&e.gatewayPriority, "gw-priority", 0, "Whether this network has the gateway")
+}
+
+// Settings gives what was said to the engine.
+func (e *Endpoint) Settings() (s *network.EndpointSettings, err error) {
+	if len(e.options) > 0 {
+		if e.driverOpts, err = keyValues("--driver-opt", e.options); err != nil {
+			return nil, err
+		}
+	}
+	return e.settings()
 }
 
 // endpoints reads --network and what belongs to it. The first network is the container's mode; --ip and the others that
@@ -138,7 +167,7 @@ func (a *attachment) bare() bool {
 }
 
 func (a *attachment) settings() (*network.EndpointSettings, error) {
-	e := &network.EndpointSettings{Aliases: a.aliases, DriverOpts: a.driverOpts, GwPriority: a.gatewayPriority}
+	e := &network.EndpointSettings{Aliases: a.aliases, Links: a.links, DriverOpts: a.driverOpts, GwPriority: a.gatewayPriority}
 	var ipam network.EndpointIPAMConfig
 	var err error
 	if a.ip != "" {

@@ -377,7 +377,8 @@ func TestBodiesAreBoundedAndStrict(t *testing.T) {
 	must(t, s, 501, "POST", "/swarm/init", "{}")
 	must(t, s, 404, "GET", "/nothing", "")
 	must(t, s, 403, "DELETE", "/networks/bridge", "")
-	must(t, s, 501, "POST", "/networks/create", "{}")
+	must(t, s, 400, "POST", "/networks/create", "{}")
+	must(t, s, 501, "POST", "/networks/create", `{"Name":"n","Nonsense":1}`)
 	for _, path := range []string{"/_ping", "/v1.40/_ping", "/version", "/info", "/networks", "/networks/none",
 		"/events?until=1", "/containers/json?all=1"} {
 		must(t, s, 200, "GET", path, "")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
@@ -85,17 +87,21 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	if _, err := client.Call(ctx, wire.OpHello, wire.Hello{Version: wire.Version}, &s.Hello); err != nil {
 		return nil, nil, err
 	}
-	s.Network.Instance = s.Hello.Instance
+	s.Network = network.Facts{Instance: s.Hello.Instance, Subnet: netip.MustParsePrefix(s.Hello.Subnet),
+		Gateway: netip.MustParseAddr(s.Hello.Gateway)}
+	s.Forward = func() {}
+	if s.Networks, err = network.Open(filepath.Join(dir, "state", "networks"), s.Network, s.Bus); err != nil {
+		return nil, nil, err
+	}
 	s.Host = policy.Host{MemoryTotal: 8 << 30, CPUs: 2, NofileHard: 20000}
 	s.FindImage, s.ImageUsage = testImages{}.Lookup, usedImages
 	if s.Volumes, err = volume.Open(ctx, filepath.Join(dir, "state", "volumes"), client, s.Bus); err != nil {
 		return nil, nil, err
 	}
 	s.Engine, err = container.NewEngine(ctx, container.Config{
-		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus,
-		Instance: s.Hello.Instance,
-		Host:     s.Host,
-		Filter:   compileAnew, Receivers: testReceivers,
+		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus, Networks: s.Networks, Names: network.NewNames(),
+		Host:   s.Host,
+		Filter: compileAnew, Receivers: testReceivers,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
 	})
 	return s, client, err

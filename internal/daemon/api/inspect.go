@@ -115,14 +115,15 @@ func (s *Server) networkSettings(v *container.View, version int) settings {
 	out := settings{NetworkSettings: apicontainer.NetworkSettings{
 		Ports: ports(v), Networks: map[string]*network.EndpointSettings{},
 	}}
-	e := s.endpoint(v)
-	out.Networks[string(v.Host.NetworkMode)] = e
+	for _, m := range v.Networks {
+		out.Networks[m.Name] = s.endpoint(v, &m)
+	}
 	if v.State == container.Running {
 		out.SandboxID = v.ID
 	}
 	if version < 52 {
 		old := &oldSettings{}
-		if v.Host.NetworkMode.IsBridge() {
+		if e := out.Networks[brignet.Bridge]; e != nil {
 			old.EndpointID, old.Gateway, old.IPAddress = e.EndpointID, e.Gateway, e.IPAddress
 			old.IPPrefixLen, old.MacAddress = e.IPPrefixLen, e.MacAddress
 		}
@@ -131,13 +132,20 @@ func (s *Server) networkSettings(v *container.View, version int) settings {
 	return out
 }
 
-// endpoint is the one endpoint of a container; its addresses are there while it runs.
-func (s *Server) endpoint(v *container.View) *network.EndpointSettings {
-	e := &network.EndpointSettings{NetworkID: brignet.ID(s.Hello.Instance, string(v.Host.NetworkMode))}
+// endpoint is what a network has of the one endpoint of a container; its addresses are there while it runs, and the same
+// in every network.
+func (s *Server) endpoint(v *container.View, m *brignet.Membership) *network.EndpointSettings {
+	e := &network.EndpointSettings{NetworkID: m.ID, Aliases: m.Aliases}
+	for _, l := range m.Links {
+		e.Links = append(e.Links, l.Target+":"+l.Alias)
+	}
+	if !brignet.IsBuiltin(m.Name) {
+		e.DNSNames = brignet.DNSNames(v.Name, v.ID, v.Config.Hostname, m.Aliases)
+	}
 	if v.State != container.Running {
 		return e
 	}
-	e.EndpointID = brignet.EndpointID(v.ID)
+	e.EndpointID = brignet.EndpointID(v.ID, m.Name)
 	if at := v.Run.Endpoint; at != nil {
 		e.IPAddress, e.Gateway, e.IPPrefixLen = at.Addr, at.Gateway, at.PrefixLen
 		_ = e.MacAddress.UnmarshalText([]byte(at.MAC))

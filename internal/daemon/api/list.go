@@ -64,12 +64,11 @@ type listMatcher struct {
 	filters
 	before, since time.Time
 	named         func(...string) bool
-	instance      string
 	images        map[string]bool // ids that the filter ancestor has found
 }
 
 func (s *Server) listMatcher(f filters) (*listMatcher, error) {
-	m := &listMatcher{filters: f, named: f.match("name"), instance: s.Hello.Instance, images: map[string]bool{}}
+	m := &listMatcher{filters: f, named: f.match("name"), images: map[string]bool{}}
 	for name, t := range map[string]*time.Time{"before": &m.before, "since": &m.since} {
 		for _, ref := range f[name] {
 			c, err := s.Engine.Find(ref)
@@ -121,7 +120,7 @@ func (m *listMatcher) match(v *container.View) bool {
 		m.any("exited", func(q string) bool { return v.State == container.Exited && q == strconv.Itoa(v.Exit.Code) }) &&
 		(len(m.filters["ancestor"]) == 0 || m.images[v.ImageID]) &&
 		m.any("volume", func(q string) bool { return hasVolume(v, q) }) &&
-		m.any("network", func(q string) bool { return m.onNetwork(v, q) }) &&
+		m.any("network", func(q string) bool { return inNetwork(v, q) }) &&
 		m.exact("health", string(healthOf(v).Status)) && m.exact("is-task", "false") &&
 		m.any("annotation", func(q string) bool { return filters{"label": {q}}.labels(v.Host.Annotations) }) &&
 		m.hasPort(v) &&
@@ -129,9 +128,8 @@ func (m *listMatcher) match(v *container.View) bool {
 		(m.before.IsZero() || v.Created.Before(m.before)) && (m.since.IsZero() || v.Created.After(m.since))
 }
 
-func (m *listMatcher) onNetwork(v *container.View, q string) bool {
-	name := string(v.Host.NetworkMode)
-	return name == q || q != "" && strings.HasPrefix(brignet.ID(m.instance, name), q)
+func inNetwork(v *container.View, q string) bool {
+	return slices.ContainsFunc(v.Networks, func(m brignet.Membership) bool { return m.Name == q || q != "" && strings.HasPrefix(m.ID, q) })
 }
 
 func hasVolume(v *container.View, q string) bool {
@@ -173,8 +171,11 @@ func (s *Server) summary(v *container.View, now time.Time, version int) apiconta
 		Created: v.Created.Unix(), Ports: summaryPorts(v), Labels: v.Config.Labels,
 		State: apicontainer.ContainerState(v.Status()), Status: statusLine(v, now), Mounts: s.mounts(v),
 		NetworkSettings: &apicontainer.NetworkSettingsSummary{
-			Networks: map[string]*network.EndpointSettings{string(v.Host.NetworkMode): s.endpoint(v)},
+			Networks: map[string]*network.EndpointSettings{},
 		},
+	}
+	for _, m := range v.Networks {
+		out.NetworkSettings.Networks[m.Name] = s.endpoint(v, &m)
 	}
 	out.HostConfig.NetworkMode = string(v.Host.NetworkMode)
 	out.HostConfig.Annotations = v.Host.Annotations

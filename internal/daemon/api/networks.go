@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -11,16 +12,17 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/network"
+	"github.com/brig-engine/brig/internal/daemon/policy"
 )
 
 func (s *Server) networkRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /networks", handler(s.networkList))
 	mux.Handle("GET /networks/{id}", handler(s.networkInspect))
-	mux.Handle("POST /networks/create", refuse("networks of one's own: there are bridge and none"))
+	mux.Handle("POST /networks/create", handler(s.networkCreate))
 	mux.Handle("POST /networks/prune", handler(s.networkPrune))
 	mux.Handle("DELETE /networks/{id}", handler(s.networkRemove))
-	mux.Handle("POST /networks/{id}/connect", refuse("a second network for a container"))
-	mux.Handle("POST /networks/{id}/disconnect", refuse("taking a container off its network"))
+	mux.Handle("POST /networks/{id}/connect", handler(s.networkConnect))
+	mux.Handle("POST /networks/{id}/disconnect", handler(s.networkDisconnect))
 }
 
 func (s *Server) networkList(w http.ResponseWriter, r *http.Request) error {
@@ -37,65 +39,144 @@ func (s *Server) networkList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	used := map[string]bool{}
-	for _, v := range s.Engine.List() {
-		used[string(v.Host.NetworkMode)] = true
-	}
+	used := s.places()
 	out := []apinetwork.Summary{}
 	named, withID := f.match("name"), f.match("id")
-	for _, n := range s.Network.List() {
-		if named(n.Name) && withID(n.ID) && f.exact("driver", n.Driver) &&
-			f.exact("scope", "local") && f.exact("type", "builtin") && f.labels(n.Labels) &&
-			(!asked || dangling == !used[n.Name]) {
-			out = append(out, n)
+	for _, n := range s.Networks.List() {
+		shown, kind := s.Network.Show(n), "custom"
+		if n.Builtin {
+			kind = "builtin"
+		}
+		if named(n.Name) && withID(n.ID) && f.exact("driver", shown.Driver) &&
+			f.exact("scope", "local") && f.exact("type", kind) && f.labels(n.Labels) &&
+			(!asked || dangling == (!n.Builtin && !used[n.ID])) {
+			out = append(out, apinetwork.Summary{Network: shown})
 		}
 	}
 	WriteJSON(w, http.StatusOK, out)
 	return nil
 }
 
-func (s *Server) findNetwork(r *http.Request) (apinetwork.Inspect, error) {
-	var members []network.Member
+// places says which networks a container is a member of, whether it runs or not.
+func (s *Server) places() map[string]bool {
+	used := map[string]bool{}
 	for _, v := range s.Engine.List() {
-		if e := v.Run.Endpoint; v.State == container.Running && e != nil {
-			members = append(members, network.Member{ID: v.ID, Name: v.Name, Addr: e.Addr, MAC: e.MAC})
+		for _, m := range v.Networks {
+			used[m.ID] = true
 		}
 	}
-	ref := r.PathValue("id")
-	n, ok := s.Network.Inspect(ref, members)
-	if !ok {
-		return n, fmt.Errorf("network %.128s not found: %w", ref, errdefs.ErrNotFound)
-	}
-	return n, nil
+	return used
 }
 
 func (s *Server) networkInspect(w http.ResponseWriter, r *http.Request) error {
-	n, err := s.findNetwork(r)
+	n, err := s.Networks.Find(r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	WriteJSON(w, http.StatusOK, n)
+	if scope := r.FormValue("scope"); scope != "" && scope != "local" {
+		return errdefs.ErrNotFound
+	}
+	var members []network.Member
+	for _, v := range s.Engine.List() {
+		e := v.Run.Endpoint
+		in := slices.ContainsFunc(v.Networks, func(m network.Membership) bool { return m.ID == n.ID })
+		if in && v.State == container.Running && e != nil {
+			members = append(members, network.Member{ID: v.ID, Name: v.Name, Addr: e.Addr, MAC: e.MAC})
+		}
+	}
+	WriteJSON(w, http.StatusOK, s.Network.Inspect(n, members))
 	return nil
 }
 
-func (s *Server) networkRemove(_ http.ResponseWriter, r *http.Request) error {
-	n, err := s.findNetwork(r)
+func (s *Server) networkCreate(w http.ResponseWriter, r *http.Request) error {
+	b, err := readBody(w, r, maxBody)
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%s is a pre-defined network and cannot be removed: %w", n.Name, errdefs.ErrPermissionDenied)
+	req, err := policy.DecodeNetwork(b)
+	if err != nil {
+		return err
+	}
+	n, err := policy.MakeNetwork(req, s.Network)
+	if err != nil {
+		return err
+	}
+	if n, err = s.Networks.Create(n); err != nil {
+		return err
+	}
+	s.Forward()
+	WriteJSON(w, http.StatusCreated, apinetwork.CreateResponse{ID: n.ID})
+	return nil
 }
 
-// networkPrune: the two networks that there are belong to the engine.
+func (s *Server) networkRemove(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.Networks.Remove(r.PathValue("id")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// networkPrune removes the networks that no container is a member of.
 func (s *Server) networkPrune(w http.ResponseWriter, r *http.Request) error {
 	f, err := parseFilters(r, "label", "label!", "until")
 	if err != nil {
 		return err
 	}
-	if _, err := f.until(time.Now()); err != nil {
+	until, err := f.until(time.Now())
+	if err != nil {
+		return err
+	}
+	used := s.places()
+	names, err := s.Networks.Prune(func(n network.Network) bool {
+		return !used[n.ID] && f.labels(n.Labels) && (until.IsZero() || !n.Created.After(until))
+	})
+	if err != nil {
 		return err
 	}
 	s.Bus.Publish(events.NetworkEventType, events.ActionPrune, "", map[string]string{"reclaimed": "0"})
-	WriteJSON(w, http.StatusOK, apinetwork.PruneReport{NetworksDeleted: []string{}})
+	WriteJSON(w, http.StatusOK, apinetwork.PruneReport{NetworksDeleted: append([]string{}, names...)})
 	return nil
+}
+
+func (s *Server) networkConnect(w http.ResponseWriter, r *http.Request) error {
+	var q apinetwork.ConnectRequest
+	n, c, err := s.pair(w, r, &q, &q.Container)
+	if err != nil {
+		return err
+	}
+	if err := s.Engine.Connect(r.Context(), c, n, q.EndpointConfig); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// networkDisconnect: force is for containers that an engine has lost, which this one does not.
+func (s *Server) networkDisconnect(w http.ResponseWriter, r *http.Request) error {
+	var q apinetwork.DisconnectRequest
+	n, c, err := s.pair(w, r, &q, &q.Container)
+	if err != nil {
+		return err
+	}
+	if err := s.Engine.Disconnect(r.Context(), c, n); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// pair reads a request about a container in a network.
+func (s *Server) pair(w http.ResponseWriter, r *http.Request, q any, ref *string) (n network.Network, c *container.Container, err error) {
+	b, err := readBody(w, r, maxBody)
+	if err == nil {
+		err = policy.DecodeStrict(b, q)
+	}
+	if err == nil {
+		n, err = s.Networks.Find(r.PathValue("id"))
+	}
+	if err == nil {
+		c, err = s.Engine.Find(*ref)
+	}
+	return n, c, err
 }

@@ -36,6 +36,9 @@ type Server struct {
 	Hello   wire.HelloReply
 	Host    policy.Host
 	Network network.Facts
+	// Networks holds those that there are. Forward starts the forwarder, which knows their names, unless it runs.
+	Networks *network.Store
+	Forward  func()
 	// Images answers /images/, /distribution/ and /auth; paths come without the version prefix.
 	Images http.Handler
 	// ImageCount tells how many images there are.

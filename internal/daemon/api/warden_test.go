@@ -27,7 +27,8 @@ type fakeWarden struct {
 	volumes map[string]bool
 	calls   map[wire.Op]int
 	specs   map[string]wire.Spec
-	callers int // starts that came with a connection
+	callers int   // starts that came with a connection
+	refuse  error // of a change of networks
 	use     fakeUse
 }
 
@@ -101,6 +102,12 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 		return f.volume(r)
 	case wire.OpContainerList:
 		return f.list()
+	case wire.OpNetworkJoin:
+		var q wire.NetworkJoin
+		if err := r.Decode(&q); err != nil {
+			return wire.Reply{}, err
+		}
+		return wire.Reply{}, f.join(q)
 	case wire.OpContainerFreeze, wire.OpContainerUpdate, wire.OpContainerStats, wire.OpContainerProcs:
 		return f.useOf(r)
 	case wire.OpProcessFinish, wire.OpProcessCloseStdin:
@@ -124,6 +131,25 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	return f.simple(r.Op, ref.ID, 0)
+}
+
+func (f *fakeWarden) join(q wire.NetworkJoin) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.procs[q.ID] == nil {
+		return fmt.Errorf("nothing is called %s: %w", q.ID, errdefs.ErrNotFound)
+	}
+	spec := f.specs[q.ID]
+	spec.Network.Membership = q.Membership
+	f.specs[q.ID] = spec
+	return f.refuse
+}
+
+// membership is what the warden has of a container.
+func (f *fakeWarden) membership(id string) wire.Membership {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.specs[id].Network.Membership
 }
 
 func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, error) {

@@ -23,8 +23,12 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		return "", nil, err
 	}
 	id = newID()
-	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend})
+	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
+		Networks: e.cfg.Networks.Find})
 	if err != nil {
+		return "", nil, err
+	}
+	if err := e.resolveLinks(eff.Networks); err != nil {
 		return "", nil, err
 	}
 	if _, err := e.filter(eff.Profile, &eff.Spec.Process); err != nil { // a start compiles it anew
@@ -34,7 +38,8 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		ID: id, State: Created, Created: time.Now().UTC(), ImageID: img.ID,
 		Config: eff.Config, Host: eff.HostConf, Spec: eff.Spec, Caller: eff.NeedsCaller, Log: eff.Log,
 		Profile: eff.Profile,
-		Volumes: eff.Volumes, Mounts: eff.Mounts, PortsTo: eff.PortsTo, RestartUnhealthy: eff.RestartUnhealthy,
+		Volumes: eff.Volumes, Mounts: eff.Mounts, Networks: eff.Networks, PortsTo: eff.PortsTo,
+		RestartUnhealthy: eff.RestartUnhealthy,
 	})
 	if err := e.reserve(c, name); err != nil {
 		return "", nil, err
@@ -171,6 +176,9 @@ func (e *Engine) Rename(c *Container, name string) error {
 	e.mu.Unlock()
 	if err := c.write(true); err != nil {
 		return err
+	}
+	if list, state := c.memberships(); state == Running {
+		c.tellNames(list, e.cfg.Networks.Confined(list))
 	}
 	c.publish(events.ActionRename, "oldName", "/"+old)
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/record"
 	"github.com/brig-engine/brig/internal/daemon/volume"
@@ -42,10 +43,11 @@ type Config struct {
 	Warden  Warden
 	Images  Images
 	Volumes *volume.Store
-	Bus     *event.Bus
-	Host    policy.Host
-	// Instance names the engine's root; the ids of networks come from it.
-	Instance string
+	// Networks are those that there are; Names is what the forwarder hears of who is in them.
+	Networks *network.Store
+	Names    *network.Names
+	Bus      *event.Bus
+	Host     policy.Host
 	// Filter compiles a seccomp profile. caps is the bounding set.
 	Filter func(profile string, caps uint64) (*wire.Filter, error)
 	// Proxy serves the loopback clients of published ports: one listening socket per bound port that has one. It takes

@@ -6,8 +6,6 @@ import (
 	apicontainer "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
 	"github.com/moby/moby/api/types/mount"
-
-	"github.com/brig-engine/brig/internal/daemon/network"
 )
 
 // publish sends an event of this container; extra are pairs of attribute and value.
@@ -33,13 +31,13 @@ func (c *Container) publishStart() {
 			"container": c.id, "destination": m.Destination, "read/write": strconv.FormatBool(m.RW),
 			"propagation": string(m.Propagation)})
 	})
-	c.publishNetwork(events.ActionConnect)
+	c.publishNetworks(events.ActionConnect)
 	c.publish(events.ActionStart)
 }
 
 // publishEnd tells of an end in Docker's order: what the container had is let go before it. attributes are those of die.
 func (c *Container) publishEnd(attributes ...string) {
-	c.publishNetwork(events.ActionDisconnect)
+	c.publishNetworks(events.ActionDisconnect)
 	c.eachVolume(func(m *apicontainer.MountPoint) {
 		c.e.cfg.Bus.Publish(events.VolumeEventType, events.ActionUnmount, m.Name, map[string]string{"driver": m.Driver,
 			"container": c.id})
@@ -55,8 +53,7 @@ func (c *Container) eachVolume(do func(*apicontainer.MountPoint)) {
 	}
 }
 
-func (c *Container) publishNetwork(a events.Action) {
-	name := string(c.rec.Host.NetworkMode) // which never changes
-	c.e.cfg.Bus.Publish(events.NetworkEventType, a, network.ID(c.e.cfg.Instance, name), map[string]string{
-		"container": c.id, "name": name, "type": network.Driver(name)})
+func (c *Container) publishNetworks(a events.Action) {
+	list, _ := c.memberships()
+	c.e.cfg.Networks.Tell(a, c.id, list...)
 }

@@ -18,6 +18,7 @@ func (c *Container) ended() {
 	run, stop := c.run, c.stopProxy
 	c.stopProxy = nil
 	c.mu.Unlock()
+	c.dropNames(run.info().Endpoint)
 	close(run.dying)
 	if stop != nil {
 		stop()
@@ -78,6 +79,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 		c.publish(events.ActionOOM)
 	}
 	c.publishEnd("exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
+	c.left(run.info().Endpoint)
 	if remove {
 		c.forget(true)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -34,10 +35,11 @@ type Record struct {
 	Spec    wire.Spec            `json:"spec"`
 	Caller  bool                 `json:"caller,omitempty"`
 	// Profile is the seccomp profile of the request, which each start compiles.
-	Profile string                 `json:"profile,omitempty"`
-	Log     log.Options            `json:"log"`
-	Volumes []policy.VolumeUse     `json:"volumes,omitempty"`
-	Mounts  []container.MountPoint `json:"mounts,omitempty"`
+	Profile  string                 `json:"profile,omitempty"`
+	Log      log.Options            `json:"log"`
+	Volumes  []policy.VolumeUse     `json:"volumes,omitempty"`
+	Mounts   []container.MountPoint `json:"mounts,omitempty"`
+	Networks []network.Membership   `json:"networks"`
 	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
 	PortsTo  []uint16  `json:"portsTo,omitempty"`
 	Started  time.Time `json:"started,omitzero"`

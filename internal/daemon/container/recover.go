@@ -59,6 +59,9 @@ func (e *Engine) load(ctx context.Context) error {
 				slog.Error("a record cannot be read and is dropped", "id", id, "error", err)
 				return store.Remove(id)
 			}
+			if r.Networks == nil {
+				r.Networks = e.cfg.Networks.Default(string(r.Host.NetworkMode))
+			}
 			c := e.newContainer(r)
 			if err := e.reserve(c, r.Name); err != nil {
 				// Two records with one name: a rename was cut off. The id still finds it.
@@ -164,7 +167,11 @@ func (c *Container) attachRunning() error {
 			c.warn(err)
 		}
 	}
-	return c.takeOver(&st, fds)
+	if err := c.takeOver(&st, fds); err != nil {
+		return err
+	}
+	c.rejoin()
+	return nil
 }
 
 // recoverSpools logs what a killed brigd had taken from a container that has ended since.

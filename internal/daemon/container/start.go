@@ -79,6 +79,10 @@ func (c *Container) start(ctx context.Context, caller int) error {
 			return err
 		}
 	}
+	in, err := c.e.cfg.Networks.Enter(c.id, c.rec.Networks)
+	if err != nil {
+		return err
+	}
 	before := c.begin()
 	written := make(chan error, 1)
 	if c.rec.Host.AutoRemove {
@@ -88,6 +92,9 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	}
 	req := wire.ContainerStart{ID: c.id, Spec: c.rec.Spec}
 	req.Spec.Process.Filter = filter
+	if req.Spec.Network.Mode == wire.NetworkEndpoint {
+		req.Spec.Network.Membership = in
+	}
 	var pass []int
 	if c.rec.Caller && caller >= 0 {
 		pass = []int{caller}
@@ -110,6 +117,7 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	for _, w := range st.Warnings {
 		c.warn(errors.New(w))
 	}
+	c.entered(in)
 	c.publishStart()
 	return nil
 }
@@ -164,6 +172,7 @@ func (c *Container) begin() Record {
 }
 
 func (c *Container) rollBack(before Record) {
+	c.e.cfg.Networks.Leave(c.id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec.State, c.rec.Started, c.rec.Finished = before.State, before.Started, before.Finished

@@ -1,7 +1,7 @@
-// Package network is brigd's part of the network: what containers find in /etc/hosts and /etc/resolv.conf, the
-// splicing of published ports for clients that no translation reaches (loopback, IPv6), the sockets of the DNS
-// forwarder, and what `network ls` and `network inspect` show. Interfaces, addresses and rules are the warden's
-// (internal/router/link).
+// Package network is brigd's part of the network: the records of networks and who is in which (store.go), what the DNS
+// forwarder hears of that and its sockets, what containers find in /etc/hosts and /etc/resolv.conf, the splicing of
+// published ports for clients that no translation reaches (loopback, IPv6), and what `network inspect` shows.
+// Interfaces, addresses and rules are brig-router's (internal/router/link).
 //
 // Zone: brigd, unprivileged.
 // Input: the host's resolv.conf (the administrator's), requests that policy has passed; on published sockets,

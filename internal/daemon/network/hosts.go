@@ -42,6 +42,9 @@ func ParseHostEntry(s string, gateway netip.Addr) (HostEntry, error) {
 	return e, nil
 }
 
+// HostName tells whether s can be the name of a host.
+func HostName(s string) bool { return hostName(s) }
+
 // hostName admits what can stand in a line of /etc/hosts and means one name: letters, digits, "-", "_", ".", at most
 // 253.
 func hostName(s string) bool {

@@ -3,6 +3,7 @@ package network
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net"
 	"net/netip"
 	"strconv"
@@ -17,7 +18,19 @@ const (
 	None   = "none"
 )
 
-// Facts is what brigd knows of the network called bridge.
+// IsBuiltin tells whether a network of this name is always there, or is never.
+func IsBuiltin(name string) bool { return name == Bridge || name == None }
+
+// Options of the driver "bridge" that mean something here; see policy for what may be asked for.
+const (
+	OptionICC        = "com.docker.network.bridge.enable_icc"
+	OptionMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
+	OptionBinding    = "com.docker.network.bridge.host_binding_ipv4"
+	optionDefault    = "com.docker.network.bridge.default_bridge"
+	optionMTU        = "com.docker.network.driver.mtu"
+)
+
+// Facts is what brigd knows of the routed network that all endpoints are in.
 type Facts struct {
 	Instance string
 	Created  time.Time    // of the engine's root
@@ -33,54 +46,46 @@ type Member struct {
 	MAC      string
 }
 
-// List gives the networks of `network ls`, without members.
-func (f Facts) List() []network.Summary {
-	return []network.Summary{{Network: f.bridge()}, {Network: f.none()}}
+// Show gives a network as the API does.
+func (f Facts) Show(n Network) network.Network {
+	out := network.Network{
+		Name: n.Name, ID: n.ID, Created: n.Created, Scope: "local", Driver: "bridge", EnableIPv4: true,
+		IPAM: network.IPAM{Driver: "default"}, Internal: n.Internal, Attachable: n.Attachable,
+		Labels: clone(n.Labels), Options: clone(n.Options),
+	}
+	if n.Builtin && n.Name == None {
+		out.Driver = Driver(None)
+		return out
+	}
+	if n.Builtin {
+		maps.Copy(out.Options, f.bridgeOptions())
+	}
+	// Every network has the addresses of the one subnet that there is.
+	if f.Subnet.IsValid() {
+		out.IPAM.Config = []network.IPAMConfig{{Subnet: f.Subnet, Gateway: f.Gateway}}
+	}
+	return out
 }
 
-// Inspect gives one network by its name, id, or the beginning of an id; ok is false if there is none, or more than one.
-func (f Facts) Inspect(ref string, members []Member) (_ network.Inspect, ok bool) {
-	n, ok := f.find(ref)
-	if !ok {
-		return network.Inspect{}, false
-	}
-	out := network.Inspect{Network: n, Containers: map[string]network.EndpointResource{}}
-	if n.Name != Bridge {
-		return out, true
-	}
+// Inspect gives a network with those who are in it.
+func (f Facts) Inspect(n Network, members []Member) network.Inspect {
+	out := network.Inspect{Network: f.Show(n), Containers: map[string]network.EndpointResource{}}
 	for _, m := range members {
-		r := network.EndpointResource{Name: m.Name, EndpointID: EndpointID(m.ID),
+		r := network.EndpointResource{Name: m.Name, EndpointID: EndpointID(m.ID, n.Name),
 			IPv4Address: netip.PrefixFrom(m.Addr, f.Subnet.Bits())}
 		if hw, err := net.ParseMAC(m.MAC); err == nil {
 			r.MacAddress = network.HardwareAddr(hw)
 		}
 		out.Containers[m.ID] = r
 	}
-	return out, true
-}
-
-func (f Facts) find(ref string) (network.Network, bool) {
-	all := []network.Network{f.bridge(), f.none()}
-	var hits []network.Network
-	for _, n := range all {
-		if n.Name == ref || n.ID == ref {
-			return n, true
-		}
-		if ref != "" && len(ref) <= len(n.ID) && n.ID[:len(ref)] == ref {
-			hits = append(hits, n)
-		}
-	}
-	if len(hits) != 1 {
-		return network.Network{}, false
-	}
-	return hits[0], true
+	return out
 }
 
 // ID gives the id of one of the instance's built-in networks: it does not change as long as the instance exists.
 func ID(instance, name string) string { return hexID("network", instance, name) }
 
-// EndpointID gives the id of a container's endpoint.
-func EndpointID(container string) string { return hexID("endpoint", container, Bridge) }
+// EndpointID gives the id of a container's endpoint in a network.
+func EndpointID(container, network string) string { return hexID("endpoint", container, network) }
 
 // Driver gives the driver of one of the built-in networks.
 func Driver(name string) string {
@@ -95,33 +100,20 @@ func hexID(kind, a, b string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// bridge carries the options that Docker's clients read. It has no bridge behind it and says so: driver "routed" would
-// be the truth, but Compose and others look for "bridge".
-func (f Facts) bridge() network.Network {
-	n := network.Network{
-		Name: Bridge, ID: ID(f.Instance, Bridge), Created: f.Created, Scope: "local", Driver: Driver(Bridge), EnableIPv4: true,
-		IPAM:   network.IPAM{Driver: "default"},
-		Labels: map[string]string{},
-		Options: map[string]string{
-			"com.docker.network.bridge.default_bridge":       "true",
-			"com.docker.network.bridge.enable_icc":           "false",
-			"com.docker.network.bridge.enable_ip_masquerade": "true",
-			"com.docker.network.bridge.host_binding_ipv4":    "0.0.0.0",
-		},
+// builtin are the networks that are always there.
+func (f Facts) builtin() []Network {
+	return []Network{
+		{Name: Bridge, ID: ID(f.Instance, Bridge), Created: f.Created, Builtin: true},
+		{Name: None, ID: ID(f.Instance, None), Created: f.Created, Builtin: true},
 	}
-	if f.Subnet.IsValid() {
-		n.IPAM.Config = []network.IPAMConfig{{Subnet: f.Subnet, Gateway: f.Gateway}}
-	}
-	if f.MTU > 0 {
-		n.Options["com.docker.network.driver.mtu"] = strconv.Itoa(f.MTU)
-	}
-	return n
 }
 
-func (f Facts) none() network.Network {
-	return network.Network{
-		Name: None, ID: ID(f.Instance, None), Created: f.Created, Scope: "local", Driver: Driver(None), EnableIPv4: true,
-		IPAM:   network.IPAM{Driver: "default"},
-		Labels: map[string]string{}, Options: map[string]string{},
+// bridgeOptions are the options that Docker's clients read. There is no bridge behind the network, and it says so: driver
+// "routed" would be the truth, but Compose and others look for "bridge".
+func (f Facts) bridgeOptions() map[string]string {
+	o := map[string]string{optionDefault: "true", OptionICC: "false", OptionMasquerade: "true", OptionBinding: "0.0.0.0"}
+	if f.MTU > 0 {
+		o[optionMTU] = strconv.Itoa(f.MTU)
 	}
+	return o
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -23,9 +24,12 @@ const socketsPerServer = 8
 const dnsPort = 53
 
 // Forward has the worker at the other end of conn answer the queries that arrive at the listening sockets (UDP and TCP;
-// they stay open here), with the help of these servers, at most 3, in order of preference. The worker has no network
-// and cannot open sockets: brigd opens those towards the servers. It returns when ctx ends or the worker does.
-func Forward(ctx context.Context, conn *wire.Conn, udp, tcp *os.File, servers []netip.Addr) error {
+// they stay open here), with the help of these servers, at most 3, in order of preference, and with what names
+// tells it. The worker has no network and cannot open sockets: brigd opens those towards the servers. It returns when
+// ctx ends or the worker does; and, when no server could be reached, once one can be.
+func Forward(ctx context.Context, conn *wire.Conn, udp, tcp *os.File, servers []netip.Addr, names *Names) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	u := upstream{ctx: ctx}
 	for _, s := range servers[:min(len(servers), maxServers)] {
 		// The worker counts different servers, so each may be there once only.
@@ -33,9 +37,14 @@ func Forward(ctx context.Context, conn *wire.Conn, udp, tcp *os.File, servers []
 			u.servers = append(u.servers, at)
 		}
 	}
+	all := u.servers
 	sockets, err := u.datagram()
-	if err != nil {
-		return errors.Join(err, conn.Close())
+	if err != nil { // names of containers are answered without a server
+		slog.Warn("names outside are not answered for now", "error", err)
+		go func() {
+			defer cancel()
+			(&upstream{ctx: ctx, servers: all}).await()
+		}()
 	}
 	fds := []int{int(udp.Fd()), int(tcp.Fd())}
 	for _, f := range sockets {
@@ -43,8 +52,9 @@ func Forward(ctx context.Context, conn *wire.Conn, udp, tcp *os.File, servers []
 		fds = append(fds, int(f.Fd()))
 	}
 	defer u.sent()
-	job := &jobs.Job{Kind: jobs.DNS, DNS: &jobs.DNSParams{Listen: 1, Streams: 1, Upstreams: len(sockets)}}
-	_, err = jobs.Run(ctx, conn, job, fds, jobs.Host{File: u.stream})
+	job := &jobs.Job{Kind: jobs.DNS, DNS: &jobs.DNSParams{Listen: 1, Streams: 1, Upstreams: len(sockets),
+		Names: true}}
+	_, err = jobs.Run(ctx, conn, job, fds, jobs.Host{File: u.stream, Names: names.Feed})
 	return err
 }
 
@@ -74,6 +84,20 @@ func (u *upstream) datagram() ([]*os.File, error) {
 		return nil, errors.Join(append(errs, errors.New("no resolver of the host can be reached"))...)
 	}
 	return out, nil
+}
+
+// await returns when a server has a route, or ctx ends.
+func (u *upstream) await() {
+	const every = 5 * time.Second
+	for u.ctx.Err() == nil {
+		pause(u.ctx, every)
+		for _, s := range u.servers {
+			if f, err := u.dial("udp", s); err == nil {
+				f.Close()
+				return
+			}
+		}
+	}
 }
 
 func (u *upstream) dialMany(s netip.AddrPort) ([]*os.File, error) {

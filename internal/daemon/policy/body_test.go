@@ -56,6 +56,15 @@ func bindMount(options string) string {
 		"BindOptions":{` + options + `}}]}}`
 }
 
+// onFront is a request for a container on the network front, with more in its HostConfig and its endpoint.
+func onFront(host, end string) string {
+	if host != "" {
+		host = "," + host
+	}
+	return `{"Image":"i","HostConfig":{"NetworkMode":"front"` + host + `},
+		"NetworkingConfig":{"EndpointsConfig":{"front":{` + end + `}}}}`
+}
+
 func tmpfsMount(options string) string {
 	return `{"Image":"i","HostConfig":{"Mounts":[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{` + options + `}}]}}`
 }

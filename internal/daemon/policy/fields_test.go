@@ -168,6 +168,9 @@ func needed(t *testing.T, key string, e *compat.Entry) string {
 			return fmt.Sprintf(`{"Image":"i","HostConfig":{%q:[%s]}}`, strings.TrimPrefix(list, "HostConfig."), kind)
 		}
 	}
+	if strings.Contains(values[key], `"front"`) && strings.HasPrefix(values[key], `{"Image"`) {
+		return onFront("", "")
+	}
 	if strings.HasPrefix(key, "HostConfig.PortBindings.") {
 		return `{"Image":"i","HostConfig":{"PortBindings":{"80/tcp":[{}]}}}`
 	}
@@ -213,19 +216,20 @@ func decide(t *testing.T, b []byte) (error, string) {
 		return err, ""
 	}
 	host := testHost()
-	host.Files = func(q FileRequest) ([]wire.File, error) {
+	host.MakeFiles = func(q FileRequest) ([]wire.File, error) {
 		return []wire.File{{Path: "/etc/hosts", Content: fmt.Sprint(q)}}, nil
 	}
 	lend := func(string) (*Lent, error) {
 		return &Lent{Spec: []wire.Mount{{Kind: wire.MountBind, Source: "/h", Target: "/lent"}},
 			Shown: []container.MountPoint{{Destination: "/lent"}}}, nil
 	}
-	e, err := Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: host, Lend: lend})
+	e, err := Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: host, Lend: lend,
+		Networks: testNetworks})
 	if err != nil {
 		return err, ""
 	}
 	out, err := json.Marshal(map[string]any{"spec": e.Spec, "log": e.Log, "volumes": e.Volumes, "profile": e.Profile,
-		"portsTo": e.PortsTo})
+		"portsTo": e.PortsTo, "networks": e.Networks})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,72 +2,204 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 
+	brignet "github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// maxPorts bounds the published ports of one container: each is a listening socket. The warden's floor has the same.
-const maxPorts = 48
-
-// network reads --network, -p, -P and the endpoint settings.
-func (c *collector) network(r *Request, imagePorts map[string]struct{}, host Host, to *[]uint16) wire.Network {
+// network reads --network, -p, -P and the endpoint settings. A container has one endpoint, or none; which networks it is
+// a member of is kept beside the spec, and turned into numbers at each start.
+func (c *collector) network(in Input, e *Effective) wire.Network {
+	r := in.Request
 	mode := string(r.Host.NetworkMode)
 	if r.Config.NetworkDisabled {
 		mode = network.NetworkNone
 	}
-	for _, name := range sortedKeys(r.Networking.EndpointsConfig) {
-		c.endpoint(name, mode, r.Networking.EndpointsConfig[name])
-	}
 	switch {
-	case mode == "" || mode == network.NetworkDefault || mode == network.NetworkBridge:
-		if host.NetworkError != "" {
-			c.invalid("--network", "bridge", "this machine cannot have it: %s; --network none works", host.NetworkError)
-		}
-		n := wire.Network{Mode: wire.NetworkEndpoint, Name: network.NetworkBridge}
-		n.Ports, *to = split(c.ports(r, imagePorts))
-		return n
-	case mode == network.NetworkNone:
-		if len(r.Host.PortBindings) > 0 {
-			c.invalid("-p", "", "a container without a network cannot publish ports")
-		}
 	case mode == network.NetworkHost:
 		c.refuse(true, "HostConfig.NetworkMode=host", mode)
+		return wire.Network{}
 	case r.Host.NetworkMode.IsContainer():
 		c.refuse(true, "HostConfig.NetworkMode=container:NAME", mode)
+		return wire.Network{}
+	}
+	found := c.memberships(in, mode, e)
+	none := slices.ContainsFunc(found, func(n brignet.Network) bool { return n.Builtin && n.Name == brignet.None })
+	switch {
+	case none && len(found) > 1:
+		c.invalid("--network", "none", "a container without a network is in no other network")
+	case none && len(r.Host.PortBindings) > 0:
+		c.invalid("-p", "", "a container without a network cannot publish ports")
+	case none || len(found) == 0:
+	case in.Host.NetworkError != "":
+		c.invalid("--network", found[0].Name, "this machine cannot have it: %s; --network none works", in.Host.NetworkError)
 	default:
-		c.invalid("--network", mode, "there is no network of this name; the networks are bridge and none")
+		return c.endpoint(in, e, found)
 	}
 	return wire.Network{}
 }
 
-func (c *collector) endpoint(name, mode string, e *network.EndpointSettings) {
-	if mode == "" {
-		mode = network.NetworkDefault
+// endpoint is that of a container in these networks.
+func (c *collector) endpoint(in Input, e *Effective, found []brignet.Network) wire.Network {
+	n := wire.Network{Mode: wire.NetworkEndpoint, Name: network.NetworkBridge}
+	n.Ports, e.PortsTo = split(c.ports(in.Request, in.Image.Config.Config.ExposedPorts))
+	if !slices.ContainsFunc(found, func(n brignet.Network) bool { return !n.Internal }) && len(n.Ports) > 0 {
+		c.invalid("-p", "", "every network of this container is internal: nothing outside reaches it")
 	}
-	same := name == mode || name == network.NetworkBridge && mode == network.NetworkDefault ||
-		name == network.NetworkDefault && mode == network.NetworkBridge
-	c.refuse(!same, "NetworkingConfig.EndpointsConfig=SECOND", name)
+	c.refuse(HasNames(e.Networks) && len(in.Request.Host.DNS) > 0, ownServers, addrs(in.Request.Host.DNS))
+	return n
+}
+
+// HasNames tells whether a container has names for others: in one of the networks that people make.
+func HasNames(list []brignet.Membership) bool {
+	return slices.ContainsFunc(list, func(m brignet.Membership) bool { return !brignet.IsBuiltin(m.Name) })
+}
+
+// memberships finds the networks that a request names: first the one of --network, then those of the endpoints. They may
+// be named twice, by name and by id.
+func (c *collector) memberships(in Input, mode string, e *Effective) (found []brignet.Network) {
+	ends := in.Request.Networking.EndpointsConfig
+	others := slices.DeleteFunc(sortedKeys(ends), func(ref string) bool { return ref == mode })
+	for _, ref := range append([]string{mode}, others...) {
+		name := ref
+		if name == "" || name == network.NetworkDefault {
+			name = network.NetworkBridge
+		}
+		n, err := in.find(name)
+		if err != nil {
+			c.invalid("--network", name, "there is no network of this name. Next: brig network ls")
+			continue
+		}
+		m := c.member(&n, ends[ref])
+		at := slices.IndexFunc(e.Networks, func(x brignet.Membership) bool { return x.ID == n.ID })
+		if at >= 0 {
+			e.Networks[at].Aliases = append(e.Networks[at].Aliases, m.Aliases...)
+			e.Networks[at].Links = append(e.Networks[at].Links, m.Links...)
+			continue
+		}
+		e.Networks, found = append(e.Networks, m), append(found, n)
+	}
+	// Docker's client says links twice, here and with the first network.
+	switch links := in.Request.Host.Links; {
+	case len(links) == 0:
+	case len(found) == 0 || found[0].Builtin:
+		c.refuse(true, "HostConfig.Links=BRIDGE", strings.Join(links, ","))
+	default:
+		c.links(&found[0], links, &e.Networks[0])
+	}
+	c.checkMemberships(e.Networks)
+	return found
+}
+
+// Bounds of a container's names.
+const (
+	maxAliases = 64
+	maxAlias   = 253
+)
+
+func (c *collector) checkMemberships(list []brignet.Membership) {
+	if len(list) > wire.MaxNetworks {
+		c.invalid("--network", "", "%d networks are more than the %d that a container may be in", len(list), wire.MaxNetworks)
+	}
+	for i := range list {
+		m := &list[i]
+		slices.SortFunc(m.Links, func(a, b brignet.Link) int { return strings.Compare(a.Target+":"+a.Alias, b.Target+":"+b.Alias) })
+		m.Links = slices.Compact(m.Links)
+		slices.Sort(m.Aliases)
+		if m.Aliases = slices.Compact(m.Aliases); len(m.Aliases) > maxAliases {
+			c.invalid("--network-alias", "", "%d names are more than the %d that a container may have in a network",
+				len(m.Aliases), maxAliases)
+		}
+	}
+}
+
+// find is Input.Networks, where there is one.
+func (in Input) find(ref string) (brignet.Network, error) {
+	if in.Networks != nil {
+		return in.Networks(ref)
+	}
+	if !brignet.IsBuiltin(ref) {
+		return brignet.Network{}, errdefs.ErrNotFound
+	}
+	return brignet.Network{Name: ref, ID: ref, Builtin: true}, nil
+}
+
+// Keys of package compat: where the endpoints are in a request, and name servers that know no names of containers.
+const (
+	at         = "NetworkingConfig.EndpointsConfig[]."
+	ownServers = "HostConfig.Dns=OWN"
+)
+
+func addrs(list []netip.Addr) string { return strings.Trim(fmt.Sprint(list), "[]") }
+
+// Connect decides about what `network connect` says of an endpoint.
+func Connect(n brignet.Network, e *network.EndpointSettings, config *container.HostConfig) (brignet.Membership, error) {
+	c := &collector{}
+	m := []brignet.Membership{c.member(&n, e)}
+	c.checkMemberships(m)
+	c.refuse(!n.Builtin && len(config.DNS) > 0, ownServers, addrs(config.DNS))
+	return m[0], c.err()
+}
+
+// member reads the settings of one endpoint.
+func (c *collector) member(n *brignet.Network, e *network.EndpointSettings) brignet.Membership {
+	m := brignet.Membership{ID: n.ID, Name: n.Name}
 	if e == nil {
-		return
+		return m
 	}
-	const at = "NetworkingConfig.EndpointsConfig[]."
+	m.Aliases = slices.Clone(e.Aliases)
+	for _, a := range m.Aliases {
+		if !brignet.HostName(a) {
+			c.invalid("--network-alias", a, "must have letters, digits, dots, hyphens and underscores only, at most %d", maxAlias)
+		}
+	}
+	c.refuse(n.Builtin && len(m.Aliases) > 0, at+"Aliases=BRIDGE", strings.Join(m.Aliases, ","))
 	if i := e.IPAMConfig; i != nil {
 		c.refuse(i.IPv4Address.IsValid(), at+"IPAMConfig.IPv4Address", i.IPv4Address.String())
 		c.refuse(i.IPv6Address.IsValid(), at+"IPAMConfig.IPv6Address", i.IPv6Address.String())
-		c.refuse(len(i.LinkLocalIPs) > 0, at+"IPAMConfig.LinkLocalIPs", strings.Trim(fmt.Sprint(i.LinkLocalIPs), "[]"))
+		c.refuse(len(i.LinkLocalIPs) > 0, at+"IPAMConfig.LinkLocalIPs", addrs(i.LinkLocalIPs))
 	}
-	c.refuse(len(e.Links) > 0, at+"Links", strings.Join(e.Links, ","))
-	c.refuse(len(e.Aliases) > 0, at+"Aliases", strings.Join(e.Aliases, ","))
+	c.links(n, e.Links, &m)
 	c.refuse(len(e.DriverOpts) > 0, at+"DriverOpts", pairs(e.DriverOpts))
 	c.refuse(e.GwPriority != 0, at+"GwPriority", strconv.Itoa(e.GwPriority))
 	c.refuse(len(e.MacAddress) > 0, at+"MacAddress", e.MacAddress.String())
-	// What the engine fills in after start cannot be asked for.
+	c.operational(e)
+	return m
+}
+
+// links reads target[:alias]. Containers on a network of one's own reach each other: a link there is a name, which only
+// this container has. On the default network it would be a way.
+func (c *collector) links(n *brignet.Network, list []string, m *brignet.Membership) {
+	if len(list) > maxAliases {
+		c.invalid("--link", "", "%d links are more than the %d that a container may have in a network", len(list), maxAliases)
+		return
+	}
+	for _, l := range list {
+		target, alias, _ := strings.Cut(l, ":")
+		if alias == "" {
+			alias = strings.TrimPrefix(target, "/")
+		}
+		switch {
+		case n.Builtin:
+			c.refuse(true, "HostConfig.Links=BRIDGE", l)
+		case target == "" || !brignet.HostName(alias):
+			c.invalid("--link", l, "is name[:alias], where alias has letters, digits, dots, hyphens and underscores only")
+		default:
+			m.Links = append(m.Links, brignet.Link{Target: target, Alias: alias})
+		}
+	}
+}
+
+// operational is what the engine fills in after start: it cannot be asked for.
+func (c *collector) operational(e *network.EndpointSettings) {
 	for _, f := range []struct {
 		name  string
 		set   bool
@@ -82,123 +214,6 @@ func (c *collector) endpoint(name, mode string, e *network.EndpointSettings) {
 	} {
 		c.refuse(f.set, at+f.name, fmt.Sprint(f.value))
 	}
-}
-
-// published is a port, and the last one of the host that it may get if it is to be a free one of a range.
-type published struct {
-	wire.Port
-	to uint16
-}
-
-// split gives the ports and the ends of their ranges; no list of ends if there is no range.
-func split(all []published) (ports []wire.Port, to []uint16) {
-	ranges := slices.ContainsFunc(all, func(p published) bool { return p.to != 0 })
-	for _, p := range all {
-		ports = append(ports, p.Port)
-		if ranges {
-			to = append(to, p.to)
-		}
-	}
-	return ports, to
-}
-
-// ports gives the published ports in a stable order. With -P every exposed port gets a free port of the host.
-func (c *collector) ports(r *Request, image map[string]struct{}) []published {
-	var out []published
-	for p, bindings := range r.Host.PortBindings {
-		if !c.checkPort("-p", p) {
-			continue
-		}
-		if len(bindings) == 0 {
-			bindings = []network.PortBinding{{}}
-		}
-		for _, b := range bindings {
-			out = c.binding(out, p, b)
-		}
-	}
-	if r.Host.PublishAllPorts {
-		for p := range c.exposed(r.Config.ExposedPorts, image) {
-			if _, bound := r.Host.PortBindings[p]; !bound && c.checkPort("--expose", p) {
-				out = append(out, published{Port: wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()}})
-			}
-		}
-	}
-	if len(out) > maxPorts {
-		c.invalid("-p", "", "%d ports are more than the %d that a container may publish", len(out), maxPorts)
-	}
-	slices.SortFunc(out, comparePorts)
-	return out
-}
-
-func comparePorts(a, b published) int {
-	if n := int(a.ContainerPort) - int(b.ContainerPort); n != 0 {
-		return n
-	}
-	if n := strings.Compare(a.Proto+a.HostIP, b.Proto+b.HostIP); n != 0 {
-		return n
-	}
-	return int(a.HostPort) - int(b.HostPort)
-}
-
-func (c *collector) checkPort(option string, p network.Port) bool {
-	switch {
-	case p.Num() == 0:
-		c.invalid(option, p.String(), "port 0 does not exist")
-	case p.Proto() == network.SCTP:
-		c.refuse(true, "HostConfig.PortBindings=sctp", p.String())
-	case p.Proto() != network.TCP && p.Proto() != network.UDP:
-		c.invalid(option, p.String(), "the protocol is tcp or udp")
-	default:
-		return true
-	}
-	return false
-}
-
-func (c *collector) binding(out []published, p network.Port, b network.PortBinding) []published {
-	w := published{Port: wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()}}
-	if b.HostIP.IsValid() {
-		if b.HostIP.Zone() != "" {
-			c.invalid("-p", b.HostIP.String(), "an address with a zone cannot be published on")
-		}
-		w.HostIP = b.HostIP.String()
-	}
-	if b.HostPort != "" {
-		// A range ("8000-8010") asks for any free port of it.
-		from, to, isRange := strings.Cut(b.HostPort, "-")
-		low, err := strconv.ParseUint(from, 10, 16)
-		high := low
-		if err == nil && isRange {
-			high, err = strconv.ParseUint(to, 10, 16)
-		}
-		if err != nil || high < low || isRange && low == 0 {
-			c.invalid("-p", b.HostPort+":"+p.String(), "a port of the host is a number to 65535, or a range")
-			return out
-		}
-		w.HostPort = uint16(low)
-		if high > low {
-			w.to = uint16(high)
-		}
-	}
-	if slices.Contains(out, w) && w.HostPort != 0 {
-		c.invalid("-p", p.String(), "is published twice on %s:%d", w.HostIP, w.HostPort)
-		return out
-	}
-	return append(out, w)
-}
-
-// exposed joins the ports of request and image.
-func (c *collector) exposed(request network.PortSet, image map[string]struct{}) network.PortSet {
-	out := network.PortSet{}
-	for p := range request {
-		out[p] = struct{}{}
-	}
-	for s := range image {
-		p, err := network.ParsePort(s)
-		if err == nil && p.Num() != 0 {
-			out[p] = struct{}{}
-		}
-	}
-	return out
 }
 
 // hostname checks --hostname and --domainname: they are written to files and shown by programs.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -24,14 +25,15 @@ type Host struct {
 	CpusetCpus string
 	// NetworkError says why the machine cannot have the network called bridge; "" when it can.
 	NetworkError string
-	// Files gives the contents of hosts, resolv.conf and hostname.
-	Files func(FileRequest) ([]wire.File, error)
+	// MakeFiles gives the contents of hosts, resolv.conf and hostname.
+	MakeFiles func(FileRequest) ([]wire.File, error)
 }
 
 // FileRequest is what the engine's files inside a container depend on.
 type FileRequest struct {
 	Hostname, Domainname string
 	Network              bool
+	Names                bool // of other containers, which the engine's forwarder knows
 	DNS                  []netip.Addr
 	DNSSearch            []string
 	DNSOptions           []string
@@ -44,6 +46,8 @@ type Input struct {
 	Request *Request
 	Image   *image.Image
 	Host    Host
+	// Networks finds a network by what a request calls it.
+	Networks func(ref string) (network.Network, error)
 	// Lend finds what --volumes-from takes from another container.
 	Lend func(container string) (*Lent, error)
 }
@@ -63,6 +67,7 @@ type Effective struct {
 	RestartUnhealthy bool
 	Log              log.Options
 	Volumes          []VolumeUse
+	Networks         []network.Membership
 	Mounts           []container.MountPoint
 	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
 	PortsTo  []uint16
@@ -107,14 +112,14 @@ func Make(in Input) (*Effective, error) {
 }
 
 func (c *collector) spec(in Input, e *Effective) wire.Spec {
-	r, h := in.Request, &in.Request.Host
+	h := &in.Request.Host
 	s := wire.Spec{
 		Hostname:     c.hostname("--hostname", e.Config.Hostname),
 		Domainname:   c.hostname("--domainname", e.Config.Domainname),
 		Image:        in.Image.Index,
 		WritableRoot: !h.ReadonlyRootfs,
 		Volatile:     h.AutoRemove,
-		Network:      c.network(r, in.Image.Config.Config.ExposedPorts, in.Host, &e.PortsTo),
+		Network:      c.network(in, e),
 		Resources:    c.resources(h, in.Host),
 		Init:         h.Init != nil && *h.Init,
 		ShmSize:      h.ShmSize,
@@ -133,8 +138,8 @@ func (c *collector) spec(in Input, e *Effective) wire.Spec {
 	s.MaskedPaths, s.ReadonlyPaths = c.paths(h, in.Host.CPUs)
 	s.Process = c.process(in, e, s.Hostname)
 	c.dnsValues(h)
-	if in.Host.Files != nil && len(c.refusals) == 0 {
-		s.Files = c.files(in, s)
+	if in.Host.MakeFiles != nil && len(c.refusals) == 0 {
+		s.Files = c.files(in, &s, e.Networks)
 	}
 	return s
 }
@@ -262,11 +267,17 @@ func (c *collector) consoleSize(s [2]uint) (rows, cols uint16) {
 	return uint16(s[0]), uint16(s[1])
 }
 
-func (c *collector) files(in Input, s wire.Spec) []wire.File {
-	h := &in.Request.Host
+// Files gives the engine's files for a container in these networks. Those on one of people's own ask the forwarder, which
+// knows its names; and it alone does, so servers of the container's own are refused together with such a network.
+func (h Host) Files(config *container.HostConfig, s *wire.Spec, in []network.Membership) ([]wire.File, error) {
 	q := FileRequest{Hostname: s.Hostname, Domainname: s.Domainname, Network: s.Network.Mode != wire.NetworkNone,
-		DNS: h.DNS, DNSSearch: h.DNSSearch, DNSOptions: h.DNSOptions, ExtraHosts: h.ExtraHosts}
-	f, err := in.Host.Files(q)
+		Names: HasNames(in), DNS: config.DNS, DNSSearch: config.DNSSearch, DNSOptions: config.DNSOptions,
+		ExtraHosts: config.ExtraHosts}
+	return h.MakeFiles(q)
+}
+
+func (c *collector) files(in Input, s *wire.Spec, nets []network.Membership) []wire.File {
+	f, err := in.Host.Files(&in.Request.Host, s, nets)
 	if err != nil {
 		c.invalid("--dns, --dns-search, --dns-option, --add-host", "", "%v", err)
 	}

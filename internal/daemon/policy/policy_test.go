@@ -46,7 +46,7 @@ func makeFrom(body string) (*Effective, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost()})
+	return Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost(), Networks: testNetworks})
 }
 
 // golden compares got with a file of testdata.
@@ -278,7 +278,7 @@ func FuzzCreateBody(f *testing.F) {
 		if err != nil {
 			return
 		}
-		e, err := Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost()})
+		e, err := Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost(), Networks: testNetworks})
 		if err != nil {
 			return
 		}

@@ -76,6 +76,9 @@ func DecodeExec(b []byte) (*container.ExecCreateRequest, error) {
 	return &in.ExecCreateRequest, nil
 }
 
+// DecodeStrict decodes the body of any other request in the same way.
+func DecodeStrict(b []byte, v any) error { return strict(b, v) }
+
 // strict decodes exactly one JSON object; a field that v does not have is an error that names it.
 func strict(b []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(b))

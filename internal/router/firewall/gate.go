@@ -14,6 +14,7 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
 	"github.com/brig-engine/brig/internal/kernel/bpf/bpfmap"
 	"github.com/brig-engine/brig/internal/router/rtnl"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Gate is the second layer: five tc programs that know no rule set and drop by default.
@@ -22,8 +23,10 @@ import (
 //	container ◄── endpoint ◄══ neighbour ─┴─ router ─┴────────────── uplink ◄══ host link ◄══ back  ◄── the host
 //
 //	sender      IPv4 only, without VLAN tag, from the endpoint's own MAC and address
-//	neighbour   nothing that another container sent
-//	outward     from the containers' subnet; not to link-local and its like; to the host only what can be an answer
+//	neighbour   of what another container sent: only if both are members of one network; to a confined endpoint nothing
+//	            from outside
+//	outward     from the containers' subnet, and not from a confined endpoint; not to link-local and its like; to the host
+//	            only what can be an answer
 //	arrival     to the host's address towards the router, or to what the host would route onward: never to one of its
 //	            other addresses, whatever they are at this moment
 //	back        what was forwarded must carry passMark, which only the host's table sets
@@ -32,10 +35,11 @@ import (
 // pair, and connections of the host itself to ports that are not published.
 type Gate struct {
 	senders *bpfmap.Map
+	members *bpfmap.Map // by address; written as package router is told, never read from the tables
 	progs   map[string]int
 }
 
-// MaxEndpoints bounds the endpoints of one router; the map is allocated at once (about 1 MiB).
+// MaxEndpoints bounds the endpoints of one router; the maps are allocated at once (about 3 MiB).
 const MaxEndpoints = 8192
 
 // sender values: MAC (6), padding (2), address (4).
@@ -47,9 +51,14 @@ func LoadGate(plan Plan) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{senders: m, progs: map[string]int{}}
+	members, err := bpfmap.NewHash("brig_members", 4, memberSize, MaxEndpoints)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	g := &Gate{senders: m, members: members, progs: map[string]int{}}
 	for name, prog := range map[string][]asm.Insn{
-		"sender": senderProgram(m), "neighbour": neighbourProgram(plan), "outward": outwardProgram(plan),
+		"sender": senderProgram(m), "neighbour": neighbourProgram(plan, members),
+		"outward": outwardProgram(plan, members),
 		"arrival": arrivalProgram(plan), "back": backProgram(),
 	} {
 		code, err := asm.Assemble(prog)
@@ -72,6 +81,7 @@ func (g *Gate) Close() {
 		unix.Close(fd)
 	}
 	g.senders.Close()
+	g.members.Close()
 }
 
 // GuardEndpoint lets the endpoint's sender pass and adds to b what attaches sender and neighbour to the router's side of
@@ -91,12 +101,25 @@ func (g *Gate) GuardEndpoint(b *rtnl.Batch, ifindex int, mac net.HardwareAddr, a
 	return nil
 }
 
-// Forget frees the map's element of an endpoint; from then on its sender program drops everything.
-func (g *Gate) Forget(ifindex int) error {
-	if err := g.senders.Delete(senderKey(ifindex)); !errors.Is(err, unix.ENOENT) {
+// Admit says what the endpoint with this address is a member of. The tables decide as well.
+func (g *Gate) Admit(a netip.Addr, s wire.Membership) error {
+	if err := g.keepMember(a, s); err != nil {
+		return fmt.Errorf("networks of %s: %w", a, err)
+	}
+	return nil
+}
+
+// Forget frees the maps' elements of an endpoint; from then on its sender program drops everything.
+func (g *Gate) Forget(ifindex int, a netip.Addr) error {
+	return errors.Join(forgetKey(g.senders, senderKey(ifindex)), forgetKey(g.members, a.AsSlice()))
+}
+
+// forgetKey: what is not there is an endpoint of a warden before this one, whose map is not ours.
+func forgetKey(m *bpfmap.Map, key []byte) error {
+	if err := m.Delete(key); !errors.Is(err, unix.ENOENT) {
 		return err
 	}
-	return nil // an endpoint of a warden before this one: its map is not ours
+	return nil
 }
 
 func senderKey(ifindex int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(ifindex)) }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf/trial"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 var testPlan = Plan{
@@ -58,6 +59,14 @@ func (p packet) frame() []byte {
 	return append(append(append(b, ip...), p.payload...), make([]byte, 20)...)
 }
 
+// full fills every place of an endpoint.
+func full(first uint32) (numbers []uint32) {
+	for i := range uint32(wire.MaxNetworks) {
+		numbers = append(numbers, first+i)
+	}
+	return numbers
+}
+
 func tcpFlags(f byte) []byte { b := make([]byte, 20); b[13] = f; return b }
 func udpTo(port uint16) []byte {
 	return binary.BigEndian.AppendUint16([]byte{1, 1}, port)
@@ -77,6 +86,14 @@ func TestSecondLayerPrograms(t *testing.T) {
 	value := append(append([]byte{}, mac...), 0, 0)
 	if err := g.senders.Put(senderKey(loopback), append(value, netip.MustParseAddr(own).AsSlice()...)); err != nil {
 		t.Fatal(err)
+	}
+	friend, second := wire.Membership{Networks: []uint32{9, 7}}, wire.Membership{Networks: []uint32{5, 9}, Confined: true}
+	other := wire.Membership{Networks: []uint32{6, 5}}
+	for a, s := range map[string]wire.Membership{"172.30.0.10": friend, "172.30.0.11": second, "172.30.0.12": other,
+		"172.30.0.13": {Confined: true}, "172.30.0.14": {Networks: full(100)}, "172.30.0.15": {Networks: full(115)}} {
+		if err := g.Admit(netip.MustParseAddr(a), s); err != nil {
+			t.Fatal(err)
+		}
 	}
 	host := testPlan.Host.String()
 	const syn, ack, synAck, rst = 0x02, 0x10, 0x12, 0x04
@@ -100,7 +117,23 @@ func TestSecondLayerPrograms(t *testing.T) {
 		{"neighbour", "from a neighbour", packet{src: "172.30.0.3", dst: own}, false},
 		{"neighbour", "from a neighbour far away", packet{src: "172.30.200.3", dst: own}, false},
 		{"neighbour", "from the next network", packet{src: "172.31.0.3", dst: own}, true},
+		{"neighbour", "one network of two", packet{src: "172.30.0.10", dst: "172.30.0.11"}, true},
+		{"neighbour", "one network of two, back", packet{src: "172.30.0.11", dst: "172.30.0.10"}, true},
+		{"neighbour", "the other network of two", packet{src: "172.30.0.11", dst: "172.30.0.12"}, true},
+		{"neighbour", "no network together", packet{src: "172.30.0.10", dst: "172.30.0.12"}, false},
+		{"neighbour", "of a member to one in no network", packet{src: "172.30.0.10", dst: own}, false},
+		{"neighbour", "of one in no network to a member", packet{src: own, dst: "172.30.0.10"}, false},
+		{"neighbour", "two confined in no network", packet{src: "172.30.0.13", dst: "172.30.0.13"}, false},
+		{"neighbour", "the last place meets the first", packet{src: "172.30.0.14", dst: "172.30.0.15"}, true},
+		{"neighbour", "the first place meets the last", packet{src: "172.30.0.15", dst: "172.30.0.14"}, true},
+		{"neighbour", "from outside to a member", packet{src: "9.9.9.9", dst: "172.30.0.10"}, true},
+		{"neighbour", "from outside to a confined one", packet{src: "9.9.9.9", dst: "172.30.0.11"}, false},
+		{"neighbour", "from the host to a confined one", packet{src: host, dst: "172.30.0.13"}, false},
+		{"neighbour", "from the gateway to a confined one", packet{src: "172.30.0.1", dst: "172.30.0.13"}, true},
 		{"outward", "outside", packet{}, true},
+		{"outward", "of a member", packet{src: "172.30.0.10"}, true},
+		{"outward", "of a confined member", packet{src: "172.30.0.11"}, false},
+		{"outward", "of a confined one to the host", packet{src: "172.30.0.13", dst: host, proto: 6, payload: tcpFlags(ack)}, false},
 		{"outward", "high outside address", packet{dst: "203.0.113.9"}, true},
 		{"outward", "stranger's address", packet{src: "10.0.0.1"}, false},
 		{"outward", "high stranger's address", packet{src: "203.0.113.9"}, false},
@@ -140,13 +173,13 @@ func TestSecondLayerPrograms(t *testing.T) {
 			t.Errorf("%s, %s: verdict %d, want %d", tc.prog, tc.name, got, want)
 		}
 	}
-	if err := g.Forget(loopback); err != nil {
+	if err := g.Forget(loopback, netip.MustParseAddr(own)); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := trial.Run(g.progs["sender"], packet{}.frame()); err != nil || got != tcShot {
 		t.Errorf("forgotten endpoint: verdict %d, %v", got, err)
 	}
-	if err := g.Forget(loopback); err != nil {
+	if err := g.Forget(loopback, netip.MustParseAddr(own)); err != nil {
 		t.Errorf("forgetting twice: %v", err)
 	}
 }

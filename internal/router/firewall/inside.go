@@ -25,9 +25,10 @@ type Plan struct {
 //
 //	            from a container                         from the host
 //	entry       sender must be a live (interface, address)   sender must not be a container's address
-//	pass        answers → host; nothing to the subnet,    answers to a live container; new: open ports only
-//	            link-local, multicast, the host's own
-//	            addresses; the rest → host
+//	pass        to another container: chain neighbours    answers to a live container; new: open ports only
+//	            answers → host; nothing to link-local,    to a confined one: nothing
+//	            multicast, the host's own addresses;
+//	            the rest → host, unless it is confined
 //	local       gateway:53, nothing else                  nothing
 //
 // Every chain ends in a drop; what a well-meaning program could hit is refused with an error instead.
@@ -36,6 +37,7 @@ type Inside struct {
 	plan              Plan
 	live, open, hosts *nftables.Set
 	flows             *nftables.Set
+	networks          networks
 }
 
 // OpenInside opens the socket of the table in the namespace that the calling thread is in, once and for all; Replace
@@ -52,8 +54,9 @@ func OpenInside(plan Plan) (*Inside, error) {
 			KeyType: nftables.MustConcatSetType(nftables.TypeIFIndex, nftables.TypeIPAddr)},
 		open: &nftables.Set{Table: t, ID: 2, Name: "open", Concatenation: true, KeyType: nftables.MustConcatSetType(
 			nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService)},
-		hosts: &nftables.Set{Table: t, ID: 3, Name: "hosts", KeyType: nftables.TypeIPAddr},
-		flows: &nftables.Set{Table: t, ID: 4, Name: "flows", KeyType: nftables.TypeIPAddr, Dynamic: true, Size: MaxEndpoints},
+		hosts:    &nftables.Set{Table: t, ID: 3, Name: "hosts", KeyType: nftables.TypeIPAddr},
+		flows:    &nftables.Set{Table: t, ID: 4, Name: "flows", KeyType: nftables.TypeIPAddr, Dynamic: true, Size: MaxEndpoints},
+		networks: newNetworks(t, 5),
 	}, nil
 }
 
@@ -64,17 +67,19 @@ func (i *Inside) Replace(members []Member, hosts []netip.Addr) error {
 		append(i.elements(members), filled{i.hosts, addressElements(hosts)}, filled{i.flows, nil}),
 		[]base{
 			{name: "refuse", rules: refusals()},
-			i.outward(), i.entry(), i.pass(), i.localIn(),
+			i.outward(), i.networks.neighbours(), i.entry(), i.pass(), i.localIn(),
 			{name: "answer", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput,
-				policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{rule(known(), accept())}},
+				policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{rule(known(), accept()),
+					rule(unreachable(), accept())}}, // the refusal of what is not tracked
 		})
 }
 
 func (i *Inside) elements(members []Member) []filled {
-	return []filled{{i.live, liveElements(members)}, {i.open, openElements(members)}}
+	return append([]filled{{i.live, liveElements(members)}, {i.open, openElements(members)}}, i.networks.elements(members)...)
 }
 
-// entry runs before connection tracking: a forged sender costs no entry there.
+// entry runs before connection tracking: a forged sender costs no entry there, and neither does what goes to a neighbour,
+// about whom the chain neighbours decides without state: otherwise two containers could fill the machine's table for all.
 func (i *Inside) entry() base {
 	return base{name: "entry", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookPrerouting,
 		priority: -300, policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{
@@ -82,6 +87,9 @@ func (i *Inside) entry() base {
 			rule(in(Uplink), addr(saddrOffset, expr.CmpOpEq, i.plan.Host), accept()),
 			rule(in(Uplink), prefix(saddrOffset, expr.CmpOpNeq, i.plan.Subnet), accept()),
 			rule(in(Uplink), drop()),
+			rule(isIn(i.live, &expr.Meta{Key: expr.MetaKeyIIF, Register: reg0}, loadAddr(saddrOffset, reg1)),
+				prefix(daddrOffset, expr.CmpOpEq, i.plan.Subnet), addr(daddrOffset, expr.CmpOpNeq, i.plan.Host),
+				addr(daddrOffset, expr.CmpOpNeq, i.plan.Gateway), []expr.Any{&expr.Notrack{}}, accept()),
 			rule(isIn(i.live, &expr.Meta{Key: expr.MetaKeyIIF, Register: reg0}, loadAddr(saddrOffset, reg1)), accept()),
 			drop(),
 		}}
@@ -90,7 +98,10 @@ func (i *Inside) entry() base {
 func (i *Inside) pass() base {
 	b := base{name: "pass", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookForward,
 		policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{
+			rule(isIn(i.networks.confined, loadAddr(saddrOffset, reg0)), out(Uplink), goTo("refuse")),
+			rule(isIn(i.networks.confined, loadAddr(daddrOffset, reg0)), in(Uplink), goTo("refuse")),
 			rule(notIn(Uplink), out(Uplink), known(), accept()),
+			rule(notIn(Uplink), notOut(Uplink), goTo("neighbours")),
 			rule(notIn(Uplink), goTo("outward")),
 			rule(isIn(i.live, &expr.Meta{Key: expr.MetaKeyOIF, Register: reg0}, loadAddr(daddrOffset, reg1)),
 				known(), accept()),
@@ -148,6 +159,16 @@ func (i *Inside) localIn() base {
 
 // Add makes m live, with its ports.
 func (i *Inside) Add(m Member) error { return i.add(i.elements([]Member{m})) }
+
+// Change puts what now has in the place of what before had, in one transaction; both are the same endpoint.
+func (i *Inside) Change(before, now Member) error {
+	return i.commit(func(c *nftables.Conn) error {
+		if err := send(c.SetDeleteElements, i.networks.elements([]Member{before})); err != nil {
+			return err
+		}
+		return send(c.SetAddElements, i.networks.elements([]Member{now}))
+	})
+}
 
 // Remove takes away what Add gave; from then on no packet of m passes, whatever becomes of its interface.
 func (i *Inside) Remove(m Member) error { return i.remove(i.elements([]Member{m})) }

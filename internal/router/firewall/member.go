@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Port is one published port of a member. HostIP is the address that it is published on; the unspecified IPv4 address
@@ -22,6 +24,7 @@ type Member struct {
 	Ifindex int
 	Addr    netip.Addr
 	Ports   []Port
+	wire.Membership
 }
 
 func liveKey(m Member) []byte {

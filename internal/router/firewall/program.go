@@ -8,6 +8,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
 	"github.com/brig-engine/brig/internal/kernel/bpf/bpfmap"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Offsets in struct __sk_buff (linux/bpf.h).
@@ -123,14 +124,49 @@ func senderProgram(m *bpfmap.Map) []asm.Insn {
 	})
 }
 
-func neighbourProgram(p Plan) []asm.Insn {
+func neighbourProgram(p Plan, members *bpfmap.Map) []asm.Insn {
 	return program(prologue(), loadAddress(frameSrc),
-		jumpIfAddr(asm.EQ, p.Gateway, "pass"), jumpIfAddr(asm.EQ, p.Host, "pass"), jumpInside(p.Subnet, "drop"))
+		jumpIfAddr(asm.EQ, p.Gateway, "pass"), jumpIfAddr(asm.EQ, p.Host, "outside"), jumpInside(p.Subnet, "inside"),
+		[]asm.Insn{asm.Label("outside")}, dropConfined(members, frameDst, "free"),
+		[]asm.Insn{asm.Label("free"), asm.Jump("pass"), asm.Label("inside")}, meet(members))
 }
 
-func outwardProgram(p Plan) []asm.Insn {
+// member looks up the membership of the address at off in the frame: R0 is its address, or 0.
+func member(m *bpfmap.Map, off int16) []asm.Insn {
+	return []asm.Insn{
+		asm.LoadMap(asm.R1, m.FD()),
+		asm.Op(asm.Mov, asm.R2, asm.R10),
+		asm.OpImm(asm.Add, asm.R2, int32(off)),
+		asm.Call(asm.HelperMapLookup),
+	}
+}
+
+// dropConfined drops the packet if the address at off is a confined endpoint's, and goes on at the label free.
+func dropConfined(m *bpfmap.Map, off int16, free string) []asm.Insn {
+	return append(member(m, off),
+		asm.JumpIfImm(asm.EQ, asm.R0, 0, free),
+		asm.Load(asm.W, asm.R2, asm.R0, confinedAt),
+		asm.JumpIfImm(asm.NE, asm.R2, 0, "drop"))
+}
+
+// meet lets pass what is between members of one network: each number of the sender, up to the first empty place, against
+// each of the receiver.
+func meet(m *bpfmap.Map) []asm.Insn {
+	out := append(member(m, frameSrc), asm.JumpIfImm(asm.EQ, asm.R0, 0, "drop"), asm.Op(asm.Mov, asm.R7, asm.R0))
+	out = append(out, member(m, frameDst)...)
+	out = append(out, asm.JumpIfImm(asm.EQ, asm.R0, 0, "drop"))
+	for i := range int16(wire.MaxNetworks) {
+		out = append(out, asm.Load(asm.W, asm.R2, asm.R7, 4*i), asm.JumpIfImm(asm.EQ, asm.R2, 0, "drop"))
+		for j := range int16(wire.MaxNetworks) {
+			out = append(out, asm.Load(asm.W, asm.R3, asm.R0, 4*j), asm.JumpIf(asm.EQ, asm.R2, asm.R3, "pass"))
+		}
+	}
+	return append(out, asm.Jump("drop"))
+}
+
+func outwardProgram(p Plan, members *bpfmap.Map) []asm.Insn {
 	parts := [][]asm.Insn{prologue(), loadAddress(frameSrc), jumpInside(p.Subnet, "ours"), {asm.Jump("drop")},
-		{asm.Label("ours")}, loadAddress(frameDst), jumpIfAddr(asm.EQ, p.Host, "host"), jumpInside(p.Subnet, "drop")}
+		{asm.Label("ours")}, dropConfined(members, frameSrc, "free"), {asm.Label("free")}, loadAddress(frameDst), jumpIfAddr(asm.EQ, p.Host, "host"), jumpInside(p.Subnet, "drop")}
 	for _, n := range never() {
 		parts = append(parts, jumpInside(n, "drop"))
 	}

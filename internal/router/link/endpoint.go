@@ -105,16 +105,17 @@ func (r *Router) discard(e *Endpoint) {
 		var b rtnl.Batch
 		b.Delete(e.Ifindex)
 		_ = r.batches.Do(&b)
-		_ = r.gate.Forget(e.Ifindex)
+		_ = r.gate.Forget(e.Ifindex, e.Addr)
 	}
 	r.pool.put(e.Addr)
 }
 
 func memberOf(e *Endpoint, ports []Port) firewall.Member {
-	return firewall.Member{Ifindex: e.Ifindex, Addr: e.Addr, Ports: ports}
+	return firewall.Member{Ifindex: e.Ifindex, Addr: e.Addr, Ports: ports, Membership: e.Membership}
 }
 
-// Activate lets the endpoint talk and publishes its ports: one transaction of set elements, two with ports.
+// Activate lets the endpoint talk, with the members of its networks too, and publishes its ports: one transaction of set
+// elements, two with ports.
 func (r *Router) Activate(e *Endpoint, ports []Port) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,6 +123,9 @@ func (r *Router) Activate(e *Endpoint, ports []Port) error {
 		return fmt.Errorf("endpoint %s is live already", e.Addr)
 	}
 	m := memberOf(e, ports)
+	if err := r.gate.Admit(e.Addr, e.Membership); err != nil {
+		return err
+	}
 	if err := r.inner.Add(m); err != nil {
 		return fmt.Errorf("endpoint %s: %w", e.Addr, err)
 	}
@@ -138,6 +142,24 @@ func (r *Router) publish(m firewall.Member) error {
 		return err
 	}
 	return r.forgetFlows(m)
+}
+
+// Join makes a live endpoint a member of the networks that it names now, and of no other. Both layers are told, whatever
+// becomes of the other: a table that somebody has flushed must not keep in a network who has left it.
+func (r *Router) Join(e *Endpoint) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	m, live := r.members[e.Addr]
+	if !live || m.Ifindex != e.Ifindex {
+		return fmt.Errorf("endpoint %s is not live", e.Addr)
+	}
+	now := m
+	now.Membership = e.Membership
+	r.members[e.Addr] = now
+	if err := errors.Join(r.gate.Admit(e.Addr, e.Membership), r.inner.Change(m, now)); err != nil {
+		return fmt.Errorf("networks of endpoint %s: %w", e.Addr, err)
+	}
+	return nil
 }
 
 // Release revokes the endpoint, live or not, and gives its address back. Its pair goes when the caller closes the last
@@ -164,7 +186,7 @@ func (r *Router) Release(e *Endpoint) error {
 			return fmt.Errorf("withdraw ports of %s: %w", e.Addr, err)
 		}
 	}
-	if err := r.gate.Forget(e.Ifindex); err != nil {
+	if err := r.gate.Forget(e.Ifindex, e.Addr); err != nil {
 		return err
 	}
 	r.pool.put(e.Addr)
@@ -186,12 +208,13 @@ func (r *Router) Adopt(e *Endpoint, live bool, ports []Port) error {
 	if err := r.batches.Do(&b); err != nil {
 		return fmt.Errorf("guard endpoint %s: %w", e.Addr, err)
 	}
-	if live {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.members[e.Addr] = memberOf(e, ports)
+	if !live {
+		return nil
 	}
-	return nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.members[e.Addr] = memberOf(e, ports)
+	return r.gate.Admit(e.Addr, e.Membership)
 }
 
 // forgetFlows drops tracked UDP flows to the ports of m: a sender that does not pause would otherwise reach the

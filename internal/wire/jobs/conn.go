@@ -23,6 +23,8 @@ type Host struct {
 	File func(File) (fd int, err error)
 	// Progress may be nil.
 	Progress func(Progress)
+	// Names, if it is not nil, runs beside the job, in a goroutine of its own, and sends names until ctx or send ends it.
+	Names func(ctx context.Context, send func(Names) error)
 }
 
 // maxRequests bounds the files that one job may ask for.
@@ -39,6 +41,11 @@ func Run(ctx context.Context, conn *wire.Conn, job *Job, fds []int, host Host) (
 		return nil, fmt.Errorf("encode job %s: %w", job.Kind, err)
 	}
 	err = conn.Send(&wire.Frame{Op: wire.OpJob, Body: body}, fds)
+	if host.Names != nil && err == nil {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		go host.Names(ctx, func(n Names) error { return sendNames(conn, n) })
+	}
 	for n := 0; err == nil; {
 		var f *wire.Frame
 		var got []int
@@ -64,6 +71,14 @@ func Run(ctx context.Context, conn *wire.Conn, job *Job, fds []int, host Host) (
 		return nil, ctx.Err()
 	}
 	return nil, fmt.Errorf("%s: the worker ended without a result: %w: %w", job.Kind, errdefs.ErrUnavailable, err)
+}
+
+func sendNames(conn *wire.Conn, n Names) error {
+	body, err := json.Marshal(n)
+	if err != nil {
+		return err
+	}
+	return conn.Send(&wire.Frame{Op: opNames, Body: body}, nil)
 }
 
 func (h Host) progress(body []byte) error {
@@ -118,6 +133,8 @@ type Task struct {
 	Job
 	// Files are the descriptors of the first packet.
 	Files []*os.File
+	// Names are those that brigd sends, in their order; whoever is sent them has to take them.
+	Names chan Names
 
 	conn    *wire.Conn
 	id      uint64 // of the packet with the job
@@ -140,7 +157,7 @@ func Read(conn *wire.Conn, gone func()) (*Task, error) {
 	if err != nil {
 		return nil, fmt.Errorf("receive the job: %w", err)
 	}
-	t := &Task{conn: conn, id: f.ID, replies: make(chan reply)}
+	t := &Task{conn: conn, id: f.ID, replies: make(chan reply), Names: make(chan Names)}
 	for i, fd := range fds {
 		t.Files = append(t.Files, os.NewFile(uintptr(fd), fmt.Sprintf("job descriptor %d", i)))
 	}
@@ -179,6 +196,7 @@ func Decode(body []byte) (Job, error) {
 
 func (t *Task) read(gone func()) {
 	defer close(t.replies)
+	defer close(t.Names)
 	for {
 		f, fds, err := t.conn.Receive()
 		if err != nil {
@@ -187,8 +205,29 @@ func (t *Task) read(gone func()) {
 			}
 			return
 		}
+		if f.Op == opNames {
+			if err := t.takeNames(f, fds); err != nil {
+				gone()
+				return
+			}
+			continue
+		}
 		t.replies <- reply{f, fds}
 	}
+}
+
+// takeNames hands on one packet of names. To a job that gets none it is an error.
+func (t *Task) takeNames(f *wire.Frame, fds []int) error {
+	wire.CloseAll(fds)
+	var n Names
+	if t.DNS == nil || !t.DNS.Names {
+		return fmt.Errorf("names for the job %s", t.Kind)
+	}
+	if err := wire.DecodeStrict(f.Body, &n); err != nil {
+		return err
+	}
+	t.Names <- n
+	return nil
 }
 
 // File asks brigd for one more descriptor. Calls are served one at a time.

@@ -288,3 +288,36 @@ func TestSilentWorkerDoesNotHoldTheWarden(t *testing.T) {
 		t.Errorf("the connection lives on: %+v", f)
 	}
 }
+
+// TestNamesReachTheForwarderInTheirOrder, and are an error for every other job.
+func TestNamesReachTheForwarderInTheirOrder(t *testing.T) {
+	for _, job := range []*Job{{Kind: DNS, DNS: &DNSParams{Names: true}}, {Kind: DNS, DNS: &DNSParams{}}, exportJob} {
+		daemon, worker := jobPair(t)
+		ended := make(chan bool, 1)
+		go Run(context.Background(), daemon, job, nil, Host{Names: func(_ context.Context, send func(Names) error) {
+			for i := range 3 {
+				if err := send(Names{Networks: []NamesIn{{ID: fmt.Sprint(i)}}}); err != nil {
+					return
+				}
+			}
+		}})
+		task, err := Read(worker, func() { ended <- true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if job.DNS == nil || !job.DNS.Names {
+			select {
+			case <-ended:
+			case <-time.After(5 * time.Second):
+				t.Errorf("the job %s took names", job.Kind)
+			}
+			continue
+		}
+		for i := range 3 {
+			if n := <-task.Names; n.Networks[0].ID != fmt.Sprint(i) {
+				t.Errorf("names %v in place of %d", n, i)
+			}
+		}
+		daemon.Close()
+	}
+}

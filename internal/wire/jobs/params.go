@@ -1,6 +1,10 @@
 package jobs
 
-import "github.com/brig-engine/brig/internal/wire"
+import (
+	"net/netip"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
 
 // The protocol between brigd and one worker, over descriptor 3 of the worker (SOCK_SEQPACKET):
 //
@@ -8,6 +12,7 @@ import "github.com/brig-engine/brig/internal/wire"
 //	  │ ── job {Kind, parameters} + fds ──────▶ │   exactly one, the first packet
 //	  │ ◀────────────── job.file {name, size} ─ │   any number, one at a time
 //	  │ ── reply {} + one fd, or error ───────▶ │
+//	  │ ── job.names {address, networks} ─────▶ │   any number, to the forwarder, not answered
 //	  │ ◀──────── job.progress {done, total} ── │   any number, not answered
 //	  │ ◀── reply {result} or error ─────────── │   exactly one, to the job: the last packet
 //
@@ -16,6 +21,7 @@ import "github.com/brig-engine/brig/internal/wire"
 const (
 	opFile     wire.Op = "job.file"
 	opProgress wire.Op = "job.progress"
+	opNames    wire.Op = "job.names"
 )
 
 // The kinds of jobs that brigd gives, beside those of package wire. Each comment lists the descriptors of the first packet
@@ -150,11 +156,37 @@ type SaveLayer struct {
 }
 
 // DNSParams are the parameters of DNS. fds: Listen UDP sockets, then Streams TCP listeners, then one connected
-// UDP socket for each upstream server. Asks: "stream/I", a connected TCP socket to upstream I.
+// UDP socket for each upstream server. Asks: "stream/I", a connected TCP socket to upstream I. Names says that the names
+// of containers will come.
 type DNSParams struct {
 	Listen    int `json:"listen"`
 	Streams   int `json:"streams"`
 	Upstreams int `json:"upstreams"`
+
+	Names bool `json:"names,omitempty"`
+}
+
+// Names is all that the forwarder is to know of the container with one address. A container that is in no network has
+// to be known, too: who is not, gets no answers.
+type Names struct {
+	Addr     netip.Addr `json:"addr"`
+	Gone     bool       `json:"gone,omitempty"`
+	Confined bool       `json:"confined,omitempty"` // asks nothing outside
+	Networks []NamesIn  `json:"networks,omitempty"`
+}
+
+// NamesIn are the names that a container has in one network, the first of which is what its address is called.
+type NamesIn struct {
+	ID    string   `json:"id"`
+	Name  string   `json:"name"` // of the network
+	Names []string `json:"names"`
+	Links []Link   `json:"links,omitempty"`
+}
+
+// Link is a name that one container alone has for another: To is a name of that one in the same network.
+type Link struct {
+	Alias string `json:"alias"`
+	To    string `json:"to"`
 }
 
 // Result is the last packet of a job that succeeded. Exactly the field of its kind is set; DNS and fill have

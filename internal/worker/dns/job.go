@@ -24,6 +24,14 @@ func Job(t *jobs.Task) (*jobs.Result, error) {
 		defer f.Close()
 		return net.FileConn(f)
 	}
+	if t.DNS.Names {
+		s.Names = newNames()
+		go func() {
+			for of := range t.Names {
+				s.Names.put(of)
+			}
+		}()
+	}
 	if err := Serve(context.Background(), s); err != nil {
 		return nil, fmt.Errorf("forward names: %w", err)
 	}

@@ -15,6 +15,7 @@ const (
 	maskOpcode     = 0x7800
 	flagRecursion  = 0x0100
 	rcodeServFail  = 2
+	rcodeNameError = 3
 	flagRecAvail   = 0x0080
 	maxAdditional  = 4 // OPT, TSIG, and some room
 	questionFields = 4 // type and class
@@ -91,10 +92,13 @@ func renumber(msg []byte, number uint16) { binary.BigEndian.PutUint16(msg, numbe
 func numberOf(msg []byte) uint16 { return binary.BigEndian.Uint16(msg) }
 
 // failure is the answer to a query that no resolver answered: SERVFAIL with the question alone.
-func failure(query, q []byte) []byte {
+func failure(query, q []byte) []byte { return reply(query, q, rcodeServFail) }
+
+// reply is an answer without records.
+func reply(query, q []byte, code uint16) []byte {
 	out := make([]byte, headerLen, headerLen+len(q))
 	copy(out, query[:2])
-	flags := binary.BigEndian.Uint16(query[2:])&flagRecursion | flagResponse | flagRecAvail | rcodeServFail
+	flags := binary.BigEndian.Uint16(query[2:])&flagRecursion | flagResponse | flagRecAvail | code
 	binary.BigEndian.PutUint16(out[2:], flags)
 	binary.BigEndian.PutUint16(out[4:], 1)
 	return append(out, q...)

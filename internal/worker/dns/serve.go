@@ -32,6 +32,8 @@ type Sockets struct {
 	Upstream []net.Conn
 	// Stream opens a TCP connection to resolver n, counted in the order in which they appear in Upstream. nil: none.
 	Stream func(n int) (net.Conn, error)
+	// Names are the names of containers; nil: there are none, and every asker is like the other.
+	Names *names
 }
 
 type forwarder struct {
@@ -45,7 +47,7 @@ type forwarder struct {
 
 // Serve answers until ctx ends. Sockets that fail for another reason end it with an error.
 func Serve(ctx context.Context, s Sockets) error {
-	if len(s.Upstream) == 0 || len(s.Listen)+len(s.Streams) == 0 {
+	if len(s.Upstream) == 0 && s.Names == nil || len(s.Listen)+len(s.Streams) == 0 {
 		return errors.New("a forwarder needs sockets to listen on and resolvers to ask")
 	}
 	f := &forwarder{Sockets: s, servers: group(s.Upstream), packets: newBounds(maxQueries, maxQueriesPerClient),
@@ -109,12 +111,15 @@ func (f *forwarder) servePackets(ctx context.Context, c net.PacketConn) error {
 		q = query[headerLen : headerLen+len(q)]
 		f.wg.Go(func() {
 			defer f.packets.leave(client)
-			_, _ = c.WriteTo(f.answer(ctx, query, q), from)
+			_, _ = c.WriteTo(f.answer(ctx, client, query, q), from)
 		})
 	}
 }
 
-func (f *forwarder) answer(ctx context.Context, query, q []byte) []byte {
+func (f *forwarder) answer(ctx context.Context, client netip.Addr, query, q []byte) []byte {
+	if a := f.local(ctx, client, query, q); a != nil {
+		return a
+	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	a, err := ask(ctx, f.servers, query, q)
@@ -122,6 +127,14 @@ func (f *forwarder) answer(ctx context.Context, query, q []byte) []byte {
 		return failure(query, q)
 	}
 	return a
+}
+
+// local answers what is no resolver's affair; nil for the rest.
+func (f *forwarder) local(ctx context.Context, client netip.Addr, query, q []byte) []byte {
+	if f.Names == nil {
+		return nil
+	}
+	return f.Names.answer(ctx, client, query, q)
 }
 
 func addrOf(a net.Addr) netip.Addr {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -34,13 +35,13 @@ func (f *forwarder) serveStreams(ctx context.Context, l net.Listener) error {
 		}
 		f.wg.Go(func() {
 			defer f.streams.leave(client)
-			f.serveStream(ctx, c)
+			f.serveStream(ctx, c, client)
 		})
 	}
 }
 
 // serveStream answers the queries of one connection, one after the other.
-func (f *forwarder) serveStream(ctx context.Context, c net.Conn) {
+func (f *forwarder) serveStream(ctx context.Context, c net.Conn, client netip.Addr) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	var up net.Conn
@@ -59,9 +60,12 @@ func (f *forwarder) serveStream(ctx context.Context, c net.Conn) {
 		if err != nil {
 			return
 		}
-		var answer []byte
-		if answer, up = f.askStream(up, query, q); answer == nil {
-			answer = f.answer(ctx, query, q) // truncated is better than none
+		answer := f.local(ctx, client, query, q)
+		if answer == nil {
+			answer, up = f.askStream(up, query, q)
+		}
+		if answer == nil {
+			answer = f.answer(ctx, client, query, q) // truncated is better than none
 		}
 		_ = c.SetDeadline(time.Now().Add(streamIdle))
 		if writeFrame(c, answer) != nil {

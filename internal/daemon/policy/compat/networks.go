@@ -6,8 +6,9 @@ var (
 )
 
 const (
-	oneNetwork  = "the networks are bridge and none, which have no names and no addresses to choose"
-	reachByPort = "publish a port, and go through the host"
+	oneSubnet   = "the engine gives the addresses of its one subnet itself"
+	notOnBridge = "containers on bridge have no names for each other and do not reach each other"
+	makeOne     = "use a network of one's own: brig network create"
 	filledIn    = "the engine fills it in after the start"
 	endpoint    = "NetworkingConfig.EndpointsConfig[]."
 )
@@ -15,14 +16,14 @@ const (
 // What a container has of the network.
 var networks = []Entry{
 	{Field: "HostConfig.NetworkMode", Flags: networkFlags, State: Works,
-		Note: "bridge (traffic between containers is off) and none"},
+		Note: "bridge (traffic between containers is off), none, and networks of one's own"},
 	{Field: "HostConfig.NetworkMode", Value: "host", Flags: networkFlags, State: Refused, Rule: "no-host-network",
-		Reason: "the container would see and use the host's network", Instead: "use bridge or none"},
+		Reason: "the container would see and use the host's network", Instead: "use bridge, none or a network of one's own"},
 	{Field: "HostConfig.NetworkMode", Value: "container:NAME", Flags: networkFlags, State: Missing,
 		Reason: "no two containers share a network namespace", Instead: "run both programs in one container"},
 	{Field: "NetworkingConfig.EndpointsConfig", Value: "SECOND", As: "--network, more than one",
-		Flags: networkFlags, State: Missing,
-		Reason: "a container has one network", Instead: "leave it out"},
+		Flags: networkFlags, State: Works,
+		Note: "at most 16; the container has one address and one interface for all of them"},
 	{Field: "NetworkDisabled", State: Works},
 	{Field: "ExposedPorts", Flags: []string{"--expose"}, State: Works, Kept: true},
 	{Field: "HostConfig.PortBindings", Below: []string{"HostIp", "HostPort"}, Flags: publishFlags, State: Works,
@@ -31,29 +32,32 @@ var networks = []Entry{
 		Reason: "published are tcp and udp", Instead: "leave it out"},
 	{Field: "HostConfig.PublishAllPorts", Flags: []string{"-P", "--publish-all"}, State: Works},
 	{Field: "HostConfig.Dns", Flags: []string{"--dns"}, State: Works},
+	{Field: "HostConfig.Dns", Value: "OWN", As: "--dns, in a network of one's own", Flags: []string{"--dns"}, State: Missing,
+		Reason: "these servers do not know the names of the network", Instead: "leave it out"},
 	{Field: "HostConfig.DnsOptions", Flags: []string{"--dns-option"}, State: Works},
 	{Field: "HostConfig.DnsSearch", Flags: []string{"--dns-search"}, State: Works},
 	{Field: "HostConfig.ExtraHosts", Flags: []string{"--add-host"}, State: Works,
 		Note: "host-gateway is the gateway of the network"},
-	{Field: "HostConfig.Links", Flags: []string{"--link"}, State: Missing,
-		Reason: "containers do not reach each other", Instead: reachByPort},
+	{Field: "HostConfig.Links", Flags: []string{"--link"}, State: Works,
+		Note: "a name, in a network of one's own, that this container alone has"},
+	{Field: "HostConfig.Links", Value: "BRIDGE", As: "--link, on bridge", Flags: []string{"--link"}, State: Missing,
+		Reason: notOnBridge, Instead: makeOne},
 
-	{Field: endpoint + "IPAMConfig.IPv4Address", Flags: []string{"--ip"}, State: Missing, Reason: oneNetwork,
+	{Field: endpoint + "IPAMConfig.IPv4Address", Flags: []string{"--ip"}, State: Missing, Reason: oneSubnet,
 		Instead: "leave it out"},
-	{Field: endpoint + "IPAMConfig.IPv6Address", Flags: []string{"--ip6"}, State: Missing, Reason: oneNetwork,
+	{Field: endpoint + "IPAMConfig.IPv6Address", Flags: []string{"--ip6"}, State: Missing, Reason: "containers have IPv4 alone",
 		Instead: "leave it out"},
 	{Field: endpoint + "IPAMConfig.LinkLocalIPs", Flags: []string{"--link-local-ip"}, State: Missing,
-		Reason:  oneNetwork,
+		Reason:  oneSubnet,
 		Instead: "leave it out"},
-	{Field: endpoint + "Links", Flags: []string{"--link"}, State: Missing,
-		Reason:  "containers do not reach each other",
-		Instead: reachByPort},
-	{Field: endpoint + "Aliases", Flags: []string{"--network-alias"}, State: Missing, Reason: oneNetwork,
-		Instead: reachByPort},
-	{Field: endpoint + "DriverOpts", Flags: []string{"--network driver-opt"}, State: Missing, Reason: oneNetwork,
+	{Field: endpoint + "Links", Flags: []string{"--link"}, State: Works},
+	{Field: endpoint + "Aliases", Flags: []string{"--network-alias"}, State: Works, Note: "in networks of one's own"},
+	{Field: endpoint + "Aliases", Value: "BRIDGE", As: "--network-alias, on bridge", Flags: []string{"--network-alias"},
+		State: Missing, Reason: notOnBridge, Instead: makeOne},
+	{Field: endpoint + "DriverOpts", Flags: []string{"--network driver-opt"}, State: Missing, Reason: "the one driver has no options of an endpoint",
 		Instead: "leave it out"},
 	{Field: endpoint + "GwPriority", Flags: []string{"--network gw-priority"}, State: Missing,
-		Reason: "a container has one network", Instead: "leave it out"},
+		Reason: "a container has one gateway, whatever networks it is in", Instead: "leave it out"},
 	{Field: endpoint + "MacAddress", Flags: []string{"--mac-address"}, State: Missing,
 		Reason: "the engine chooses the address, and drops what another one sends", Instead: "leave it out"},
 	{Field: "MacAddress", Flags: []string{"--mac-address"}, State: Missing,
