@@ -5,9 +5,11 @@ import (
 	"os"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker"
 	"github.com/brig-engine/brig/internal/worker/dns"
 	"github.com/brig-engine/brig/internal/worker/fill"
+	"github.com/brig-engine/brig/internal/worker/tree"
 )
 
 func main() { os.Exit(worker.Run(table())) }
@@ -23,5 +25,6 @@ func table() map[wire.JobKind]worker.Handler {
 		wire.JobSave:   worker.Save,
 		wire.JobDNS:    dns.Job,
 		wire.JobFill:   fill.Job,
+		jobs.JobTree:   tree.Job,
 	}
 }

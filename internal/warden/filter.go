@@ -26,7 +26,7 @@ type filters struct {
 
 func (f *filters) open() (err error) {
 	f.own, f.given = map[string][]byte{}, map[string]plan.Filter{}
-	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "default", "brigd", "router", "worker", "filler"} {
+	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "default", "brigd", "router", "worker", "filler", "copier"} {
 		if f.own[name], err = code.Read(name); err != nil {
 			return err
 		}

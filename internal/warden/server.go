@@ -47,6 +47,7 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpContainerSignal:     with(w.containerSignal),
 		wire.OpContainerFinish:     with(w.containerFinish),
 		wire.OpContainerRemove:     with(w.containerRemove),
+		wire.OpContainerCopy:       of(w.containerCopy),
 		wire.OpContainerList:       with(func(struct{}) (any, error) { return w.containerList() }),
 
 		wire.OpExecStart:  of(w.execStart),
@@ -134,7 +135,7 @@ func (w *Warden) callerOf(r *wire.Request, present bool) (*caller, error) {
 	if !present {
 		return nil, nil
 	}
-	if len(r.FDs) != 1 {
+	if len(r.FDs) == 0 {
 		return nil, fmt.Errorf("%s: the caller's connection is missing: %w", r.Op, errdefs.ErrInvalidArgument)
 	}
 	if err := accepted(r.FDs[0], w.cfg.Listener); err != nil {

@@ -190,13 +190,14 @@ func (w *Warden) openLandlock() error {
 	return nil
 }
 
+const deviceNodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
+
 // domain makes the ruleset of a container whose root directory is given. No device node is ever made, whatever else
 // fails; and a process is in a domain of its own, so that one that was executed later cannot look into process 1
 // (traps 17). A domain that handles any access to files refuses renames and links between directories (EXDEV) unless a
 // rule allows them, so one rule does, for all that lies below the root, mounts included.
 func (w *Warden) domain(root int) (int, error) {
-	const nodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
-	d := domain{landlock.Ruleset{FS: nodes | unix.LANDLOCK_ACCESS_FS_REFER},
+	d := domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},
 		map[string]uint64{fmt.Sprintf("/proc/self/fd/%d", root): unix.LANDLOCK_ACCESS_FS_REFER}}
 	return d.ruleset(w.abi)
 }

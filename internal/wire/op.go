@@ -28,6 +28,8 @@ const (
 	OpContainerFinish     Op = "container.finish"     // ContainerRef → Exit; waits for the end, notes it, takes the sandbox down
 	OpContainerRemove     Op = "container.remove"     // ContainerRef → –; upper directory and every trace
 	OpContainerList       Op = "container.list"       // – → ContainerList
+	// OpContainerCopy starts a worker that sees what a container sees, running or not: for cp, diff, export and commit.
+	OpContainerCopy Op = "container.copy" // ContainerStart [+ fd: caller's connection] + fd (the worker's end of the job socket) → –, fd: pidfd
 
 	OpExecStart  Op = "exec.start"  // ExecStart → Started, fds: as container.start
 	OpExecFinish Op = "exec.finish" // ExecRef → Exit
@@ -55,14 +57,13 @@ var Known = List{
 	OpHello: {}, OpObjectCreate: {}, OpObjectSeal: {1, 1}, OpObjectOpen: {}, OpObjectRemove: {}, OpObjectList: {},
 	OpIndexSeal: {1, 1}, OpIndexRemove: {}, OpWorkerStart: {1, 1}, OpFilterPut: {},
 	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerCloseStdin: {}, OpContainerSignal: {},
-	OpContainerFinish: {}, OpContainerRemove: {}, OpContainerList: {},
+	OpContainerFinish: {}, OpContainerRemove: {}, OpContainerList: {}, OpContainerCopy: {1, 2},
 	OpExecStart: {}, OpExecFinish: {}, OpExecStdin: {},
 	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {},
 
 	// Readings need no privilege; update changes bounds; usage is that of the upper directory, in bytes and inodes.
 	"container.procs": unbuilt, "container.stats": unbuilt, "container.update": unbuilt, "container.usage": unbuilt,
-	// mount makes a detached root, for cp, diff and commit.
-	"container.pause": unbuilt, "container.resume": unbuilt, "container.mount": unbuilt, "container.checkpoint": unbuilt,
+	"container.pause": unbuilt, "container.resume": unbuilt, "container.checkpoint": unbuilt,
 	// The API cannot ask for a signal to what was executed.
 	"exec.signal": unbuilt, "volume.usage": unbuilt,
 	"network.create": unbuilt, "network.remove": unbuilt, "network.join": unbuilt, "network.leave": unbuilt,

@@ -36,10 +36,6 @@ func (s *Server) containerRoutes(mux *http.ServeMux) {
 
 		"GET /containers/{id}/top":         refuse("top: the engine sees no processes of containers"),
 		"GET /containers/{id}/stats":       refuse("stats"),
-		"GET /containers/{id}/changes":     refuse("diff"),
-		"GET /containers/{id}/export":      refuse("export"),
-		"GET /containers/{id}/archive":     refuse("cp"),
-		"PUT /containers/{id}/archive":     refuse("cp"),
 		"GET /containers/{id}/attach/ws":   refuse("attach over a web socket"),
 		"POST /containers/{id}/update":     refuse("update"),
 		"POST /containers/{id}/pause":      refuse("pause"),

@@ -47,6 +47,9 @@ func (testImages) Lookup(ref string) (*image.Image, error) {
 }
 func (testImages) Hold(string, string) error { return nil }
 func (testImages) Release(string, string)    {}
+func (testImages) Commit(context.Context, image.CommitOptions, func(context.Context, int) error) (string, error) {
+	return "", errdefs.ErrNotImplemented
+}
 
 // compiled counts the profiles that were compiled.
 var compiled atomic.Int64

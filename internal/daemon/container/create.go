@@ -66,7 +66,7 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 func (e *Engine) newContainer(r Record) *Container {
 	return &Container{e: e, id: r.ID, rec: r, log: log.New(e.logDir(r.ID), r.Log),
 		run:     newSession(r.Spec.Process.Terminal),
-		removed: make(chan struct{}), lastExit: r.Exit}
+		removed: make(chan struct{}), copy: make(chan struct{}, 1), lastExit: r.Exit}
 }
 
 // reserve gives c its name; "" takes a free one.

@@ -42,6 +42,8 @@ type Record struct {
 	Exit     wire.Exit              `json:"exit"`
 	// Error is why the last start failed.
 	Error string `json:"error,omitempty"`
+	// Touched: a container that has not been started yet has files all the same, since something was copied.
+	Touched bool `json:"touched,omitempty"`
 }
 
 // View is a container as it is at one moment.

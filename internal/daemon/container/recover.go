@@ -110,7 +110,7 @@ func (c *Container) recover(s wire.ContainerState) {
 	}
 	if !s.Running && c.state() != Running {
 		// A --rm container of which the warden has traces has run, and was about to be forgotten.
-		if c.rec.Host.AutoRemove && (s.ID != "" || c.state() == Exited) {
+		if c.rec.Host.AutoRemove && (s.ID != "" && !c.rec.Touched || c.state() == Exited) {
 			c.recoverSpools()
 			c.life.Lock()
 			defer c.life.Unlock()

@@ -54,7 +54,7 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	before := c.begin(digest)
 	written := make(chan error, 1)
 	if c.rec.Host.AutoRemove {
-		written <- nil // its record is there since it was created; that it runs, the warden knows
+		written <- c.untouched() // its record is there since it was created; that it runs, the warden knows
 	} else {
 		go func() { written <- c.write(true) }()
 	}

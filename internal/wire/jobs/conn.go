@@ -103,7 +103,7 @@ func decodeResult(kind wire.JobKind, body []byte) (*Result, error) {
 	}
 	set := map[wire.JobKind]bool{
 		wire.JobLayer: r.Layer != nil, wire.JobMerge: r.Merge != nil, wire.JobCheck: r.Check != nil,
-		wire.JobLoad: r.Load != nil, wire.JobExport: r.Export != nil, wire.JobSave: r.Save != nil,
+		wire.JobLoad: r.Load != nil, wire.JobExport: r.Export != nil, wire.JobSave: r.Save != nil, JobTree: r.Tree != nil,
 	}
 	for k, is := range set {
 		if is != (k == kind) {
@@ -163,7 +163,7 @@ func Decode(body []byte) (Job, error) {
 	set := map[wire.JobKind]bool{
 		wire.JobLayer: j.Layer != nil, wire.JobMerge: j.Merge != nil, wire.JobCheck: j.Check != nil,
 		wire.JobLoad: j.Load != nil, wire.JobExport: j.Export != nil, wire.JobSave: j.Save != nil, wire.JobDNS: j.DNS != nil,
-		wire.JobFill: j.Fill != nil,
+		wire.JobFill: j.Fill != nil, JobTree: j.Tree != nil,
 	}
 	if _, known := set[j.Kind]; !known {
 		return Job{}, fmt.Errorf("unknown job %q", j.Kind)
@@ -193,7 +193,13 @@ func (t *Task) read(gone func()) {
 
 // File asks brigd for one more descriptor. Calls are served one at a time.
 func (t *Task) File(name string, size int64) (*os.File, error) {
-	body, err := json.Marshal(File{Name: name, Size: size})
+	return t.Ask(File{Name: name, Size: size})
+}
+
+// Ask is File for a request that says more.
+func (t *Task) Ask(f File) (*os.File, error) {
+	name := f.Name
+	body, err := json.Marshal(f)
 	if err != nil {
 		return nil, err
 	}

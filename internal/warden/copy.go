@@ -1,0 +1,96 @@
+package warden
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/warden/rootfs"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// containerCopy starts a worker for cp, diff, export and commit: root of the container's user namespace, which sees what
+// the container sees, and nothing of the host. Of one that runs it enters the mounts as they are (and no other namespace);
+// for one that does not run the same root is made as for a start, for the worker alone (traps 24).
+func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (reply wire.Reply, err error) {
+	by, c, err := w.admit(r, &q)
+	if err != nil {
+		return reply, err
+	}
+	defer c.mu.Unlock()
+	q.Spec.Network, q.Spec.Volatile = wire.Network{}, false
+	b := &birth{program: newProgram(w, c, &q.Spec.Process, &process{}), spec: &q.Spec, caller: by, note: &note{}}
+	defer func() { go wire.CloseAll(b.own) }()
+	steps := []func() error{func() error { return b.processOne("root", "userns") }}
+	if c.note == nil || c.note.Exit != nil {
+		w.dismiss(c)
+		c.cleaning.Wait()
+		b.input.Spec = b.spec
+		steps = []func() error{b.sandbox, b.rootfs, b.mounts, b.files}
+	}
+	if err = inOrder(append(steps, b.layers)...); err == nil {
+		reply.FDs, err = b.copier(r.FDs[len(r.FDs)-1])
+	}
+	if err != nil {
+		err = errors.Join(err, b.undoRoot())
+	}
+	return reply, err
+}
+
+// layers opens what was changed and the image that it is a change of, each as a mount that leads nowhere else.
+func (b *birth) layers() error {
+	image, err := b.w.image(b.spec.Image)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(image)
+	lower, err := rootfs.Idmap(image, b.fds["userns"], false)
+	b.give("fd2", lower)
+	if err != nil {
+		return err
+	}
+	dir, err := unix.Open(filepath.Join(b.w.directory(b.c.id), "upper"), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("changes of container %s: %w", short(b.c.id), err)
+	}
+	defer unix.Close(dir)
+	upper, err := mount.Clone(dir, false)
+	b.give("fd1", upper)
+	return err
+}
+
+// copier gives birth to the worker. It executes nothing, makes no device, and reaches no network, whatever it was made to do.
+func (b *birth) copier(socket int) ([]int, error) {
+	d := domain{everything(^uint64(0)), map[string]uint64{fmt.Sprintf("/proc/self/fd/%d", b.fds["root"]): unix.LANDLOCK_ACCESS_FS_REFER}}
+	d.handled.FS = deviceNodes | unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_REFER
+	b.fds["fd0"] = socket
+	k, err := b.w.birthOfWorker(&service{filter: "copier", domain: &d, fds: b.fds,
+		ServiceInput: plan.ServiceInput{Capabilities: copying, View: &b.input, FDs: 2}})
+	if err != nil {
+		return nil, err
+	}
+	k.patience = workerPatience
+	theirs, err := dups(k.pidfd)
+	b.c.copiers.Store(k.group, nil)
+	b.c.cleaning.Add(1)
+	b.w.background.Go(func() {
+		defer b.c.cleaning.Done()
+		defer b.c.copiers.Delete(k.group)
+		b.w.reapWorker(k)
+	})
+	return theirs, err
+}
+
+// dismiss ends those workers, so that nobody else has the root of a container that is about to start or to go.
+func (w *Warden) dismiss(c *container) {
+	c.copiers.Range(func(group, _ any) bool {
+		if g, err := w.group(group.(string)); err == nil {
+			g.Kill()
+		}
+		return true
+	})
+}
