@@ -19,9 +19,10 @@ func newContainerNoun(a *App) *cobra.Command {
 	ls := newPs(a)
 	ls.Use, ls.Aliases = "ls [OPTIONS]", []string{"ps", "list"}
 	return noun(a, "container", "Everything that concerns containers",
-		"commit cp diff export pause prune stats unpause update",
+		"pause prune stats unpause update",
 		ls, newRun(a), newCreate(a), newStart(a), newStop(a), newRestart(a), newKill(a), newWait(a), newRemove(a),
-		newExec(a), newAttach(a), newLogs(a), newTop(a), newPort(a), newRename(a), inspectOne(a, "container"))
+		newExec(a), newAttach(a), newLogs(a), newTop(a), newPort(a), newRename(a), inspectOne(a, "container"),
+		newCopy(a), newDiff(a), newExport(a), newCommit(a))
 }
 
 func newImageNoun(a *App) *cobra.Command {

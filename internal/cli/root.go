@@ -31,7 +31,8 @@ func verbs() []verb {
 		{"wait", groupRun, newWait}, {"rm", groupRun, newRemove}, {"exec", groupRun, newExec},
 		{"attach", groupRun, newAttach}, {"logs", groupRun, newLogs}, {"ps", groupRun, newPs},
 		{"top", groupRun, newTop}, {"port", groupRun, newPort}, {"rename", groupRun, newRename},
-		{"inspect", groupRun, newInspect},
+		{"inspect", groupRun, newInspect}, {"cp", groupRun, newCopy}, {"diff", groupRun, newDiff},
+		{"export", groupRun, newExport}, {"commit", groupRun, newCommit},
 		{"pull", groupImage, newPull}, {"push", groupImage, newPush}, {"images", groupImage, newImages},
 		{"tag", groupImage, newTag}, {"rmi", groupImage, newRmi}, {"history", groupImage, newHistory},
 		{"load", groupImage, newLoad}, {"save", groupImage, newSave}, {"import", groupImage, newImport},
@@ -46,7 +47,7 @@ func verbs() []verb {
 func unbuilt() []string {
 	return []string{
 		"explain", "tighten", "audit", "trail", "trust", "policy", "secret",
-		"build", "builder", "buildx", "commit", "compose", "config", "context", "cp", "diff", "events", "export",
+		"build", "builder", "buildx", "compose", "config", "context", "events",
 		"login", "logout", "manifest", "node", "pause", "plugin", "search", "service", "stack", "stats", "swarm",
 		"system", "unpause", "update",
 	}

@@ -38,8 +38,8 @@ func TestDockerClientAsks(t *testing.T) {
 	mustDocker(t, s, "run", "-d", "--name", "two", "test", "sleep", "100")
 	const unsupported = "not supported by this version of Brig"
 	for args, want := range map[string]string{
-		"top two": unsupported, "pause two": unsupported, "update -m 64m two": unsupported, "diff two": unsupported,
-		"cp two:/x -": unsupported, "export two": unsupported, "commit two": unsupported, "system df": unsupported,
+		"top two": unsupported, "pause two": unsupported, "update -m 64m two": unsupported,
+		"system df": unsupported,
 		"swarm init": unsupported, "network create mine": unsupported, "network connect bridge two": unsupported,
 		"plugin ls": unsupported, "stats --no-stream two": unsupported,
 		"run --restart always test": "--restart always", "run --gpus all test": "--gpus",

@@ -134,19 +134,29 @@ func (w *work) write() (*jobs.TreeResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	dest, err := kernel.Open(w.root, w.params.Path, unix.O_PATH, 0, kernel.InRoot)
+	dest, err := w.destination()
 	if err != nil {
-		return nil, classify(err)
+		return nil, err
 	}
 	defer unix.Close(dest)
-	var st unix.Stat_t
-	if err := unix.Fstat(dest, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return nil, errors.Join(err, toc.Invalid("extraction point is not a directory"))
-	}
 	u := newUnpacker(dest, w.params, w.limits)
 	err = u.unpack(f)
 	if err == nil { // who sends it is not to see a broken pipe for what pads it
 		_, err = io.Copy(io.Discard, io.LimitReader(f, 1<<20))
 	}
 	return &jobs.TreeResult{Entries: u.entries, Bytes: u.bytes}, err
+}
+
+// destination opens the directory that something is unpacked in. Every link is followed, inside the root.
+func (w *work) destination() (int, error) {
+	dest, err := kernel.Open(w.root, w.params.Path, unix.O_PATH, 0, kernel.InRoot)
+	if err != nil {
+		return -1, classify(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(dest, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		unix.Close(dest)
+		return -1, errors.Join(err, toc.Invalid("extraction point is not a directory"))
+	}
+	return dest, nil
 }
