@@ -141,6 +141,7 @@ func (b *builder) worker(in *ServiceInput) {
 	b.because("The root file system by itself, for reading: what is mounted on it is no part of it.")
 	b.do("clone the root", unix.SYS_OPEN_TREE, unix.AT_FDCWD, "/", tree).to("bare")
 	b.setattr("restrict the clone to reading", "bare", inert|unix.MOUNT_ATTR_RDONLY, 0)
+	b.setattr("restrict the changes to reading", "<fd1>", inert|unix.MOUNT_ATTR_RDONLY, 0)
 }
 
 // descriptors places what the program was given at 3, 4, … and closes everything else at execve.
