@@ -7,7 +7,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/kernel/mount"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/wire"
@@ -16,10 +15,10 @@ import (
 // containerCopy starts a worker for cp, diff, export and commit: root of the container's user namespace, which sees what
 // the container sees, and nothing of the host. Of one that runs it enters the mounts as they are (and no other namespace);
 // for one that does not run the same root is made as for a start, for the worker alone (traps 24).
-func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (reply wire.Reply, err error) {
+func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
 	by, c, err := w.admit(r, &q)
 	if err != nil {
-		return reply, err
+		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
 	q.Spec.Network, q.Spec.Volatile = wire.Network{}, false
@@ -32,13 +31,11 @@ func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (reply wi
 		b.input.Spec = b.spec
 		steps = []func() error{b.sandbox, b.rootfs, b.mounts, b.files}
 	}
-	if err = inOrder(append(steps, b.layers)...); err == nil {
-		reply.FDs, err = b.copier(r.FDs[len(r.FDs)-1])
+	b.fds["fd0"] = r.FDs[len(r.FDs)-1]
+	if err := inOrder(append(steps, b.layers, b.copier)...); err != nil {
+		return wire.Reply{}, errors.Join(err, b.undoRoot())
 	}
-	if err != nil {
-		err = errors.Join(err, b.undoRoot())
-	}
-	return reply, err
+	return wire.Reply{FDs: b.theirs}, nil
 }
 
 // layers opens what was changed and the image that it is a change of, each as a mount that leads nowhere else.
@@ -53,28 +50,26 @@ func (b *birth) layers() error {
 	if err != nil {
 		return err
 	}
-	dir, err := unix.Open(filepath.Join(b.w.directory(b.c.id), "upper"), unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	upper, err := unix.OpenTree(unix.AT_FDCWD, filepath.Join(b.w.directory(b.c.id), "upper"),
+		unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	b.give("fd1", upper)
 	if err != nil {
 		return fmt.Errorf("changes of container %s: %w", short(b.c.id), err)
 	}
-	defer unix.Close(dir)
-	upper, err := mount.Clone(dir, false)
-	b.give("fd1", upper)
-	return err
+	return nil
 }
 
 // copier gives birth to the worker. It executes nothing, makes no device, and reaches no network, whatever it was made to do.
-func (b *birth) copier(socket int) ([]int, error) {
+func (b *birth) copier() error {
 	d := domain{everything(^uint64(0)), map[string]uint64{fmt.Sprintf("/proc/self/fd/%d", b.fds["root"]): unix.LANDLOCK_ACCESS_FS_REFER}}
 	d.handled.FS = deviceNodes | unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_REFER
-	b.fds["fd0"] = socket
 	k, err := b.w.birthOfWorker(&service{filter: "copier", domain: &d, fds: b.fds,
 		ServiceInput: plan.ServiceInput{Capabilities: copying, View: &b.input, FDs: 2}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	k.patience = workerPatience
-	theirs, err := dups(k.pidfd)
+	b.theirs, err = dups(k.pidfd)
 	b.c.copiers.Store(k.group, nil)
 	b.c.cleaning.Add(1)
 	b.w.background.Go(func() {
@@ -82,15 +77,13 @@ func (b *birth) copier(socket int) ([]int, error) {
 		defer b.c.copiers.Delete(k.group)
 		b.w.reapWorker(k)
 	})
-	return theirs, err
+	return err
 }
 
 // dismiss ends those workers, so that nobody else has the root of a container that is about to start or to go.
 func (w *Warden) dismiss(c *container) {
 	c.copiers.Range(func(group, _ any) bool {
-		if g, err := w.group(group.(string)); err == nil {
-			g.Kill()
-		}
+		w.removeGroup(group.(string))
 		return true
 	})
 }

@@ -39,7 +39,7 @@ func TestDockerClientAsks(t *testing.T) {
 	const unsupported = "not supported by this version of Brig"
 	for args, want := range map[string]string{
 		"top two": unsupported, "pause two": unsupported, "update -m 64m two": unsupported,
-		"system df": unsupported,
+		"system df":  unsupported,
 		"swarm init": unsupported, "network create mine": unsupported, "network connect bridge two": unsupported,
 		"plugin ls": unsupported, "stats --no-stream two": unsupported,
 		"run --restart always test": "--restart always", "run --gpus all test": "--gpus",
