@@ -63,30 +63,35 @@ func (e *Engine) Extract(ctx context.Context, c *Container, caller int, o Extrac
 	if u := c.rec.Spec.Process.User; o.Own && (u.UID != 0 || u.GID != 0) {
 		p.Owner = &jobs.TreeOwner{UID: u.UID, GID: u.GID}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("pipe: %w", err)
 	}
-	got := make(chan error, 1)
+	received := make(chan struct{})
 	go func() {
+		defer close(received)
 		source := &source{r: r}
 		_, err := io.Copy(pw, source)
-		if source.err != nil {
-			cancel() // half an archive is not to look like a whole one
+		if source.err != nil { // half an archive is not to look like a whole one
+			cancel(fmt.Errorf("the archive could not be received: %w: %w", source.err, errdefs.ErrInvalidArgument))
 		}
 		pw.Close()
 		if err != nil && source.err == nil { // the worker reads no more; the client still has to read why
-			o.Late()
 			_, _ = io.Copy(io.Discard, r)
 		}
-		got <- source.err
 	}()
 	_, err = c.tree(ctx, caller, p, jobs.Host{}, int(pr.Fd()))
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
 	pr.Close()
-	if serr := <-got; serr != nil {
-		return fmt.Errorf("the archive could not be received: %w: %w", serr, errdefs.ErrInvalidArgument)
+	if err != nil {
+		o.Late()
+	}
+	if <-received; err == nil {
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		return c.missing(o.Path, err)
@@ -199,6 +204,10 @@ func (c *Container) treeOnce(ctx context.Context, caller int, p *jobs.TreeParams
 	r, err := work.Run(ctx, start, &jobs.Job{Kind: jobs.JobTree, Tree: p}, host, fds...)
 	if errdefs.IsUnavailable(err) && ctx.Err() == nil {
 		return nil, fmt.Errorf("container %s was started or removed meanwhile, or what copied was ended: %w", c.id[:12], err)
+	}
+	var said *wire.Error
+	if errors.As(err, &said) {
+		return nil, said // in the words of who has refused
 	}
 	if err != nil {
 		return nil, err
