@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -12,8 +14,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"context"
 
 	"golang.org/x/sys/unix"
 )
@@ -161,18 +161,33 @@ func TestHostileUploads(t *testing.T) {
 	e.brig("rm", "-f", "box1")
 }
 
-// workers counts the workers of this engine.
-func (e *engine) workers() int {
-	groups, _ := filepath.Glob("/sys/fs/cgroup/*/brig*/worker-*")
-	more, _ := filepath.Glob("/sys/fs/cgroup/brig*/worker-*")
-	n := 0
-	for _, g := range append(groups, more...) {
-		if b, err := os.ReadFile(g + "/cgroup.procs"); err == nil && len(b) > 0 {
-			n++
+// workers are the process ids of this engine's workers, by control group; one may be there in several hierarchies.
+func (e *engine) workerPIDs() map[string]bool {
+	found := map[string]bool{}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", e.pid("brig-router"))) // it stays when brigd is replaced
+	if err != nil {
+		return found
+	}
+	for line := range strings.Lines(string(b)) {
+		_, path, _ := strings.Cut(line[strings.IndexByte(line, ':')+1:], ":")
+		engine := filepath.Base(filepath.Dir(strings.TrimSpace(path)))
+		if !strings.HasPrefix(engine, "brig") {
+			continue
+		}
+		for _, pattern := range []string{"/sys/fs/cgroup/*/*", "/sys/fs/cgroup/*", "/sys/fs/cgroup"} {
+			groups, _ := filepath.Glob(pattern + "/" + engine + "/worker-*/cgroup.procs")
+			for _, g := range groups {
+				b, _ := os.ReadFile(g)
+				for pid := range strings.FieldsSeq(string(b)) {
+					found[pid] = true
+				}
+			}
 		}
 	}
-	return n
+	return found
 }
+
+func (e *engine) workers() int { return len(e.workerPIDs()) }
 
 // Whoever dies or starts in the middle of a copy: nothing of it is left, and the container goes on.
 func TestInterruptedCopiesLeaveNothing(t *testing.T) {
@@ -242,4 +257,66 @@ func TestAClientThatGoesAwayEndsItsWorker(t *testing.T) {
 	res.Body.Close()
 	e.eventually("its end", func() bool { return e.workers() == before })
 	e.brig("rm", "-f", "big")
+}
+
+// The worker as the host sees it while it waits: confined like every other, and the container's root, not the host's.
+func TestTheWorkerOfACopyIsConfined(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "-d", "--name", "web", "box", "sleep", "1000")
+	pid1, before := e.brig("inspect", "--format", "{{.State.Pid}}", "web"), e.workerPIDs()
+	r, w := io.Pipe()
+	cmd := e.brigCommand("cp", "-", "web:/tmp")
+	cmd.Stdin = r
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.Write(make([]byte, 100))
+	pid := ""
+	e.eventually("a worker", func() bool {
+		for p := range e.workerPIDs() {
+			if exe, _ := os.Readlink("/proc/" + p + "/exe"); !before[p] && strings.Contains(exe, "brig-worker") {
+				pid = p
+			}
+		}
+		return pid != ""
+	})
+	status, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside, err := os.ReadFile("/proc/" + pid1 + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := func(b []byte, key string) string {
+		_, rest, _ := strings.Cut(string(b), "\n"+key+":\t")
+		value, _, _ := strings.Cut(rest, "\n")
+		return value
+	}
+	for key, want := range map[string]string{"Uid": line(inside, "Uid"), "Gid": line(inside, "Gid"), "Groups": " ", "CapEff": "000000000000001b", "CapPrm": "000000000000001b",
+		"CapBnd": "000000000000001b", "CapAmb": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2"} {
+		if got := line(status, key); strings.TrimSpace(got) != strings.TrimSpace(want) {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+	for ns, same := range map[string]bool{"user": true, "mnt": true, "pid": false, "net": false, "ipc": false, "uts": false} {
+		theirs, _ := os.Readlink("/proc/" + pid1 + "/ns/" + ns)
+		host, _ := os.Readlink("/proc/self/ns/" + ns)
+		have, err := os.Readlink("/proc/" + pid + "/ns/" + ns)
+		if err != nil || have == host || (have == theirs) != same {
+			t.Errorf("%s: %s, the container's is %s, the host's %s (%v)", ns, have, theirs, host, err)
+		}
+	}
+	if exe, _ := os.Readlink("/proc/" + pid + "/exe"); !strings.HasPrefix(exe, "/memfd:brig-worker") {
+		t.Errorf("it runs %s", exe)
+	}
+	fds, _ := filepath.Glob("/proc/" + pid + "/fd/*")
+	for _, fd := range fds {
+		if to, _ := os.Readlink(fd); strings.HasPrefix(to, e.dir) && !strings.HasSuffix(to, "/engine.log") { // where every worker complains
+			t.Errorf("it holds %s of the host", to)
+		}
+	}
+	w.Close()
+	cmd.Wait() // what it was given is no archive
+	e.brig("rm", "-f", "web")
 }
