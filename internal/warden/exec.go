@@ -75,12 +75,12 @@ func capProcess(p, ceiling *wire.Process) error {
 // joinGroup opens the container's control group, its root and, for a terminal, its devpts, without following anything that
 // the container could have put in its place.
 func (p *program) joinGroup() error {
+	if err := p.processOne("root"); err != nil {
+		return err
+	}
 	g, err := p.w.group(p.c.id)
 	if err == nil {
 		err = p.enter(g)
-	}
-	if err == nil {
-		err = p.processOne("root")
 	}
 	if err == nil && p.want.Terminal {
 		var pts int

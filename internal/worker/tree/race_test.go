@@ -31,7 +31,7 @@ func TestSwappedNamesStayInside(t *testing.T) {
 		done <- n
 	}()
 	rounds := 0
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); rounds++ {
+	for start := time.Now(); time.Since(start) < 2*time.Second || rounds < 10 && time.Since(start) < time.Minute; rounds++ {
 		for _, p := range []string{"/", "/d", "/d/e", "/d/e/canary", "/f", "/d/x", "/swap/.", "/g"} {
 			_, _, _ = w.read(p) // contents looks for the host's bytes; that something vanishes is no failure
 		}
