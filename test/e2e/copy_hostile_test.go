@@ -165,27 +165,16 @@ func TestHostileUploads(t *testing.T) {
 // several hierarchies.
 func (e *engine) workerPIDs() map[string]bool {
 	found := map[string]bool{}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", e.pid("brig-router"))) // it stays when brigd is replaced
-	if err != nil {
-		return found
-	}
-	for line := range strings.Lines(string(b)) {
-		_, path, _ := strings.Cut(line[strings.IndexByte(line, ':')+1:], ":")
-		engine := filepath.Base(filepath.Dir(strings.TrimSpace(path)))
-		if !strings.HasPrefix(engine, "brig") {
-			continue
-		}
-		for _, pattern := range []string{"/sys/fs/cgroup/*/*", "/sys/fs/cgroup/*", "/sys/fs/cgroup"} {
-			groups, _ := filepath.Glob(pattern + "/" + engine + "/worker-*/cgroup.procs")
-			for _, g := range groups {
-				b, _ := os.ReadFile(g)
-				for pid := range strings.FieldsSeq(string(b)) {
-					status, _ := os.ReadFile("/proc/" + pid + "/status")
-					_, ids, _ := strings.Cut(string(status), "\nUid:\t")
-					var uid uint32
-					if n, _ := fmt.Sscan(ids, &uid); n == 1 && uid >= 0x70000000 && uid < 0x7ffd0000 { // else it is the forwarder of names
-						found[pid] = true
-					}
+	for _, pattern := range []string{"/sys/fs/cgroup/*/*", "/sys/fs/cgroup/*", "/sys/fs/cgroup"} {
+		groups, _ := filepath.Glob(pattern + "/" + e.group + "/worker-*/cgroup.procs")
+		for _, g := range groups {
+			b, _ := os.ReadFile(g)
+			for pid := range strings.FieldsSeq(string(b)) {
+				status, _ := os.ReadFile("/proc/" + pid + "/status")
+				_, ids, _ := strings.Cut(string(status), "\nUid:\t")
+				var uid uint32
+				if n, _ := fmt.Sscan(ids, &uid); n == 1 && uid >= 0x70000000 && uid < 0x7ffd0000 { // else it is the forwarder of names
+					found[pid] = true
 				}
 			}
 		}
@@ -193,11 +182,29 @@ func (e *engine) workerPIDs() map[string]bool {
 	return found
 }
 
+// groups finds the name of the control group that this engine's others are in.
+func (e *engine) groups() {
+	e.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", e.pid("brigd")))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if name := filepath.Base(filepath.Dir(strings.TrimSpace(line))); strings.HasPrefix(name, "brig") {
+			e.group = name
+		}
+	}
+	if e.group == "" {
+		e.t.Fatalf("brigd is in %s", b)
+	}
+}
+
 func (e *engine) workers() int { return len(e.workerPIDs()) }
 
 // Whoever dies or starts in the middle of a copy: nothing of it is left, and the container goes on.
 func TestInterruptedCopiesLeaveNothing(t *testing.T) {
 	e := startEngine(t).withBusybox()
+	e.groups()
 	e.brig("create", "--name", "half", "box", "sh", "-c", "sleep 1000")
 	for _, c := range []struct {
 		name      string
@@ -249,6 +256,7 @@ func (neverEnds) Read(p []byte) (int, error) { return len(p), nil }
 // A client that goes away in the middle of a copy out takes its worker with it.
 func TestAClientThatGoesAwayEndsItsWorker(t *testing.T) {
 	e := startEngine(t).withBusybox()
+	e.groups()
 	e.brig("run", "-d", "--name", "big", "box", "sh", "-c", "dd if=/dev/zero of=/big bs=1M count=64 2>/dev/null; touch /ready; sleep 1000")
 	e.eventually("it", func() bool { _, code := e.run(e.brigCommand("exec", "big", "ls", "/ready")); return code == 0 })
 	res, err := e.api().Get("http://brig/containers/big/archive?path=/big")
@@ -266,6 +274,7 @@ func TestAClientThatGoesAwayEndsItsWorker(t *testing.T) {
 // The worker as the host sees it while it waits: confined like every other, and the container's root, not the host's.
 func TestTheWorkerOfACopyIsConfined(t *testing.T) {
 	e := startEngine(t).withBusybox()
+	e.groups()
 	e.brig("run", "-d", "--name", "web", "box", "sleep", "1000")
 	pid1 := e.brig("inspect", "--format", "{{.State.Pid}}", "web")
 	r, w := io.Pipe()

@@ -33,7 +33,7 @@ func (e *engine) tree(dir string) string {
 // insideTree is the same of a directory of a running container, with owners.
 func (e *engine) insideTree(name, dir string) string {
 	e.t.Helper()
-	return e.brig("exec", name, "sh", "-c", "cd "+dir+"; for f in $(busybox find . | busybox sort); do stat -c '%n %A %u:%g' $f; readlink $f; [ -f $f ] && cat $f; done; true")
+	return e.brig("exec", "-u", "0", name, "sh", "-c", "cd "+dir+"; for f in $(busybox find . | busybox sort); do stat -c '%n %A %u:%g' $f; readlink $f; [ -f $f ] && cat $f; done; true")
 }
 
 // TestCopyAsDocker runs every case with docker and with brig, and wants the same files, exit codes and, but for their
