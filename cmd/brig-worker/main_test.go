@@ -176,7 +176,7 @@ func TestJobsFromEndToEnd(t *testing.T) {
 		in := s.create(fmt.Sprintf("in/%d", n))
 		in.Write(b)
 		data, toc := s.create(fmt.Sprintf("data/%d", n)), s.create(fmt.Sprintf("toc/%d", n))
-		r := s.must(&jobs.Job{Kind: wire.JobLayer, Layer: &jobs.LayerParams{BlobSize: int64(len(b))}},
+		r := s.must(&jobs.Job{Kind: jobs.Layer, Layer: &jobs.LayerParams{BlobSize: int64(len(b))}},
 			s.open(fmt.Sprintf("in/%d", n)), data, toc).Layer
 		if r.DiffID != digest(tars[n]) || r.Size != int64(len(tars[n])) || r.Compression != []string{"none", "gzip"}[n] {
 			t.Errorf("layer %d: %+v", n, r)
@@ -187,14 +187,14 @@ func TestJobsFromEndToEnd(t *testing.T) {
 		save.Layers = append(save.Layers, jobs.SaveLayer{DiffID: r.DiffID, Size: r.Size, DataSize: r.DataSize})
 
 		out := s.create("out")
-		e := s.must(&jobs.Job{Kind: wire.JobExport, Export: &jobs.ExportParams{DataSize: r.DataSize}},
+		e := s.must(&jobs.Job{Kind: jobs.Export, Export: &jobs.ExportParams{DataSize: r.DataSize}},
 			out, s.open("toc/"+r.DiffID), s.open("data/"+r.DiffID)).Export
 		if !bytes.Equal(s.read("out"), tars[n]) || e.DiffID != r.DiffID {
 			t.Errorf("layer %d: the exported tar differs", n)
 		}
 	}
 
-	m := s.must(&jobs.Job{Kind: wire.JobMerge, Merge: merge}, s.create("index")).Merge
+	m := s.must(&jobs.Job{Kind: jobs.Merge, Merge: merge}, s.create("index")).Merge
 	if len(m.Users) != 2 || m.Users[1].Name != "bin" || m.Users[1].UID != 2 || len(m.Groups) != 2 ||
 		strings.Join(m.Groups[1].Members, " ") != "root bin" || m.Inodes != 5 {
 		t.Errorf("merge: %+v", m)
@@ -206,8 +206,8 @@ func TestJobsFromEndToEnd(t *testing.T) {
 	config := []byte(`{"architecture":"amd64","os":"linux"}`)
 	save.Config, save.ConfigSize = digest(config), int64(len(config))
 	s.create("config/" + save.Config).Write(config)
-	s.must(&jobs.Job{Kind: wire.JobSave, Save: &jobs.SaveParams{Images: []jobs.SaveImage{save}}}, s.create("saved"))
-	l := s.must(&jobs.Job{Kind: wire.JobLoad, Load: &jobs.LoadParams{}}, s.open("saved")).Load
+	s.must(&jobs.Job{Kind: jobs.Save, Save: &jobs.SaveParams{Images: []jobs.SaveImage{save}}}, s.create("saved"))
+	l := s.must(&jobs.Job{Kind: jobs.Load, Load: &jobs.LoadParams{}}, s.open("saved")).Load
 	if len(l.Images) != 1 || l.Images[0].Config != save.Config || len(l.Images[0].Layers) != 2 ||
 		l.Images[0].Layers[1] != save.Layers[1].DiffID || l.Images[0].Names[0] != "docker.io/library/small:1" {
 		t.Errorf("load: %+v", l)
@@ -223,12 +223,12 @@ func TestJobsFromEndToEnd(t *testing.T) {
 func TestErrorsKeepTheirClass(t *testing.T) {
 	s := &store{t: t, files: map[string]*os.File{}}
 	s.create("in").WriteString("\xfd7zXZ\x00 and so on")
-	_, err := s.run(&jobs.Job{Kind: wire.JobLayer, Layer: &jobs.LayerParams{}}, s.open("in"), s.create("d"),
+	_, err := s.run(&jobs.Job{Kind: jobs.Layer, Layer: &jobs.LayerParams{}}, s.open("in"), s.create("d"),
 		s.create("t"))
 	if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "xz") {
 		t.Errorf("xz: %v", err)
 	}
-	_, err = s.run(&jobs.Job{Kind: wire.JobMerge,
+	_, err = s.run(&jobs.Job{Kind: jobs.Merge,
 		Merge: &jobs.MergeParams{Layers: []jobs.MergeLayer{{DataSize: 4096}}}},
 		s.create("i"))
 	if !errdefs.IsNotFound(err) {
@@ -252,7 +252,7 @@ func TestWorkerEndsWithItsDaemon(t *testing.T) {
 	conn, cmd := start(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
-	_, err = jobs.Run(ctx, conn, &jobs.Job{Kind: wire.JobLoad, Load: &jobs.LoadParams{}}, []int{int(r.Fd())},
+	_, err = jobs.Run(ctx, conn, &jobs.Job{Kind: jobs.Load, Load: &jobs.LoadParams{}}, []int{int(r.Fd())},
 		s.host())
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("cancelled job: %v", err)

@@ -75,7 +75,7 @@ func forward(ctx context.Context, warden *client.Client, servers []netip.Addr) e
 		unix.Close(pair[1])
 		return err
 	}
-	got, err := warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Kind: string(wire.JobDNS)}, nil, pair[1])
+	got, err := warden.Give(ctx, wire.OpWorkerStart, wire.WorkerStart{Stays: true}, nil, pair[1])
 	wire.CloseAll(got)
 	if err != nil {
 		conn.Close()

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -17,11 +17,23 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/daemon/policy/seccompjson"
 	"github.com/brig-engine/brig/internal/wire"
-	"github.com/brig-engine/brig/internal/wire/client"
 )
 
-// hostOf turns the warden's greeting into what policy and API need to know of the host.
-func hostOf(h *wire.HelloReply, state string) (policy.Host, network.Facts) {
+// machine reads what this process shares with containers: memory in bytes, processors, and the highest limit of open files
+// that can be given.
+func machine() (h policy.Host, err error) {
+	var info unix.Sysinfo_t
+	var nofile unix.Rlimit
+	if err := errors.Join(unix.Sysinfo(&info), unix.Getrlimit(unix.RLIMIT_NOFILE, &nofile)); err != nil {
+		return h, fmt.Errorf("this machine: %w", err)
+	}
+	return policy.Host{CpusetCpus: processors(), MemoryTotal: int64(info.Totalram) * int64(info.Unit),
+		CPUs: runtime.NumCPU(), NofileHard: nofile.Max}, nil
+}
+
+// hostOf turns the warden's greeting into what policy and API need to know of the host. forwards tells whether the gateway
+// answers on port 53 (the host's own resolvers are loopback stubs).
+func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, network.Facts, error) {
 	facts := network.Facts{Instance: h.Instance}
 	if st, err := os.Stat(state); err == nil {
 		facts.Created = st.ModTime()
@@ -30,14 +42,13 @@ func hostOf(h *wire.HelloReply, state string) (policy.Host, network.Facts) {
 	facts.Subnet, _ = netip.ParsePrefix(h.Subnet)
 	facts.Gateway, _ = netip.ParseAddr(h.Gateway)
 	forwarder := netip.Addr{}
-	if h.DNSForwarder {
+	if forwards {
 		forwarder = facts.Gateway
 	}
-	return policy.Host{
-		CpusetCpus:  processors(),
-		MemoryTotal: h.MemoryTotal, CPUs: h.CPUs, NofileHard: h.NofileHard, NetworkError: h.NetworkError,
-		Files: func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) },
-	}, facts
+	host, err := machine()
+	host.NetworkError = h.NetworkError
+	host.Files = func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) }
+	return host, facts, err
 }
 
 // processors are those that this process may use, as a list: containers are bound below the same limit. "": unknown.
@@ -103,26 +114,17 @@ func nonEmpty(o network.Override) network.Override {
 	return o
 }
 
-// filterMaker compiles seccomp profiles of requests and hands them to the warden.
-func filterMaker(warden *client.Client) func(context.Context, string, uint64) (string, error) {
-	return func(ctx context.Context, profile string, bounding uint64) (string, error) {
-		p, err := seccompjson.Default(), error(nil)
-		if profile != policy.BuiltinProfile {
-			p, err = seccompjson.Decode([]byte(profile))
-		}
-		if err != nil {
-			return "", err
-		}
-		f, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(),
-			Bounding: bounding})
-		if err != nil {
-			return "", err
-		}
-		if _, err := warden.Call(ctx, wire.OpFilterPut, f, nil); err != nil {
-			return "", err
-		}
-		return f.Digest(), nil
+// compile makes a filter of the seccomp profile of a request.
+func compile(profile string, bounding uint64) (*wire.Filter, error) {
+	p, err := seccompjson.Default(), error(nil)
+	if profile != policy.BuiltinProfile {
+		p, err = seccompjson.Decode([]byte(profile))
 	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: bounding})
+	return &f, err
 }
 
 func kernelVersion() (v [2]uint64) {
@@ -137,19 +139,13 @@ func kernelVersion() (v [2]uint64) {
 // proxy serves the clients of published ports that the kernel's translation does not reach.
 func proxy(st wire.Started, listeners []int) (stop func()) {
 	var splices []*network.Splice
-	next := 0
-	target, err := netip.ParseAddr(st.Address)
-	for _, p := range st.Ports {
-		if !p.Listener {
-			continue
-		}
-		socket := os.NewFile(uintptr(listeners[next]), "port")
-		next++
-		if err != nil {
+	for i, p := range st.Ports {
+		socket := os.NewFile(uintptr(listeners[i]), "port")
+		if st.Endpoint == nil {
 			socket.Close()
 			continue
 		}
-		s, serr := network.NewSplice(socket, p.Proto, netip.AddrPortFrom(target, p.ContainerPort))
+		s, serr := network.NewSplice(socket, p.Proto, netip.AddrPortFrom(st.Endpoint.Addr, p.ContainerPort))
 		if serr != nil {
 			slog.Error("a published port is not served on loopback", "port", p.HostPort, "error", serr)
 			continue

@@ -83,6 +83,7 @@ func serve(state, run string, ready *os.File) error {
 	select {
 	case <-stop:
 		server.Engine.StopAll(context.Background())
+		server.Engine.Close() // receivers of logs get the last lines
 		return nil
 	case <-warden.Done():
 		return errors.New("the warden has gone")
@@ -109,19 +110,24 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
+	forwards := false
 	if hello.Gateway != "" {
-		if hello.DNSForwarder, err = startForwarder(ctx, warden); err != nil {
+		if forwards, err = startForwarder(ctx, warden); err != nil {
 			return nil, err
 		}
 	}
-	host, facts := hostOf(&hello, state)
+	host, facts, err := hostOf(&hello, state, forwards)
+	if err != nil {
+		return nil, err
+	}
 	engine, err := container.NewEngine(ctx, container.Config{
-		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host,
-		Filter: filterMaker(warden), Proxy: proxy, StateDir: state, RunDir: run,
+		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host, Instance: hello.Instance,
+		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Network: facts,
-		Images: imageserve.Handler(images), ImageCount: images.Count, Root: filepath.Dir(state)}, nil
+	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
+		Images: imageserve.Handler(images), ImageCount: images.Count, ImageUsage: images.Usage,
+		FindImage: images.Lookup, Root: filepath.Dir(state)}, nil
 }

@@ -63,17 +63,17 @@ func ofPrograms() []Defence {
 		{"capabilities", "eleven capabilities, none that amounts to the host", []Edit{
 			first("capabilities", plan+"/confine.go", "	c := p.Capabilities\n	nnp :=", `
 				q, every := *p, possible(uint64(1)<<(h.LastCap+1)-1)
-				q.Capabilities.Bounding, q.Capabilities.Permitted, q.Capabilities.Effective = every, every, every
+				q.Capabilities.Bounding, q.Capabilities.Permitted = every, every
 				p = &q`),
 		}, []Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
 
 		{"seccomp", "system-call filter: the profile", []Edit{
-			first("seccomp", warden+"/filter.go", "	switch p.Filter {", "return list, nil"),
+			first("seccomp", warden+"/filter.go", "	switch {", "return list"),
 		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
 
 		{"floor", "system-call filter: the floor, below every profile", []Edit{
-			{warden + "/filter.go", "	list := []plan.Filter{{Name: \"floor's\", Code: f.own[floorFor(p.Capabilities.Permitted)]}}",
-				"	list := []plan.Filter{{Name: \"floor's\", Code: f.own[floorFor(p.Capabilities.Permitted)]}}\n	if without(\"floor\") {\n		list = nil\n	}"},
+			{warden + "/filter.go", "	list := []plan.Filter{{Name: \"floor's\", Code: f[floorFor(p.Capabilities.Permitted)]}}",
+				"	list := []plan.Filter{{Name: \"floor's\", Code: f[floorFor(p.Capabilities.Permitted)]}}\n	if without(\"floor\") {\n		list = nil\n	}"},
 		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
 
 		{"user-namespace", "user namespace: ids and capabilities that mean nothing to the host", userNamespace(),
@@ -129,6 +129,8 @@ func userNamespace() []Edit {
 		{plan + "/confine.go", "uint64(1)<<(h.LastCap+1) - 1\n	b.ids(p,", "possible(uint64(1)<<(h.LastCap+1) - 1)\n	b.ids(p,"},
 		// What is not the warden's could not be a container's: the capabilities of both are then over the same namespace.
 		first(id, warden+"/host.go", "	return cred.Drop(needed)", "return nil"),
+		// Where the engine lacks CAP_SYS_RESOURCE, limits of another id of the same namespace are not its to set.
+		first(id, warden+"/process.go", "		if errors.Is(err, unix.EPERM) {\n", "if errors.Is(err, unix.EPERM) {\ncontinue\n}"),
 		unless(id, plan+"/birth.go", "	b.do(\"enter the sandbox's user namespace\", unix.SYS_SETNS, Ref(\"<userns>\"), unix.CLONE_NEWUSER)"),
 		{plan + "/birth.go", "		namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)", `
 			func(flags int) int {
@@ -150,12 +152,17 @@ func ofSurroundings() []Defence {
 		{"nosuid", "file systems on which set-user-id bits are dead", []Edit{
 			first("nosuid", plan+"/mounts.go", "	b.do(what, unix.SYS_MOUNT_SETATTR, mount, \"\",", "set &^= unix.MOUNT_ATTR_NOSUID"),
 			first("nosuid", "internal/kernel/mount/mount.go", "	fd, err := unix.Fsmount(fs,", "attr &^= unix.MOUNT_ATTR_NOSUID"),
-			first("nosuid", "internal/kernel/mount/mount.go", "	flags := uint(unix.AT_EMPTY_PATH)\n", "attr &^= unix.MOUNT_ATTR_NOSUID"),
+			first("nosuid", warden+"/rootfs/image.go", "	flags := uint(unix.AT_EMPTY_PATH)\n", "attr &^= unix.MOUNT_ATTR_NOSUID"),
 		}, []Test{{plan, "TestNothingOfTheHostIsMounted"}}, ""},
 
 		{"cgroup-bounds", "control group: bounds of memory, processes and CPU share", []Edit{
 			empty("cgroup-bounds", warden+"/cgroup/limits.go", "func (g *Group) bound(res wire.Resources) error {", "nil"),
 		}, []Test{{warden + "/cgroup", "TestForkBombEndsAtItsLimit"}}, ""},
+
+		{"limits", "limits of a process and of its terminals", []Edit{
+			first("limits", warden+"/process.go", "		n, ok := rlimits[l.Type]", "break"),
+			{warden + "/rootfs/dev.go", "mount.UInt(\"max\", 256)", "mount.UInt(\"max\", map[bool]uint32{true: 1 << 20, false: 256}[without(\"limits\")])"},
+		}, []Test{{warden + "/rootfs", "TestTerminalsOfAContainerAreBounded"}}, ""},
 
 		{"devices", "control group: six devices and no other", []Edit{
 			empty("devices", warden+"/cgroup/group.go", "func (g *Group) refuseDevices() error {", "nil"),

@@ -12,18 +12,22 @@ type dockerd struct {
 	icc     bool
 	driver  string
 	storage []string
+	log     string
+	logOpts []string
 }
 
 func (d *dockerd) bind(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&d.icc, "icc", false, "Let containers reach each other")
 	cmd.Flags().StringVarP(&d.driver, "exec-driver", "e", "", "What makes containers")
 	cmd.Flags().StringArrayVar(&d.storage, "storage-opt", nil, "Storage option")
-	for _, name := range []string{"icc", "exec-driver", "storage-opt"} {
+	cmd.Flags().StringVar(&d.log, "log-driver", "", "Where output of containers goes")
+	cmd.Flags().StringArrayVar(&d.logOpts, "log-opt", nil, "Option of the log driver")
+	for _, name := range []string{"icc", "exec-driver", "storage-opt", "log-driver", "log-opt"} {
 		cmd.Flags().Lookup(name).Hidden = true
 	}
 }
 
-// refuse is nil for --icc=false, which is always so.
+// refuse is nil for --icc=false and --log-driver json-file, which are always so.
 func (d *dockerd) refuse() error {
 	switch {
 	case d.icc:
@@ -34,6 +38,12 @@ func (d *dockerd) refuse() error {
 			"with the namespaces and control groups that lxc used. Next: leave it out", d.driver)
 	case d.driver != "":
 		return fmt.Errorf("--exec-driver %q: other runtimes are not built yet. Next: leave it out", d.driver)
+	case d.log != "" && d.log != "json-file":
+		return fmt.Errorf("--log-driver %q: an engine has no defaults for its containers yet; a container without the option logs to "+
+			"json-file, 5 files of 10 MB. Next: leave it out, and give --log-driver to create or run", d.log)
+	case len(d.logOpts) > 0:
+		return fmt.Errorf("--log-opt %q: an engine has no defaults for its containers yet. Next: leave it out, and give --log-opt to "+
+			"create or run", d.logOpts[0])
 	case len(d.storage) > 0:
 		return fmt.Errorf("--storage-opt %q: a bound for the disk space of containers is not built yet. "+
 			"Next: leave it out, and put --root on a file system of its own", d.storage[0])

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/engineapi"
@@ -17,6 +20,7 @@ import (
 // imageRow is what a template of `brig images --format` can name.
 type imageRow struct {
 	ID, Repository, Tag, Digest, CreatedSince, CreatedAt, Size, Containers string
+	SharedSize, UniqueSize, VirtualSize                                    string
 }
 
 func imageColumns(digests bool) []show.Column {
@@ -62,10 +66,11 @@ func (a *App) images(ctx context.Context, l *listing, q url.Values, digests bool
 		return err
 	}
 	var rows []imageRow
+	digests = digests || strings.Contains(l.format, ".Digest")
 	for i := range list {
-		rows = append(rows, makeImageRows(&list[i], a.Now(), l.noTrunc)...)
+		rows = append(rows, makeImageRows(&list[i], a.Now(), l.noTrunc, digests)...)
 	}
-	if l.quiet && l.format == "" {
+	if l.onlyIDs() {
 		seen := make(map[string]bool)
 		for _, row := range rows {
 			if !seen[row.ID] {
@@ -76,16 +81,19 @@ func (a *App) images(ctx context.Context, l *listing, q url.Values, digests bool
 		return nil
 	}
 	known := append(imageColumns(true), show.Column{Head: "CREATED AT", Field: "CreatedAt"},
-		show.Column{Head: "CONTAINERS", Field: "Containers"})
+		show.Column{Head: "CONTAINERS", Field: "Containers"}, show.Column{Head: "SHARED SIZE", Field: "SharedSize"},
+		show.Column{Head: "UNIQUE SIZE", Field: "UniqueSize"}, show.Column{Head: "SIZE", Field: "VirtualSize"})
 	return show.List(a.Out, l.format, imageColumns(digests), known, rows)
 }
 
-// makeImageRows makes one row per name of an image, and one for an image without a name.
-func makeImageRows(s *engineapi.ImageSummary, now time.Time, full bool) []imageRow {
+// makeImageRows makes one row per name of an image, and one for an image without a name. With digests set a name has a
+// row for each digest of its repository.
+func makeImageRows(s *engineapi.ImageSummary, now time.Time, full, digests bool) []imageRow {
 	created := time.Unix(s.Created, 0)
 	base := imageRow{
 		ID: s.ID, Digest: "<none>", CreatedSince: show.Ago(now, created), Size: show.Size(s.Size),
 		CreatedAt: created.Format("2006-01-02 15:04:05 -0700 MST"), Containers: "N/A",
+		SharedSize: "N/A", UniqueSize: "N/A", VirtualSize: units.HumanSize(float64(s.Size)),
 	}
 	if !full {
 		base.ID = show.ShortID(s.ID)
@@ -93,30 +101,42 @@ func makeImageRows(s *engineapi.ImageSummary, now time.Time, full bool) []imageR
 	if s.Containers >= 0 {
 		base.Containers = fmt.Sprint(s.Containers)
 	}
-	digests := make(map[string]string)
+	if s.SharedSize >= 0 {
+		base.SharedSize, base.UniqueSize = units.HumanSize(float64(s.SharedSize)), units.HumanSize(float64(s.Size-s.SharedSize))
+	}
+	byRepo := make(map[string][]string)
 	for _, d := range s.RepoDigests {
-		if repo, digest, ok := strings.Cut(d, "@"); ok {
-			digests[repo] = digest
+		if repo, digest, ok := strings.Cut(d, "@"); ok && repo != "<none>" {
+			byRepo[repo] = append(byRepo[repo], digest)
 		}
 	}
 	var rows []imageRow
-	for _, name := range s.RepoTags {
+	add := func(repo, tag string) {
 		row := base
-		row.Repository, row.Tag = cutTag(name)
-		if d := digests[row.Repository]; d != "" {
-			row.Digest = d
-			delete(digests, row.Repository)
+		row.Repository, row.Tag = repo, tag
+		if !digests || len(byRepo[repo]) == 0 {
+			rows = append(rows, row)
+			return
 		}
-		rows = append(rows, row)
+		for _, row.Digest = range byRepo[repo] {
+			rows = append(rows, row)
+		}
 	}
-	if len(rows) > 0 {
-		return rows
+	named := make(map[string]bool)
+	for _, name := range s.RepoTags {
+		repo, tag := cutTag(name)
+		named[repo] = true
+		add(repo, tag)
 	}
-	base.Repository, base.Tag = "<none>", "<none>"
-	for repo, digest := range digests {
-		base.Repository, base.Digest = repo, digest
+	for _, repo := range slices.Sorted(maps.Keys(byRepo)) {
+		if !named[repo] {
+			add(repo, "<none>")
+		}
 	}
-	return []imageRow{base}
+	if len(rows) == 0 {
+		add("<none>", "<none>")
+	}
+	return rows
 }
 
 // cutTag splits "host:5000/name:tag"; the colon of a port is not that of a tag.

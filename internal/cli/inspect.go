@@ -7,11 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"sort"
 	"strings"
 	"text/tabwriter"
 
-	"github.com/moby/moby/api/types/network"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
@@ -29,42 +27,61 @@ func kinds() []kind {
 	}
 }
 
+// inspection holds the options of the commands that inspect.
+type inspection struct {
+	format, platform string
+	size, verbose    bool
+}
+
 // newInspect is `brig inspect`, which looks for an object of any kind.
 func newInspect(a *App) *cobra.Command {
 	var only string
-	const use = "inspect [OPTIONS] NAME|ID [NAME|ID...]"
-	cmd := inspector(a, use, "Print all that is known about an object", func() ([]kind, error) {
-		all := kinds()
-		if only == "" {
-			return all, nil
-		}
-		for _, k := range all {
-			if k.name == only {
-				return []kind{k}, nil
-			}
-		}
-		return nil, fmt.Errorf("--type %q: container, image, network or volume", only)
-	})
+	var o inspection
+	cmd := inspector(a, &o, "inspect [OPTIONS] NAME|ID [NAME|ID...]", "Print all that is known about an object",
+		func() ([]kind, error) { return kindsOf(only) })
 	cmd.Flags().StringVar(&only, "type", "", "Look for one kind of object only")
+	bindSize(cmd, &o)
 	return cmd
+}
+
+// kindsOf gives the kinds that a value of --type stands for.
+func kindsOf(only string) ([]kind, error) {
+	all := kinds()
+	if only == "" {
+		return all, nil
+	}
+	for _, k := range all {
+		if k.name == only {
+			return []kind{k}, nil
+		}
+	}
+	if strings.Contains(" config node plugin secret service task ", " "+only+" ") {
+		return nil, fmt.Errorf("--type %q: this engine has no such objects yet. Next: container, image, network or volume", only)
+	}
+	return nil, fmt.Errorf("--type %q: container, image, network or volume", only)
+}
+
+func bindSize(cmd *cobra.Command, o *inspection) {
+	cmd.Flags().BoolVarP(&o.size, "size", "s", false, "Include how much disk space a container uses")
 }
 
 // inspectOne is `brig NOUN inspect`.
 func inspectOne(a *App, name string) *cobra.Command {
-	return inspector(a, "inspect [OPTIONS] "+strings.ToUpper(name)+" ["+strings.ToUpper(name)+"...]",
-		"Print all that is known about "+name+"s", func() ([]kind, error) {
-			for _, k := range kinds() {
-				if k.name == name {
-					return []kind{k}, nil
-				}
-			}
-			return nil, fmt.Errorf("%s cannot be inspected", name)
-		})
+	var o inspection
+	cmd := inspector(a, &o, "inspect [OPTIONS] "+strings.ToUpper(name)+" ["+strings.ToUpper(name)+"...]",
+		"Print all that is known about "+name+"s", func() ([]kind, error) { return kindsOf(name) })
+	switch name {
+	case "container":
+		bindSize(cmd, &o)
+	case "image":
+		cmd.Flags().StringVar(&o.platform, "platform", "", "Platform that the image must have (os/arch[/variant])")
+	case "network":
+		cmd.Flags().BoolVarP(&o.verbose, "verbose", "v", false, "Include what helps to find faults")
+	}
+	return cmd
 }
 
-func inspector(a *App, use, short string, which func() ([]kind, error)) *cobra.Command {
-	var format string
-	var size bool
+func inspector(a *App, o *inspection, use, short string, which func() ([]kind, error)) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: words(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -72,15 +89,14 @@ func inspector(a *App, use, short string, which func() ([]kind, error)) *cobra.C
 			if err != nil {
 				return err
 			}
-			return a.inspect(cmd.Context(), args, among, format, size)
+			return a.inspect(cmd.Context(), args, among, o)
 		},
 	}
-	cmd.Flags().StringVarP(&format, "format", "f", "", "Format: json, or a template")
-	cmd.Flags().BoolVarP(&size, "size", "s", false, "Include how much disk space a container uses")
+	cmd.Flags().StringVarP(&o.format, "format", "f", "", "Format: json, or a template")
 	return cmd
 }
 
-func (a *App) inspect(ctx context.Context, names []string, among []kind, format string, size bool) error {
+func (a *App) inspect(ctx context.Context, names []string, among []kind, o *inspection) error {
 	engine, err := a.engine()
 	if err != nil {
 		return err
@@ -88,36 +104,65 @@ func (a *App) inspect(ctx context.Context, names []string, among []kind, format 
 	found := []json.RawMessage{}
 	var failed error
 	for _, name := range names {
-		doc, err := lookUp(ctx, engine, name, among, size)
+		doc, k, err := lookUp(ctx, engine, name, among, o)
 		if err != nil {
 			a.complain(err)
 			failed = &exitError{code: 1}
 			continue
 		}
+		if o.size && k.name != "container" {
+			a.say("warning: --size means nothing for the %s %s", k.name, name)
+		}
 		found = append(found, doc)
 	}
-	if err := printDocuments(a.Out, format, found); err != nil {
+	if err := printDocuments(a.Out, o.format, found); err != nil {
 		return err
 	}
 	return failed
 }
 
 // lookUp asks for one kind after the other until one knows the name.
-func lookUp(ctx context.Context, engine *api.Client, name string, among []kind, size bool) (json.RawMessage, error) {
+func lookUp(ctx context.Context, engine *api.Client, name string, among []kind, o *inspection) (json.RawMessage, kind, error) {
 	for _, k := range among {
-		q := url.Values{}
-		setFlag(q, "size", size && k.name == "container")
+		q, err := o.query(k)
+		if err != nil {
+			return nil, k, err
+		}
 		var doc json.RawMessage
-		err := engine.Call(ctx, "GET", k.path+escape(name)+k.suffix, q, &doc)
+		err = engine.Call(ctx, "GET", k.path+escape(name)+k.suffix, q, &doc)
 		if err == nil {
-			return doc, nil
+			return doc, k, nil
 		}
 		// One name cannot be both: a name that is malformed for one kind may be good for another.
 		if !api.IsStatus(err, 404) && !api.IsStatus(err, 400) || len(among) == 1 {
-			return nil, err
+			return nil, k, err
 		}
 	}
-	return nil, fmt.Errorf("no container, image, network or volume is called %s", name)
+	return nil, kind{}, fmt.Errorf("no container, image, network or volume is called %s", name)
+}
+
+func (o *inspection) query(k kind) (url.Values, error) {
+	q := url.Values{}
+	setFlag(q, "size", o.size && k.name == "container")
+	if o.verbose {
+		q.Set("verbose", "true")
+	}
+	if o.platform == "" {
+		return q, nil
+	}
+	parts := strings.SplitN(o.platform, "/", 3)
+	p := map[string]string{"os": parts[0]}
+	for i, key := range []string{"architecture", "variant"} {
+		if i+1 < len(parts) {
+			p[key] = parts[i+1]
+		}
+	}
+	if len(parts) < 2 || parts[0] == "" || parts[1] == "" {
+		return nil, fmt.Errorf("--platform %q: an operating system and an architecture are needed, like linux/amd64", o.platform)
+	}
+	data, err := json.Marshal(p)
+	q.Set("platform", string(data))
+	return q, err
 }
 
 // escape makes a name part of a path; the slashes of an image's name stay.
@@ -135,11 +180,19 @@ func printDocuments(w io.Writer, format string, docs []json.RawMessage) error {
 		if err != nil {
 			return err
 		}
-		if err := show.One(w, format, v); err != nil {
+		if err := show.Object(w, format, v, optionalFields()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// optionalFields are what objects have sometimes.
+func optionalFields() []string {
+	return strings.Fields("SizeRw SizeRootFs ImageManifestDescriptor GraphDriver Storage AppArmorProfile HostnamePath HostsPath " +
+		"LogPath MountLabel ProcessLabel ResolvConfPath RestartCount Comment Author Variant OsVersion Descriptor Manifests Metadata " +
+		"VirtualSize Container ContainerConfig DockerVersion Parent Identity RepoTags RepoDigests Config Peers Services ConfigFrom " +
+		"ConfigOnly Status UsageData ClusterVolume CreatedAt Labels Options")
 }
 
 func indented(w io.Writer, v any) error {
@@ -193,6 +246,8 @@ func numbers(v any) any {
 func newTop(a *App) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "top CONTAINER [PS OPTIONS]", Short: "List the processes of a container",
+		Long: "List the processes of a container, as ps -ef would. PS OPTIONS: -e, -f, aux, -o LIST of columns\n" +
+			"(pid,user,%cpu,rss,etime,args,…). Users are those inside the container, process ids those of the engine.",
 		Args: words(1, -1), ValidArgsFunction: a.completeContainers,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			engine, err := a.engine()
@@ -207,60 +262,15 @@ func newTop(a *App) *cobra.Command {
 			}
 			w := tabwriter.NewWriter(a.Out, 20, 1, 3, ' ', 0)
 			for _, row := range append([][]string{top.Titles}, top.Processes...) {
-				fmt.Fprintln(w, show.Clean(strings.Join(row, "\t"), true))
+				cells := make([]string, len(row))
+				for i, cell := range row {
+					cells[i] = show.Clean(cell, false)
+				}
+				fmt.Fprintln(w, strings.Join(cells, "\t"))
 			}
 			return w.Flush()
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
 	return cmd
-}
-
-func newPort(a *App) *cobra.Command {
-	return &cobra.Command{
-		Use: "port CONTAINER [PORT[/PROTOCOL]]", Short: "Print where the ports of a container are published",
-		Args: words(1, 2), ValidArgsFunction: a.completeContainers,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			engine, err := a.engine()
-			if err != nil {
-				return err
-			}
-			var c engineapi.InspectResponse
-			if err := engine.Call(cmd.Context(), "GET", "/containers/"+url.PathEscape(args[0])+"/json", nil, &c); err != nil {
-				return err
-			}
-			var ports network.PortMap
-			if c.NetworkSettings != nil {
-				ports = c.NetworkSettings.Ports
-			}
-			return printPorts(a.Out, args, ports)
-		},
-	}
-}
-
-func printPorts(w io.Writer, args []string, ports network.PortMap) error {
-	if len(args) == 2 {
-		port, err := network.ParsePort(args[1])
-		if err != nil {
-			return err
-		}
-		if len(ports[port]) == 0 {
-			return fmt.Errorf("port %s of container %s is not published", port, args[0])
-		}
-		for _, b := range ports[port] {
-			fmt.Fprintln(w, hostPort(b.HostIP, b.HostPort))
-		}
-		return nil
-	}
-	var out []string
-	for port, bindings := range ports {
-		for _, b := range bindings {
-			out = append(out, fmt.Sprintf("%s -> %s", port, hostPort(b.HostIP, b.HostPort)))
-		}
-	}
-	sort.Strings(out)
-	for _, line := range out {
-		fmt.Fprintln(w, line)
-	}
-	return nil
 }

@@ -5,8 +5,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/network"
 	"github.com/spf13/cobra"
 
@@ -19,24 +19,25 @@ func newContainerNoun(a *App) *cobra.Command {
 	ls := newPs(a)
 	ls.Use, ls.Aliases = "ls [OPTIONS]", []string{"ps", "list"}
 	return noun(a, "container", "Everything that concerns containers",
-		"pause prune stats unpause update",
+		"",
 		ls, newRun(a), newCreate(a), newStart(a), newStop(a), newRestart(a), newKill(a), newWait(a), newRemove(a),
-		newExec(a), newAttach(a), newLogs(a), newTop(a), newPort(a), newRename(a), inspectOne(a, "container"),
-		newCopy(a), newDiff(a), newExport(a), newCommit(a))
+		newPause(a), newUnpause(a), newUpdate(a), newStats(a),
+		newExec(a), newAttach(a), newLogs(a), newTop(a), newPort(a), newRename(a), newContainerPrune(a),
+		inspectOne(a, "container"), newCopy(a), newDiff(a), newExport(a), newCommit(a))
 }
 
 func newImageNoun(a *App) *cobra.Command {
 	ls, rm := newImages(a), newRmi(a)
 	ls.Use, ls.Aliases = "ls [OPTIONS] [REPOSITORY[:TAG]]", []string{"list"}
 	rm.Use, rm.Aliases = "rm [OPTIONS] IMAGE [IMAGE...]", []string{"remove"}
-	return noun(a, "image", "Everything that concerns images", "build prune",
-		ls, rm, newPull(a), newPush(a), newLoad(a), newSave(a), newImport(a), newTag(a), newHistory(a),
+	return noun(a, "image", "Everything that concerns images", "build",
+		ls, rm, newPull(a), newPush(a), newLoad(a), newSave(a), newImport(a), newTag(a), newHistory(a), newImagePrune(a),
 		inspectOne(a, "image"))
 }
 
 func newVolumeNoun(a *App) *cobra.Command {
-	return noun(a, "volume", "Storage that outlives containers", "prune update",
-		newVolumeCreate(a), newVolumeList(a), newVolumeRemove(a), inspectOne(a, "volume"))
+	return noun(a, "volume", "Storage that outlives containers", "update",
+		newVolumeCreate(a), newVolumeList(a), newVolumeRemove(a), newVolumePrune(a), inspectOne(a, "volume"))
 }
 
 func newVolumeCreate(a *App) *cobra.Command {
@@ -81,7 +82,30 @@ func pairs(list []string) map[string]string {
 // volumeRow is what a template of `brig volume ls --format` can name.
 type volumeRow struct {
 	show.Labelled
-	Driver, Name, Mountpoint, Scope, Labels string
+	Driver, Name, Mountpoint, Scope, Labels  string
+	Links, Size, Availability, Group, Status string
+}
+
+func makeVolumeRow(v *engineapi.Volume) volumeRow {
+	row := volumeRow{
+		Labelled: show.WithLabels(v.Labels), Driver: v.Driver, Name: v.Name, Mountpoint: v.Mountpoint, Scope: v.Scope,
+		Labels: labelList(v.Labels), Links: "N/A", Size: "N/A", Availability: "N/A", Group: "N/A", Status: "N/A",
+	}
+	if use := volumeUse(v); use.RefCount >= 0 {
+		row.Links = strconv.FormatInt(use.RefCount, 10)
+	}
+	if use := volumeUse(v); use.Size >= 0 {
+		row.Size = units.HumanSize(float64(use.Size))
+	}
+	return row
+}
+
+// volumeUse is what is known of the use of a volume.
+func volumeUse(v *engineapi.Volume) engineapi.UsageData {
+	if v.UsageData == nil {
+		return engineapi.UsageData{RefCount: -1, Size: -1}
+	}
+	return *v.UsageData
 }
 
 func newVolumeList(a *App) *cobra.Command {
@@ -106,17 +130,20 @@ func newVolumeList(a *App) *cobra.Command {
 			}
 			rows := make([]volumeRow, len(list.Volumes))
 			for i, v := range list.Volumes {
-				rows[i] = volumeRow{show.WithLabels(v.Labels), v.Driver, v.Name, v.Mountpoint, v.Scope, labelList(v.Labels)}
-				if l.quiet && l.format == "" {
+				rows[i] = makeVolumeRow(&v)
+				if l.onlyIDs() {
 					fmt.Fprintln(a.Out, v.Name)
 				}
 			}
-			if l.quiet && l.format == "" {
+			if l.onlyIDs() {
 				return nil
 			}
 			columns := []show.Column{{Head: "DRIVER", Field: "Driver"}, {Head: "VOLUME NAME", Field: "Name"}}
 			return show.List(a.Out, l.format, columns, append(columns, show.Column{Head: "MOUNTPOINT", Field: "Mountpoint"},
-				show.Column{Head: "SCOPE", Field: "Scope"}, show.Column{Head: "LABELS", Field: "Labels"}), rows)
+				show.Column{Head: "SCOPE", Field: "Scope"}, show.Column{Head: "LABELS", Field: "Labels"},
+				show.Column{Head: "LINKS", Field: "Links"}, show.Column{Head: "SIZE", Field: "Size"},
+				show.Column{Head: "AVAILABILITY", Field: "Availability"}, show.Column{Head: "GROUP", Field: "Group"},
+				show.Column{Head: "STATUS", Field: "Status"}), rows)
 		},
 	}
 	l.bind(cmd)
@@ -144,8 +171,8 @@ func newVolumeRemove(a *App) *cobra.Command {
 }
 
 func newNetworkNoun(a *App) *cobra.Command {
-	return noun(a, "network", "What containers are connected to", "connect create disconnect prune rm",
-		newNetworkList(a), inspectOne(a, "network"))
+	return noun(a, "network", "What containers are connected to", "connect create disconnect rm",
+		newNetworkList(a), newNetworkPrune(a), inspectOne(a, "network"))
 }
 
 // networkRow is what a template of `brig network ls --format` can name.
@@ -185,16 +212,16 @@ func (a *App) printNetworks(list []network.Summary, l *listing) error {
 		rows[i] = networkRow{
 			Labelled: show.WithLabels(n.Labels), ID: n.ID, Name: n.Name, Driver: n.Driver, Scope: n.Scope,
 			IPv4: strconv.FormatBool(n.EnableIPv4), IPv6: strconv.FormatBool(n.EnableIPv6),
-			Internal: strconv.FormatBool(n.Internal), CreatedAt: n.Created.Format(time.RFC3339), Labels: labelList(n.Labels),
+			Internal: strconv.FormatBool(n.Internal), CreatedAt: n.Created.String(), Labels: labelList(n.Labels),
 		}
 		if !l.noTrunc {
 			rows[i].ID = show.ShortID(n.ID)
 		}
-		if l.quiet && l.format == "" {
+		if l.onlyIDs() {
 			fmt.Fprintln(a.Out, rows[i].ID)
 		}
 	}
-	if l.quiet && l.format == "" {
+	if l.onlyIDs() {
 		return nil
 	}
 	columns := []show.Column{{Head: "NETWORK ID", Field: "ID"}, {Head: "NAME", Field: "Name"},

@@ -47,7 +47,8 @@ func timestamp(s string, now time.Time) (string, error) {
 	if _, err := strconv.ParseFloat(s, 64); err == nil {
 		return s, nil
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02"} {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02T15Z07:00", "2006-01-02Z07:00",
+		"2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02T15", "2006-01-02"} {
 		if t, err := time.ParseInLocation(layout, s, time.Local); err == nil {
 			return unixTime(t), nil
 		}
@@ -70,6 +71,9 @@ func (l *listing) bind(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&l.quiet, "quiet", "q", false, "Print identifiers only")
 	cmd.Flags().StringArrayVarP(&l.filter, "filter", "f", nil, "Show only what matches (key=value)")
 }
+
+// onlyIDs tells whether identifiers are printed and nothing else: a template of one's own is stronger.
+func (l *listing) onlyIDs() bool { return l.quiet && (l.format == "" || l.format == "table") }
 
 func (l *listing) bindTrunc(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&l.noTrunc, "no-trunc", false, "Do not shorten")

@@ -60,7 +60,13 @@ func TestOutput(t *testing.T) {
 		{"inspect", "inspect web"}, {"inspect-template", "inspect -f {{.ID}}|{{.State.Pid}}|{{.State.Running}} web"},
 		{"inspect-json", "inspect --format json web"}, {"inspect-image", "image inspect alpine"},
 		{"inspect-none", "inspect nothing"},
-		{"top", "top web"}, {"port", "port web"}, {"port-one", "port web 80"}, {"port-none", "port web 81"},
+		{"top", "top web"}, {"top-options", "top web -eo pid,args"}, {"top-hostile", "top evil"},
+		{"pause", "pause web none"}, {"unpause", "container unpause web"}, {"update", "update -m 64m --cpus 1.5 web none"},
+		{"update-nothing", "update web"}, {"update-bad", "update --memory lots web"},
+		{"stats", "stats --no-stream web"}, {"stats-full", "stats --no-stream --no-trunc web"}, {"stats-json", "stats --no-stream --format json web"},
+		{"stats-template", "stats --no-stream --format {{.Name}}={{.CPUPerc}}|{{.MemPerc}}|{{.NetIO}}|{{.BlockIO}}|{{.Container}} web"},
+		{"stats-table", `stats --no-stream --format table|{{.Container}}\t{{.PIDs}} web`},
+		{"stats-stopped", "stats --no-stream job"}, {"stats-none", "stats --no-stream none"}, {"port", "port web"}, {"port-one", "port web 80"}, {"port-none", "port web 81"},
 		{"version", "version"}, {"version-client", "version --client"},
 		{"version-template", "version -f {{.Server.Version}}"},
 		{"info", "info"}, {"info-template", "info -f {{.ServerVersion}}/{{.NCPU}}"},
@@ -69,8 +75,28 @@ func TestOutput(t *testing.T) {
 		{"logs", "logs --since 5m -n 10 -t web"}, {"tag", "tag alpine host:5000/x:y"},
 		{"push", "push alpine"}, {"pull", "pull alpine"}, {"pull-digest", "pull -q alpine@sha256:00"},
 		{"version-flag", "--version"}, {"stop-time", "stop --time=3 web"}, {"help-topic", "help volume ls"},
-		{"not-built", "audit --all"}, {"unknown", "runn -d alpine"}, {"unknown-before", "--frobnicate=1 ps"}, {"not-built-below", "volume prune -f"}, {"unknown-below", "volume frobnicate -f"},
+		{"not-built", "audit --all"}, {"unknown", "runn -d alpine"}, {"unknown-before", "--frobnicate=1 ps"}, {"not-built-below", "volume update -f"}, {"unknown-below", "volume frobnicate -f"},
 		{"too-many", "version x"},
+		{"events", "events -f type=container --since 10m"}, {"events-json", "system events --format json"},
+		{"events-template", "events --format {{.Type}}:{{.Action}}:{{.Actor.Attributes.name}}"},
+		{"events-bad-template", "events --format {{.Nope}}"}, {"events-bad-since", "events --since yesterday"},
+		{"container-prune", "container prune -f --filter until=24h"}, {"image-prune", "image prune -f"},
+		{"image-prune-all", "image prune -af --filter label=a=b"}, {"volume-prune", "volume prune -af"},
+		{"volume-prune-twice", "volume prune -af --filter all=1"}, {"network-prune", "network prune -f"},
+		{"system-prune", "system prune -af --volumes --filter label!=x"},
+		{"system-prune-until", "system prune -f --volumes --filter until=3h"},
+		{"container-prune-asks", "container prune"}, {"image-prune-asks", "image prune -a"}, {"volume-prune-asks", "volume prune"},
+		{"network-prune-asks", "network prune"}, {"system-prune-asks", "system prune --filter label=b --filter label=a"},
+		{"system-prune-all-asks", "system prune -a --volumes"},
+		{"df", "system df"}, {"df-verbose", "system df -v"}, {"df-json", "system df --format json"},
+		{"df-template", "system df --format table|{{.Type}}\t{{.Size}}"}, {"df-verbose-json", "system df -v --format json"},
+		{"system-info", "system info -f {{.ServerVersion}}"}, {"system", "system"},
+		{"images-json", "images --format json"}, {"images-sizes", "images --format {{.ID}}:{{.SharedSize}}:{{.UniqueSize}}"},
+		{"ps-quiet-format", "ps -q --no-trunc --format {{.Names}}"}, {"ps-size-template", "ps --format {{.Size}}"},
+		{"inspect-no-field", "inspect -f {{if.State}}{{.Stat}}{{end}} web"}, {"inspect-size", "inspect -s alpine"},
+		{"inspect-optional", "inspect -f {{.SizeRw}}{{range.NetworkSettings.Ports}}{{range.}}{{.HostPort}},{{end}}{{end}}{{with.State}}{{.Pid}}{{end}} web"}, {"inspect-type", "inspect --type frob web"},
+		{"inspect-type-swarm", "inspect --type secret web"}, {"inspect-platform", "image inspect --platform linux/arm64/v8 alpine"},
+		{"inspect-bad-platform", "image inspect --platform linux alpine"},
 		{"bad-filter", "ps -f running"}, {"bad-since", "logs --since yesterday web"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -117,10 +143,10 @@ func layReplies(f *fakeEngine) {
 			{"IP":"0.0.0.0","PrivatePort":81,"PublicPort":8081,"Type":"tcp"},{"PrivatePort":443,"Type":"tcp"}],
 		"Mounts":[{"Type":"volume","Name":"data","Driver":"local"},{"Type":"bind","Source":"/srv/a/long/path/indeed"}],
 		"NetworkSettings":{"Networks":{"bridge":{}}}},
-		{"Id":"bbbbbbbbbbbbbbbbbbbb","Names":["/job"],"Image":"sha256:2222222222222222222222222222","Command":"true",
+		{"Id":"bbbbbbbbbbbbbbbbbbbb","Names":["/job"],"Image":"sha256:2222222222222222222222222222","ImageID":"sha256:2222222222222222222222222222","Command":"true",
 		"Created":1699000000,"State":"exited","Status":"Exited (0) 3 days ago"}]`)
 	f.json("GET /images/json", 200, `[{"Id":"sha256:1111111111111111111111","RepoTags":["alpine:3.20","host:5000/a/b:x"],
-		"RepoDigests":["alpine@sha256:abc"],"Created":1690000000,"Size":7800000,"Containers":1},
+		"RepoDigests":["alpine@sha256:`+strings.Repeat("ab", 32)+`"],"Created":1690000000,"Size":7800000,"Containers":1},
 		{"Id":"sha256:2222222222222222222222","RepoTags":[],"RepoDigests":[],"Created":0,"Size":12,"Containers":-1}]`)
 	f.json("GET /images/alpine/history", 200, `[{"Id":"sha256:1111111111111111111111","Created":1690000000,
 		"CreatedBy":"CMD [\"/bin/sh\"] # and a long comment that does not fit on the line","Size":0,"Comment":"buildkit"},
@@ -134,10 +160,20 @@ func layReplies(f *fakeEngine) {
 		"443/tcp":null}}}`
 	f.json("GET /containers/web/json", 200, web)
 	f.json("GET /images/alpine/json", 200, `{"Id":"sha256:11","RepoTags":["alpine:3.20"]}`)
-	for _, path := range strings.Fields("containers/nothing/json images/nothing/json networks/nothing volumes/nothing") {
+	for _, path := range strings.Fields("containers/nothing/json containers/alpine/json images/nothing/json networks/nothing volumes/nothing") {
 		f.json("GET /"+path, 404, `{"message":"no such thing"}`)
 	}
 	f.json("GET /containers/web/top", 200, `{"Titles":["PID","CMD"],"Processes":[["1","nginx"],["7","worker"]]}`)
+	f.json("GET /containers/evil/top", 200, `{"Titles":["PID","CMD"],"Processes":[["1","a\nb\tc\u001b[2J\u202e"],["7"]]}`)
+	const none = `{"message":"No such container: none"}`
+	f.json("POST /containers/web/pause", 204, "")
+	f.json("POST /containers/web/unpause", 204, "")
+	f.json("POST /containers/web/update", 200, `{"Warnings":["a warning\u001b[2J"]}`)
+	f.json("POST /containers/none/pause", 404, none)
+	f.json("POST /containers/none/update", 404, none)
+	f.json("GET /containers/none/stats", 404, none)
+	f.json("GET /containers/web/stats", 200, reading("aaaaaaaaaaaaaaaaaaaa", "/web"))
+	f.json("GET /containers/job/stats", 200, `{"id":"bbbbbbbbbbbbbbbbbbbb","name":"/job","memory_stats":{},"cpu_stats":{},"precpu_stats":{}}`)
 	f.json("GET /version", 200, `{"Version":"1.2.4","ApiVersion":"1.50","MinAPIVersion":"1.24","Os":"linux",
 		"Arch":"amd64","KernelVersion":"6.18.0"}`)
 	f.json("GET /info", 200, `{"ServerVersion":"1.2.4","Containers":3,"ContainersRunning":1,"ContainersStopped":2,
@@ -160,10 +196,38 @@ func layReplies(f *fakeEngine) {
 		{"status":"Downloading","progressDetail":{"current":2,"total":2},"id":"l1"}{"status":"done \u001b[31mred"}`
 	f.json("POST /images/alpine/push", 200, progress)
 	f.json("POST /images/create", 200, progress)
+	layUsage(f)
 	f.on("GET /containers/web/logs", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/vnd.docker.multiplexed-stream")
 		fmt.Fprint(w, frame(1, "a line\n")+frame(2, "an error\n"))
 	})
+}
+
+// usageReply has sizes that are known and sizes that are not.
+const usageReply = `{"LayersSize":9000,"Images":[{"Id":"sha256:1111111111111111111111","RepoTags":["alpine:3.20",
+		"a:b"],"RepoDigests":[],"Created":1690000000,"Size":7000,"SharedSize":1000,"Containers":1},{"Id":"sha256:22222222222222",
+		"RepoTags":[],"RepoDigests":[],"Created":1690000000,"Size":3000,"SharedSize":1000,"Containers":0}],
+		"Containers":[{"Id":"aaaaaaaaaaaaaaaaaaaa","Names":["/web"],"Image":"alpine","ImageID":"sha256:11","Command":"sh",
+		"Created":1699990000,"State":"running","Status":"Up 2 hours","SizeRw":-1,"Labels":{},"Ports":[],
+		"Mounts":[{"Type":"volume","Name":"data","Driver":"local"}]}],
+		"Volumes":[{"Name":"data","Driver":"local","Scope":"local","Mountpoint":"/data","Labels":null,
+		"UsageData":{"RefCount":1,"Size":-1}},{"Name":"old","Driver":"local","Scope":"local","Mountpoint":"/old","Labels":null,
+		"UsageData":{"RefCount":0,"Size":2000}}],
+		"BuildCache":[{"ID":"cccccccccccccccccccc","Type":"regular","Size":500,"InUse":false,"Shared":false,
+		"CreatedAt":"2023-11-01T00:00:00Z","UsageCount":2}]}`
+
+// layUsage lays down what there is, what was removed, and what has happened.
+func layUsage(f *fakeEngine) {
+	f.json("GET /system/df", 200, usageReply)
+	f.json("POST /containers/prune", 200, `{"ContainersDeleted":["aaa","bbb\u001b"],"SpaceReclaimed":1234567}`)
+	f.json("POST /images/prune", 200, `{"ImagesDeleted":[{"Untagged":"a:1"},{"Deleted":"sha256:11"}],"SpaceReclaimed":7654321}`)
+	f.json("POST /volumes/prune", 200, `{"VolumesDeleted":["v1"],"SpaceReclaimed":0}`)
+	f.json("POST /networks/prune", 200, `{"NetworksDeleted":["n1"]}`)
+	f.json("POST /build/prune", 200, `{"CachesDeleted":null,"SpaceReclaimed":0}`)
+	f.json("GET /events", 200, `{"status":"start","id":"aa","from":"box","Type":"container","Action":"start","Actor":{"ID":"aa",
+		"Attributes":{"image":"box","name":"web","label":"\u001b[2J"}},"scope":"local","time":1700000000,
+		"timeNano":1700000000123456789}
+		{"Type":"network","Action":"connect","Actor":{"ID":"nn","Attributes":{}},"scope":"local","time":1700000000}`)
 }
 
 func TestUnreachableEngineSaysWhatToDo(t *testing.T) {

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"sort"
 	"strconv"
@@ -21,6 +20,7 @@ type containerRow struct {
 	show.Labelled
 	ID, Image, Command, CreatedAt, RunningFor, Ports, State, Status, Size string
 	Names, Labels, Mounts, LocalVolumes, Networks                         string
+	Platform                                                              *string // not told by an engine of one platform
 }
 
 func containerColumns(size bool) []show.Column {
@@ -50,7 +50,8 @@ func newPs(a *App) *cobra.Command {
 				q.Set("limit", strconv.Itoa(last))
 			}
 			setFlag(q, "all", all)
-			setFlag(q, "size", size)
+			// As Docker's client: a template that shows the size asks for it.
+			setFlag(q, "size", size || strings.Contains(l.format, ".Size"))
 			if err := filters(q, l.filter); err != nil {
 				return err
 			}
@@ -79,10 +80,10 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	for i := range list {
 		rows[i] = makeContainerRow(&list[i], a.Now(), l.noTrunc, size)
 	}
-	if size && len(list) > 0 && list[0].SizeRw < 0 {
+	if size && len(list) > 0 && list[0].SizeRw < 0 && !l.quiet {
 		a.say("warning: --size: this engine does not measure yet what containers write")
 	}
-	if l.quiet && l.format == "" {
+	if l.quiet { // stronger than any format, as in Docker
 		for _, row := range rows {
 			fmt.Fprintln(a.Out, row.ID)
 		}
@@ -113,14 +114,7 @@ func makeContainerRow(c *engineapi.ContainerSummary, now time.Time, full, size b
 		row.ID, row.Command = show.ShortID(c.ID), show.Truncate(c.Command, 20)
 	}
 	row.Command = strconv.Quote(row.Command)
-	if strings.HasPrefix(row.Image, "sha256:") && !full {
-		row.Image = show.ShortID(row.Image)
-	}
-	names := make([]string, len(c.Names))
-	for i, n := range c.Names {
-		names[i] = strings.TrimPrefix(n, "/")
-	}
-	row.Names = strings.Join(names, ",")
+	row.Image, row.Names = imageOf(c, full), namesOf(c, full)
 	var mounts []string
 	volumes := 0
 	for _, m := range c.Mounts {
@@ -147,6 +141,36 @@ func makeContainerRow(c *engineapi.ContainerSummary, now time.Time, full, size b
 	return row
 }
 
+// imageOf shortens an image that has no name to the beginning of its id, and leaves a digest beside a name out.
+func imageOf(c *engineapi.ContainerSummary, full bool) string {
+	name, digest, ok := strings.Cut(c.Image, "@")
+	switch {
+	case c.Image == "":
+		return "<no image>"
+	case full:
+		return c.Image
+	case strings.HasPrefix(c.Image, "sha256:"):
+		return show.ShortID(c.Image)
+	case ok && strings.HasPrefix(digest, "sha256:"):
+		return name
+	}
+	return c.Image
+}
+
+// namesOf is the name of a container; in full, it is followed by those that it has as the target of links.
+func namesOf(c *engineapi.ContainerSummary, full bool) string {
+	var names []string
+	for _, n := range c.Names {
+		if n = strings.TrimPrefix(n, "/"); full || !strings.Contains(n, "/") {
+			names = append(names, n)
+		}
+	}
+	if !full && len(names) > 1 {
+		names = names[:1]
+	}
+	return strings.Join(names, ",")
+}
+
 func labelList(labels map[string]string) string {
 	list := make([]string, 0, len(labels))
 	for k, v := range labels {
@@ -154,57 +178,4 @@ func labelList(labels map[string]string) string {
 	}
 	sort.Strings(list)
 	return strings.Join(list, ",")
-}
-
-// portList writes the ports of a container, "0.0.0.0:8080->80/tcp, 443/tcp", and runs of ports as ranges.
-func portList(ports []engineapi.PortSummary) string {
-	sort.Slice(ports, func(i, j int) bool {
-		a, b := ports[i], ports[j]
-		switch {
-		case a.Type != b.Type:
-			return a.Type < b.Type
-		case a.IP != b.IP:
-			return a.IP.Less(b.IP)
-		case a.PrivatePort != b.PrivatePort:
-			return a.PrivatePort < b.PrivatePort
-		}
-		return a.PublicPort < b.PublicPort
-	})
-	var out []string
-	for i := 0; i < len(ports); {
-		first, n := ports[i], 1
-		for i+n < len(ports) && follows(first, ports[i+n], uint16(n)) {
-			n++
-		}
-		i += n
-		inside := span(first.PrivatePort, n) + "/" + first.Type
-		if first.PublicPort != 0 {
-			inside = hostPort(first.IP, span(first.PublicPort, n)) + "->" + inside
-		}
-		out = append(out, inside)
-	}
-	return strings.Join(out, ", ")
-}
-
-// follows reports whether p continues a run that began with first, n ports later.
-func follows(first, p engineapi.PortSummary, n uint16) bool {
-	return p.Type == first.Type && p.IP == first.IP && p.PrivatePort == first.PrivatePort+n &&
-		(first.PublicPort == 0) == (p.PublicPort == 0) && (p.PublicPort == 0 || p.PublicPort == first.PublicPort+n)
-}
-
-func span(port uint16, n int) string {
-	if n == 1 {
-		return strconv.Itoa(int(port))
-	}
-	return fmt.Sprintf("%d-%d", port, int(port)+n-1)
-}
-
-func hostPort(ip netip.Addr, port string) string {
-	switch {
-	case !ip.IsValid():
-		return port
-	case ip.Is6():
-		return "[" + ip.String() + "]:" + port
-	}
-	return ip.String() + ":" + port
 }

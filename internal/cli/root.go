@@ -28,9 +28,10 @@ func verbs() []verb {
 	return []verb{
 		{"run", groupRun, newRun}, {"create", groupRun, newCreate}, {"start", groupRun, newStart},
 		{"stop", groupRun, newStop}, {"restart", groupRun, newRestart}, {"kill", groupRun, newKill},
+		{"pause", groupRun, newPause}, {"unpause", groupRun, newUnpause}, {"update", groupRun, newUpdate},
 		{"wait", groupRun, newWait}, {"rm", groupRun, newRemove}, {"exec", groupRun, newExec},
 		{"attach", groupRun, newAttach}, {"logs", groupRun, newLogs}, {"ps", groupRun, newPs},
-		{"top", groupRun, newTop}, {"port", groupRun, newPort}, {"rename", groupRun, newRename},
+		{"top", groupRun, newTop}, {"stats", groupRun, newStats}, {"port", groupRun, newPort}, {"rename", groupRun, newRename},
 		{"inspect", groupRun, newInspect}, {"cp", groupRun, newCopy}, {"diff", groupRun, newDiff},
 		{"export", groupRun, newExport}, {"commit", groupRun, newCommit},
 		{"pull", groupImage, newPull}, {"push", groupImage, newPush}, {"images", groupImage, newImages},
@@ -38,8 +39,9 @@ func verbs() []verb {
 		{"load", groupImage, newLoad}, {"save", groupImage, newSave}, {"import", groupImage, newImport},
 		{"container", groupStore, newContainerNoun}, {"image", groupStore, newImageNoun},
 		{"volume", groupStore, newVolumeNoun}, {"network", groupStore, newNetworkNoun},
+		{"system", groupStore, newSystemNoun},
 		{"engine", groupEngine, newEngineNoun}, {"doctor", groupEngine, newDoctor}, {"drill", groupEngine, newDrill},
-		{"info", groupEngine, newInfo}, {"version", groupEngine, newVersion},
+		{"events", groupEngine, newEvents}, {"info", groupEngine, newInfo}, {"version", groupEngine, newVersion},
 	}
 }
 
@@ -47,9 +49,8 @@ func verbs() []verb {
 func unbuilt() []string {
 	return []string{
 		"explain", "tighten", "audit", "trail", "trust", "policy", "secret",
-		"build", "builder", "buildx", "compose", "config", "context", "events",
-		"login", "logout", "manifest", "node", "pause", "plugin", "search", "service", "stack", "stats", "swarm",
-		"system", "unpause", "update",
+		"build", "builder", "buildx", "compose", "config", "context",
+		"login", "logout", "manifest", "node", "plugin", "search", "service", "stack", "swarm",
 	}
 }
 

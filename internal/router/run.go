@@ -97,7 +97,7 @@ func (s *server) open(r *wire.Request) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	s.router = router
-	reply := wire.Reply{Body: wire.RouterReply{State: router.State(), Gateway: router.Gateway(), Host: router.HostAddress()}}
+	reply := wire.Reply{Body: wire.RouterReply{State: router.State(), Gateway: router.Gateway()}}
 	if existing < 0 {
 		ns, err := unix.FcntlInt(uintptr(router.NetnsFD()), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {

@@ -35,7 +35,7 @@ func (s *server) carryOut(router *link.Router, r *wire.Request) (wire.Reply, err
 	}
 	switch r.Op {
 	case wire.OpEndpointAdopt:
-		err = router.Adopt(&use.Endpoint, use.Live, ports)
+		err = router.Adopt(&use.Endpoint, true, ports)
 	case wire.OpEndpointActivate:
 		err = router.Activate(&use.Endpoint, ports)
 	case wire.OpEndpointRelease:
@@ -47,11 +47,7 @@ func (s *server) carryOut(router *link.Router, r *wire.Request) (wire.Reply, err
 }
 
 func newEndpoint(router *link.Router, r *wire.Request) (wire.Reply, error) {
-	fd, err := r.Take(0)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	in, err := rtnl.Take(fd)
+	in, err := rtnl.Take(r.Take(0))
 	if err != nil {
 		return wire.Reply{}, err
 	}

@@ -56,10 +56,10 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	}
 	switch {
 	case n.Exit != nil:
-		n.Endpoint = nil // this router never heard of it, and may have given its number to another
-		w.takeDown(n)    // the earlier warden may not have come to it
-	case n.Endpoint != nil && w.noRouter() == nil:
-		if err := w.router.use(wire.OpEndpointAdopt, n.Endpoint, n.Started.Ports); err != nil {
+		n.Started.Endpoint = nil // this router never heard of it, and may have given its number to another
+		w.takeDown(n)            // the earlier warden may not have come to it
+	case n.Started.Endpoint != nil && w.noRouter() == nil:
+		if err := w.router.use(wire.OpEndpointAdopt, n.Started.Endpoint, n.Started.Ports); err != nil {
 			w.log("container %s: %v", short(n.ID), err)
 		}
 	}
@@ -138,21 +138,21 @@ func (w *Warden) orphanExecs() {
 			if !p.orphan {
 				p.orphan = true
 				fd, _ := dup(p.pidfd) // -1 for one that has ended
-				go w.finishOrphan(wire.ExecRef{ID: c.id, Exec: id}, fd)
+				go w.finishOrphan(wire.ProcessRef{ID: c.id, Exec: id}, fd)
 			}
 		}
 		c.mu.Unlock()
 	}
 }
 
-func (w *Warden) finishOrphan(q wire.ExecRef, ends int) {
+func (w *Warden) finishOrphan(q wire.ProcessRef, ends int) {
 	if ends >= 0 {
 		defer unix.Close(ends)
 		if await(ends) != nil {
 			return
 		}
 	}
-	w.execFinish(q)
+	w.finish(q)
 }
 
 // containerAttach gives a new brigd what the one before had of a container.
@@ -201,10 +201,9 @@ func openStdin(dir string) (int, error) {
 }
 
 // sweepRun removes this process's files from the volatile directory, at the very end.
-func (w *Warden) sweepRun() error {
-	var errs []error
+func (w *Warden) sweepRun() (err error) {
 	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends"} {
-		errs = append(errs, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
+		err = errors.Join(err, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
 	}
-	return errors.Join(errs...)
+	return err
 }

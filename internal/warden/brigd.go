@@ -46,10 +46,10 @@ func (w *Warden) runBrigd() (pidfd.Status, error) {
 		w.signalBrigd(unix.SIGTERM)
 	}
 	w.orphanExecs()
-	served := make(chan struct{})
+	served, handlers := make(chan struct{}), w.table()
 	go func() {
 		defer close(served)
-		wire.Serve(conn, wire.Known, w.handle)
+		wire.Serve(conn, wire.Known, func(r *wire.Request) (wire.Reply, error) { return handlers[r.Op](r) })
 		// It has ended, or has sent what no brigd of this build sends: there is no talking on with it.
 		conn.Close()
 		if !w.stopping.Load() {
@@ -75,9 +75,7 @@ func (w *Warden) runBrigd() (pidfd.Status, error) {
 func (w *Warden) signalBrigd(s unix.Signal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.brigd >= 0 {
-		pidfd.Signal(w.brigd, s)
-	}
+	pidfd.Signal(w.brigd, s) // fails between two
 }
 
 func (w *Warden) setBrigd(fd int) {

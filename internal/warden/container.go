@@ -130,7 +130,7 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	if q.All {
+	if q.Signal == int(unix.SIGKILL) {
 		g, err := w.group(q.ID)
 		if err == nil {
 			err = g.Kill()
@@ -148,7 +148,7 @@ func (w *Warden) containerList() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	running := map[string]bool{} // or ended and not finished yet
+	running := map[string]bool{}
 	for _, id := range ids {
 		running[id] = false
 	}
@@ -158,11 +158,7 @@ func (w *Warden) containerList() (any, error) {
 			c.mu.Unlock()
 		}
 	}
-	list := wire.ContainerList{Containers: []wire.ContainerState{}}
-	for id, r := range running {
-		list.Containers = append(list.Containers, wire.ContainerState{ID: id, Running: r})
-	}
-	return list, nil
+	return wire.ContainerList{Running: running}, nil
 }
 
 // streamDir is where the named pipes of a container, or of a process executed in it, are.

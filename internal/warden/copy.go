@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/wire"
@@ -16,7 +17,7 @@ import (
 // the container sees, and nothing of the host. Of one that runs it enters the mounts as they are (and no other namespace);
 // for one that does not run the same root is made as for a start, for the worker alone (traps 24).
 func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
-	by, c, err := w.admit(r, &q)
+	by, c, err := w.admit(r.FDs[1:], &q)
 	if err != nil {
 		return wire.Reply{}, err
 	}
@@ -24,15 +25,16 @@ func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (wire.Rep
 	q.Spec.Network, q.Spec.Volatile = wire.Network{}, false
 	b := &birth{program: newProgram(w, c, &q.Spec.Process, &process{}), spec: &q.Spec, caller: by, note: &note{}}
 	defer func() { go wire.CloseAll(b.own) }()
+	view := &plan.Input{Host: w.host}
 	steps := []func() error{func() error { return b.processOne("root", "userns") }}
 	if c.note == nil || c.note.Exit != nil {
 		w.dismiss(c)
 		c.cleaning.Wait()
-		b.input.Spec = b.spec
+		view.Spec = b.spec
 		steps = []func() error{b.sandbox, b.rootfs, b.mounts, b.files}
 	}
-	b.fds["fd0"] = r.FDs[len(r.FDs)-1]
-	if err := inOrder(append(steps, b.layers, b.copier)...); err != nil {
+	b.fds["fd0"] = r.FDs[0]
+	if err := inOrder(append(steps, b.layers, func() error { return b.copier(view) })...); err != nil {
 		return wire.Reply{}, errors.Join(err, b.undoRoot())
 	}
 	return wire.Reply{FDs: b.theirs}, nil
@@ -60,11 +62,12 @@ func (b *birth) layers() error {
 }
 
 // copier gives birth to the worker. It executes nothing, makes no device, and reaches no network, whatever it was made to do.
-func (b *birth) copier() error {
-	d := domain{everything(^uint64(0)), map[string]uint64{fmt.Sprintf("/proc/self/fd/%d", b.fds["root"]): unix.LANDLOCK_ACCESS_FS_REFER}}
+func (b *birth) copier(view *plan.Input) error {
+	view.Files = b.fileMounts
+	d := domain{everything(^uint64(0)), map[string]uint64{path.Proc(b.fds["root"]): unix.LANDLOCK_ACCESS_FS_REFER}}
 	d.handled.FS = deviceNodes | unix.LANDLOCK_ACCESS_FS_EXECUTE | unix.LANDLOCK_ACCESS_FS_REFER
-	k, err := b.w.birthOfWorker(&service{filter: "copier", domain: &d, fds: b.fds,
-		ServiceInput: plan.ServiceInput{Capabilities: copying, View: &b.input, FDs: 2}})
+	k, err := b.w.birthOfWorker(&service{filter: "copier", domain: &d, parts: parts{fds: b.fds},
+		ServiceInput: plan.ServiceInput{Capabilities: copying, View: view, FDs: 2}})
 	if err != nil {
 		return err
 	}

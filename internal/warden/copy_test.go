@@ -40,8 +40,7 @@ func TestCopiesAreHeldAgainstTheFloor(t *testing.T) {
 		fds []int
 	}{
 		"a host path, nobody asks":            {wire.ContainerStart{ID: newID(), Spec: bind}, []int{r.socket()}},
-		"a host path, a pair of sockets asks": {wire.ContainerStart{ID: newID(), Spec: bind, Caller: true}, []int{r.socket(), r.socket()}},
-		"the worker's own socket asks":        {wire.ContainerStart{ID: newID(), Spec: bind, Caller: true}, []int{r.socket()}},
+		"a host path, a pair of sockets asks": {wire.ContainerStart{ID: newID(), Spec: bind}, []int{r.socket(), r.socket()}},
 		"a capability":                        {wire.ContainerStart{ID: newID(), Spec: strong}, []int{r.socket()}},
 		"an id that leads elsewhere":          {wire.ContainerStart{ID: "../../../../etc", Spec: spec(image, "true")}, []int{r.socket()}},
 		"a volume that is not there":          {wire.ContainerStart{ID: newID(), Spec: missing}, []int{r.socket()}},

@@ -179,7 +179,7 @@ func (r *rig) job(job *jobs.Job, fds []int, host jobs.Host) *jobs.Result {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	got := r.call(wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, nil, pair[1])
+	got := r.call(wire.OpWorkerStart, wire.WorkerStart{}, nil, pair[1])
 	unix.Close(pair[1])
 	wire.CloseAll(got)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
@@ -203,18 +203,18 @@ func (r *rig) busybox() string {
 		r.t.Fatal(err)
 	}
 	sealed := r.seal(blob)
-	in := r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: sealed.Digest}, &wire.Object{})[0]
+	in := r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: sealed.Digest}, nil)[0]
 	data, toc := r.object(), r.object()
-	res := r.job(&jobs.Job{Kind: wire.JobLayer, Layer: &jobs.LayerParams{BlobSize: sealed.Size}}, []int{in, data, toc}, jobs.Host{})
+	res := r.job(&jobs.Job{Kind: jobs.Layer, Layer: &jobs.LayerParams{BlobSize: sealed.Size}}, []int{in, data, toc}, jobs.Host{})
 	dataObject, tocObject := r.seal(data), r.seal(toc)
 	index := r.object()
-	merge := &jobs.Job{Kind: wire.JobMerge, Merge: &jobs.MergeParams{Layers: []jobs.MergeLayer{{DataSize: res.Layer.DataSize}}}}
+	merge := &jobs.Job{Kind: jobs.Merge, Merge: &jobs.MergeParams{Layers: []jobs.MergeLayer{{DataSize: res.Layer.DataSize}}}}
 	r.job(merge, []int{index}, jobs.Host{File: func(f jobs.File) (int, error) {
 		d := tocObject.Digest
 		if strings.HasPrefix(f.Name, "data/") {
 			d = dataObject.Digest
 		}
-		return r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: d}, &wire.Object{})[0], nil
+		return r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: d}, nil)[0], nil
 	}})
 	var o wire.Object
 	if _, err := r.client.Give(context.Background(), wire.OpIndexSeal, wire.IndexSeal{Data: []string{dataObject.Digest}}, &o, index); err != nil {
@@ -290,7 +290,7 @@ func spec(image string, args ...string) wire.Spec {
 func (r *rig) run(id string, s wire.Spec, extra ...int) *running {
 	r.t.Helper()
 	p := &running{r: r, id: id}
-	p.fds = r.call(wire.OpContainerStart, wire.ContainerStart{ID: id, Spec: s, Caller: len(extra) > 0}, &p.started, extra...)
+	p.fds = r.call(wire.OpContainerStart, wire.ContainerStart{ID: id, Spec: s}, &p.started, extra...)
 	return p
 }
 
@@ -299,7 +299,7 @@ func (p *running) wait() (string, wire.Exit) {
 	p.r.t.Helper()
 	out := p.output()
 	var exit wire.Exit
-	p.r.call(wire.OpContainerFinish, wire.ContainerRef{ID: p.id}, &exit)
+	p.r.call(wire.OpProcessFinish, wire.ProcessRef{ID: p.id}, &exit)
 	return out, exit
 }
 
@@ -327,27 +327,17 @@ func (p *running) output() string {
 
 // refusesFilters hands over what is no program, and what only the kernel finds out about.
 func (r *rig) refusesFilters(t *testing.T) {
-	for size := range 10 {
-		if _, err := r.try(wire.OpFilterPut, wire.Filter{Program: make([]byte, size)}, nil); size != 8 && !errdefs.IsInvalidArgument(err) {
-			t.Errorf("%d bytes: %v", size, err)
-		}
-	}
 	s := spec(r.image, "grep", "Seccomp_filters", "/proc/self/status")
 	caller := r.caller()
 	defer unix.Close(caller)
-	put := func(program []byte) {
-		f := wire.Filter{Program: program, Log: true}
-		r.call(wire.OpFilterPut, f, nil)
-		s.Process.Filter = f.Digest()
-	}
 	for text, program := range map[string][]byte{"nonsense": []byte("no program here."), "no return": make([]byte, 8)} {
-		put(program)
-		_, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: s, Caller: true}, &wire.Started{}, caller)
+		s.Process.Filter = &wire.Filter{Program: program, Log: true}
+		_, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: s}, &wire.Started{}, caller)
 		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "load the profile's filter: invalid argument") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	put([]byte{unix.BPF_RET, 0, 0, 0, 0, 0, 0xff, 0x7f})
+	s.Process.Filter = &wire.Filter{Program: []byte{unix.BPF_RET, 0, 0, 0, 0, 0, 0xff, 0x7f}, Log: true}
 	if out, _ := r.run(newID(), s, caller).wait(); out != "Seccomp_filters:\t2" {
 		t.Errorf("a filter that allows everything: %q", out)
 	}
@@ -383,7 +373,7 @@ func TestContainerLives(t *testing.T) {
 		s.Files = []wire.File{{Path: "/etc/hosts", Content: "{{ADDRESS}} box\n"}}
 		p := r.run(newID(), s)
 		out, _ := p.wait()
-		if !strings.Contains(out, "eth0") || !strings.Contains(out, p.started.Address+" box") || p.started.Address == "" {
+		if !strings.Contains(out, "eth0") || !strings.Contains(out, p.started.Endpoint.Addr.String()+" box") {
 			t.Errorf("%q %+v", out, p.started)
 		}
 	})
@@ -397,7 +387,7 @@ func TestContainerLives(t *testing.T) {
 			t.Errorf("exec said %q", out)
 		}
 		var exit wire.Exit
-		r.call(wire.OpExecFinish, wire.ExecRef{ID: id, Exec: "abc"}, &exit)
+		r.call(wire.OpProcessFinish, wire.ProcessRef{ID: id, Exec: "abc"}, &exit)
 		if exit.Code != 3 {
 			t.Errorf("exec: %+v", exit)
 		}
@@ -410,6 +400,7 @@ func TestContainerLives(t *testing.T) {
 		}
 		r.call(wire.OpContainerRemove, wire.ContainerRef{ID: id}, nil)
 	})
+	t.Run("is watched, paused and bounded anew", func(t *testing.T) { r.canBeWatchedAndPaused(t, image) })
 	t.Run("volumes are shared between ranges", func(t *testing.T) {
 		r.call(wire.OpVolumeCreate, wire.VolumeRef{Name: "v"}, nil)
 		s := spec(image, "sh", "-c", "echo x > /v/f; stat -c %u /v/f")
@@ -444,7 +435,7 @@ func TestContainerLives(t *testing.T) {
 		pair, _ := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 		defer wire.CloseAll(pair[:])
 		for name, forged := range map[string]int{"a socket pair": pair[0], "brigd's own connection": r.raw, "the listener": r.api} {
-			_, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: s, Caller: true}, &wire.Started{}, forged)
+			_, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: s}, &wire.Started{}, forged)
 			if !errdefs.IsPermissionDenied(err) {
 				t.Errorf("%s was taken for a caller: %v", name, err)
 			}

@@ -28,6 +28,9 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
+	if g, err := w.group(q.ID); err == nil && g.Frozen() { // the child would stand still before it says that it lives
+		return wire.Reply{}, fmt.Errorf("container %s is paused: %w", short(q.ID), errdefs.ErrConflict)
+	}
 	if len(c.note.Execs) >= maxExecs {
 		return wire.Reply{}, fmt.Errorf("container %s has %d executions already: %w", short(q.ID), maxExecs, errdefs.ErrResourceExhausted)
 	}
@@ -64,10 +67,11 @@ func capProcess(p, ceiling *wire.Process) error {
 	p.OOMScoreAdj = ceiling.OOMScoreAdj
 	p.Rlimits = ceiling.Rlimits
 	c := &p.Capabilities
-	for _, set := range []*uint64{&c.Bounding, &c.Permitted, &c.Effective, &c.Inheritable, &c.Ambient} {
-		*set &= ceiling.Capabilities.Bounding
-	}
+	c.Bounding &= ceiling.Capabilities.Bounding
+	c.Permitted &= ceiling.Capabilities.Bounding
 	var r refusal
+	err := plan.CheckProcess(p)
+	r.when(err != nil, "%v", err)
 	checkProcess(&r, p, &caller{UID: 0}) // what is relaxed now, is so in the container, whose caller was asked about
 	return r.err()
 }
@@ -112,55 +116,37 @@ func (p *program) processOne(what ...string) error {
 }
 
 func (p *program) join() error {
-	host, err := p.confined()
-	if err != nil {
+	if err := p.confine(); err != nil {
 		return err
 	}
-	list, err := plan.Join(plan.JoinInput{Process: p.want, Tasks: p.tasks, Host: host})
-	if err != nil {
-		return planError(p.want.Args, err)
-	}
-	return p.carryOut(list, p.setLimits)
+	p.atGate = p.setLimits
+	return p.carryOut(plan.Join(plan.JoinInput{Process: p.want, Host: p.host}))
 }
 
-// execFinish tells how an executed process ended, and forgets it.
-func (w *Warden) execFinish(q wire.ExecRef) (any, error) {
+// process locks a container and finds a process of it: an executed one, or its own.
+func (w *Warden) process(q wire.ProcessRef) (*container, *process, error) {
 	c, err := w.known(q.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer c.mu.Unlock()
-	p := c.note.Execs[q.Exec]
-	if p == nil {
-		return nil, noExec(q)
-	}
-	exit, err := w.ended(p)
-	if err != nil {
-		return nil, err
-	}
-	w.forgetExec(c, q.Exec, p)
-	w.reaped(p)
-	return exit, nil
-}
-
-// closeStdin has a process of a container, its own or an executed one, read the end of its input.
-func (w *Warden) closeStdin(q wire.ExecRef) (any, error) {
-	c, err := w.running(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
 	p := &c.note.process
 	if q.Exec != "" {
 		p = c.note.Execs[q.Exec]
 	}
 	if p == nil {
-		return nil, noExec(q)
+		c.mu.Unlock()
+		return nil, nil, fmt.Errorf("no execution %s in container %s: %w", short(q.Exec), short(q.ID), errdefs.ErrNotFound)
 	}
-	p.Started.Stdin = false
-	return nil, w.keep.drop(key(p.key, streamNames[0]))
+	return c, p, nil
 }
 
-func noExec(q wire.ExecRef) error {
-	return fmt.Errorf("no execution %s in container %s: %w", short(q.Exec), short(q.ID), errdefs.ErrNotFound)
+// closeStdin has a process read the end of its input.
+func (w *Warden) closeStdin(q wire.ProcessRef) (any, error) {
+	c, p, err := w.process(q)
+	if err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	p.Started.Stdin = false
+	return nil, w.keep.drop(key(p.key, streamNames[0]))
 }

@@ -3,7 +3,6 @@ package warden
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -13,65 +12,17 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// maxFilters bounds the filters that are kept for brigd, which hands a forgotten one over again.
-const maxFilters = 256
+// filters are the system-call filters that are built in, by their name.
+type filters map[string][]byte
 
-// filters are system-call filters: those that are built in by their name, and what brigd sent by its digest.
-type filters struct {
-	own map[string][]byte
-
-	mu    sync.Mutex
-	given map[string]plan.Filter
-}
-
-func (f *filters) open() (err error) {
-	f.own, f.given = map[string][]byte{}, map[string]plan.Filter{}
+func (w *Warden) openFilters() (err error) {
+	w.filters = filters{}
 	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "default", "brigd", "router", "worker", "filler", "copier"} {
-		if f.own[name], err = code.Read(name); err != nil {
+		if w.filters[name], err = code.Read(name); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// service is the filter of a process of the engine.
-func (f *filters) service(name string) []plan.Filter {
-	return []plan.Filter{{Name: name + "'s", Code: f.own[name]}}
-}
-
-// filterPut takes a filter from brigd, which may be conquered. It is a program, and nothing here reads it but for its
-// length. What does one gain that was written with intent?
-//
-//   - No call that the floor refuses: the floor is loaded before it, and of two verdicts the kernel takes the more severe.
-//   - No lie to a birth: it can let a call fail, or say that one was made which was not. Behind the filters plans have
-//     capset, prctl for ambient capabilities, and execve (TestNothingThatProtectsComesBehindTheFilters). With what is
-//     left undone execve computes the capabilities from the bounding set, which was reduced before
-//     (TestFilterThatLiesGainsNothing).
-//   - No listener: a verdict that asks for one fails with ENOSYS, as nobody has made one with this filter. A verdict that
-//     asks for a tracer fails in the same way; one that the kernel does not know kills.
-//   - No way into the kernel that a container does not have: whoever can run anything in one can load such a program onto
-//     himself, and the kernel checks each: forward jumps, no memory but the call's data, a return at the end.
-//
-// It can keep its container from working, and fill the kernel's log; so can the program in the container.
-func (w *Warden) filterPut(q wire.Filter) (any, error) {
-	if err := q.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
-	}
-	filter := plan.Filter{Name: "profile's", Code: q.Program}
-	if q.Log {
-		filter.Flags = unix.SECCOMP_FILTER_FLAG_LOG
-	}
-	f, digest := &w.filters, q.Digest()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.given) >= maxFilters {
-		for d := range f.given {
-			delete(f.given, d)
-			break
-		}
-	}
-	f.given[digest] = filter
-	return nil, nil
 }
 
 // floorFor names the floor that gives way where a capability would be meaningless without it. checkSpec has passed the
@@ -88,21 +39,32 @@ func floorFor(permitted uint64) string {
 }
 
 // programs gives the filters of a process in the order of loading: the floor, and above it the one that was asked for.
-func (f *filters) programs(p *wire.Process) ([]plan.Filter, error) {
-	list := []plan.Filter{{Name: "floor's", Code: f.own[floorFor(p.Capabilities.Permitted)]}}
-	switch p.Filter {
-	case unconfined:
-		return list, nil
-	case "":
-		return append(list, plan.Filter{Name: "default", Code: f.own["default"]}), nil
+// That one is from brigd, which may be conquered. It is a program, and nothing here reads it but for its length. What does
+// one gain that was written with intent?
+//
+//   - No call that the floor refuses: the floor is loaded before it, and of two verdicts the kernel takes the more severe.
+//   - No lie to a birth: it can let a call fail, or say that one was made which was not. Behind the filters plans have
+//     capset and execve (TestNothingThatProtectsComesBehindTheFilters). With what is left undone execve computes the
+//     capabilities from the bounding set, which was reduced before (TestFilterThatLiesGainsNothing).
+//   - No listener: a verdict that asks for one fails with ENOSYS, as nobody has made one with this filter. A verdict that
+//     asks for a tracer fails in the same way; one that the kernel does not know kills.
+//   - No way into the kernel that a container does not have: whoever can run anything in one can load such a program onto
+//     himself, and the kernel checks each: forward jumps, no memory but the call's data, a return at the end.
+//
+// It can keep its container from working, and fill the kernel's log; so can the program in the container.
+func (f filters) programs(p *wire.Process) []plan.Filter {
+	list := []plan.Filter{{Name: "floor's", Code: f[floorFor(p.Capabilities.Permitted)]}}
+	switch {
+	case p.Filter == nil:
+		return append(list, plan.Filter{Name: "default", Code: f["default"]})
+	case len(p.Filter.Program) == 0:
+		return list
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	filter, ok := f.given[p.Filter]
-	if !ok {
-		return nil, fmt.Errorf("filter %s is not known: %w", p.Filter, errdefs.ErrNotFound)
+	filter := plan.Filter{Name: "profile's", Code: p.Filter.Program}
+	if p.Filter.Log {
+		filter.Flags = unix.SECCOMP_FILTER_FLAG_LOG
 	}
-	return append(list, filter), nil
+	return append(list, filter)
 }
 
 // filterError gives a filter that the kernel does not take the class of a wrong request; other errors stay as they are.

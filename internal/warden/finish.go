@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -15,30 +14,41 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// containerFinish notes how process 1 ended, reaps it and takes the sandbox down. brigd asks when the pidfd says that
-// the process has ended; asking again gives the same answer.
-func (w *Warden) containerFinish(q wire.ContainerRef) (any, error) {
-	c, err := w.known(q.ID)
+// finish tells how a process ended and reaps it. brigd asks when the pidfd says that it has. An execution is forgotten; for
+// process 1 asking again gives the same answer.
+func (w *Warden) finish(q wire.ProcessRef) (any, error) {
+	c, p, err := w.process(q)
 	if err != nil {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	if c.note.Exit != nil {
-		return *c.note.Exit, nil
+	if p.Exit != nil {
+		return *p.Exit, nil
 	}
-	n := c.note
-	exit, err := w.ended(&n.process)
+	exit, err := w.ended(p)
 	if err != nil {
 		return nil, err
 	}
-	if g, err := w.group(q.ID); err == nil {
+	if q.Exec == "" {
+		err := w.containerEnded(c, &exit)
+		return exit, err
+	}
+	w.forgetExec(c, q.Exec, p)
+	w.reaped(p)
+	return exit, nil
+}
+
+// containerEnded notes the end of process 1, reaps it and takes the sandbox down.
+func (w *Warden) containerEnded(c *container, exit *wire.Exit) error {
+	if g, err := w.group(c.id); err == nil {
 		kills, _ := g.OOMKills()
 		exit.OOMKilled = kills > 0 && exit.Signal == int(unix.SIGKILL)
 	}
-	n.Exit = &exit
+	n := c.note
+	n.Exit = exit
 	if err := w.notes.write(n); err != nil {
 		n.Exit = nil
-		return nil, err
+		return err
 	}
 	w.reaped(&n.process)
 	if len(n.ports) > 0 {
@@ -49,7 +59,7 @@ func (w *Warden) containerFinish(q wire.ContainerRef) (any, error) {
 		defer c.cleaning.Done()
 		w.takeDown(n)
 	})
-	return exit, nil
+	return nil
 }
 
 // ended tells how a process has ended, without reaping it. A child of ours is asked about directly; one that an earlier
@@ -72,13 +82,9 @@ func (w *Warden) ended(p *process) (wire.Exit, error) {
 func (w *Warden) exitNote(p *process) (wire.Exit, error) {
 	path := w.exitPath(p)
 	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(2 * time.Millisecond) {
-		b, err := os.ReadFile(path)
-		if err == nil {
-			var exit wire.Exit
-			return exit, wire.DecodeStrict(b, &exit)
-		}
-		if !errors.Is(err, os.ErrNotExist) {
-			return wire.Exit{}, err
+		var exit wire.Exit
+		if err := readJSON(path, &exit); !errors.Is(err, os.ErrNotExist) {
+			return exit, err
 		}
 		if time.Now().After(deadline) {
 			return wire.Exit{Code: 255, Unknown: true, At: time.Now().UnixNano()}, nil
@@ -109,22 +115,17 @@ func (w *Warden) takeDown(n *note) {
 		ports = append(ports, key(n.ID, portName(i)))
 	}
 	w.keep.drop(ports...)
-	w.router.release(n.Endpoint)
+	w.router.release(n.Started.Endpoint)
 	w.removeGroup(n.ID)
 }
 
 // removeGroup removes a control group, if there is one, with what may still be in it.
 func (w *Warden) removeGroup(id string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
 	g, err := w.group(id)
 	if err == nil {
-		err = g.Kill()
+		err = errors.Join(g.Kill(), g.Remove(10*time.Second)) // a crash may have left it in some hierarchies only
 	}
-	if err == nil || errdefs.IsNotFound(err) { // a crash may have left it in some hierarchies only
-		err = g.Remove(ctx)
-	}
-	if err != nil && !errdefs.IsNotFound(err) {
+	if err != nil {
 		w.log("%v", err)
 	}
 }

@@ -16,7 +16,7 @@ const gib = 1 << 30
 
 // plain is a spec that the floor has nothing against.
 func plain() wire.Spec {
-	caps := wire.Capabilities{Bounding: ordinary, Permitted: ordinary, Effective: ordinary}
+	caps := wire.Capabilities{Bounding: ordinary, Permitted: ordinary}
 	return wire.Spec{Process: wire.Process{Args: []string{"true"}, Cwd: "/", Capabilities: caps},
 		Resources: wire.Resources{Memory: gib, Pids: 100}}
 }
@@ -41,9 +41,9 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"dac_read_search":             {capability(unix.CAP_DAC_READ_SEARCH), root, "never given"},
 		"net_admin without root":      {capability(unix.CAP_NET_ADMIN), user, "administrator"},
 		"net_admin by root":           {capability(unix.CAP_NET_ADMIN), root, ""},
-		"effective beyond permitted":  {func(s *wire.Spec) { s.Process.Capabilities.Permitted = 0 }, root, "permitted"},
-		"own filter without root":     {func(s *wire.Spec) { s.Process.Filter = "sha256:x" }, user, "administrator"},
-		"unconfined without a caller": {func(s *wire.Spec) { s.Process.Filter = unconfined }, nil, "administrator"},
+		"permitted beyond bounding":   {func(s *wire.Spec) { s.Process.Capabilities.Bounding = 0 }, root, "permitted"},
+		"own filter without root":     {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{Program: make([]byte, 8)} }, user, "administrator"},
+		"unconfined without a caller": {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{} }, nil, "administrator"},
 		"new privileges by root":      {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, root, ""},
 		"new privileges by a user":    {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, user, "administrator"},
 		"no memory limit":             {func(s *wire.Spec) { s.Resources.Memory = 0 }, root, "memory limit"},
@@ -103,17 +103,18 @@ func TestHiddenPathsCannotBeLeftOut(t *testing.T) {
 }
 
 func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
-	ceiling := wire.Process{Capabilities: wire.Capabilities{Bounding: 0b1010}, Filter: "sha256:own", OOMScoreAdj: 500}
-	p := wire.Process{Args: []string{"sh"}, Cwd: "/", Filter: unconfined, NoLandlock: true, AllowNewPrivileges: true,
-		Capabilities: wire.Capabilities{Bounding: 0b1110, Permitted: 0b0110, Effective: 0b0110}}
+	own := &wire.Filter{Program: make([]byte, 16)}
+	ceiling := wire.Process{Capabilities: wire.Capabilities{Bounding: 0b1010}, Filter: own, OOMScoreAdj: 500}
+	p := wire.Process{Args: []string{"sh"}, Cwd: "/", Filter: &wire.Filter{}, NoLandlock: true, AllowNewPrivileges: true,
+		Capabilities: wire.Capabilities{Bounding: 0b1110, Permitted: 0b0110}}
 	if err := capProcess(&p, &ceiling); err != nil {
 		t.Fatal(err)
 	}
 	c := p.Capabilities
-	if c.Bounding != 0b1010 || c.Permitted != 0b0010 || c.Effective != 0b0010 {
+	if c.Bounding != 0b1010 || c.Permitted != 0b0010 {
 		t.Errorf("capabilities %+v", c)
 	}
-	if p.Filter != "sha256:own" || p.NoLandlock || p.AllowNewPrivileges || p.OOMScoreAdj != 500 {
+	if p.Filter != own || p.NoLandlock || p.AllowNewPrivileges || p.OOMScoreAdj != 500 {
 		t.Errorf("%+v", p)
 	}
 }
@@ -121,9 +122,9 @@ func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
 // What the administrator gave to a container is no reason to refuse executions in it; what nobody gets, is.
 func TestExecutionsMayHaveWhatTheirContainerHas(t *testing.T) {
 	sets := func(mask uint64) wire.Capabilities {
-		return wire.Capabilities{Bounding: mask, Permitted: mask, Effective: mask}
+		return wire.Capabilities{Bounding: mask, Permitted: mask}
 	}
-	ceiling := wire.Process{Capabilities: sets(ordinary | mask(unix.CAP_NET_RAW)), Filter: unconfined, NoLandlock: true,
+	ceiling := wire.Process{Capabilities: sets(ordinary | mask(unix.CAP_NET_RAW)), Filter: &wire.Filter{}, NoLandlock: true,
 		AllowNewPrivileges: true, Rlimits: []wire.Rlimit{{Type: "rtprio", Soft: 5, Hard: 5}}}
 	p := wire.Process{Args: []string{"sh"}, Cwd: "/", AllowNewPrivileges: true, Capabilities: ceiling.Capabilities}
 	if err := capProcess(&p, &ceiling); err != nil || p.Capabilities != ceiling.Capabilities {

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
+	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/release"
 	"github.com/brig-engine/brig/internal/warden/code"
@@ -44,13 +44,10 @@ func (w *Warden) openHost() error {
 	if w.host.LastCap, err = cred.LastCapability(); err != nil {
 		return err
 	}
-	var nofile unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &nofile); err != nil {
-		return fmt.Errorf("getrlimit: %w", err)
+	if w.abi = landlock.Version(); w.abi == 0 {
+		w.facts.Missing = append(w.facts.Missing, "landlock")
 	}
-	f := &w.facts
-	f.Instance, f.MemoryTotal, f.CPUs = w.instance, int64(info.Totalram)*int64(info.Unit), runtime.NumCPU()
-	f.NofileHard = nofile.Max
+	w.facts.Instance, w.memory = w.instance, int64(info.Totalram)*int64(info.Unit)
 	return nil
 }
 
@@ -62,14 +59,10 @@ func initFile() (*os.File, error) {
 		return nil, err
 	}
 	f, err := memfile.Seal("init", bytes.NewReader(b))
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = f.Chmod(0o555)
 	}
-	if err := f.Chmod(0o555); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("init program: %w", err)
-	}
-	return f, nil
+	return f, err
 }
 
 func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "router.json") }

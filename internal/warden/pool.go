@@ -65,65 +65,44 @@ func (r *ranges) free(base uint32) {
 	delete(r.used, base)
 }
 
-// pool keeps sandboxes ready for the network called bridge: a network namespace with its pair of interfaces takes longer
-// than the rest of a start. It is refilled in the background.
-type pool struct {
-	w     *Warden
-	ready chan *sandbox
-	want  chan struct{}
-}
-
-// newPool: each sandbox that is kept ready costs a range, two descriptors and some 100 KB of the kernel's memory.
-func newPool(w *Warden) *pool {
-	size := 16
-	if w.noRouter() != nil {
-		size = 0
-	}
-	p := &pool{w: w, ready: make(chan *sandbox, size), want: make(chan struct{}, size)}
-	for range size {
-		p.want <- struct{}{}
-	}
-	return p
-}
-
 // refillPause is after a sandbox that could not be made.
 const refillPause = 5 * time.Second
 
-// fill makes one sandbox for each that was taken. They die with this process, and their endpoints with them.
-func (p *pool) fill() {
-	for range p.want {
-		if p.calm(); p.w.stopping.Load() {
+// fillPool keeps sandboxes ready for the network called bridge: a network namespace with its pair of interfaces takes
+// longer than the rest of a start. Each costs a range, two descriptors and some 100 KB of the kernel's memory. They die with
+// this process, and their endpoints with them.
+func (w *Warden) fillPool() {
+	for {
+		if w.calm(); w.stopping.Load() {
 			return
 		}
-		s, err := p.w.newSandbox(true)
+		s, err := w.newSandbox(true)
 		if err != nil {
-			p.w.log("prepare a sandbox: %v", err)
+			w.log("prepare a sandbox: %v", err)
 			time.Sleep(refillPause) // a start makes its own meanwhile, or says why it cannot
-			p.want <- struct{}{}
 			continue
 		}
-		p.ready <- s
+		w.pool <- s
 	}
 }
 
 // calm waits until no start is under way, but not for long: refilling takes processors from what somebody waits for.
-func (p *pool) calm() {
+func (w *Warden) calm() {
 	for range 10 {
 		time.Sleep(5 * time.Millisecond)
-		if len(p.w.starts) == 0 {
+		if len(w.starts) == 0 {
 			return
 		}
 	}
 }
 
-// take gives a prepared sandbox, or makes one if none is ready.
-func (p *pool) take() (*sandbox, error) {
+// pooled gives a prepared sandbox, or makes one if none is ready.
+func (w *Warden) pooled() (*sandbox, error) {
 	select {
-	case s := <-p.ready:
-		p.want <- struct{}{}
+	case s := <-w.pool:
 		return s, nil
 	default:
-		return p.w.newSandbox(true)
+		return w.newSandbox(true)
 	}
 }
 

@@ -40,19 +40,13 @@ func dups(fds ...int) (out []int, err error) {
 // await blocks until the process behind a pidfd has ended; it takes no thread.
 func await(fd int) error {
 	mine, err := dup(fd)
-	if err == nil {
-		err = unix.SetNonblock(mine, true)
-	}
 	if err != nil {
-		wire.CloseAll([]int{mine})
 		return err
 	}
+	_ = unix.SetNonblock(mine, true) // or os would not have it polled
 	f := os.NewFile(uintptr(mine), "pidfd")
 	defer f.Close()
-	c, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
+	c, _ := f.SyscallConn() // an open file has one
 	var bad error
 	err = c.Read(func(fd uintptr) bool {
 		done, err := pidfd.Ended(int(fd), 0)
@@ -76,15 +70,6 @@ func programError(program string, err error) error {
 		return &wire.Error{Class: "invalid_argument", Code: 126, Text: fmt.Sprintf("%q cannot be executed in the container (%v)", program, err)}
 	}
 	return filterError(err)
-}
-
-// planError is for what no plan can be made of: a program that is nowhere, or a request that is wrong.
-func planError(args []string, err error) error {
-	var step *plan.StepError
-	if errors.As(err, &step) {
-		return programError(args[0], err)
-	}
-	return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 }
 
 var rlimits = map[string]int{"cpu": unix.RLIMIT_CPU, "fsize": unix.RLIMIT_FSIZE, "data": unix.RLIMIT_DATA,

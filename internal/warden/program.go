@@ -1,11 +1,14 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
@@ -19,12 +22,18 @@ type program struct {
 	want *wire.Process
 	made *process // its record
 
+	parts
+	ends   []end // that the keeper and brigd get copies of
+	theirs []int // descriptors for the reply
+}
+
+// parts are what any process is born with.
+type parts struct {
 	own    []int          // descriptors that only the start needs
 	fds    map[string]int // what the plan names
 	cgroup int            // descriptor of version 2's group
-	tasks  int            // number of those of version 1
-	ends   []end          // that the keeper and brigd get copies of
-	theirs []int          // descriptors for the reply
+	host   plan.Host
+	atGate func(pid int) error
 }
 
 // end is one that this side has of a stream, a terminal or a port, with its name at the keeper.
@@ -36,7 +45,7 @@ type end struct {
 func newProgram(w *Warden, c *container, want *wire.Process, made *process) program {
 	made.Started.Terminal, made.Started.Stdin = want.Terminal, want.Stdin
 	made.pidfd, made.pty = -1, -1
-	return program{w: w, c: c, want: want, made: made, fds: map[string]int{}}
+	return program{w: w, c: c, want: want, made: made, parts: parts{fds: map[string]int{}, host: w.host}}
 }
 
 // inOrder takes steps until one fails.
@@ -68,52 +77,52 @@ func (p *program) run(undo func(), steps ...func() error) (wire.Reply, error) {
 }
 
 // give notes a descriptor that the plan names and that nobody needs after the start.
-func (p *program) give(name string, fd int) {
+func (p *parts) give(name string, fd int) {
 	p.fds[name] = fd
 	p.own = append(p.own, fd)
 }
 
 // enter opens what the child enters its control group with.
-func (p *program) enter(g *cgroup.Group) error {
-	dir, tasks, err := attach(g, p.fds)
-	if err != nil {
-		return err
-	}
-	p.own = append(append(p.own, tasks...), dir)
-	p.cgroup, p.tasks = dir, len(tasks)
-	return nil
-}
-
-// attach opens a group and names to a plan what is its.
-func attach(g *cgroup.Group, fds map[string]int) (dir int, tasks []int, err error) {
-	dir, tasks, err = g.Attach()
+func (p *parts) enter(g *cgroup.Group) error {
+	dir, tasks, err := g.Attach()
 	for i, fd := range tasks {
-		fds[fmt.Sprintf("tasks%d", i)] = fd
+		p.give(fmt.Sprintf("tasks%d", i), fd)
 	}
-	return dir, tasks, err
+	p.own = append(p.own, dir)
+	p.cgroup, p.host.Tasks = dir, len(tasks)
+	return err
 }
 
-// confined is the host with the filters of this process, and a Landlock domain of its own below its root if there is to
-// be one.
-func (p *program) confined() (h plan.Host, err error) {
-	h = p.w.host
-	if h.Filters, err = p.w.filters.programs(p.want); err != nil {
-		return h, err
-	}
-	if h.Landlock = p.w.abi > 0 && !p.want.NoLandlock; h.Landlock {
-		set, err := p.w.domain(p.fds["root"])
-		if err != nil {
-			return h, err
-		}
+// confine takes the filters of the process, and its Landlock domain if there is to be one.
+func (p *parts) confine(abi landlock.ABI, filters []plan.Filter, d *domain) (err error) {
+	p.host.Filters = filters
+	if p.host.Landlock = abi > 0 && d != nil; p.host.Landlock {
+		var set int
+		set, err = d.ruleset(abi)
 		p.give("landlock", set)
 	}
-	return h, nil
+	return err
 }
 
-// carryOut makes the process and notes when it began.
-func (p *program) carryOut(list *plan.Plan, atGate func(pid int) error) (err error) {
+// confine also takes a domain of its own below the root of the process.
+func (p *program) confine() error {
+	var d *domain
+	if !p.want.NoLandlock {
+		d = rootDomain(p.fds["root"])
+	}
+	return p.parts.confine(p.w.abi, p.w.filters.programs(p.want), d)
+}
+
+// carryOut makes the process of a plan, if there is one, and notes when it began.
+func (p *program) carryOut(list *plan.Plan, err error) error {
 	s := &p.made.Started
-	s.PID, p.made.pidfd, err = plan.Start(list, plan.Options{FDs: p.fds, Cgroup: p.cgroup, AtGate: atGate})
+	var step *plan.StepError
+	switch {
+	case err == nil:
+		s.PID, p.made.pidfd, err = plan.Start(list, p.fds, p.cgroup, p.atGate)
+	case !errors.As(err, &step): // a request that no plan can be made of
+		err = fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+	}
 	if err != nil {
 		return programError(p.want.Args[0], err)
 	}
@@ -138,11 +147,7 @@ func (p *program) handOver() (err error) {
 
 // dropStreams gives up the streams of a process that has ended.
 func (w *Warden) dropStreams(p *process) {
-	if p.Started.Terminal {
-		wire.CloseAll([]int{p.pty})
-		p.pty = -1
-		w.keep.drop(key(p.key, "pty"))
-		return
-	}
-	w.keep.drop(key(p.key, streamNames[0]), key(p.key, streamNames[1]), key(p.key, streamNames[2]))
+	wire.CloseAll([]int{p.pty})
+	p.pty = -1
+	w.keep.drop(key(p.key, "pty"), key(p.key, streamNames[0]), key(p.key, streamNames[1]), key(p.key, streamNames[2]))
 }

@@ -13,7 +13,6 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/warden/idmap"
-	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
@@ -32,17 +31,16 @@ func (w *Warden) image(digest string) (int, error) {
 	if fd, ok := w.images.mounts[digest]; ok {
 		return dup(fd)
 	}
-	index, devices, err := w.store.OpenIndex(digest)
+	files, err := w.store.OpenIndex(digest)
 	if err != nil {
 		return -1, err
 	}
-	defer index.Close()
 	var fds []int
-	for _, d := range devices {
-		defer d.Close()
-		fds = append(fds, int(d.Fd()))
+	for _, f := range files {
+		defer f.Close()
+		fds = append(fds, int(f.Fd()))
 	}
-	fd, err := rootfs.MountImage(int(index.Fd()), fds)
+	fd, err := rootfs.MountImage(fds)
 	if err == nil && w.attachImages {
 		err = w.attachImage(fd, digest)
 	}
@@ -94,7 +92,7 @@ func (b *birth) rootfs() error {
 	defer wire.CloseAll([]int{upper, work})
 	b.w.overlay.Lock() // before Linux 6.13 the scratch directory is for one at a time
 	defer b.w.overlay.Unlock()
-	root, err := rootfs.Overlay(lower, upper, work, rootfs.OverlayOptions{Volatile: b.spec.Volatile, Scratch: b.w.scratch})
+	root, err := rootfs.Overlay(lower, upper, work, b.spec.Volatile, b.w.scratch)
 	if err != nil {
 		return fmt.Errorf("root of container %s: %w", short(b.c.id), err)
 	}
@@ -116,7 +114,12 @@ func (b *birth) directories() (upper, work int, err error) {
 		return -1, -1, fmt.Errorf("directory of container %s: %w", short(b.c.id), err)
 	}
 	defer unix.Close(fd)
-	upper, work, err = rootfs.Layers(fd, b.box.base)
+	if upper, err = rootfs.Layer(fd, "upper", b.box.base); err != nil {
+		return -1, -1, store.Full(err)
+	}
+	if work, err = rootfs.Layer(fd, "work", b.box.base); err != nil {
+		unix.Close(upper)
+	}
 	return upper, work, store.Full(err)
 }
 
@@ -143,7 +146,9 @@ func (b *birth) mounts() error {
 		if err != nil {
 			return fmt.Errorf("mount on %s: %w", m.Target, err)
 		}
-		b.input.Mounts = append(b.input.Mounts, plan.Mount{File: st.Mode&unix.S_IFMT != unix.S_IFDIR})
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			b.fileMounts = append(b.fileMounts, i)
+		}
 	}
 	return nil
 }

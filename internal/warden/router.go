@@ -38,7 +38,6 @@ const (
 //	  └──cannot, or ended too often──▶ no network until the engine is started again
 type router struct {
 	w        *Warden
-	open     wire.RouterOpen
 	reply    wire.RouterReply
 	kept     [3]int // what the keeper holds: the namespace, and the forwarder's UDP and TCP socket
 	client   *client.Client
@@ -62,17 +61,11 @@ func (w *Warden) openRouter(have map[string]int) {
 		wire.CloseAll(r.kept[:])
 		r.kept[0] = -1
 	}
-	r.open.Instance = w.instance
-	var s wire.RouterState
-	if err := readJSON(w.routerStatePath(), &s); err == nil {
-		r.open.State = &s
-	}
 	if err := r.start(); err != nil {
 		r.failed(err)
 		return
 	}
 	w.facts.Subnet, w.facts.Gateway = r.reply.State.Subnet.String(), r.reply.Gateway.String()
-	w.facts.HostAddress = r.reply.Host.String()
 }
 
 // failed ends this warden for the next one if the process has ended, and otherwise, or if that happens all the time,
@@ -90,7 +83,7 @@ func (r *router) failed(err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.facts.NetworkError, w.facts.Subnet, w.facts.Gateway, w.facts.HostAddress = err.Error(), "", "", ""
+	w.facts.NetworkError, w.facts.Subnet, w.facts.Gateway = err.Error(), "", ""
 }
 
 // again counts the ends of routers that followed each other, and says whether another one is worth it.
@@ -119,12 +112,17 @@ func (r *router) start() error {
 		return err
 	}
 	r.client, r.pidfd = client.New(conn, "brig-router"), fd
+	open := wire.RouterOpen{Instance: r.w.instance}
+	var s wire.RouterState
+	if err := readJSON(r.w.routerStatePath(), &s); err == nil {
+		open.State = &s
+	}
 	adopt := r.kept[:0]
 	if r.kept[0] >= 0 {
 		adopt = r.kept[:1]
 	}
 	var reply wire.RouterReply
-	fds, err := r.call(wire.OpRouterOpen, r.open, &reply, adopt...)
+	fds, err := r.call(wire.OpRouterOpen, open, &reply, adopt...)
 	if err != nil {
 		return err
 	}
@@ -141,10 +139,10 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 	switch {
 	case adopted && len(fds) != 0 || !adopted && len(fds) != len(r.kept):
 		return fmt.Errorf("brig-router opened the network with %d descriptors", len(fds))
-	case s.Instance != r.w.instance || !s.Subnet.IsValid() || !s.Subnet.Contains(reply.Gateway) || !s.Subnet.Contains(reply.Host):
+	case s.Instance != r.w.instance || !s.Subnet.IsValid() || !s.Subnet.Contains(reply.Gateway):
 		return fmt.Errorf("brig-router opened a network that cannot be: %+v", reply)
 	}
-	r.reply, r.open.State = *reply, &s
+	r.reply = *reply
 	if adopted {
 		return nil
 	}
@@ -229,12 +227,8 @@ func (r *router) newEndpoint(ns, route int) (*wire.Endpoint, error) {
 }
 
 // use has an endpoint adopted or activated, so that it may talk, and publishes its ports.
-func (r *router) use(op wire.Op, e *wire.Endpoint, bound []wire.BoundPort) error {
-	use := wire.EndpointUse{Endpoint: *e, Live: true}
-	for _, p := range bound {
-		use.Ports = append(use.Ports, p.Port)
-	}
-	return r.tell(op, use)
+func (r *router) use(op wire.Op, e *wire.Endpoint, bound []wire.Port) error {
+	return r.tell(op, wire.EndpointUse{Endpoint: *e, Ports: bound})
 }
 
 // release revokes an endpoint, if there is one. Without a process there is nothing to revoke, and the next one never

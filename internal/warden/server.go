@@ -10,49 +10,40 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// handle carries out one operation of the closed list; wire.Serve has refused unknown and unbuilt ones. With an error no
-// descriptor leaves.
-func (w *Warden) handle(r *wire.Request) (wire.Reply, error) {
-	h := w.handlers[r.Op]
-	if h == nil {
-		return wire.Reply{}, fmt.Errorf("operation %s has no handler: %w", r.Op, errdefs.ErrNotImplemented)
-	}
-	reply, err := h(r)
-	if err != nil {
-		wire.CloseAll(reply.FDs)
-		reply = wire.Reply{}
-	}
-	return reply, err
-}
-
-// table ties the operations to their handlers.
+// table ties the operations of the closed list to their handlers.
 func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
 		wire.OpHello:        with(w.hello),
 		wire.OpObjectCreate: w.objectCreate,
-		wire.OpObjectSeal:   sealed(func(fd int, q wire.ObjectRef) (wire.Object, error) { return w.store.Seal(fd, q.Digest) }),
+		wire.OpObjectSeal: of(func(r *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
+			o, err := w.store.Seal(r.Take(0), q.Digest)
+			return wire.Reply{Body: o}, err
+		}),
 		wire.OpObjectOpen:   of(w.objectOpen),
 		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
 		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
-		wire.OpIndexSeal: sealed(func(fd int, q wire.IndexSeal) (wire.Object, error) {
-			return w.store.SealIndex(fd, q.Data, w.checkIndex)
+		wire.OpIndexSeal: of(func(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
+			o, err := w.store.SealIndex(r.Take(0), q.Data, w.checkIndex)
+			return wire.Reply{Body: o}, err
 		}),
 		wire.OpIndexRemove: with(w.indexRemove),
 		wire.OpWorkerStart: of(w.workerStart),
-		wire.OpFilterPut:   with(w.filterPut),
 
-		wire.OpContainerStart:      of(w.containerStart),
-		wire.OpContainerAttach:     of(w.containerAttach),
-		wire.OpContainerCloseStdin: with(func(q wire.ContainerRef) (any, error) { return w.closeStdin(wire.ExecRef{ID: q.ID}) }),
-		wire.OpContainerSignal:     with(w.containerSignal),
-		wire.OpContainerFinish:     with(w.containerFinish),
-		wire.OpContainerRemove:     with(w.containerRemove),
-		wire.OpContainerCopy:       of(w.containerCopy),
-		wire.OpContainerList:       with(func(struct{}) (any, error) { return w.containerList() }),
+		wire.OpContainerStart:  of(w.containerStart),
+		wire.OpContainerAttach: of(w.containerAttach),
+		wire.OpContainerSignal: with(w.containerSignal),
+		wire.OpContainerRemove: with(w.containerRemove),
+		wire.OpContainerCopy:   of(w.containerCopy),
+		wire.OpContainerList:   with(func(struct{}) (any, error) { return w.containerList() }),
 
-		wire.OpExecStart:  of(w.execStart),
-		wire.OpExecFinish: with(w.execFinish),
-		wire.OpExecStdin:  with(w.closeStdin),
+		wire.OpContainerFreeze: with(w.containerFreeze),
+		wire.OpContainerUpdate: with(w.containerUpdate),
+		wire.OpContainerStats:  of(w.containerStats),
+		wire.OpContainerProcs:  with(w.containerProcs),
+
+		wire.OpExecStart:         of(w.execStart),
+		wire.OpProcessCloseStdin: with(w.closeStdin),
+		wire.OpProcessFinish:     with(w.finish),
 
 		wire.OpNetworkDNS: w.networkDNS,
 
@@ -81,18 +72,6 @@ func with[Q any](f func(Q) (any, error)) wire.Handler {
 	})
 }
 
-// sealed is of for a function that takes the file which came along, and seals it.
-func sealed[Q any](f func(fd int, q Q) (wire.Object, error)) wire.Handler {
-	return of(func(r *wire.Request, q Q) (wire.Reply, error) {
-		fd, err := r.Take(0)
-		if err != nil {
-			return wire.Reply{}, err
-		}
-		o, err := f(fd, q)
-		return wire.Reply{Body: o}, err
-	})
-}
-
 func (w *Warden) hello(q wire.Hello) (any, error) {
 	if q.Version != wire.Version {
 		return nil, fmt.Errorf("brigd is version %q and the warden %q; both come from one build: %w",
@@ -109,13 +88,13 @@ func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
 }
 
 func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
-	f, o, err := w.store.Open(q.Digest)
+	f, err := w.store.Open(q.Digest)
 	if err != nil {
 		return wire.Reply{}, err
 	}
 	defer f.Close()
 	fds, err := dups(int(f.Fd()))
-	return wire.Reply{Body: o, FDs: fds}, err
+	return wire.Reply{FDs: fds}, err
 }
 
 // networkDNS gives the forwarder's sockets, which outlive every forwarder.
@@ -130,18 +109,15 @@ func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
 // caller is who the kernel says is at the other end of a connection to the API.
 type caller cred.Peer
 
-// callerOf asks the kernel, not brigd (traps 2).
-func (w *Warden) callerOf(r *wire.Request, present bool) (*caller, error) {
-	if !present {
+// callerOf asks the kernel, not brigd (traps 2). It gives nil if nobody's connection came along.
+func (w *Warden) callerOf(fds []int) (*caller, error) {
+	if len(fds) == 0 {
 		return nil, nil
 	}
-	if len(r.FDs) == 0 {
-		return nil, fmt.Errorf("%s: the caller's connection is missing: %w", r.Op, errdefs.ErrInvalidArgument)
-	}
-	if err := accepted(r.FDs[0], w.cfg.Listener); err != nil {
+	if err := accepted(fds[0], w.cfg.Listener); err != nil {
 		return nil, err
 	}
-	peer, err := cred.PeerOf(r.FDs[0])
+	peer, err := cred.PeerOf(fds[0])
 	if err != nil {
 		return nil, fmt.Errorf("who asks: %w: %w", err, errdefs.ErrInvalidArgument)
 	}

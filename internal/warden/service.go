@@ -38,12 +38,11 @@ var readable = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", 
 // service is one of the engine's own processes before its birth.
 type service struct {
 	plan.ServiceInput
+	parts
 	filter string // name of its system-call filter
 	group  string // control group, of its own
 	bounds wire.Resources
-	fds    map[string]int // that only it has
-	domain *domain        // nil: it has a root without files instead
-	atGate func(pid int) error
+	domain *domain // nil: it has a root without files instead
 }
 
 // domain is a Landlock domain: it handles that, as far as this kernel can, and allows paths. A path that this host does not
@@ -82,20 +81,18 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		d.paths[p] = landlock.Read
 	}
 	for _, dir := range []string{state, run} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return -1, err
+		err := os.MkdirAll(dir, 0o700)
+		if err == nil {
+			err = errors.Join(os.Lchown(dir, brigdID, brigdID), enterable(filepath.Dir(dir)))
 		}
-		if err := os.Lchown(dir, brigdID, brigdID); err != nil {
-			return -1, err
-		}
-		if err := enterable(filepath.Dir(dir)); err != nil {
+		if err != nil {
 			return -1, err
 		}
 		d.paths[dir] = ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)
 	}
 	return w.startService(&service{filter: "brigd", group: "brigd", domain: &d,
-		bounds: wire.Resources{Memory: max(w.facts.MemoryTotal/4, 256<<20), Pids: 4096, CPUShares: 2048},
-		fds:    map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready},
+		bounds: wire.Resources{Memory: max(w.memory/4, 256<<20), Pids: 4096, CPUShares: 2048},
+		parts:  parts{fds: map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brigd", "--state", state, "--run", run},
 			Env: []string{"PATH=/usr/bin:/bin", "HOME=" + state}, FDs: 3, UID: brigdID, GID: brigdID}})
 }
@@ -130,8 +127,8 @@ func (w *Warden) startRouter(conn int) (int, error) {
 	}
 	defer unix.Close(settings)
 	return w.startService(&service{filter: "router", group: "brig-router", domain: &routerDomain,
-		bounds: wire.Resources{Memory: max(w.facts.MemoryTotal/8, 512<<20), Pids: 256, CPUShares: 2048},
-		fds:    map[string]int{"fd0": conn, "fd1": settings},
+		bounds: wire.Resources{Memory: max(w.memory/8, 512<<20), Pids: 256, CPUShares: 2048},
+		parts:  parts{fds: map[string]int{"fd0": conn, "fd1": settings}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brig-router"}, FDs: 2, UID: routerID, GID: routerID,
 			Capabilities: routerStart, Steady: routerSteady}})
 }
@@ -145,14 +142,15 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 	}
 	defer unix.Close(user)
 	return w.birthOfWorker(&service{filter: "worker", domain: &domain{handled: everything(^uint64(0))},
-		fds:          map[string]int{"userns": user, "fd0": socket},
+		parts:        parts{fds: map[string]int{"userns": user, "fd0": socket}},
 		ServiceInput: plan.ServiceInput{UID: insideID, GID: insideID}})
 }
 
 // startFiller gives birth to a worker that is root of a sandbox's user namespace, with the capabilities that copying
 // owners and modes takes there. It sees no file system but the two directories that its job brings.
 func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
-	return w.birthOfWorker(&service{filter: "filler", fds: map[string]int{"userns": box.fds["userns"], "fd0": socket},
+	return w.birthOfWorker(&service{filter: "filler",
+		parts:        parts{fds: map[string]int{"userns": box.fds["userns"], "fd0": socket}},
 		ServiceInput: plan.ServiceInput{Capabilities: copying}})
 }
 
@@ -162,7 +160,7 @@ var copying = mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.
 // birthOfWorker: a worker that a stranger's bytes have conquered can waste its bounds, and no more.
 func (w *Warden) birthOfWorker(s *service) (*worker, error) {
 	s.group, s.atGate = fmt.Sprint(workerGroup, w.workers.Add(1)), workerLimits
-	s.bounds = wire.Resources{Memory: min(2<<30, w.facts.MemoryTotal/4), Pids: 64, CPUShares: 512}
+	s.bounds = wire.Resources{Memory: min(2<<30, w.memory/4), Pids: 64, CPUShares: 512}
 	s.Args, s.FDs, s.Worker = []string{"brig-worker"}, s.FDs+1, true
 	fd, err := w.startService(s)
 	return &worker{pidfd: fd, group: s.group}, err
@@ -181,35 +179,31 @@ func workerLimits(pid int) error {
 // ends with the old process in it, so there are never two.
 func (w *Warden) startService(s *service) (fd int, err error) {
 	w.removeGroup(s.group)
-	group, err := w.parent.Create(s.group, s.bounds)
-	if err != nil {
-		return -1, err
-	}
 	defer func() {
+		wire.CloseAll(s.own)
 		if err != nil {
 			w.removeGroup(s.group)
 			err = fmt.Errorf("start %s: %w", s.Args[0], err)
 		}
 	}()
-	dir, tasks, err := attach(group, s.fds)
+	s.host = w.host
+	group, err := w.parent.Create(s.group, s.bounds)
+	if err == nil {
+		err = s.enter(group)
+	}
+	if err == nil {
+		err = s.confine(w.abi, []plan.Filter{{Name: s.filter + "'s", Code: w.filters[s.filter]}}, s.domain)
+	}
 	if err != nil {
 		return -1, err
 	}
-	defer wire.CloseAll(append(tasks, dir))
 	s.fds["exe"], s.fds["stdin"], s.fds["stdout"], s.fds["stderr"] = int(w.programs[s.Args[0]].Fd()), w.null, 2, 2
-	s.Host, s.Tasks = w.host, len(tasks)
-	s.Filters, s.Landlock = w.filters.service(s.filter), s.domain != nil && w.abi > 0
-	if s.Landlock {
-		if s.fds["landlock"], err = s.domain.ruleset(w.abi); err != nil {
-			return -1, err
-		}
-		defer unix.Close(s.fds["landlock"])
-	}
+	s.Host = s.host
 	p, err := plan.Service(s.ServiceInput)
 	if err != nil {
 		return -1, err
 	}
-	_, fd, err = plan.Start(p, plan.Options{FDs: s.fds, Cgroup: dir, AtGate: s.atGate})
+	_, fd, err = plan.Start(p, s.fds, s.cgroup, s.atGate)
 	return fd, err
 }
 
@@ -224,30 +218,10 @@ func (d *domain) ruleset(abi landlock.ABI) (int, error) {
 		if access == 0 {
 			continue
 		}
-		if err := allow(set, p, access); err != nil {
+		if err := landlock.Allow(set, access, p); err != nil {
 			unix.Close(set)
-			return -1, fmt.Errorf("rule for %s: %w", p, err)
+			return -1, err
 		}
 	}
 	return set, nil
-}
-
-// allow adds a rule for a file or directory.
-func allow(set int, path string, access uint64) error {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		access &= landlock.FileAccess
-	}
-	return landlock.Allow(set, access, fd)
 }

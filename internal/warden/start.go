@@ -19,15 +19,15 @@ type birth struct {
 	spec   *wire.Spec
 	caller *caller
 
-	note  *note
-	first bool // the container has no directory yet
-	box   *sandbox
-	input plan.Input
+	note       *note
+	first      bool // the container has no directory yet
+	box        *sandbox
+	fileMounts []int // see plan.Input
 }
 
 // containerStart is the operation of that name.
 func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
-	by, c, err := w.admit(r, &q)
+	by, c, err := w.admit(r.FDs, &q)
 	if err != nil {
 		return wire.Reply{}, err
 	}
@@ -57,14 +57,14 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	return b.run(undo, b.sandbox, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
 }
 
-// admit holds a request against the floor, and gives its caller and the container, locked.
-func (w *Warden) admit(r *wire.Request, q *wire.ContainerStart) (*caller, *container, error) {
-	by, err := w.callerOf(r, q.Caller)
+// admit holds a request against the floor, and gives its caller, who is behind fds, and the container, locked.
+func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, *container, error) {
+	by, err := w.callerOf(fds)
 	if err == nil && !containerID(q.ID) {
 		err = fmt.Errorf("%q is no id of a container: %w", q.ID, errdefs.ErrInvalidArgument)
 	}
 	if err == nil {
-		err = checkSpec(&q.Spec, by, w.facts.MemoryTotal)
+		err = checkSpec(&q.Spec, by, w.memory)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -90,18 +90,14 @@ func (b *birth) sandbox() error {
 		b.box, err = b.w.sandboxAt(base, endpoint)
 	case !b.first:
 	case endpoint:
-		b.box, err = b.w.pool.take()
+		b.box, err = b.w.pooled()
 	default:
 		b.box, err = b.w.newSandbox(false)
 	}
 	if err != nil {
 		return err
 	}
-	s := &b.made.Started
-	s.Range, b.note.Endpoint = b.box.base, b.box.endpoint
-	if e := b.box.endpoint; e != nil {
-		s.Address, s.PrefixLen, s.Gateway, s.MAC = e.Addr.String(), e.PrefixLen, e.Gateway.String(), e.MAC
-	}
+	b.made.Started.Range, b.made.Started.Endpoint = b.box.base, b.box.endpoint
 	for name, fd := range b.box.fds {
 		b.give(name, fd)
 	}
@@ -119,7 +115,7 @@ func (b *birth) reserve() error {
 		for i, at := range got.Sockets {
 			b.ends = append(b.ends, end{portName(len(s.Ports)), fds[i]})
 			p.HostIP, p.HostPort = at.HostIP.String(), at.HostPort
-			s.Ports = append(s.Ports, wire.BoundPort{Port: p, Listener: true})
+			s.Ports = append(s.Ports, p)
 		}
 		b.note.ports = append(b.note.ports, fds...)
 		s.Warnings = got.Warnings // the same for every port
@@ -134,20 +130,15 @@ func (b *birth) born() error {
 		live = beside(func() error { return b.w.router.use(wire.OpEndpointActivate, e, ports) })
 	}
 	defer live()
-	var err error
-	b.input.Spec, b.input.Tasks = b.spec, b.tasks
-	if b.input.Host, err = b.confined(); err != nil {
+	if err := b.confine(); err != nil {
 		return err
 	}
 	if b.spec.Init {
 		b.fds["init"] = int(b.w.init.Fd())
 	}
-	list, err := plan.Birth(b.input)
-	if err != nil {
-		return planError(b.want.Args, err)
-	}
 	// At the gate the child gets what only the warden can give: limits above the host's soft ones, and an OOM score.
-	return b.carryOut(list, func(pid int) error { return errors.Join(b.setLimits(pid), live()) })
+	b.atGate = func(pid int) error { return errors.Join(b.setLimits(pid), live()) }
+	return b.carryOut(plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host}))
 }
 
 // record notes the container for a later warden.

@@ -33,10 +33,9 @@ type note struct {
 	process
 	ID string `json:"id"`
 	// Ceiling is the confinement of process 1, without arguments and environment: no execution gets more.
-	Ceiling  wire.Process        `json:"ceiling"`
-	Endpoint *wire.Endpoint      `json:"endpoint,omitempty"`
-	Execs    map[string]*process `json:"execs"`
-	ports    []int               // sockets that reserve published ports
+	Ceiling wire.Process        `json:"ceiling"`
+	Execs   map[string]*process `json:"execs"`
+	ports   []int               // sockets that reserve published ports
 }
 
 // notes is the directory of them.

@@ -30,9 +30,9 @@ func (p *program) openPipes() error {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
 		return err
 	}
-	for i, inner := range []string{"stdin", "stdout", "stderr"} {
-		if err := p.openPipe(inner, streamNames[i], dir); err != nil {
-			return fmt.Errorf("standard stream %s: %w", streamNames[i], err)
+	for _, name := range streamNames {
+		if err := p.openPipe("std"+name, name, dir); err != nil {
+			return fmt.Errorf("standard stream %s: %w", name, err)
 		}
 	}
 	return nil

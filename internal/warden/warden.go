@@ -19,6 +19,7 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
@@ -39,7 +40,6 @@ type Warden struct {
 	cfg      Config
 	instance string
 	facts    wire.HelloReply
-	handlers map[wire.Op]wire.Handler
 
 	keep    *keep
 	store   *store.Store
@@ -50,8 +50,9 @@ type Warden struct {
 	filters filters
 	images  images
 	ranges  *ranges
-	pool    *pool
+	pool    chan *sandbox // that are ready, see fillPool
 	host    plan.Host
+	memory  int64 // of the machine, in bytes
 	abi     landlock.ABI
 	null    int // /dev/null
 	scratch string
@@ -88,8 +89,8 @@ func Run(cfg Config) error {
 	go w.keep.watch()
 	signal.Ignore(unix.SIGHUP, unix.SIGPIPE, unix.SIGINT)
 	go w.stopAtSignal()
-	go w.pool.fill()
 	if w.noRouter() == nil {
+		go w.fillPool()
 		go w.router.supervise()
 	}
 	err = w.superviseBrigd()
@@ -123,21 +124,19 @@ func open(cfg Config) (w *Warden, err error) {
 		*dir = real
 	}
 	w = &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1,
-		ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
+		pool: make(chan *sandbox, 15), ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
-	w.handlers = w.table()
 	var have map[string]int
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.filters.open, w.openLandlock); err != nil {
+	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters); err != nil {
 		return nil, err
 	}
 	w.openRouter(have)
 	if err := w.adopt(have); err != nil {
 		return nil, err
 	}
-	w.pool = newPool(w)
 	return w, nil
 }
 
@@ -174,32 +173,23 @@ func (w *Warden) openPrograms() (err error) {
 }
 
 func (w *Warden) openCgroup() (err error) {
-	w.parent, err = cgroup.OpenParent(w.instance)
-	if err != nil {
+	if w.parent, err = cgroup.OpenParent(w.instance); err != nil {
 		return err
 	}
 	w.facts.CgroupVersion = w.parent.Version()
-	w.facts.Missing = append(w.facts.Missing, w.parent.Missing()...)
-	return nil
-}
-
-func (w *Warden) openLandlock() error {
-	if w.abi, _ = landlock.Version(); w.abi == 0 { // also when the kernel does not say
-		w.facts.Missing = append(w.facts.Missing, "landlock")
-	}
+	w.facts.Missing = append(w.facts.Missing, w.parent.Missing...)
 	return nil
 }
 
 const deviceNodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
 
-// domain makes the ruleset of a container whose root directory is given. No device node is ever made, whatever else
+// rootDomain is that of a container whose root directory is given. No device node is ever made, whatever else
 // fails; and a process is in a domain of its own, so that one that was executed later cannot look into process 1
 // (traps 17). A domain that handles any access to files refuses renames and links between directories (EXDEV) unless a
 // rule allows them, so one rule does, for all that lies below the root, mounts included.
-func (w *Warden) domain(root int) (int, error) {
-	d := domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},
-		map[string]uint64{fmt.Sprintf("/proc/self/fd/%d", root): unix.LANDLOCK_ACCESS_FS_REFER}}
-	return d.ruleset(w.abi)
+func rootDomain(root int) *domain {
+	return &domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},
+		map[string]uint64{path.Proc(root): unix.LANDLOCK_ACCESS_FS_REFER}}
 }
 
 // close takes everything down after brigd has stopped the containers.

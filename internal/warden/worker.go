@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
@@ -17,16 +16,11 @@ import (
 
 // workerStart starts a confined worker for brigd, which talks to it over the socket that came along.
 func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, error) {
-	switch wire.JobKind(q.Kind) {
-	case wire.JobLayer, wire.JobMerge, wire.JobLoad, wire.JobExport, wire.JobSave, wire.JobDNS:
-	default:
-		return wire.Reply{}, fmt.Errorf("no worker does %q for brigd: %w", q.Kind, errdefs.ErrInvalidArgument)
-	}
 	k, err := w.startWorker(r.FDs[0])
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	if wire.JobKind(q.Kind) != wire.JobDNS {
+	if !q.Stays {
 		k.patience = workerPatience
 	}
 	theirs, err := dups(k.pidfd)

@@ -27,14 +27,10 @@ func (r *Request) Decode(v any) error {
 	return nil
 }
 
-// Take hands descriptor i over to the handler; it is an error if it did not come.
-func (r *Request) Take(i int) (int, error) {
-	if i >= len(r.FDs) || r.FDs[i] < 0 {
-		return -1, fmt.Errorf("%s: descriptor %d is missing: %w", r.Op, i, errdefs.ErrInvalidArgument)
-	}
-	fd := r.FDs[i]
-	r.FDs[i] = -1
-	return fd, nil
+// Take hands descriptor i, which came if the Rule of the operation says so, over to the handler.
+func (r *Request) Take(i int) (fd int) {
+	fd, r.FDs[i] = r.FDs[i], -1
+	return fd
 }
 
 // Reply is what a handler returns. Its descriptors are closed after they were sent.
@@ -82,21 +78,21 @@ func answerOne(conn *Conn, list List, handle Handler, r *Request) {
 	defer func() { CloseAll(r.FDs); r.Body = nil }() // the goroutine is kept, and r with it
 	out := &Frame{ID: r.id}
 	reply, err := dispatch(list, handle, r)
+	defer CloseAll(reply.FDs)
 	if err == nil && reply.Body != nil {
 		out.Body, err = json.Marshal(reply.Body)
 	}
-	if err != nil {
-		out.Error = ToError(err)
-		out.Body = nil
+	if err != nil { // with an error no descriptor leaves
+		err = conn.Send(&Frame{ID: r.id, Error: ToError(err)}, nil)
+	} else {
+		err = conn.Send(out, reply.FDs)
 	}
-	err = conn.Send(out, reply.FDs)
 	if errors.Is(err, ErrTooLarge) { // an answer that cannot be sent is an answer all the same
 		err = conn.Send(&Frame{ID: r.id, Error: ToError(err)}, nil)
 	}
 	if err != nil {
 		conn.Close()
 	}
-	CloseAll(reply.FDs)
 }
 
 func dispatch(list List, handle Handler, r *Request) (Reply, error) {
@@ -148,9 +144,6 @@ const maxText = 8 << 10
 // ToError turns any error into one that can be sent. An error without a class is "unknown"; a sentence over maxText is
 // cut.
 func ToError(err error) *Error {
-	if err == nil {
-		return nil
-	}
 	text := err.Error()
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "…"

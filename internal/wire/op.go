@@ -11,29 +11,32 @@ const (
 	// The store: sealed objects, named by the sha256 that the warden computed itself.
 	OpObjectCreate Op = "object.create" // – → –, fd: an unnamed file, O_RDWR
 	OpObjectSeal   Op = "object.seal"   // ObjectRef + fd → Object; fails while another writer exists
-	OpObjectOpen   Op = "object.open"   // ObjectRef → Object, fd: O_RDONLY
+	OpObjectOpen   Op = "object.open"   // ObjectRef → –, fd: O_RDONLY
 	OpObjectRemove Op = "object.remove" // ObjectRef → –; refused while an index or a container needs it
 	OpObjectList   Op = "object.list"   // – → ObjectList
 	OpIndexSeal    Op = "index.seal"    // IndexSeal + fd → Object; the warden has a fresh worker check the index first
 	OpIndexRemove  Op = "index.remove"  // ObjectRef → –
 
 	OpWorkerStart Op = "worker.start" // WorkerStart + fd (the worker's end of the job socket) → –, fd: pidfd
-	OpFilterPut   Op = "filter.put"   // Filter → –; it is known by its Digest from then on
 
 	// Containers.
-	OpContainerStart      Op = "container.start"      // ContainerStart [+ fd: caller's connection] → Started, fds: see Started
-	OpContainerAttach     Op = "container.attach"     // ContainerRef → Started, fds: as start; after a restart of brigd
-	OpContainerCloseStdin Op = "container.closeStdin" // ContainerRef → –; the program reads end of file
-	OpContainerSignal     Op = "container.signal"     // ContainerSignal → –
-	OpContainerFinish     Op = "container.finish"     // ContainerRef → Exit; waits for the end, notes it, takes the sandbox down
-	OpContainerRemove     Op = "container.remove"     // ContainerRef → –; upper directory and every trace
-	OpContainerList       Op = "container.list"       // – → ContainerList
+	OpContainerStart  Op = "container.start"  // ContainerStart [+ fd: caller's connection] → Started, fds: see Started
+	OpContainerAttach Op = "container.attach" // ContainerRef → Started, fds: as start; after a restart of brigd
+	OpContainerSignal Op = "container.signal" // ContainerSignal → –
+	OpContainerRemove Op = "container.remove" // ContainerRef → –; upper directory and every trace
+	OpContainerList   Op = "container.list"   // – → ContainerList
 	// OpContainerCopy starts a worker that sees what a container sees, running or not: for cp, diff, export and commit.
-	OpContainerCopy Op = "container.copy" // ContainerStart [+ fd: caller's connection] + fd (the worker's end of the job socket) → –, fd: pidfd
+	OpContainerCopy Op = "container.copy" // ContainerStart + fd (the worker's end of the job socket) [+ fd: caller's connection] → –, fd: pidfd
 
-	OpExecStart  Op = "exec.start"  // ExecStart → Started, fds: as container.start
-	OpExecFinish Op = "exec.finish" // ExecRef → Exit
-	OpExecStdin  Op = "exec.closeStdin"
+	OpContainerFreeze Op = "container.freeze" // ContainerFreeze → –; when all processes stand still, or go on
+	OpContainerUpdate Op = "container.update" // ContainerUpdate → –
+	OpContainerStats  Op = "container.stats"  // ContainerRef → ContainerStats, fds: the files, for reading
+	OpContainerProcs  Op = "container.procs"  // ContainerRef → ContainerProcs
+
+	// Processes of a container.
+	OpExecStart         Op = "exec.start"         // ExecStart → Started, fds: as container.start
+	OpProcessCloseStdin Op = "process.closeStdin" // ProcessRef → –; the program reads end of file
+	OpProcessFinish     Op = "process.finish"     // ProcessRef → Exit; it has ended; with process 1 goes the sandbox
 
 	OpVolumeCreate Op = "volume.create" // VolumeRef → –
 	OpVolumeRemove Op = "volume.remove" // VolumeRef → –
@@ -55,15 +58,14 @@ var unbuilt = Rule{Most: -1}
 // Known is what brigd may ask of the warden.
 var Known = List{
 	OpHello: {}, OpObjectCreate: {}, OpObjectSeal: {1, 1}, OpObjectOpen: {}, OpObjectRemove: {}, OpObjectList: {},
-	OpIndexSeal: {1, 1}, OpIndexRemove: {}, OpWorkerStart: {1, 1}, OpFilterPut: {},
-	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerCloseStdin: {}, OpContainerSignal: {},
-	OpContainerFinish: {}, OpContainerRemove: {}, OpContainerList: {}, OpContainerCopy: {1, 2},
-	OpExecStart: {}, OpExecFinish: {}, OpExecStdin: {},
+	OpIndexSeal: {1, 1}, OpIndexRemove: {}, OpWorkerStart: {1, 1},
+	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerSignal: {}, OpContainerRemove: {}, OpContainerList: {}, OpContainerCopy: {1, 2},
+	OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
+	OpExecStart: {}, OpProcessCloseStdin: {}, OpProcessFinish: {},
 	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {},
 
-	// Readings need no privilege; update changes bounds; usage is that of the upper directory, in bytes and inodes.
-	"container.procs": unbuilt, "container.stats": unbuilt, "container.update": unbuilt, "container.usage": unbuilt,
-	"container.pause": unbuilt, "container.resume": unbuilt, "container.checkpoint": unbuilt,
+	// usage is that of the upper directory, in bytes and inodes.
+	"container.usage": unbuilt, "container.checkpoint": unbuilt,
 	// The API cannot ask for a signal to what was executed.
 	"exec.signal": unbuilt, "volume.usage": unbuilt,
 	"network.create": unbuilt, "network.remove": unbuilt, "network.join": unbuilt, "network.leave": unbuilt,
@@ -79,17 +81,11 @@ type Hello struct {
 type HelloReply struct {
 	Instance string `json:"instance"`
 	// Subnet, Gateway (CIDR, address) of the network called bridge; "" when the machine cannot have it, with the reason.
-	Subnet        string `json:"subnet,omitempty"`
-	Gateway       string `json:"gateway,omitempty"`
-	HostAddress   string `json:"hostAddress,omitempty"` // the host's own address towards the router
-	NetworkError  string `json:"networkError,omitempty"`
-	MemoryTotal   int64  `json:"memoryTotal"` // bytes
-	CPUs          int    `json:"cpus"`
-	CgroupVersion string `json:"cgroupVersion"` // "2", or "hybrid": some controller is in version 1
-	// DNSForwarder tells whether the gateway answers on port 53 (the host's own resolvers are loopback stubs).
-	DNSForwarder bool     `json:"dnsForwarder,omitempty"`
-	Missing      []string `json:"missing,omitempty"` // controllers and features that this host lacks
-	NofileHard   uint64   `json:"nofileHard"`        // the highest open-files limit that can be given
+	Subnet        string   `json:"subnet,omitempty"`
+	Gateway       string   `json:"gateway,omitempty"`
+	NetworkError  string   `json:"networkError,omitempty"`
+	CgroupVersion string   `json:"cgroupVersion"`     // "2", or "hybrid": some controller is in version 1
+	Missing       []string `json:"missing,omitempty"` // controllers and features that this host lacks
 }
 
 // ObjectRef names a sealed object, as sha256:hex. To seal, "" lets the warden name what it computes; otherwise the
@@ -107,14 +103,9 @@ type Object struct {
 // ObjectList is the content of the store.
 type ObjectList struct {
 	Objects []Object `json:"objects"`
-	Indexes []Index  `json:"indexes"`
-}
-
-// Index is a sealed file-system index with the data objects that are its devices, in order. Its digest is that of the
-// index's own digest and the list, one a line.
-type Index struct {
-	Digest string   `json:"digest"`
-	Data   []string `json:"data"`
+	// Indexes are the digests of the sealed file-system indexes: each of the index's own digest and those of its devices,
+	// one a line.
+	Indexes []string `json:"indexes"`
 }
 
 // IndexSeal asks to check and seal an index whose devices are the sealed objects Data, in order.
@@ -122,10 +113,10 @@ type IndexSeal struct {
 	Data []string `json:"data"`
 }
 
-// WorkerStart starts one worker. Kind chooses the confinement (all kinds: no file system, no network, no privileges) and
-// must be equal to the kind of the job that will be sent.
+// WorkerStart starts one worker: no file system, no network, no privileges. The forwarder stays as long as its brigd;
+// any other ends with its job.
 type WorkerStart struct {
-	Kind string `json:"kind"`
+	Stays bool `json:"stays,omitempty"`
 }
 
 // ContainerRef names a container by its 64 hex digits.
@@ -138,35 +129,23 @@ type ContainerRef struct {
 type ContainerStart struct {
 	ID   string `json:"id"`
 	Spec Spec   `json:"spec"`
-	// Caller says that the first descriptor is the caller's connection.
-	Caller bool `json:"caller,omitempty"`
 }
 
 // Started tells about a process that runs. Its descriptors are, in order: pidfd, then with a terminal the pty master,
 // else stdin (write end; only if Stdin was asked for), stdout (read end), stderr (read end); then one listening socket
-// per entry of Ports with Listener set, in order.
+// per entry of Ports, for loopback clients, in order.
 type Started struct {
 	PID       int    `json:"pid"`       // in the engine's pid namespace
 	StartTime uint64 `json:"startTime"` // clock ticks since boot, field 22 of /proc/PID/stat
 	// StartedAt is in nanoseconds since the epoch.
-	StartedAt int64       `json:"startedAt"`
-	Range     uint32      `json:"range"` // first host id of the sandbox
-	Address   string      `json:"address,omitempty"`
-	PrefixLen int         `json:"prefixLen,omitempty"`
-	Gateway   string      `json:"gateway,omitempty"`
-	MAC       string      `json:"mac,omitempty"`
-	Ports     []BoundPort `json:"ports,omitempty"`
-	Terminal  bool        `json:"terminal,omitempty"`
-	Stdin     bool        `json:"stdin,omitempty"`
+	StartedAt int64     `json:"startedAt"`
+	Range     uint32    `json:"range"` // first host id of the sandbox
+	Endpoint  *Endpoint `json:"endpoint,omitempty"`
+	Ports     []Port    `json:"ports,omitempty"` // as they are bound
+	Terminal  bool      `json:"terminal,omitempty"`
+	Stdin     bool      `json:"stdin,omitempty"`
 	// Warnings are sentences for the person who asked: default bounds that this host could not give.
 	Warnings []string `json:"warnings,omitempty"`
-}
-
-// BoundPort is a published port as it is bound on the host.
-type BoundPort struct {
-	Port
-	// Listener says that a socket for loopback clients travels with the reply.
-	Listener bool `json:"listener,omitempty"`
 }
 
 // Exit tells how a process ended. Code is the exit code, or 128 + signal.
@@ -179,28 +158,51 @@ type Exit struct {
 	Unknown bool `json:"unknown,omitempty"`
 }
 
-// ContainerSignal sends a signal to process 1, or with All to every process of the container (SIGKILL only).
+// ContainerSignal sends a signal to process 1; SIGKILL is for every process of the container.
 type ContainerSignal struct {
 	ID     string `json:"id"`
 	Signal int    `json:"signal"`
-	All    bool   `json:"all,omitempty"`
 }
 
-// ContainerList is what the warden knows.
+// ContainerFreeze pauses a container, or resumes it.
+type ContainerFreeze struct {
+	ID     string `json:"id"`
+	Frozen bool   `json:"frozen,omitempty"`
+}
+
+// ContainerUpdate gives a running container other bounds: all of them, also those that stay.
+type ContainerUpdate struct {
+	ID        string    `json:"id"`
+	Resources Resources `json:"resources"`
+}
+
+// ContainerStats names the files whose descriptors come along: control files (those of version 1 with "v1/" in front),
+// net/dev of the container, and the machine's stat.
+type ContainerStats struct {
+	Files []string `json:"files"`
+}
+
+// ContainerProcs are the processes of a container, at most 2,048. Numbers are those of the engine's namespaces.
+type ContainerProcs struct {
+	Processes []ProcTexts `json:"processes"`
+}
+
+// ProcTexts are the beginnings of files in /proc of one process.
+type ProcTexts struct {
+	Stat    string `json:"stat"`
+	Status  string `json:"status"`
+	Cmdline string `json:"cmdline,omitempty"`
+}
+
+// ContainerList has the ids of all containers that have a directory, or a process, or both.
 type ContainerList struct {
-	Containers []ContainerState `json:"containers"`
+	Running map[string]bool `json:"running"` // or ended and not finished yet
 }
 
-// ContainerState is one container with a directory, or a process, or both.
-type ContainerState struct {
-	ID      string `json:"id"`
-	Running bool   `json:"running,omitempty"` // or ended and not finished yet
-}
-
-// ExecRef names a process that was executed in a container.
-type ExecRef struct {
+// ProcessRef names a process that was executed in a container, or without Exec the container's own.
+type ProcessRef struct {
 	ID   string `json:"id"`
-	Exec string `json:"exec"`
+	Exec string `json:"exec,omitempty"`
 }
 
 // ExecStart executes a process in a running container, capped at the container's own confinement.

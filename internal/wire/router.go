@@ -56,7 +56,6 @@ type RouterOpen struct {
 type RouterReply struct {
 	State   RouterState `json:"state"`
 	Gateway netip.Addr  `json:"gateway"`
-	Host    netip.Addr  `json:"host"` // the host's address towards the router
 }
 
 // Endpoint is one container's way into the network. It dies with its namespace.
@@ -69,10 +68,9 @@ type Endpoint struct {
 	Name      string     `json:"name"`    // of the router's side
 }
 
-// EndpointUse is an endpoint with its published ports, as they are bound; Live says, for an adoption, that it may talk.
+// EndpointUse is an endpoint with its published ports, as they are bound.
 type EndpointUse struct {
 	Endpoint Endpoint `json:"endpoint"`
-	Live     bool     `json:"live,omitempty"`
 	Ports    []Port   `json:"ports,omitempty"`
 }
 

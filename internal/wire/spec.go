@@ -53,9 +53,8 @@ type Process struct {
 	AllowNewPrivileges bool     `json:"allowNewPrivileges,omitempty"`
 	Rlimits            []Rlimit `json:"rlimits,omitempty"`
 	OOMScoreAdj        int      `json:"oomScoreAdj,omitempty"`
-	// Filter is the digest of a filter that was handed over with OpFilterPut. "" is the built-in default; "unconfined"
-	// leaves the floor filter alone in place (it is always stacked).
-	Filter string `json:"filter,omitempty"`
+	// Filter is stacked on the floor filter; nil is the built-in default, an empty one leaves the floor alone in place.
+	Filter *Filter `json:"seccomp,omitempty"`
 	// NoLandlock leaves Landlock out (SYS_PTRACE was added: traps: exec'd debuggers could not look at process 1).
 	NoLandlock bool `json:"noLandlock,omitempty"`
 	// Terminal gives the process a pty of the container's own devpts.
@@ -74,13 +73,11 @@ type User struct {
 	Umask  *uint32  `json:"umask,omitempty"`
 }
 
-// Capabilities are the five sets, each a bit mask by capability number (capabilities(7)).
+// Capabilities are bit masks by capability number (capabilities(7)). What is permitted is effective; nothing is inheritable
+// or ambient.
 type Capabilities struct {
-	Bounding    uint64 `json:"bounding,omitempty"`
-	Effective   uint64 `json:"effective,omitempty"`
-	Permitted   uint64 `json:"permitted,omitempty"`
-	Inheritable uint64 `json:"inheritable,omitempty"`
-	Ambient     uint64 `json:"ambient,omitempty"`
+	Bounding  uint64 `json:"bounding,omitempty"`
+	Permitted uint64 `json:"permitted,omitempty"`
 }
 
 // Rlimit is one resource limit; Type is a name without prefix in lower case ("nofile"). Unlimited is ^uint64(0).

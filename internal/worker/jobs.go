@@ -21,7 +21,7 @@ func files(t *jobs.Task, n int) ([]*os.File, error) {
 	return t.Files, nil
 }
 
-// Layer carries out wire.JobLayer.
+// Layer carries out jobs.Layer.
 func Layer(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 3)
 	if err != nil {
@@ -39,7 +39,7 @@ func Layer(t *jobs.Task) (*jobs.Result, error) {
 	return &jobs.Result{Layer: r}, err
 }
 
-// Merge carries out wire.JobMerge.
+// Merge carries out jobs.Merge.
 func Merge(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 1)
 	if err != nil {
@@ -60,7 +60,7 @@ func Check(t *jobs.Task) (*jobs.Result, error) {
 	return &jobs.Result{Check: r}, err
 }
 
-// Load carries out wire.JobLoad.
+// Load carries out jobs.Load.
 func Load(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 1)
 	if err != nil {
@@ -75,7 +75,7 @@ func Load(t *jobs.Task) (*jobs.Result, error) {
 	return &jobs.Result{Load: r}, err
 }
 
-// Export carries out wire.JobExport.
+// Export carries out jobs.Export.
 func Export(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 3)
 	if err != nil {
@@ -93,7 +93,7 @@ func Export(t *jobs.Task) (*jobs.Result, error) {
 	return &jobs.Result{Export: r}, err
 }
 
-// Save carries out wire.JobSave.
+// Save carries out jobs.Save.
 func Save(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 1)
 	if err != nil {

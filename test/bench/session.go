@@ -51,23 +51,23 @@ const (
 	largeImage = "localhost/brig-bench:large"
 )
 
-func newSession(dir, bin string, peers room.Peers, o *options) (*session, error) {
-	s := &session{o: o, dir: dir, peers: peers}
-	for _, e := range engines(bin, filepath.Base(dir)) {
-		if !o.wanted(e.Name) {
+func newSession(o *options) (*session, error) {
+	s := &session{o: o, dir: o.Dir, peers: o.Peers}
+	for _, e := range engines(o.Bin, filepath.Base(s.dir)) {
+		if !o.Wanted(e.Name) {
 			continue
 		}
-		c := &contender{engine: e, dir: filepath.Join(dir, fmt.Sprint(len(s.list))), rates: map[int]rates{}}
+		c := &contender{engine: e, dir: filepath.Join(s.dir, fmt.Sprint(len(s.list))), rates: map[int]rates{}}
 		s.list = append(s.list, c)
 		if !e.Bare {
 			var err error
-			if c.file, err = e.Find(peers); err != nil {
+			if c.file, err = e.Find(s.peers); err != nil {
 				c.failure = err.Error()
 			}
 		}
 	}
 	var err error
-	s.images, err = makeImages(filepath.Join(dir, "images"), o.large)
+	s.images, err = makeImages(filepath.Join(s.dir, "images"), o.large)
 	return s, err
 }
 

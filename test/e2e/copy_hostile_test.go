@@ -14,20 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
-
-// killed kills a process of the engine and waits for its successor.
-func (e *engine) killed(program string) {
-	e.t.Helper()
-	old := e.pid(program)
-	if err := unix.Kill(old, unix.SIGKILL); err != nil {
-		e.t.Fatal(err)
-	}
-	e.brig("ps")
-	e.eventually("the next "+program, func() bool { pid := e.find(program); return pid != 0 && pid != old })
-}
 
 // api is the engine's API as a client sees it that is not docker.
 func (e *engine) api() *http.Client {

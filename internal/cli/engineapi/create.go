@@ -2,8 +2,10 @@ package engineapi
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/blkiodev"
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 )
@@ -42,6 +44,18 @@ type Config struct {
 	Labels       map[string]string
 	StopSignal   string `json:",omitempty"`
 	StopTimeout  *int   `json:",omitempty"`
+	// Labels and Healthcheck say together whether an unhealthy container is restarted.
+	Healthcheck *HealthConfig `json:",omitempty"`
+}
+
+// HealthConfig is a health check. What is zero is the image's, or the engine's default.
+type HealthConfig struct {
+	Test          []string      `json:",omitempty"`
+	Interval      time.Duration `json:",omitempty"`
+	Timeout       time.Duration `json:",omitempty"`
+	StartPeriod   time.Duration `json:",omitempty"`
+	StartInterval time.Duration `json:",omitempty"`
+	Retries       int           `json:",omitempty"`
 }
 
 // HostConfig is what a container has of this host.
@@ -80,23 +94,39 @@ type HostConfig struct {
 	ShmSize         int64
 	Sysctls         map[string]string `json:",omitempty"`
 	Runtime         string            `json:",omitempty"`
-	Mounts          []mount.Mount     `json:",omitempty"`
+	Isolation       string
+	Mounts          []mount.Mount `json:",omitempty"`
 	MaskedPaths     []string
 	ReadonlyPaths   []string
 	Init            *bool `json:",omitempty"`
 
 	// What moby keeps in a structure of its own, Resources, which JSON does not show.
-	CPUShares         int64 `json:"CpuShares"`
-	Memory            int64
-	NanoCPUs          int64 `json:"NanoCpus"`
-	CgroupParent      string
-	BlkioWeight       uint16
-	CPUPeriod         int64 `json:"CpuPeriod"`
-	CPUQuota          int64 `json:"CpuQuota"`
+	CPUShares    int64 `json:"CpuShares"`
+	Memory       int64
+	NanoCPUs     int64 `json:"NanoCpus"`
+	CgroupParent string
+	BlkioWeight  uint16
+
+	BlkioWeightDevice    []*blkiodev.WeightDevice
+	BlkioDeviceReadBps   []*blkiodev.ThrottleDevice
+	BlkioDeviceWriteBps  []*blkiodev.ThrottleDevice
+	BlkioDeviceReadIOps  []*blkiodev.ThrottleDevice
+	BlkioDeviceWriteIOps []*blkiodev.ThrottleDevice
+
+	CPUPeriod          int64 `json:"CpuPeriod"`
+	CPUQuota           int64 `json:"CpuQuota"`
+	CPURealtimePeriod  int64 `json:"CpuRealtimePeriod"`
+	CPURealtimeRuntime int64 `json:"CpuRealtimeRuntime"`
+	CPUCount           int64 `json:"CpuCount"`
+	CPUPercent         int64 `json:"CpuPercent"`
+	IOMaximumIOps      uint64
+	IOMaximumBandwidth uint64
+
 	CpusetCpus        string
 	CpusetMems        string
 	Devices           []DeviceMapping
 	DeviceCgroupRules []string
+	DeviceRequests    []DeviceRequest
 	MemoryReservation int64
 	MemorySwap        int64
 	MemorySwappiness  *int64
@@ -115,6 +145,15 @@ type LogConfig struct {
 type RestartPolicy struct {
 	Name              string
 	MaximumRetryCount int
+}
+
+// DeviceRequest asks for devices of a driver, as --gpus does.
+type DeviceRequest struct {
+	Driver       string
+	Count        int // -1: all
+	DeviceIDs    []string
+	Capabilities [][]string // one of these lists, all of each
+	Options      map[string]string
 }
 
 // DeviceMapping is a device of the host inside a container.

@@ -7,6 +7,7 @@ type ImageSummary struct {
 	Created     int64
 	RepoDigests []string
 	RepoTags    []string
+	SharedSize  int64
 	Size        int64
 }
 
@@ -40,6 +41,7 @@ type Volume struct {
 	Mountpoint string
 	Name       string
 	Scope      string
+	UsageData  *UsageData `json:",omitempty"`
 }
 
 // VolumeListResponse is a list of them.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -61,6 +62,9 @@ func Start(o Options) error {
 	}
 	return spawn(keeper, args, o)
 }
+
+// greetWithin is how long the greeting may take.
+const greetWithin = 2 * time.Second
 
 // find looks for a program of the engine: beside this one, or where packages put it.
 func find(name, programs string) (string, error) {
@@ -139,7 +143,23 @@ func spawn(keeper string, args []string, o Options) error {
 		_ = p.Signal(syscall.SIGTERM)
 		return err
 	}
+	greet(o.Socket)
 	return p.Release()
+}
+
+// greet asks the new engine for a sign of life. Containers that come up with it and have paths or ports of the host wait
+// for their user, whom the engine knows by a connection: root's is here. An engine that does not answer this goes on
+// all the same, and the next command does what this one was for.
+func greet(socket string) {
+	c, err := net.DialTimeout("unix", socket, greetWithin)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(greetWithin))
+	if _, err := io.WriteString(c, "GET /_ping HTTP/1.1\r\nHost: brig\r\nConnection: close\r\n\r\n"); err == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(c, 4096))
+	}
 }
 
 // awaitReady reads the line that the keeper says when it knows how the start went.

@@ -3,7 +3,6 @@ package request
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 
@@ -23,6 +22,9 @@ type Create struct {
 
 // Build makes the request from the options and the words after them: the image and its command.
 func (o *Options) Build(args []string) (*Create, error) {
+	if err := o.refused(); err != nil {
+		return nil, err
+	}
 	config, err := o.config(args[0], args[1:])
 	if err != nil {
 		return nil, err
@@ -39,8 +41,8 @@ func (o *Options) Build(args []string) (*Create, error) {
 	if host.Binds, config.Volumes, err = splitVolumes(o.volumes); err != nil {
 		return nil, err
 	}
-	endpoints, err := o.endpoints()
-	if err != nil {
+	var endpoints map[string]*network.EndpointSettings
+	if endpoints, host.NetworkMode, err = o.endpoints(); err != nil {
 		return nil, err
 	}
 	return &Create{Name: o.name, Platform: o.platform, CIDFile: o.cidPath, Body: engineapi.CreateRequest{
@@ -75,6 +77,12 @@ func (o *Options) config(image string, command []string) (*engineapi.Config, err
 		return nil, err
 	}
 	c.StdinOnce = c.OpenStdin && c.AttachStdin
+	if c.Healthcheck, err = o.health.config(); err != nil {
+		return nil, err
+	}
+	if o.health.restart {
+		c.Labels[restartUnhealthy] = "true"
+	}
 	return c, nil
 }
 
@@ -99,7 +107,7 @@ func (o *Options) attachments(c *engineapi.Config) error {
 
 func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
 	h := &engineapi.HostConfig{
-		NetworkMode: o.networkName(), AutoRemove: o.rm, Privileged: o.privileged,
+		AutoRemove: o.rm, Privileged: o.privileged, Isolation: o.isolation,
 		ReadonlyRootfs: o.readOnly, PublishAllPorts: o.publishAll, ContainerIDFile: o.cidPath,
 		CapAdd: capabilities(o.capAdd), CapDrop: capabilities(o.capDrop), GroupAdd: o.groupAdd,
 		IpcMode: o.ipc, PidMode: o.pid, UTSMode: o.uts, UsernsMode: o.userns, CgroupnsMode: o.cgroupns,
@@ -111,7 +119,7 @@ func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
 		h.Init = &o.init
 	}
 	for _, step := range []func(*engineapi.HostConfig) error{
-		o.resources, o.limits, o.restartPolicy, o.security, o.names, o.maps, o.fileSystems,
+		o.resources, o.disks, o.limits, o.restartPolicy, o.security, o.names, o.maps, o.fileSystems,
 	} {
 		if err := step(h); err != nil {
 			return nil, err
@@ -120,30 +128,33 @@ func (o *Options) hostConfig() (*engineapi.HostConfig, error) {
 	return h, nil
 }
 
-func (o *Options) networkName() string {
-	if o.network == "" {
-		return "default"
+func (o *Options) restartPolicy(h *engineapi.HostConfig) error {
+	var err error
+	if h.RestartPolicy, err = RestartPolicy(o.restart); err != nil {
+		return err
 	}
-	return o.network
+	if o.rm && h.RestartPolicy.Name != "no" {
+		return errors.New("conflicting options: cannot specify both --restart and --rm: " +
+			"a container that is removed cannot be restarted")
+	}
+	return nil
 }
 
-func (o *Options) restartPolicy(h *engineapi.HostConfig) error {
-	name, count, counted := strings.Cut(o.restart, ":")
+// RestartPolicy reads the value of --restart.
+func RestartPolicy(s string) (p engineapi.RestartPolicy, err error) {
+	name, count, counted := strings.Cut(s, ":")
 	if name == "" {
 		name = "no"
 	}
-	h.RestartPolicy.Name = name
+	p.Name = name
 	if counted {
 		n, err := positive(count)
 		if err != nil || name != "on-failure" {
-			return fmt.Errorf("--restart %q: a policy is no, on-failure[:N], always or unless-stopped", o.restart)
+			return p, fmt.Errorf("--restart %q: a policy is no, on-failure[:N], always or unless-stopped", s)
 		}
-		h.RestartPolicy.MaximumRetryCount = n
+		p.MaximumRetryCount = n
 	}
-	if o.rm && name != "no" {
-		return errors.New("--restart and --rm exclude each other: a container that is removed cannot be restarted")
-	}
-	return nil
+	return p, nil
 }
 
 // names fills what concerns addresses and names: /etc/hosts and the resolver.
@@ -226,35 +237,13 @@ func (o *Options) fileSystems(h *engineapi.HostConfig) (err error) {
 		}
 		h.Devices = append(h.Devices, d)
 	}
+	for _, s := range o.gpus {
+		g, err := parseGPUs(s)
+		if err != nil {
+			return fmt.Errorf("--gpus %q: %w", s, err)
+		}
+		h.DeviceRequests = append(h.DeviceRequests, g)
+	}
 	h.DeviceCgroupRules = o.deviceRules
 	return nil
-}
-
-func (o *Options) endpoints() (map[string]*network.EndpointSettings, error) {
-	if len(o.aliases) == 0 && o.ip == "" && o.ip6 == "" && o.mac == "" {
-		return nil, nil
-	}
-	e := &network.EndpointSettings{Aliases: o.aliases}
-	var ipam network.EndpointIPAMConfig
-	var err error
-	if o.ip != "" {
-		if ipam.IPv4Address, err = netip.ParseAddr(o.ip); err != nil || !ipam.IPv4Address.Is4() {
-			return nil, fmt.Errorf("--ip %q: not an IPv4 address", o.ip)
-		}
-		e.IPAMConfig = &ipam
-	}
-	if o.ip6 != "" {
-		if ipam.IPv6Address, err = netip.ParseAddr(o.ip6); err != nil || !ipam.IPv6Address.Is6() {
-			return nil, fmt.Errorf("--ip6 %q: not an IPv6 address", o.ip6)
-		}
-		e.IPAMConfig = &ipam
-	}
-	if o.mac != "" {
-		mac, err := net.ParseMAC(o.mac)
-		if err != nil {
-			return nil, fmt.Errorf("--mac-address %q: not a hardware address", o.mac)
-		}
-		e.MacAddress = network.HardwareAddr(mac)
-	}
-	return map[string]*network.EndpointSettings{o.networkName(): e}, nil
 }

@@ -107,6 +107,8 @@ func setMountOption(m *mount.Mount, key, value string) (err error) {
 		return setRecursive(bindOf(m), value)
 	case "volume-subpath":
 		volumeOf(m).Subpath = value
+	case "image-subpath":
+		imageOf(m).Subpath = value
 	case "volume-label":
 		k, v, _ := strings.Cut(value, "=")
 		volumeOf(m).Labels = with(volumeOf(m).Labels, k, v)
@@ -157,6 +159,9 @@ func checkMount(m *mount.Mount) error {
 	if m.Type == mount.TypeTmpfs && m.Source != "" {
 		return errors.New("a tmpfs has no source")
 	}
+	if b := m.BindOptions; b != nil && (b.ReadOnlyNonRecursive || b.ReadOnlyForceRecursive) && !m.ReadOnly {
+		return errors.New("bind-recursive=writable and bind-recursive=readonly go with readonly")
+	}
 	for _, o := range []struct {
 		set  bool
 		kind mount.Type
@@ -164,6 +169,7 @@ func checkMount(m *mount.Mount) error {
 		{m.BindOptions != nil, mount.TypeBind},
 		{m.VolumeOptions != nil, mount.TypeVolume},
 		{m.TmpfsOptions != nil, mount.TypeTmpfs},
+		{m.ImageOptions != nil, mount.TypeImage},
 	} {
 		if o.set && m.Type != o.kind {
 			return fmt.Errorf("%s options do not go with type=%s", o.kind, m.Type)
@@ -184,6 +190,13 @@ func volumeOf(m *mount.Mount) *mount.VolumeOptions {
 		m.VolumeOptions = &mount.VolumeOptions{}
 	}
 	return m.VolumeOptions
+}
+
+func imageOf(m *mount.Mount) *mount.ImageOptions {
+	if m.ImageOptions == nil {
+		m.ImageOptions = &mount.ImageOptions{}
+	}
+	return m.ImageOptions
 }
 
 func driverOf(m *mount.Mount) *mount.Driver {

@@ -10,18 +10,22 @@ import (
 type Options struct {
 	flags *pflag.FlagSet
 
+	health                                                                       health
 	stdin, tty, rm, init, privileged, readOnly, publishAll, oomKillDisable       bool
 	name, user, workdir, entrypoint, hostname, domainname, platform              string
-	network, ip, ip6, mac, ipc, pid, uts, userns, cgroupns, runtime, logDriver   string
+	ip, ip6, mac, ipc, pid, uts, userns, cgroupns, runtime, isolation, logDriver string
 	stopSignal, restart, volumeDriver, cgroupParent, cpuset, cpusetMems, cidPath string
-	memory, memorySwap, memoryReservation, shmSize, cpus                         string
+	memory, memorySwap, memoryReservation, shmSize, cpus, ioBandwidth            string
 	cpuShares, cpuQuota, cpuPeriod, pidsLimit, swappiness                        int64
+	cpuRtPeriod, cpuRtRuntime, cpuCount, cpuPercent                              int64
+	ioOps                                                                        uint64
 	oomScoreAdj, stopTimeout                                                     int
 	blkioWeight                                                                  uint16
 
 	attach, env, envFiles, labels, labelFiles, annotations, volumes, volumesFrom, mounts, tmpfs  []string
 	publish, expose, aliases, links, extraHosts, dns, dnsSearch, dnsOptions, sysctls             []string
 	capAdd, capDrop, groupAdd, securityOpts, storageOpts, logOpts, ulimits, devices, deviceRules []string
+	networks, linkLocal, gpus, weights, readBps, writeBps, readIOps, writeIOps                   []string
 }
 
 // words are the values of an option that may be given more than once. pflag's own type of that kind makes a writer of
@@ -37,10 +41,14 @@ func Bind(fs *pflag.FlagSet) *Options {
 	o := &Options{flags: fs}
 	fs.SetNormalizeFunc(spelling)
 	o.bindProgram(fs)
+	o.health.bind(fs)
 	o.bindFiles(fs)
 	o.bindNetwork(fs)
 	o.bindResources(fs)
+	o.bindDisks(fs)
 	o.bindSecurity(fs)
+	o.bindWindows(fs)
+	bindRefused(fs)
 	return o
 }
 
@@ -64,8 +72,8 @@ func (o *Options) bindProgram(fs *pflag.FlagSet) {
 	fs.StringVar(&o.restart, "restart", "no", "Restart policy (no|on-failure[:N]|always|unless-stopped)")
 	fs.StringVar(&o.platform, "platform", "", "Platform of the image (os/arch[/variant])")
 	fs.StringVar(&o.cidPath, "cidfile", "", "Write the container's id to a new file")
-	fs.StringVar(&o.logDriver, "log-driver", "", "Where output is kept")
-	fs.Var((*words)(&o.logOpts), "log-opt", "Option of the log driver (key=value)")
+	fs.StringVar(&o.logDriver, "log-driver", "", "Where output goes (json-file, local, journald, syslog, none)")
+	fs.Var((*words)(&o.logOpts), "log-opt", "Option of the log driver (max-size=10m)")
 	fs.StringVar(&o.runtime, "runtime", "", "OCI runtime to use")
 }
 
@@ -80,13 +88,15 @@ func (o *Options) bindFiles(fs *pflag.FlagSet) {
 	fs.StringVar(&o.shmSize, "shm-size", "", "Size of /dev/shm (64m)")
 	fs.Var((*words)(&o.devices), "device", "Give a host device (host[:container[:rwm]])")
 	fs.Var((*words)(&o.deviceRules), "device-cgroup-rule", "Allow access to devices (c 1:3 rwm)")
+	fs.Var((*words)(&o.gpus), "gpus", "Give GPUs (all|N|device=…)")
 }
 
 func (o *Options) bindNetwork(fs *pflag.FlagSet) {
-	fs.StringVar(&o.network, "network", "", "Network to connect to (bridge|none|NAME)")
+	fs.Var((*words)(&o.networks), "network", "Network to connect to (bridge|none|NAME|name=NAME,alias=…)")
 	fs.Var((*words)(&o.aliases), "network-alias", "Another name of the container on its network")
 	fs.StringVar(&o.ip, "ip", "", "IPv4 address on its network")
 	fs.StringVar(&o.ip6, "ip6", "", "IPv6 address on its network")
+	fs.Var((*words)(&o.linkLocal), "link-local-ip", "Link-local address on its network")
 	fs.StringVar(&o.mac, "mac-address", "", "Hardware address")
 	fs.VarP((*words)(&o.publish), "publish", "p", "Publish a port ([[address:]port:]container-port[/udp])")
 	fs.BoolVarP(&o.publishAll, "publish-all", "P", false, "Publish every exposed port on a free one")
@@ -115,8 +125,30 @@ func (o *Options) bindResources(fs *pflag.FlagSet) {
 	fs.StringVar(&o.cpusetMems, "cpuset-mems", "", "Memory nodes to use (0,1)")
 	fs.Int64Var(&o.pidsLimit, "pids-limit", 0, "Largest number of processes and threads")
 	fs.Var((*words)(&o.ulimits), "ulimit", "Resource limit (nofile=1024[:2048])")
-	fs.Uint16Var(&o.blkioWeight, "blkio-weight", 0, "Share of disk time (10 to 1000)")
 	fs.StringVar(&o.cgroupParent, "cgroup-parent", "", "Parent cgroup")
+	fs.Int64Var(&o.cpuRtPeriod, "cpu-rt-period", 0, "Length of a real-time period in microseconds")
+	fs.Int64Var(&o.cpuRtRuntime, "cpu-rt-runtime", 0, "Real-time CPU time per period in microseconds")
+}
+
+func (o *Options) bindDisks(fs *pflag.FlagSet) {
+	fs.Uint16Var(&o.blkioWeight, "blkio-weight", 0, "Share of disk time (10 to 1000)")
+	fs.Var((*words)(&o.weights), "blkio-weight-device", "Share of the time of one disk (/dev/sda:100)")
+	fs.Var((*words)(&o.readBps), "device-read-bps", "Bytes per second to read from a disk (/dev/sda:1m)")
+	fs.Var((*words)(&o.writeBps), "device-write-bps", "Bytes per second to write to a disk (/dev/sda:1m)")
+	fs.Var((*words)(&o.readIOps), "device-read-iops", "Reads per second from a disk (/dev/sda:1000)")
+	fs.Var((*words)(&o.writeIOps), "device-write-iops", "Writes per second to a disk (/dev/sda:1000)")
+}
+
+// bindWindows declares what Docker has for Windows alone. It is sent, so that the engine refuses it by name.
+func (o *Options) bindWindows(fs *pflag.FlagSet) {
+	fs.StringVar(&o.isolation, "isolation", "", "Isolation (default; the others are for Windows)")
+	fs.Int64Var(&o.cpuCount, "cpu-count", 0, "Number of CPUs (Windows only)")
+	fs.Int64Var(&o.cpuPercent, "cpu-percent", 0, "Part of the CPUs (Windows only)")
+	fs.StringVar(&o.ioBandwidth, "io-maxbandwidth", "", "Bytes per second of the system drive (Windows only)")
+	fs.Uint64Var(&o.ioOps, "io-maxiops", 0, "Operations per second of the system drive (Windows only)")
+	for _, name := range []string{"isolation", "cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"} {
+		fs.Lookup(name).Hidden = true
+	}
 }
 
 func (o *Options) bindSecurity(fs *pflag.FlagSet) {
@@ -133,13 +165,15 @@ func (o *Options) bindSecurity(fs *pflag.FlagSet) {
 	fs.StringVar(&o.cgroupns, "cgroupns", "", "Cgroup namespace (private|host)")
 }
 
-// spelling maps second spellings of options to their names: --cpuset is the survey's, --net and --dns-opt are Docker's.
+// spelling maps second spellings of options to their names: --cpuset is the survey's, the others are Docker's.
 func spelling(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	switch name {
 	case "cpuset":
 		name = "cpuset-cpus"
 	case "net":
 		name = "network"
+	case "net-alias":
+		name = "network-alias"
 	case "dns-opt":
 		name = "dns-option"
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"github.com/brig-engine/brig/internal/daemon/policy/compat"
 )
 
 func build(t testing.TB, args ...string) (*Create, error) {
@@ -43,17 +45,38 @@ func TestRefusedValues(t *testing.T) {
 		"--add-host x:y":                      "a line is name:address",
 		"--dns x":                             "not an IP address",
 		"--ip ::1":                            "not an IPv4 address",
-		"--ip6 1.2.3.4":                       "not an IPv6 address",
-		"--mac-address x":                     "not a hardware address",
-		"-e =x":                               "NAME or NAME=value is needed",
-		"-l =x":                               "a label needs a name",
-		"--annotation x":                      "key=value is needed",
-		"--sysctl x":                          "key=value is needed",
-		"-a foo":                              "the streams are stdin, stdout and stderr",
-		"-v a:":                               "a volume is [source:]/target[:options]",
-		"--mount type=bind,dst=/x":            "source is missing",
-		"--mount type=volume":                 "target is missing",
-		"--mount type=tmpfs,src=a,dst=/x":     "a tmpfs has no source",
+		"--network name=":                     `"name" needs a value`,
+		"--network alias=a":                   "the name is missing",
+		"--network name=a,foo=b":              `unknown key "foo"`,
+		"--network name=a,driver-opt=b":       "driver-opt is key=value",
+		"--network name=a,gw-priority=b":      "gw-priority is a number",
+		"--network name=a,ip=1.1.1.1 --ip 1.1.1.2": `--ip "1.1.1.2": --network says 1.1.1.1`,
+		"--network a --network a":                  "is given twice",
+		"--link-local-ip x":                        "not an IP address",
+		"--blkio-weight-device /dev/a":             "/dev/DEVICE:NUMBER is needed",
+		"--blkio-weight-device /dev/a:5":           "a weight is 10 to 1000",
+		"--device-read-bps a:1":                    "/dev/DEVICE:NUMBER is needed",
+		"--device-write-iops /dev/a:1m":            `"1m" is not a rate`,
+		"--io-maxbandwidth x":                      `--io-maxbandwidth "x": a size is needed`,
+		"--gpus x":                                 `--gpus "x": "x" is neither all nor a number`,
+		"--gpus a=b":                               `unknown key "a"`,
+		"--gpus 1,2":                               "count is given twice",
+		"--mount type=bind,src=/a,dst=/x,bind-recursive=readonly": "go with readonly",
+		"--mount dst=/x,image-subpath=a":                          "image options do not go with type=volume",
+		"--kernel-memory 5m":                                      "--kernel-memory 5m: not supported: control groups of version 2",
+		"--use-api-socket":                                        "--use-api-socket: not supported: who has",
+		"--disable-content-trust=false":                           "--disable-content-trust=false: not supported: Brig checks",
+		"--ip6 1.2.3.4":                                           "not an IPv6 address",
+		"--mac-address x":                                         "not a hardware address",
+		"-e =x":                                                   "NAME or NAME=value is needed",
+		"-l =x":                                                   "a label needs a name",
+		"--annotation x":                                          "key=value is needed",
+		"--sysctl x":                                              "key=value is needed",
+		"-a foo":                                                  "the streams are stdin, stdout and stderr",
+		"-v a:":                                                   "a volume is [source:]/target[:options]",
+		"--mount type=bind,dst=/x":                                "source is missing",
+		"--mount type=volume":                                     "target is missing",
+		"--mount type=tmpfs,src=a,dst=/x":                         "a tmpfs has no source",
 		"--mount type=bind,src=/a,dst=/x,tmpfs-size=1": "tmpfs options do not go with type=bind",
 		"--mount dst=/x,foo=bar":                       `unknown key "foo"`,
 		"--mount dst=/x,ro=maybe":                      "true or false",
@@ -65,7 +88,10 @@ func TestRefusedValues(t *testing.T) {
 		"--security-opt foo":                           "key=value is needed",
 		"--security-opt seccomp=/nonexistent":          "seccomp profile: open /nonexistent",
 		"--restart always:3":                           "a policy is no, on-failure[:N], always or unless-stopped",
-		"--restart always --rm":                        "exclude each other",
+		"--restart always --rm":                        "cannot specify both --restart and --rm",
+		"--no-healthcheck --health-cmd x":              "--no-healthcheck conflicts with --health-* options",
+		"--health-timeout -1s":                         "--health-timeout cannot be negative",
+		"--health-retries -1":                          "--health-retries cannot be negative",
 		"--env-file /nonexistent":                      "--env-file: open /nonexistent",
 		"--cpu-shares many":                            `invalid argument "many" for "-c, --cpu-shares" flag`,
 	} {
@@ -108,6 +134,28 @@ func TestEnvironmentOrder(t *testing.T) {
 	}
 }
 
+// TestRefusedHereInTheEnginesWords: the page that people migrate with has the same sentence.
+func TestRefusedHereInTheEnginesWords(t *testing.T) {
+	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
+	Bind(fs)
+	for _, r := range refusedHere {
+		if _, ours := fs.Lookup(r.name).Value.(*refusable); !ours {
+			t.Logf("--%s is built: its line can go", r.name)
+			continue
+		}
+		said := slices.ContainsFunc(compat.Entries(), func(e *compat.Entry) bool {
+			return slices.Contains(e.Flags, "--"+r.name) && (r.why == "" && e.State == compat.Works ||
+				e.State == compat.Missing && r.why == e.Why()+"; "+e.Instead)
+		})
+		if !said {
+			t.Errorf("--%s: package compat says something else than %q", r.name, r.why)
+		}
+	}
+	if _, err := build(t, "--disable-content-trust", "--use-api-socket=false", "--no-healthcheck", "i"); err != nil {
+		t.Errorf("what asks for nothing is refused: %v", err)
+	}
+}
+
 func TestTheCommandIsNotReadAsOptions(t *testing.T) {
 	c, err := build(t, "-i", "alpine", "-v", "--rm", "--", "x")
 	if err != nil {
@@ -121,9 +169,11 @@ func TestTheCommandIsNotReadAsOptions(t *testing.T) {
 // FuzzOptions: no value of an option makes the command line panic or hang.
 func FuzzOptions(f *testing.F) {
 	f.Add("8080-8090:80/tcp", "type=tmpfs,dst=/x", "1.5", "/dev/a:r")
+	f.Add("80", "name=a,alias=b,driver-opt=c=d", "1", "driver=a,count=all,device=1,options=a=b")
 	f.Add("[::1]:1-65535:1-65535", `"type=bind",src=.,dst=/`, ".000000001", ":")
 	f.Fuzz(func(t *testing.T, port, mount, cpus, device string) {
 		_, _ = build(t, "--publish="+port, "--mount="+mount, "--cpus="+cpus, "--device="+device, "--volume="+mount, "image")
+		_, _ = build(t, "--network="+mount, "--gpus="+device, "--device-read-bps=/dev/a:"+cpus, "image")
 		if p, err := parsePublish(port); err == nil && (p.low == 0 || p.high < p.low) {
 			t.Fatalf("%q became %+v", port, p)
 		}

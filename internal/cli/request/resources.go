@@ -41,6 +41,8 @@ func (o *Options) resources(h *engineapi.HostConfig) (err error) {
 		h.PidsLimit = &o.pidsLimit
 	}
 	h.CPUShares, h.CPUPeriod, h.CPUQuota = o.cpuShares, o.cpuPeriod, o.cpuQuota
+	h.CPURealtimePeriod, h.CPURealtimeRuntime = o.cpuRtPeriod, o.cpuRtRuntime
+	h.CPUCount, h.CPUPercent = o.cpuCount, o.cpuPercent
 	h.CpusetCpus, h.CpusetMems = o.cpuset, o.cpusetMems
 	h.BlkioWeight, h.CgroupParent = o.blkioWeight, o.cgroupParent
 	return nil

@@ -32,9 +32,7 @@ func (heads) Label(name string) string { return name[strings.LastIndexByte(name,
 // List prints rows, which are structs of strings. format is "" (a table of columns), "json" (one object per line),
 // "table TEMPLATE" or TEMPLATE. known are the fields that a "table" template can name, with their heads.
 func List[Row any](w io.Writer, format string, columns, known []Column, rows []Row) error {
-	for i := range rows {
-		cleanFields(reflect.ValueOf(&rows[i]).Elem())
-	}
+	CleanRows(rows)
 	body, isTable := strings.CutPrefix(format, "table")
 	switch {
 	case format == "" || isTable && strings.TrimSpace(body) == "":
@@ -44,7 +42,7 @@ func List[Row any](w io.Writer, format string, columns, known []Column, rows []R
 	case isTable:
 		return templateTable(w, strings.TrimSpace(body), known, rows)
 	}
-	t, err := parse(format)
+	t, err := parseFormat(format)
 	if err != nil {
 		return err
 	}
@@ -54,6 +52,13 @@ func List[Row any](w io.Writer, format string, columns, known []Column, rows []R
 		}
 	}
 	return nil
+}
+
+// CleanRows takes control characters out of rows that do not go through List.
+func CleanRows[Row any](rows []Row) {
+	for i := range rows {
+		cleanFields(reflect.ValueOf(&rows[i]).Elem())
+	}
 }
 
 func cleanFields(v reflect.Value) {
@@ -95,7 +100,7 @@ func lines[Row any](w io.Writer, rows []Row) error {
 }
 
 func templateTable[Row any](w io.Writer, text string, known []Column, rows []Row) error {
-	t, err := parse(text)
+	t, err := parseFormat(text)
 	if err != nil {
 		return err
 	}
@@ -120,14 +125,14 @@ func One(w io.Writer, format string, v any) error {
 	if format == "json" {
 		return lines(w, []any{v})
 	}
-	t, err := parse(format)
+	t, err := parseFormat(format)
 	if err != nil {
 		return err
 	}
 	return execute(w, t, v)
 }
 
-func parse(text string) (*template.Template, error) {
+func parseFormat(text string) (*template.Template, error) {
 	// \t and \n are written as two characters on a command line.
 	text = strings.NewReplacer(`\t`, "\t", `\n`, "\n").Replace(text)
 	t, err := template.New("format").Funcs(template.FuncMap{

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -28,7 +27,11 @@ func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	tty := c.View().Config.Tty
+	v := c.View()
+	if v.Paused {
+		return fmt.Errorf("container %s is paused, unpause the container before attach: %w", r.PathValue("id"), errdefs.ErrConflict)
+	}
+	tty := v.Config.Tty
 	until, err := runCondition(r, tty)
 	if err != nil {
 		return err
@@ -36,12 +39,14 @@ func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
 	if until != "" {
 		return s.containerRun(w, r, c, o, until, "")
 	}
+	place := c.Attach(o) // before the reply, upon which the client starts the container
+	defer place.Close()
 	conn, err := hijack(w, r, !tty)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := c.Attach(o).Serve(context.WithoutCancel(r.Context()), conn); err != nil {
+	if err := place.Serve(context.WithoutCancel(r.Context()), conn); err != nil {
 		slog.Info("attach", "id", c.ID()[:12], "error", err)
 	}
 	return nil
@@ -67,7 +72,7 @@ func (s *Server) containerLogs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if c.Log().Driver() == log.DriverNone {
+	if !c.Log().Readable() {
 		return fmt.Errorf("%w: %w", log.ErrNoLog, errdefs.ErrNotImplemented)
 	}
 	v := c.View()
@@ -93,13 +98,26 @@ func (s *Server) containerLogs(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-type logFormat struct{ timestamps bool }
+type logFormat struct{ timestamps, details bool }
 
+// line is a line as it is printed. Details are the attributes like a query, and a blank even if there are none, as Docker's.
 func (o logFormat) line(rec log.Record) []byte {
-	if !o.timestamps {
+	if !o.timestamps && !o.details {
 		return rec.Text
 	}
-	b := append(rec.Time.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000000000Z07:00"), ' ')
+	var b []byte
+	if o.timestamps {
+		b = append(rec.Time.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000000Z07:00"), ' ')
+	}
+	if o.details {
+		for i, a := range rec.Attrs {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(append(append(b, url.QueryEscape(a.Key)...), '='), url.QueryEscape(a.Value)...)
+		}
+		b = append(b, ' ')
+	}
 	return append(b, rec.Text...)
 }
 
@@ -110,19 +128,18 @@ func logQuery(v url.Values, now time.Time) (q log.Query, o logFormat, err error)
 		return s != "" && s != "0" && s != "false" && s != "no" && s != "none"
 	}
 	q = log.Query{Stdout: on("stdout"), Stderr: on("stderr"), Follow: on("follow")}
-	// details asks for attributes that options of the log driver add; json-file has none of these options here, so
-	// there is nothing to show, as in Docker.
-	o.timestamps = on("timestamps")
+	o.timestamps, o.details = on("timestamps"), on("details")
+	q.Details = o.details
 	if !q.Stdout && !q.Stderr {
 		return q, o, fmt.Errorf("you must choose at least one stream: %w", errdefs.ErrInvalidArgument)
 	}
 	if q.Tail, err = parseTail(v.Get("tail")); err != nil {
 		return q, o, err
 	}
-	if q.Since, err = parseTime(v.Get("since"), now); err != nil {
+	if q.Since, err = ParseTime(v.Get("since"), now); err != nil {
 		return q, o, err
 	}
-	q.Until, err = parseTime(v.Get("until"), now)
+	q.Until, err = ParseTime(v.Get("until"), now)
 	return q, o, err
 }
 
@@ -138,28 +155,6 @@ func parseTail(s string) (int, error) {
 		return -1, nil
 	}
 	return n, nil
-}
-
-// parseTime reads seconds since the epoch with an optional fraction, RFC 3339, or a duration before now.
-func parseTime(s string, now time.Time) (time.Time, error) {
-	if s == "" || s == "0" {
-		return time.Time{}, nil
-	}
-	sec, frac, _ := strings.Cut(s, ".")
-	if n, err := strconv.ParseInt(sec, 10, 64); err == nil && len(frac) <= 9 && !strings.HasPrefix(frac, "-") {
-		ns, err := strconv.ParseInt((frac + "000000000")[:9], 10, 64)
-		if err == nil && n > -math.MaxInt32 && n < 1<<40 {
-			return time.Unix(n, ns), nil
-		}
-	}
-	if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
-		return t, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	return time.Time{}, fmt.Errorf("time %.64q: must be seconds since 1970, RFC 3339, or a duration: %w", s,
-		errdefs.ErrInvalidArgument)
 }
 
 // writeLine writes one JSON value of a stream and sends it.

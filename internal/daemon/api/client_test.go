@@ -35,14 +35,31 @@ func TestDockerClientAsks(t *testing.T) {
 			t.Errorf("docker %s: %q, want %q", c.args, got, c.want)
 		}
 	}
+	mustDocker(t, s, "create", "--name", "three", "-v", "left:/left", "test", "true")
+	for _, c := range []struct{ args, want string }{
+		{"system df --format {{.Type}}:{{.TotalCount}}:{{.Active}}:{{.Size}}:{{.Reclaimable}}", "Images:2:1:5kB:3kB (60%)\n" +
+			"Containers:1:0:-1B:-1B\nLocal Volumes:1:1:0B:0B\nBuild Cache:0:0:0B:0B\n"},
+		{"system df -v --format {{range_.Volumes}}{{.Links}}:{{.Size}}{{end}}", "1:-1B"},
+		{"wait three", "0\n"},
+		{"inspect -f {{.State.Status}} --type container three", "created\n"},
+		{"rm -v three", "three\n"},
+	} {
+		args := strings.Fields(c.args)
+		for i := range args {
+			args[i] = strings.ReplaceAll(args[i], "range_", "range ")
+		}
+		if got := mustDocker(t, s, args...); got != c.want {
+			t.Errorf("docker %s: %q, want %q", c.args, got, c.want)
+		}
+	}
 	mustDocker(t, s, "run", "-d", "--name", "two", "test", "sleep", "100")
 	const unsupported = "not supported by this version of Brig"
 	for args, want := range map[string]string{
-		"top two": unsupported, "pause two": unsupported, "update -m 64m two": unsupported,
-		"system df":  unsupported,
-		"swarm init": unsupported, "network create mine": unsupported, "network connect bridge two": unsupported,
-		"plugin ls": unsupported, "stats --no-stream two": unsupported,
-		"run --restart always test": "--restart always", "run --gpus all test": "--gpus",
+		"inspect -s two":   "--size: what containers write is not measured",
+		"top two --forest": unsupported,
+		"swarm init":       unsupported, "network create mine": unsupported, "network connect bridge two": unsupported,
+		"plugin ls":                    unsupported,
+		"run --restart sometimes test": "unknown policy 'sometimes'", "run --gpus all test": "--gpus",
 		"run --network host test": "--network host", "run --cap-add SYS_ADMIN test": "--cap-add",
 		"run --device /dev/null test": "--device", "run --pid host test": "--pid host", "run -v /a:/proc/x test": "/proc/x",
 	} {

@@ -3,8 +3,8 @@ package api
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -33,13 +33,13 @@ func (s *Server) containerRoutes(mux *http.ServeMux) {
 		"GET /containers/{id}/logs":     s.containerLogs,
 		"DELETE /containers/{id}":       s.containerRemove,
 		"POST /containers/{id}/exec":    s.execCreate,
+		"POST /containers/{id}/pause":   s.pausing(s.Engine.Pause),
+		"POST /containers/{id}/unpause": s.pausing(s.Engine.Unpause),
+		"POST /containers/{id}/update":  s.containerUpdate,
+		"GET /containers/{id}/stats":    s.containerStats,
+		"GET /containers/{id}/top":      s.containerTop,
 
-		"GET /containers/{id}/top":         refuse("top: the engine sees no processes of containers"),
-		"GET /containers/{id}/stats":       refuse("stats"),
 		"GET /containers/{id}/attach/ws":   refuse("attach over a web socket"),
-		"POST /containers/{id}/update":     refuse("update"),
-		"POST /containers/{id}/pause":      refuse("pause"),
-		"POST /containers/{id}/unpause":    refuse("unpause"),
 		"GET /containers/{id}/checkpoints": refuse("checkpoints"),
 	} {
 		mux.Handle(pattern, h)
@@ -286,15 +286,13 @@ func (s *Server) containerPrune(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	until := time.Time{}
-	if u := f["until"]; len(u) > 0 {
-		if until, err = parseTime(u[0], time.Now()); err != nil {
-			return err
-		}
+	until, err := f.until(time.Now())
+	if err != nil {
+		return err
 	}
 	report := apicontainer.PruneReport{ContainersDeleted: []string{}}
 	for _, v := range s.Engine.List() {
-		if v.State == container.Running || !f.labels(v.Config.Labels) || !until.IsZero() && v.Created.After(until) {
+		if v.State == container.Running || v.State == container.Restarting || !f.labels(v.Config.Labels) || !until.IsZero() && v.Created.After(until) {
 			continue
 		}
 		c, err := s.Engine.Find(v.ID)
@@ -305,12 +303,13 @@ func (s *Server) containerPrune(w http.ResponseWriter, r *http.Request) error {
 		if errdefs.IsConflict(err) {
 			continue // started meanwhile
 		}
-		if err != nil {
-			return err
+		if err != nil { // the others are removed all the same
+			slog.Warn("prune", "id", v.ID[:12], "error", err)
+			continue
 		}
 		report.ContainersDeleted = append(report.ContainersDeleted, v.ID)
 	}
-	s.Bus.Publish(events.ContainerEventType, events.ActionPrune, "", map[string]string{"reclaimed": strconv.Itoa(0)})
+	s.Bus.Publish(events.ContainerEventType, events.ActionPrune, "", map[string]string{"reclaimed": "0"})
 	WriteJSON(w, http.StatusOK, report)
 	return nil
 }

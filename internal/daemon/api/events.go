@@ -1,10 +1,14 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/events"
 )
 
@@ -23,11 +27,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := time.Now()
-	since, err := parseTime(r.FormValue("since"), now)
-	if err != nil {
-		return err
-	}
-	until, err := parseTime(r.FormValue("until"), now)
+	since, until, err := eventTimes(r, now)
 	if err != nil {
 		return err
 	}
@@ -43,12 +43,15 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 			writeLine(w, eventFor(Version(r), m))
 		}
 	}
-	if !since.IsZero() {
+	if !since.IsZero() || !until.IsZero() {
 		for _, m := range past {
-			if m.TimeNano >= since.UnixNano() {
+			if since.IsZero() || m.TimeNano >= since.UnixNano() {
 				send(m)
 			}
 		}
+	}
+	if !until.IsZero() && until.Before(now) {
+		return nil
 	}
 	var end <-chan time.Time
 	if !until.IsZero() {
@@ -71,35 +74,72 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
+// eventTimes reads since and until. 0 is the beginning of time here, and not no time.
+func eventTimes(r *http.Request, now time.Time) (since, until time.Time, err error) {
+	for name, to := range map[string]*time.Time{"since": &since, "until": &until} {
+		v := r.FormValue(name)
+		if *to, err = ParseTime(v, now); err != nil {
+			return since, until, err
+		}
+		if v == "0" {
+			*to = time.Unix(0, 0)
+		}
+	}
+	if !until.IsZero() && until.Before(since) {
+		return since, until, fmt.Errorf("`since` time (%.64s) cannot be after `until` time (%.64s): %w", r.FormValue("since"),
+			r.FormValue("until"), errdefs.ErrInvalidArgument)
+	}
+	return since, until, nil
+}
+
 // eventFor gives an event the shape of an API version.
 func eventFor(version int, m events.Message) any {
 	if version >= 52 {
 		return m
 	}
 	old := oldMessage{Message: m}
-	if m.Type == events.ContainerEventType || m.Type == events.ImageEventType {
+	switch m.Type {
+	case events.ContainerEventType:
 		old.Status, old.ID, old.From = string(m.Action), m.Actor.ID, m.Actor.Attributes["image"]
+	case events.ImageEventType:
+		old.Status, old.ID = string(m.Action), m.Actor.ID
 	}
 	return old
 }
 
+// matchEvent tells whether an event passes. The filter of a kind of object lets pass what its objects do; only image
+// lets pass what containers of the image do, too.
 func matchEvent(f filters, m *events.Message) bool {
-	actor := func(kind events.Type) func(string) bool {
-		return func(q string) bool {
-			return m.Type == kind && (m.Actor.ID == q || m.Actor.Attributes["name"] == q ||
-				len(q) >= 4 && strings.HasPrefix(m.Actor.ID, q))
+	action, _, _ := strings.Cut(string(m.Action), ":")
+	if !f.exact("type", string(m.Type)) || !f.exact("scope", m.Scope) || !f.labels(m.Actor.Attributes) ||
+		!f.any("event", func(q string) bool { return q == action || q == string(m.Action) }) ||
+		!f.any("image", func(q string) bool { return slices.Contains(imageNames(m), q) }) {
+		return false
+	}
+	for _, kind := range []events.Type{events.ContainerEventType, events.VolumeEventType, events.NetworkEventType,
+		events.DaemonEventType, events.PluginEventType, events.ServiceEventType, events.NodeEventType,
+		events.SecretEventType, events.ConfigEventType} {
+		if !f.any(string(kind), func(q string) bool {
+			return m.Type == kind && (strings.HasPrefix(m.Actor.ID, q) || strings.HasPrefix(m.Actor.Attributes["name"], q))
+		}) {
+			return false
 		}
 	}
-	action, _, _ := strings.Cut(string(m.Action), ":")
-	image := func(q string) bool {
-		return actor(events.ImageEventType)(q) || m.Actor.Attributes["image"] == q
+	return true
+}
+
+// imageNames are the names that the filter image knows an event by, with tags and without.
+func imageNames(m *events.Message) []string {
+	attribute := map[events.Type]string{events.ImageEventType: "name", events.ContainerEventType: "image"}[m.Type]
+	if attribute == "" {
+		return nil
 	}
-	return f.exact("type", string(m.Type)) && f.exact("scope", m.Scope) &&
-		f.any("event", func(q string) bool { return q == action || q == string(m.Action) }) &&
-		f.any("container", actor(events.ContainerEventType)) && f.any("volume", actor(events.VolumeEventType)) &&
-		f.any("network", actor(events.NetworkEventType)) && f.any("image", image) &&
-		f.any("daemon", actor(events.DaemonEventType)) && f.any("plugin", actor(events.PluginEventType)) &&
-		f.any("service", actor(events.ServiceEventType)) && f.any("node", actor(events.NodeEventType)) &&
-		f.any("secret", actor(events.SecretEventType)) && f.any("config", actor(events.ConfigEventType)) &&
-		f.labels(m.Actor.Attributes)
+	var names []string
+	for _, n := range []string{m.Actor.ID, m.Actor.Attributes[attribute]} {
+		names = append(names, n)
+		if ref, err := reference.ParseNormalizedNamed(n); err == nil {
+			names = append(names, reference.FamiliarName(ref))
+		}
+	}
+	return names
 }

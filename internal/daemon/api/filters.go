@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 )
@@ -53,6 +55,39 @@ func (f filters) exact(name, have string) bool {
 	return f.any(name, func(v string) bool { return v == have })
 }
 
+// match is any for values that are regular expressions, as Docker has them for names; it gives the test, which passes if
+// one of the spellings of a name matches. What is no expression matches only itself.
+func (f filters) match(name string) func(have ...string) bool {
+	values, there := f[name]
+	if !there || len(values) == 0 {
+		return func(...string) bool { return true }
+	}
+	var expressions []*regexp.Regexp
+	for _, v := range values {
+		if e, err := regexp.Compile(v); err == nil {
+			expressions = append(expressions, e)
+		}
+	}
+	return func(have ...string) bool {
+		return slices.ContainsFunc(have, func(h string) bool {
+			return slices.Contains(values, h) ||
+				slices.ContainsFunc(expressions, func(e *regexp.Regexp) bool { return e.MatchString(h) })
+		})
+	}
+}
+
+// until is the moment of the filter until of a removal; zero if there is none.
+func (f filters) until(now time.Time) (time.Time, error) {
+	v := f["until"]
+	if len(v) > 1 {
+		return time.Time{}, fmt.Errorf("more than one until filter specified: %w", errdefs.ErrInvalidArgument)
+	}
+	if len(v) == 0 {
+		return time.Time{}, nil
+	}
+	return ParseTime(v[0], now)
+}
+
 // labels tells whether all label filters match, and none of label!.
 func (f filters) labels(have map[string]string) bool {
 	has := func(q string) bool {
@@ -74,11 +109,10 @@ func (f filters) on(name string) (value, there bool, err error) {
 	if len(v) == 0 {
 		return false, false, nil
 	}
-	switch strings.ToLower(v[0]) {
-	case "1", "true":
-		return true, true, nil
-	case "0", "false":
-		return false, true, nil
+	is := func(s string) bool { s = strings.ToLower(s); return s == "1" || s == "true" }
+	isNot := func(s string) bool { s = strings.ToLower(s); return s == "0" || s == "false" }
+	if yes := slices.ContainsFunc(v, is); yes != slices.ContainsFunc(v, isNot) {
+		return yes, true, nil
 	}
-	return false, true, fmt.Errorf("invalid filter '%s=%.64s': %w", name, v[0], errdefs.ErrInvalidArgument)
+	return false, true, fmt.Errorf("invalid filter '%s=%.64s': %w", name, strings.Join(v, ","), errdefs.ErrInvalidArgument)
 }

@@ -15,11 +15,13 @@ import (
 
 	"github.com/containerd/errdefs"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+	apiimage "github.com/moby/moby/api/types/image"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
+	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
@@ -51,13 +53,25 @@ func (testImages) Commit(context.Context, image.CommitOptions, func(context.Cont
 	return "", errdefs.ErrNotImplemented
 }
 
+// usedImages is the test image with a layer that another one shares.
+func usedImages() (int64, []*apiimage.Summary, error) {
+	return 5000, []*apiimage.Summary{
+		{ID: testImage().ID, RepoTags: []string{"test:latest"}, RepoDigests: []string{}, Size: 3000, SharedSize: 1000,
+			Containers: 2},
+		{ID: "sha256:" + strings.Repeat("ef", 32), RepoTags: []string{}, RepoDigests: []string{}, Size: 3000, SharedSize: 1000},
+	}, nil
+}
+
 // compiled counts the profiles that were compiled.
 var compiled atomic.Int64
 
-// compileAnew gives another digest each time, as if the kernel were a new one.
-func compileAnew(context.Context, string, uint64) (string, error) {
-	return fmt.Sprintf("sha256:%064d", compiled.Add(1)), nil
+// compileAnew gives another program each time, as if the kernel were a new one.
+func compileAnew(string, uint64) (*wire.Filter, error) {
+	return &wire.Filter{Program: fmt.Appendf(nil, "%08d", compiled.Add(1))}, nil
 }
+
+// testReceivers are the receivers of logs of this test.
+var testReceivers log.Receivers
 
 // newServer is brigd's wiring around a connection to a warden.
 func newServer(conn int, dir string) (*Server, *client.Client, error) {
@@ -75,13 +89,16 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 		return nil, nil, err
 	}
 	s.Network.Instance = s.Hello.Instance
+	s.Host = policy.Host{MemoryTotal: 8 << 30, CPUs: 2, NofileHard: 20000}
+	s.FindImage, s.ImageUsage = testImages{}.Lookup, usedImages
 	if s.Volumes, err = volume.Open(ctx, filepath.Join(dir, "state", "volumes"), client, s.Bus); err != nil {
 		return nil, nil, err
 	}
 	s.Engine, err = container.NewEngine(ctx, container.Config{
 		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus,
-		Host:     policy.Host{MemoryTotal: s.Hello.MemoryTotal, CPUs: s.Hello.CPUs, NofileHard: s.Hello.NofileHard},
-		Filter:   compileAnew,
+		Instance: s.Hello.Instance,
+		Host:     s.Host,
+		Filter:   compileAnew, Receivers: testReceivers,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
 	})
 	return s, client, err

@@ -14,12 +14,13 @@ import (
 	"github.com/moby/moby/api/types/network"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
+	brignet "github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
 func (s *Server) containerList(w http.ResponseWriter, r *http.Request) error {
 	f, err := parseFilters(r, "id", "name", "label", "label!", "status", "ancestor", "before", "since", "exited", "volume",
-		"network", "publish", "expose", "health", "is-task", "annotation")
+		"network", "publish", "expose", "health", "is-task", "isolation", "annotation")
 	if err != nil {
 		return err
 	}
@@ -33,7 +34,7 @@ func (s *Server) containerList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	all := boolParam(r, "all") || limit > 0 || len(f["status"]) > 0 || len(f["exited"]) > 0
+	all := boolParam(r, "all") || limit > 0 || len(f["status"]) > 0
 	out := []apicontainer.Summary{}
 	now := time.Now()
 	var size int64
@@ -46,9 +47,9 @@ func (s *Server) containerList(w http.ResponseWriter, r *http.Request) error {
 		if limit > 0 && len(out) == limit {
 			break
 		}
-		if all || v.State == container.Running {
+		if all || v.State == container.Running || v.State == container.Restarting {
 			if m.match(&v) {
-				row := s.summary(&v, now)
+				row := s.summary(&v, now, Version(r))
 				row.SizeRw = size
 				out = append(out, row)
 			}
@@ -62,10 +63,13 @@ func (s *Server) containerList(w http.ResponseWriter, r *http.Request) error {
 type listMatcher struct {
 	filters
 	before, since time.Time
+	named         func(...string) bool
+	instance      string
+	images        map[string]bool // ids that the filter ancestor has found
 }
 
 func (s *Server) listMatcher(f filters) (*listMatcher, error) {
-	m := &listMatcher{filters: f}
+	m := &listMatcher{filters: f, named: f.match("name"), instance: s.Hello.Instance, images: map[string]bool{}}
 	for name, t := range map[string]*time.Time{"before": &m.before, "since": &m.since} {
 		for _, ref := range f[name] {
 			c, err := s.Engine.Find(ref)
@@ -80,6 +84,11 @@ func (s *Server) listMatcher(f filters) (*listMatcher, error) {
 			return nil, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 		}
 	}
+	for _, h := range f["health"] {
+		if err := apicontainer.ValidateHealthStatus(apicontainer.HealthStatus(h)); err != nil {
+			return nil, fmt.Errorf("invalid filter 'health=%.32s': %w: %w", h, err, errdefs.ErrInvalidArgument)
+		}
+	}
 	for _, e := range f["exited"] {
 		if _, err := strconv.Atoi(e); err != nil {
 			return nil, fmt.Errorf("invalid filter 'exited=%.32s': %w", e, errdefs.ErrInvalidArgument)
@@ -92,37 +101,56 @@ func (s *Server) listMatcher(f filters) (*listMatcher, error) {
 			}
 		}
 	}
+	for _, h := range f["health"] {
+		if err := apicontainer.ValidateHealthStatus(apicontainer.HealthStatus(h)); err != nil {
+			return nil, fmt.Errorf("invalid filter 'health=%.32s': %w: %w", h, err, errdefs.ErrInvalidArgument)
+		}
+	}
+	for _, ref := range f["ancestor"] { // one that is not there has no descendants
+		if img, err := s.FindImage(ref); err == nil {
+			m.images[img.ID] = true
+		}
+	}
 	return m, nil
 }
 
 func (m *listMatcher) match(v *container.View) bool {
 	return m.any("id", func(q string) bool { return strings.HasPrefix(v.ID, q) }) &&
-		m.any("name", func(q string) bool { return strings.Contains("/"+v.Name, q) }) &&
-		m.exact("status", string(v.State)) &&
+		m.named("/"+v.Name, v.Name) &&
+		m.exact("status", v.Status()) &&
 		m.any("exited", func(q string) bool { return v.State == container.Exited && q == strconv.Itoa(v.Exit.Code) }) &&
-		m.any("ancestor", func(q string) bool { return isImage(v, q) }) &&
+		(len(m.filters["ancestor"]) == 0 || m.images[v.ImageID]) &&
 		m.any("volume", func(q string) bool { return hasVolume(v, q) }) &&
-		m.any("network", func(q string) bool { return string(v.Host.NetworkMode) == q }) &&
-		m.exact("health", "none") && m.exact("is-task", "false") &&
+		m.any("network", func(q string) bool { return m.onNetwork(v, q) }) &&
+		m.exact("health", string(healthOf(v).Status)) && m.exact("is-task", "false") &&
 		m.any("annotation", func(q string) bool { return filters{"label": {q}}.labels(v.Host.Annotations) }) &&
-		m.any("publish", func(q string) bool { return published(v, q) }) &&
-		m.any("expose", func(q string) bool { return exposed(v, q) }) &&
+		m.hasPort(v) &&
 		m.labels(v.Config.Labels) &&
 		(m.before.IsZero() || v.Created.Before(m.before)) && (m.since.IsZero() || v.Created.After(m.since))
 }
 
-func isImage(v *container.View, q string) bool {
-	name := v.Config.Image
-	return q == name || q+":latest" == name || q == name+":latest" || q == v.ImageID ||
-		len(q) >= 4 && strings.HasPrefix(strings.TrimPrefix(v.ImageID, "sha256:"), strings.TrimPrefix(q, "sha256:"))
+func (m *listMatcher) onNetwork(v *container.View, q string) bool {
+	name := string(v.Host.NetworkMode)
+	return name == q || q != "" && strings.HasPrefix(brignet.ID(m.instance, name), q)
 }
 
 func hasVolume(v *container.View, q string) bool {
-	return slices.ContainsFunc(v.Mounts, func(m apicontainer.MountPoint) bool { return m.Name == q || m.Destination == q })
+	return slices.ContainsFunc(v.Mounts, func(m apicontainer.MountPoint) bool {
+		return m.Destination == q || m.Name == q || m.Name == "" && m.Source == q
+	})
+}
+
+// hasPort: a container has to match one of the filters publish and expose, as in Docker.
+func (m *listMatcher) hasPort(v *container.View) bool {
+	if len(m.filters["publish"])+len(m.filters["expose"]) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(m.filters["publish"], func(q string) bool { return published(v, q) }) ||
+		slices.ContainsFunc(m.filters["expose"], func(q string) bool { return exposed(v, q) })
 }
 
 func published(v *container.View, q string) bool {
-	return slices.ContainsFunc(v.Run.Ports, func(b wire.BoundPort) bool { return inRange(q, b.HostPort, b.Proto) })
+	return slices.ContainsFunc(v.Run.Ports, func(b wire.Port) bool { return inRange(q, b.HostPort, b.Proto) })
 }
 
 func exposed(v *container.View, q string) bool {
@@ -131,7 +159,7 @@ func exposed(v *container.View, q string) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(v.Run.Ports, func(b wire.BoundPort) bool { return inRange(q, b.ContainerPort, b.Proto) })
+	return slices.ContainsFunc(v.Run.Ports, func(b wire.Port) bool { return inRange(q, b.ContainerPort, b.Proto) })
 }
 
 func inRange(q string, port uint16, proto string) bool {
@@ -139,18 +167,38 @@ func inRange(q string, port uint16, proto string) bool {
 	return err == nil && string(r.Proto()) == proto && port >= r.Start() && port <= r.End()
 }
 
-func (s *Server) summary(v *container.View, now time.Time) apicontainer.Summary {
+func (s *Server) summary(v *container.View, now time.Time, version int) apicontainer.Summary {
 	out := apicontainer.Summary{
-		ID: v.ID, Names: []string{"/" + v.Name}, Image: v.Config.Image, ImageID: v.ImageID, Command: command(v),
+		ID: v.ID, Names: []string{"/" + v.Name}, Image: s.imageName(v), ImageID: v.ImageID, Command: command(v),
 		Created: v.Created.Unix(), Ports: summaryPorts(v), Labels: v.Config.Labels,
-		State: apicontainer.ContainerState(v.State), Status: statusLine(v, now), Mounts: s.mounts(v),
+		State: apicontainer.ContainerState(v.Status()), Status: statusLine(v, now), Mounts: s.mounts(v),
 		NetworkSettings: &apicontainer.NetworkSettingsSummary{
 			Networks: map[string]*network.EndpointSettings{string(v.Host.NetworkMode): s.endpoint(v)},
 		},
 	}
 	out.HostConfig.NetworkMode = string(v.Host.NetworkMode)
 	out.HostConfig.Annotations = v.Host.Annotations
+	if version >= 52 {
+		out.Health = healthOf(v)
+	}
 	return out
+}
+
+// imageName is the image as the person named it, or its id if the name has another meaning by now, or none.
+func (s *Server) imageName(v *container.View) string {
+	img, err := s.FindImage(v.Config.Image)
+	if err != nil || img.ID != v.ImageID {
+		return v.ImageID
+	}
+	return v.Config.Image
+}
+
+// healthOf is none for a container without a health check, and for one that was not started yet.
+func healthOf(v *container.View) *apicontainer.HealthSummary {
+	if v.Health == nil {
+		return &apicontainer.HealthSummary{Status: apicontainer.NoHealthcheck}
+	}
+	return &apicontainer.HealthSummary{Status: v.Health.Status, FailingStreak: v.Health.FailingStreak}
 }
 
 func command(v *container.View) string {
@@ -194,7 +242,19 @@ func summaryPorts(v *container.View) []apicontainer.PortSummary {
 func statusLine(v *container.View, now time.Time) string {
 	switch v.State {
 	case container.Running:
-		return "Up " + units.HumanDuration(now.Sub(v.Started))
+		up := "Up " + units.HumanDuration(now.Sub(v.Started))
+		if v.Paused {
+			return up + " (Paused)"
+		}
+		if v.Health == nil {
+			return up
+		}
+		if v.Health.Status == apicontainer.Starting {
+			return up + " (health: starting)"
+		}
+		return up + " (" + string(v.Health.Status) + ")"
+	case container.Restarting:
+		return fmt.Sprintf("Restarting (%d) %s ago", v.Exit.Code, units.HumanDuration(now.Sub(v.Finished)))
 	case container.Exited:
 		return fmt.Sprintf("Exited (%d) %s ago", v.Exit.Code, units.HumanDuration(now.Sub(v.Finished)))
 	case container.Removing:

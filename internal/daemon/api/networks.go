@@ -3,10 +3,10 @@ package api
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
-	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/events"
 	apinetwork "github.com/moby/moby/api/types/network"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
@@ -17,7 +17,7 @@ func (s *Server) networkRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /networks", handler(s.networkList))
 	mux.Handle("GET /networks/{id}", handler(s.networkInspect))
 	mux.Handle("POST /networks/create", refuse("networks of one's own: there are bridge and none"))
-	mux.Handle("POST /networks/prune", handler(networkPrune))
+	mux.Handle("POST /networks/prune", handler(s.networkPrune))
 	mux.Handle("DELETE /networks/{id}", handler(s.networkRemove))
 	mux.Handle("POST /networks/{id}/connect", refuse("a second network for a container"))
 	mux.Handle("POST /networks/{id}/disconnect", refuse("taking a container off its network"))
@@ -28,6 +28,11 @@ func (s *Server) networkList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	for _, kind := range f["type"] {
+		if kind != "builtin" && kind != "custom" {
+			return fmt.Errorf("invalid filter: 'type'='%.64s': %w", kind, errdefs.ErrInvalidArgument)
+		}
+	}
 	dangling, asked, err := f.on("dangling")
 	if err != nil {
 		return err
@@ -37,9 +42,9 @@ func (s *Server) networkList(w http.ResponseWriter, r *http.Request) error {
 		used[string(v.Host.NetworkMode)] = true
 	}
 	out := []apinetwork.Summary{}
+	named, withID := f.match("name"), f.match("id")
 	for _, n := range s.Network.List() {
-		if f.any("name", func(q string) bool { return strings.Contains(n.Name, q) }) &&
-			f.any("id", func(q string) bool { return strings.HasPrefix(n.ID, q) }) && f.exact("driver", n.Driver) &&
+		if named(n.Name) && withID(n.ID) && f.exact("driver", n.Driver) &&
 			f.exact("scope", "local") && f.exact("type", "builtin") && f.labels(n.Labels) &&
 			(!asked || dangling == !used[n.Name]) {
 			out = append(out, n)
@@ -52,9 +57,8 @@ func (s *Server) networkList(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) findNetwork(r *http.Request) (apinetwork.Inspect, error) {
 	var members []network.Member
 	for _, v := range s.Engine.List() {
-		addr, err := netip.ParseAddr(v.Run.Address)
-		if v.State == container.Running && err == nil {
-			members = append(members, network.Member{ID: v.ID, Name: v.Name, Addr: addr, MAC: v.Run.MAC})
+		if e := v.Run.Endpoint; v.State == container.Running && e != nil {
+			members = append(members, network.Member{ID: v.ID, Name: v.Name, Addr: e.Addr, MAC: e.MAC})
 		}
 	}
 	ref := r.PathValue("id")
@@ -83,10 +87,15 @@ func (s *Server) networkRemove(_ http.ResponseWriter, r *http.Request) error {
 }
 
 // networkPrune: the two networks that there are belong to the engine.
-func networkPrune(w http.ResponseWriter, r *http.Request) error {
-	if _, err := parseFilters(r, "label", "label!", "until"); err != nil {
+func (s *Server) networkPrune(w http.ResponseWriter, r *http.Request) error {
+	f, err := parseFilters(r, "label", "label!", "until")
+	if err != nil {
 		return err
 	}
+	if _, err := f.until(time.Now()); err != nil {
+		return err
+	}
+	s.Bus.Publish(events.NetworkEventType, events.ActionPrune, "", map[string]string{"reclaimed": "0"})
 	WriteJSON(w, http.StatusOK, apinetwork.PruneReport{NetworksDeleted: []string{}})
 	return nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +40,8 @@ func (f *fakeWarden) run(id string, s *wire.Process) (*fakeProc, error) {
 		return nil, err
 	}
 	p.started = wire.Started{PID: p.process.Pid, StartedAt: time.Now().UnixNano(), Terminal: s.Terminal, Stdin: s.Stdin,
-		Address: "172.30.0.2", PrefixLen: 16, Gateway: "172.30.0.1", MAC: "02:42:ac:1e:00:02"}
+		Endpoint: &wire.Endpoint{Addr: netip.MustParseAddr("172.30.0.2"), PrefixLen: 16,
+			Gateway: netip.MustParseAddr("172.30.0.1"), MAC: "02:42:ac:1e:00:02"}}
 	f.mu.Lock()
 	f.procs[id] = p
 	delete(f.gone, id)

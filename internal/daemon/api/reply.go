@@ -157,7 +157,7 @@ func refuseRest(w http.ResponseWriter, r *http.Request) {
 		"tasks":   "swarm mode",
 		"secrets": "secrets", "configs": "swarm mode", "plugins": "plugins", "session": "build sessions",
 		"grpc":  "build sessions",
-		"debug": "debug endpoints", "system": "disk usage reports", "images": "images",
+		"debug": "debug endpoints", "images": "images",
 	}[first]
 	if what == "" {
 		WriteError(w, fmt.Errorf("page not found: %w", errdefs.ErrNotFound))

@@ -11,10 +11,13 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	apiimage "github.com/moby/moby/api/types/image"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/event"
+	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/network"
+	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -31,11 +34,16 @@ type Server struct {
 	Volumes *volume.Store
 	Bus     *event.Bus
 	Hello   wire.HelloReply
+	Host    policy.Host
 	Network network.Facts
 	// Images answers /images/, /distribution/ and /auth; paths come without the version prefix.
 	Images http.Handler
 	// ImageCount tells how many images there are.
 	ImageCount func() int
+	// ImageUsage gives the size of all layers, each counted once, and all images with what they share.
+	ImageUsage func() (int64, []*apiimage.Summary, error)
+	// FindImage finds an image by any reference.
+	FindImage func(ref string) (*image.Image, error)
 	// Root is the directory that info shows.
 	Root string
 }
@@ -87,6 +95,7 @@ func (s *Server) Handler() http.Handler {
 			WriteError(w, err)
 			return
 		}
+		s.admit(r)
 		mux.ServeHTTP(w, r)
 	})
 }

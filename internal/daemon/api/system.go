@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -22,7 +23,8 @@ func (s *Server) systemRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /version", handler(s.version))
 	mux.Handle("GET /info", handler(s.info))
 	mux.Handle("GET /events", handler(s.events))
-	mux.Handle("GET /system/df", refuse("disk usage reports"))
+	mux.Handle("GET /system/df", handler(s.diskUsage))
+	mux.Handle("POST /build/prune", handler(buildPrune))
 }
 
 func ping(w http.ResponseWriter, r *http.Request) error {
@@ -78,13 +80,13 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 	i := system.Info{
 		ID: s.Hello.Instance, Name: host, ServerVersion: wire.Version, Driver: driver, DriverStatus: [][2]string{},
 		Plugins: system.PluginsInfo{Volume: []string{"local"}, Network: []string{"bridge", "null"},
-			Log: []string{"json-file", "none"}},
+			Log: log.Drivers()},
 		MemoryLimit: has("memory"), SwapLimit: has("swap"), CPUCfsPeriod: has("cpu"), CPUCfsQuota: has("cpu"),
 		CPUShares: has("cpu"), CPUSet: has("cpuset"), PidsLimit: has("pids"), IPv4Forwarding: s.Hello.NetworkError == "",
-		NGoroutines: runtime.NumGoroutine(), SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: "json-file",
+		NGoroutines: runtime.NumGoroutine(), SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: log.DriverJSON,
 		CgroupDriver: "cgroupfs", CgroupVersion: cgroupVersion(s.Hello.CgroupVersion), NEventsListener: s.Bus.Count(),
-		KernelVersion: kernel(), OSType: runtime.GOOS, Architecture: machine(), NCPU: s.Hello.CPUs,
-		MemTotal:      s.Hello.MemoryTotal,
+		KernelVersion: kernel(), OSType: runtime.GOOS, Architecture: machine(), NCPU: s.Host.CPUs,
+		MemTotal:      s.Host.MemoryTotal,
 		DockerRootDir: s.Root, DefaultRuntime: "brig", Runtimes: map[string]system.RuntimeWithStatus{"brig": {}},
 		LiveRestoreEnabled: true, SecurityOptions: []string{"name=seccomp,profile=builtin", "name=userns",
 			"name=no-new-privileges", "name=cgroupns"},
@@ -102,7 +104,9 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 	}
 	for _, v := range s.Engine.List() {
 		i.Containers++
-		if v.State == container.Running {
+		if v.State == container.Running && v.Paused {
+			i.ContainersPaused++
+		} else if v.State == container.Running {
 			i.ContainersRunning++
 		} else {
 			i.ContainersStopped++

@@ -4,9 +4,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -51,9 +51,10 @@ func (s *Server) volumeList(w http.ResponseWriter, r *http.Request) error {
 	}
 	out := apivolume.ListResponse{Volumes: []apivolume.Volume{}, Warnings: []string{}}
 	all, holders := s.Volumes.List()
+	named := f.match("name")
 	for i, v := range all {
 		shown := s.show(v)
-		if f.any("name", func(q string) bool { return strings.Contains(v.Name, q) }) && f.labels(shown.Labels) &&
+		if named(v.Name) && f.labels(shown.Labels) &&
 			f.exact("driver", "local") && (!asked || dangling == (holders[i] == 0)) {
 			out.Volumes = append(out.Volumes, shown)
 		}
@@ -128,8 +129,9 @@ func (s *Server) volumePrune(w http.ResponseWriter, r *http.Request) error {
 		if errdefs.IsConflict(err) || errdefs.IsNotFound(err) {
 			continue // used or removed meanwhile
 		}
-		if err != nil {
-			return err
+		if err != nil { // the others are removed all the same
+			slog.Warn("prune", "volume", v.Name, "error", err)
+			continue
 		}
 		report.VolumesDeleted = append(report.VolumesDeleted, v.Name)
 	}

@@ -28,6 +28,7 @@ type fakeWarden struct {
 	calls   map[wire.Op]int
 	specs   map[string]wire.Spec
 	callers int // starts that came with a connection
+	use     fakeUse
 }
 
 type fakeProc struct {
@@ -45,7 +46,7 @@ type fakeProc struct {
 func newFakeWarden(t testing.TB) *fakeWarden {
 	f := &fakeWarden{dir: t.TempDir(), t: t, procs: map[string]*fakeProc{}, gone: map[string]bool{},
 		volumes: map[string]bool{},
-		calls:   map[wire.Op]int{}, specs: map[string]wire.Spec{}}
+		calls:   map[wire.Op]int{}, specs: map[string]wire.Spec{}, use: newFakeUse()}
 	t.Cleanup(f.killAll)
 	return f
 }
@@ -90,9 +91,8 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 	switch r.Op {
 	case wire.OpHello:
 		return wire.Reply{Body: wire.HelloReply{Instance: "brig", Subnet: "172.30.0.0/16", Gateway: "172.30.0.1",
-			MemoryTotal: 8 << 30,
-			Missing:     []string{"swap accounting: a container's use of swap has no bound of its own"},
-			CPUs:        2, CgroupVersion: "2", NofileHard: 20000}}, nil
+			Missing:       []string{"swap accounting: a container's use of swap has no bound of its own"},
+			CgroupVersion: "2"}}, nil
 	case wire.OpContainerStart:
 		return f.start(r)
 	case wire.OpExecStart:
@@ -101,14 +101,17 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 		return f.volume(r)
 	case wire.OpContainerList:
 		return f.list()
-	case wire.OpFilterPut:
-		return wire.Reply{}, nil
-	case wire.OpExecFinish, wire.OpExecStdin:
-		var ref wire.ExecRef
+	case wire.OpContainerFreeze, wire.OpContainerUpdate, wire.OpContainerStats, wire.OpContainerProcs:
+		return f.useOf(r)
+	case wire.OpProcessFinish, wire.OpProcessCloseStdin:
+		var ref wire.ProcessRef
 		if err := r.Decode(&ref); err != nil {
 			return wire.Reply{}, err
 		}
-		return f.simple(r.Op, ref.ID+"."+ref.Exec, 0)
+		if ref.Exec != "" {
+			ref.ID += "." + ref.Exec
+		}
+		return f.simple(r.Op, ref.ID, 0)
 	case wire.OpContainerSignal:
 		var s wire.ContainerSignal
 		if err := r.Decode(&s); err != nil {
@@ -142,7 +145,7 @@ func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, erro
 	switch op {
 	case wire.OpContainerSignal:
 		return wire.Reply{}, p.process.Signal(syscall.Signal(signal))
-	case wire.OpContainerCloseStdin, wire.OpExecStdin:
+	case wire.OpProcessCloseStdin:
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if p.stdin >= 0 {
@@ -152,7 +155,7 @@ func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, erro
 		return wire.Reply{}, nil
 	case wire.OpContainerAttach:
 		return p.handOver()
-	case wire.OpContainerFinish, wire.OpExecFinish:
+	case wire.OpProcessFinish:
 		return f.finish(id, p)
 	}
 	return wire.Reply{}, fmt.Errorf("%s: %w", op, errdefs.ErrNotImplemented)
@@ -179,15 +182,15 @@ func (f *fakeWarden) finish(id string, p *fakeProc) (wire.Reply, error) {
 func (f *fakeWarden) list() (wire.Reply, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var l wire.ContainerList
+	l := wire.ContainerList{Running: map[string]bool{}}
 	for id := range f.procs {
 		if len(id) == 64 {
-			l.Containers = append(l.Containers, wire.ContainerState{ID: id, Running: true})
+			l.Running[id] = true
 		}
 	}
 	for id := range f.gone {
 		if f.procs[id] == nil && len(id) == 64 {
-			l.Containers = append(l.Containers, wire.ContainerState{ID: id})
+			l.Running[id] = false
 		}
 	}
 	return wire.Reply{Body: l}, nil
@@ -220,19 +223,15 @@ func (f *fakeWarden) start(r *wire.Request) (wire.Reply, error) {
 	if err := r.Decode(&q); err != nil {
 		return wire.Reply{}, err
 	}
-	if q.Caller {
-		fd, err := r.Take(0)
-		if err != nil {
-			return wire.Reply{}, err
-		}
-		defer unix.Close(fd)
+	if len(r.FDs) == 1 {
+		fd := r.FDs[0]
 		if _, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED); err != nil {
 			return wire.Reply{}, fmt.Errorf("the caller: %w", err)
 		}
 	}
 	f.mu.Lock()
 	f.specs[q.ID] = q.Spec
-	if q.Caller {
+	if len(r.FDs) == 1 {
 		f.callers++
 	}
 	f.mu.Unlock()

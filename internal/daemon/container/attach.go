@@ -37,11 +37,12 @@ type Attachment struct {
 // Attach makes a place for a client, for one call of Serve or Close.
 func (c *Container) Attach(o AttachOptions) *Attachment {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	a := &Attachment{c: c, o: o, run: c.run}
 	if o.Stream {
 		a.sub = a.run.hub.subscribe(o.Stdout, o.Stderr)
 	}
+	c.mu.Unlock()
+	c.publish(events.ActionAttach) // here: before the start that may follow
 	return a
 }
 
@@ -69,7 +70,6 @@ func (a *Attachment) Serve(ctx context.Context, conn Conn) error {
 	if !o.Stream {
 		return nil
 	}
-	c.publish(events.ActionAttach)
 	if !cfg.OpenStdin {
 		o.Stdin = false
 	}

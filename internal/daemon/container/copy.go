@@ -197,11 +197,11 @@ func (c *Container) treeOnce(ctx context.Context, caller int, p *jobs.TreeParams
 	start := func(socket int) ([]int, error) {
 		pass := []int{socket}
 		if c.rec.Caller && caller >= 0 {
-			req.Caller, pass = true, []int{caller, socket}
+			pass = append(pass, caller)
 		}
 		return c.e.cfg.Warden.Call(ctx, wire.OpContainerCopy, req, nil, pass...)
 	}
-	r, err := work.Run(ctx, start, &jobs.Job{Kind: jobs.JobTree, Tree: p}, host, fds...)
+	r, err := work.Run(ctx, start, &jobs.Job{Kind: jobs.Tree, Tree: p}, host, fds...)
 	if errdefs.IsUnavailable(err) && ctx.Err() == nil {
 		return nil, fmt.Errorf("container %s was started or removed meanwhile, or what copied was ended: %w", c.id[:12], err)
 	}

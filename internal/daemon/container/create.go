@@ -23,21 +23,18 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		return "", nil, err
 	}
 	id = newID()
-	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host})
+	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend})
 	if err != nil {
 		return "", nil, err
 	}
-	if eff.Profile != "" {
-		eff.Spec.Process.Filter, err = e.cfg.Filter(ctx, eff.Profile, eff.Spec.Process.Capabilities.Bounding)
-		if err != nil {
-			return "", nil, fmt.Errorf("--security-opt seccomp: %w", err)
-		}
+	if _, err := e.filter(eff.Profile, &eff.Spec.Process); err != nil { // a start compiles it anew
+		return "", nil, err
 	}
 	c := e.newContainer(Record{
 		ID: id, State: Created, Created: time.Now().UTC(), ImageID: img.ID,
 		Config: eff.Config, Host: eff.HostConf, Spec: eff.Spec, Caller: eff.NeedsCaller, Log: eff.Log,
 		Profile: eff.Profile,
-		Volumes: eff.Volumes, Mounts: eff.Mounts,
+		Volumes: eff.Volumes, Mounts: eff.Mounts, PortsTo: eff.PortsTo, RestartUnhealthy: eff.RestartUnhealthy,
 	})
 	if err := e.reserve(c, name); err != nil {
 		return "", nil, err
@@ -63,10 +60,21 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	return id, eff.Warnings, nil
 }
 
+// lend gives what another container lends with --volumes-from.
+func (e *Engine) lend(name string) (*policy.Lent, error) {
+	c, err := e.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	v := c.View()
+	return &policy.Lent{Spec: v.Spec.Mounts, Shown: v.Mounts, Volumes: v.Volumes}, nil
+}
+
 func (e *Engine) newContainer(r Record) *Container {
-	return &Container{e: e, id: r.ID, rec: r, log: log.New(e.logDir(r.ID), r.Log),
-		run:     newSession(r.Spec.Process.Terminal),
-		removed: make(chan struct{}), copy: make(chan struct{}, 1), lastExit: r.Exit}
+	c := &Container{e: e, id: r.ID, rec: r, run: newSession(r.Spec.Process.Terminal), removed: make(chan struct{}),
+		copy: make(chan struct{}, 1), lastExit: r.Exit}
+	c.log = log.New(e.logDir(r.ID), r.Log, log.Source{Info: c.logInfo, Warn: c.warn, Receivers: e.cfg.Receivers})
+	return c
 }
 
 // reserve gives c its name; "" takes a free one.
@@ -94,7 +102,7 @@ func (e *Engine) reserve(c *Container, name string) error {
 
 func nameTaken(name, id string) error {
 	return fmt.Errorf("Conflict. The container name %q is already in use by container %q. "+ //nolint:staticcheck
-		"Remove or rename that container to use the name again: %w", "/"+name, id, errdefs.ErrConflict)
+		"You have to remove (or rename) that container to be able to reuse that name.: %w", "/"+name, id, errdefs.ErrConflict)
 }
 
 func (e *Engine) unreserve(c *Container) {
@@ -146,6 +154,11 @@ func (e *Engine) Rename(c *Container, name string) error {
 		return errRemoving(c)
 	}
 	e.mu.Lock()
+	if e.names[name] == c.id {
+		e.mu.Unlock()
+		return fmt.Errorf("container %s is called that already: renaming it to the same name changes nothing: %w", name,
+			errdefs.ErrInvalidArgument)
+	}
 	if other := e.names[name]; other != "" {
 		e.mu.Unlock()
 		return nameTaken(name, other)

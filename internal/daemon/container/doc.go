@@ -10,15 +10,19 @@
 //
 // The states, and what leads from one to the next:
 //
-//	         Create                    Start
-//	(none) ─────────▶ created ───────────────────▶ running ◀───────┐
-//	                     │  ▲                         │            │ Start
-//	                     │  └── the start failed ─────┤            │
-//	                     │                            │ process 1 ended
-//	                     │ Remove                     ▼            │
-//	                     ├─────────────────────── exited ──────────┘
-//	                     ▼            Remove, or by itself with --rm
+//	         Create                    Start                 the delay is over
+//	(none) ─────────▶ created ───────────────────▶ running ◀──────────────── restarting
+//	                     │  ▲                         │  ▲                     ▲    │
+//	                     │  └── the start failed ─────┤  │ Start               │    │
+//	                     │                            │  │                     │    │
+//	                     │ Remove     process 1 ended │  │      its policy     │    │ Stop, or
+//	                     │                            ▼  │      says so        │    │ the start failed
+//	                     ├─────────────────────── exited ──────────────────────┘    │
+//	                     │   Remove, or by itself   ▲                               │
+//	                     ▼   with --rm              └───────────────────────────────┘
 //	                  removing ──▶ (forgotten; then deleted)
+//
+// Packages restart and health draw their parts of it in detail.
 //
 // Locks of a container, in this order: life (held through a whole start, end or removal), then mu (held for moments).
 // Nobody waits for the end of a container with life held: the end takes it.

@@ -4,14 +4,15 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/events"
 
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
@@ -45,11 +46,15 @@ type Config struct {
 	Volumes *volume.Store
 	Bus     *event.Bus
 	Host    policy.Host
-	// Filter compiles a seccomp profile, hands it to the warden and returns its digest. caps is the bounding set.
-	Filter func(ctx context.Context, profile string, caps uint64) (string, error)
+	// Instance names the engine's root; the ids of networks come from it.
+	Instance string
+	// Filter compiles a seccomp profile. caps is the bounding set.
+	Filter func(profile string, caps uint64) (*wire.Filter, error)
 	// Proxy serves the loopback clients of published ports: one listening socket per bound port that has one. It takes
 	// the sockets over and closes them when the returned function is called.
 	Proxy func(st wire.Started, listeners []int) (stop func())
+	// Receivers are the machine's own receivers of logs.
+	Receivers log.Receivers
 	// StateDir survives the machine, RunDir does not. Both are brigd's own.
 	StateDir, RunDir string
 }
@@ -61,6 +66,14 @@ type Engine struct {
 	volatile *record.Store
 	watch    *watcher
 	starts   chan struct{} // admits twice as many starts at once as there are processors
+	probes   chan struct{} // the same for probes of health checks
+	vitals   *record.Store // how health checks stand
+
+	// boot: the engine has just started, not this brigd alone; until NewEngine decides who comes up.
+	boot     atomic.Bool
+	awake    atomic.Bool // restarts may take place
+	closing  atomic.Bool // no restart takes place any more
+	consents consents
 
 	mu    sync.RWMutex
 	byID  map[string]*Container
@@ -89,12 +102,18 @@ type Container struct {
 	unsynced  bool
 	stopProxy func()
 	lastExit  wire.Exit
+	timer     *time.Timer // of a restart
+	turn      int         // a timer of another turn does nothing
+	renewing  int         // how many are restarting it by hand
+	monitor   *monitor    // of the health of the run under way
+	vital     *vital      // found by a new brigd
 }
 
 // NewEngine reads the records and takes over what runs.
 func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, byID: map[string]*Container{}, names: map[string]string{}, execs: map[string]*Exec{}}
 	e.starts = make(chan struct{}, max(2, 2*cfg.Host.CPUs))
+	e.probes = make(chan struct{}, max(2, 2*cfg.Host.CPUs))
 	var err error
 	if e.durable, err = record.Open(filepath.Join(cfg.StateDir, "containers")); err != nil {
 		return nil, err
@@ -102,19 +121,33 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	if e.volatile, err = record.Open(filepath.Join(cfg.RunDir, "containers")); err != nil {
 		return nil, err
 	}
+	if e.vitals, err = record.Open(filepath.Join(cfg.RunDir, "health")); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(e.mark()); err != nil {
+		e.boot.Store(true)
+	}
 	if e.watch, err = newWatcher(); err != nil {
 		return nil, err
 	}
-	if err := e.recover(ctx); err != nil {
+	err = e.recover(ctx)
+	if err == nil {
+		err = e.comeUp()
+	}
+	if err != nil {
 		e.watch.close()
 		return nil, err
 	}
+	e.wantCallers()
+	e.wake()
 	return e, nil
 }
 
 // Close waits for deletions and writes under way and stops to watch. Containers go on.
 func (e *Engine) Close() {
+	e.closing.Store(true)
 	e.background.Wait()
+	e.closeConsents()
 	e.watch.close()
 }
 
@@ -192,10 +225,23 @@ func (c *Container) ID() string { return c.id }
 // Log is the container's log.
 func (c *Container) Log() *log.Log { return c.log }
 
+// logInfo is what the log may tell about the container.
+func (c *Container) logInfo() log.Info {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return policy.LogInfo(c.id, c.rec.Name, c.rec.ImageID, &c.rec.Config, &c.rec.Host, c.rec.Spec.Process.Args, c.rec.Created)
+}
+
 func (c *Container) state() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.rec.State
+}
+
+func (c *Container) paused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rec.Paused
 }
 
 func (c *Container) store() *record.Store {
@@ -220,22 +266,6 @@ func (c *Container) write(durable bool) error {
 	}
 	c.mu.Unlock()
 	return c.store().Write(c.id, rec, durable && !rec.Host.AutoRemove)
-}
-
-// publish sends an event of this container; extra are pairs of attribute and value.
-func (c *Container) publish(a events.Action, extra ...string) {
-	c.mu.Lock()
-	cfg, name := &c.rec.Config, c.rec.Name
-	c.mu.Unlock()
-	at := make(map[string]string, len(cfg.Labels)+2+len(extra)/2)
-	for k, v := range cfg.Labels {
-		at[k] = v
-	}
-	at["image"], at["name"] = cfg.Image, name
-	for i := 0; i+1 < len(extra); i += 2 {
-		at[extra[i]] = extra[i+1]
-	}
-	c.e.cfg.Bus.Publish(events.ContainerEventType, a, c.id, at)
 }
 
 func (c *Container) warn(err error) { slog.Error("container", "id", c.id[:12], "error", err) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,7 @@ type Exec struct {
 	process wire.Process
 	request container.ExecCreateRequest
 	run     *session
+	quiet   bool // it is the engine's own, and no event
 
 	mu    sync.Mutex
 	phase phase
@@ -52,25 +54,53 @@ type ExecView struct {
 
 // CreateExec prepares a process in a running container.
 func (e *Engine) CreateExec(c *Container, req *container.ExecCreateRequest) (string, error) {
+	x, err := e.createExec(c, req)
+	if err != nil {
+		return "", err
+	}
+	return x.id, nil
+}
+
+func (e *Engine) createExec(c *Container, req *container.ExecCreateRequest) (*Exec, error) {
 	c.settle()
 	v := c.View()
-	if v.State != Running {
-		return "", fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+	switch v.State {
+	case Running:
+	case Restarting:
+		return nil, fmt.Errorf("Container %s is restarting, wait until the container is running: %w", c.id, //nolint:staticcheck
+			errdefs.ErrConflict)
+	default:
+		return nil, errNotRunning(c)
+	}
+	if v.Paused {
+		return nil, errPaused(c)
 	}
 	img, err := e.cfg.Images.Lookup(v.ImageID)
 	if err != nil {
-		return "", fmt.Errorf("the image of container %s: %w", c.id[:12], err)
+		return nil, fmt.Errorf("the image of container %s: %w", c.id[:12], err)
 	}
 	p, err := policy.MakeExec(policy.ExecInput{Request: req, Spec: &v.Spec, Config: &v.Config, Image: img})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	x := &Exec{id: newID(), c: c, process: *p, request: *req, run: newSession(p.Terminal)}
 	if err := e.remember(c, x); err != nil {
-		return "", err
+		return nil, err
 	}
 	c.publish(events.ActionExecCreate+": "+events.Action(strings.Join(req.Cmd, " ")), "execID", x.id)
-	return x.id, nil
+	return x, nil
+}
+
+// forgetExec is for what the engine executes itself, over and over.
+func (e *Engine) forgetExec(x *Exec) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	x.c.mu.Lock()
+	defer x.c.mu.Unlock()
+	delete(e.execs, x.id)
+	if i := slices.Index(x.c.execs, x); i >= 0 {
+		x.c.execs = slices.Delete(slices.Clone(x.c.execs), i, i+1)
+	}
 }
 
 func (e *Engine) remember(c *Container, x *Exec) error {
@@ -79,7 +109,7 @@ func (e *Engine) remember(c *Container, x *Exec) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rec.State != Running {
-		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+		return errNotRunning(c)
 	}
 	if len(c.execs) >= maxExecs {
 		oldest := -1
@@ -137,6 +167,9 @@ func (x *Exec) Terminal() bool { return x.process.Terminal }
 // Start executes the process. With conn set it returns when the process has ended or the client has gone; the error of
 // a start that failed is then written to the client. begun is called before anything is written to conn.
 func (x *Exec) Start(ctx context.Context, size *[2]uint, begun func() (Conn, error)) error {
+	if x.c.paused() {
+		return errPaused(x.c)
+	}
 	x.mu.Lock()
 	if x.phase != execNew {
 		x.mu.Unlock()
@@ -176,15 +209,11 @@ func (x *Exec) begin(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	c := x.c
 	x.run.setClose(func() {
-		ref := wire.ExecRef{ID: c.id, Exec: x.id}
-		if _, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStdin, ref, nil); err != nil && !errdefs.IsNotFound(err) {
+		ref := wire.ProcessRef{ID: c.id, Exec: x.id}
+		if _, err := c.e.cfg.Warden.Call(ctx, wire.OpProcessCloseStdin, ref, nil); err != nil && !errdefs.IsNotFound(err) {
 			c.warn(fmt.Errorf("close standard input: %w", err))
 		}
 	})
-	if _, err := c.putFilter(ctx); err != nil {
-		x.over(wire.Exit{Code: ExitCode(err)}, err)
-		return err
-	}
 	var st wire.Started
 	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStart, wire.ExecStart{ID: c.id, Exec: x.id, Process: x.process}, &st)
 	var s streams
@@ -200,12 +229,12 @@ func (x *Exec) begin(ctx context.Context) error {
 		x.over(wire.Exit{Code: ExitCode(err)}, err)
 		return err
 	}
-	c.publish(events.ActionExecStart+": "+events.Action(strings.Join(x.process.Args, " ")), "execID", x.id)
+	x.publish(events.ActionExecStart + ": " + events.Action(strings.Join(x.process.Args, " ")))
 	return c.e.watch.add(s.pidfd, x.ended)
 }
 
 func (x *Exec) ended() {
-	exit, known := x.c.e.askExit(wire.OpExecFinish, wire.ExecRef{ID: x.c.id, Exec: x.id}, x.c.warn)
+	exit, known := x.c.e.askExit(wire.OpProcessFinish, wire.ProcessRef{ID: x.c.id, Exec: x.id}, x.c.warn)
 	if !known {
 		return
 	}
@@ -214,7 +243,13 @@ func (x *Exec) ended() {
 	}
 	x.run.drain()
 	x.over(exit, nil)
-	x.c.publish(events.ActionExecDie, "execID", x.id, "exitCode", strconv.Itoa(exit.Code))
+	x.publish(events.ActionExecDie, "exitCode", strconv.Itoa(exit.Code))
+}
+
+func (x *Exec) publish(a events.Action, extra ...string) {
+	if !x.quiet {
+		x.c.publish(a, append([]string{"execID", x.id}, extra...)...)
+	}
 }
 
 // over notes the end before anybody who waits for it is woken.
@@ -239,7 +274,7 @@ func (c *Container) Resize(rows, cols uint16) error {
 	run, state := c.run, c.rec.State
 	c.mu.Unlock()
 	if state != Running {
-		return fmt.Errorf("container %s is not running: %w", c.id, errdefs.ErrConflict)
+		return errNotRunning(c)
 	}
 	if err := run.resize(rows, cols); err != nil {
 		return err

@@ -18,12 +18,14 @@ func (c *Container) ended() {
 	run, stop := c.run, c.stopProxy
 	c.stopProxy = nil
 	c.mu.Unlock()
+	close(run.dying)
 	if stop != nil {
 		stop()
 	}
+	c.log.Ending()
 	drained := make(chan struct{})
 	go func() { run.drain(); close(drained) }()
-	exit, known := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
+	exit, known := c.e.askExit(wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, c.warn)
 	<-drained
 	if !known {
 		return
@@ -50,11 +52,14 @@ func (e *Engine) askExit(op wire.Op, ref any, warn func(error)) (exit wire.Exit,
 	return exit, true
 }
 
-// finished notes the end of a run and removes a --rm container. Called with life held.
+// finished notes the end of a run, plans a restart, and removes a --rm container. Called with life held.
 func (c *Container) finished(run *session, exit wire.Exit) {
 	c.log.End()
+	c.e.background.Go(c.log.Flush)
+	unhealthy := c.stopProbes()
 	c.mu.Lock()
 	c.rec.State, c.rec.Exit, c.rec.Finished = Exited, exit, time.Unix(0, exit.At).UTC()
+	c.rec.Paused, c.rec.Undo = false, nil
 	if exit.Unknown && c.rec.Error == "" {
 		c.rec.Error = "nobody saw this container end"
 	}
@@ -62,6 +67,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	c.run = newSession(c.rec.Spec.Process.Terminal)
 	lasted := c.rec.Finished.Sub(c.rec.Started)
 	remove := c.rec.Host.AutoRemove
+	again := c.planRestart(unhealthy)
 	c.mu.Unlock()
 	if !remove {
 		if err := c.write(false); err != nil {
@@ -71,11 +77,15 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	if exit.OOMKilled {
 		c.publish(events.ActionOOM)
 	}
-	c.publish(events.ActionDie, "exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
+	c.publishEnd("exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
 	if remove {
 		c.forget(true)
 	}
+	c.forgetVital()
 	run.end(exit, nil)
+	if again {
+		c.arm()
+	}
 }
 
 // Condition is what Wait waits for.
@@ -101,7 +111,7 @@ func (c *Container) Wait(cond Condition) *Waiter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := &Waiter{c: c, run: c.run, gone: cond == Removed}
-	if (cond == NotRunning || cond == "") && c.rec.State != Running {
+	if (cond == NotRunning || cond == "") && c.rec.State != Running && c.rec.State != Restarting {
 		exit := c.lastExit
 		w.now = &exit
 	}

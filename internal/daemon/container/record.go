@@ -15,10 +15,11 @@ type State string
 
 // The states. Removing is never written to disk: the record is gone by then.
 const (
-	Created  State = "created"
-	Running  State = "running"
-	Exited   State = "exited"
-	Removing State = "removing"
+	Created    State = "created"
+	Running    State = "running"
+	Restarting State = "restarting"
+	Exited     State = "exited"
+	Removing   State = "removing"
 )
 
 // Record is what is kept on disk. What the pointers and slices lead to never changes after Create.
@@ -32,18 +33,46 @@ type Record struct {
 	Host    container.HostConfig `json:"host"`
 	Spec    wire.Spec            `json:"spec"`
 	Caller  bool                 `json:"caller,omitempty"`
-	// Profile is the seccomp profile of the request; the warden may have forgotten what was made of it.
-	Profile  string                 `json:"profile,omitempty"`
-	Log      log.Options            `json:"log"`
-	Volumes  []policy.VolumeUse     `json:"volumes,omitempty"`
-	Mounts   []container.MountPoint `json:"mounts,omitempty"`
-	Started  time.Time              `json:"started,omitzero"`
-	Finished time.Time              `json:"finished,omitzero"`
-	Exit     wire.Exit              `json:"exit"`
+	// Profile is the seccomp profile of the request, which each start compiles.
+	Profile string                 `json:"profile,omitempty"`
+	Log     log.Options            `json:"log"`
+	Volumes []policy.VolumeUse     `json:"volumes,omitempty"`
+	Mounts  []container.MountPoint `json:"mounts,omitempty"`
+	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
+	PortsTo  []uint16  `json:"portsTo,omitempty"`
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	Exit     wire.Exit `json:"exit"`
+	// Paused says that the processes were told to stand still. It is written before they are told so, and erased after
+	// they were told to go on: in doubt they stand still again at the next start of brigd.
+	Paused bool `json:"paused,omitempty"`
+	// Undo is what the bounds were before an update that the kernel has not taken for certain.
+	Undo *policy.Bounds `json:"undo,omitempty"`
 	// Error is why the last start failed.
 	Error string `json:"error,omitempty"`
 	// Touched: a container that has not been started yet has files all the same, since something was copied.
 	Touched bool `json:"touched,omitempty"`
+
+	// RestartUnhealthy: it is restarted when its health checks have failed.
+	RestartUnhealthy bool `json:"restartUnhealthy,omitempty"`
+	// Restarts and Delay are counted by package restart. Due is when a container that is restarting starts.
+	Restarts int           `json:"restarts,omitempty"`
+	Delay    time.Duration `json:"delay,omitempty"`
+	Due      time.Time     `json:"due,omitzero"`
+	// Stopped: somebody has ended it, or has meant to. The next start by hand takes it back.
+	Stopped bool `json:"stopped,omitempty"`
+	// Owner is the user who started it last, if the warden has to know.
+	Owner uint32 `json:"owner,omitempty"`
+	// Health is replaced, never changed.
+	Health *container.Health `json:"health,omitempty"`
+}
+
+// Status is the state in the API's words, which has one for a running container that is paused.
+func (r *Record) Status() string {
+	if r.State == Running && r.Paused {
+		return "paused"
+	}
+	return string(r.State)
 }
 
 // View is a container as it is at one moment.

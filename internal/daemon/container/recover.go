@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/health"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -31,15 +33,17 @@ func (e *Engine) recover(ctx context.Context) error {
 	if _, err := e.cfg.Warden.Call(ctx, wire.OpContainerList, nil, &list); err != nil {
 		return fmt.Errorf("list containers: %w", err)
 	}
-	known := map[string]wire.ContainerState{}
-	for _, s := range list.Containers {
-		known[s.ID] = s
-	}
 	if err := e.load(ctx); err != nil {
 		return err
 	}
-	e.each(func(c *Container) { c.recover(known[c.id]) })
-	e.sweep(ctx, known)
+	if err := e.loadVitals(); err != nil {
+		return err
+	}
+	e.each(func(c *Container) {
+		running, known := list.Running[c.id]
+		c.recover(running, known)
+	})
+	e.sweep(ctx, list.Running)
 	return nil
 }
 
@@ -98,20 +102,27 @@ func (e *Engine) each(do func(*Container)) {
 	wg.Wait()
 }
 
-func (c *Container) recover(s wire.ContainerState) {
-	if s.Running {
+func (c *Container) recover(running, known bool) {
+	if running {
 		err := c.attachRunning()
 		if err == nil {
+			c.reapply()
 			return // what was executed in it is finished by the warden: its clients went with the last brigd
 		}
-		if !errdefs.IsNotFound(err) && !errdefs.IsFailedPrecondition(err) {
+		// It may have ended, and brigd before it could write that down, or after.
+		if !errdefs.IsNotFound(err) && !errdefs.IsFailedPrecondition(err) && !errdefs.IsConflict(err) {
 			c.warn(fmt.Errorf("take over: %w", err))
 		}
 	}
-	if !s.Running && c.state() != Running {
+	if !running && c.state() == Running && !c.e.boot.Load() && c.rec.mayRestart() {
+		c.cutOff(wire.Exit{}) // the warden has not heard of it since the engine started
+		return
+	}
+	if !running && c.state() != Running {
 		// A --rm container of which the warden has traces has run, and was about to be forgotten.
-		if c.rec.Host.AutoRemove && (s.ID != "" && !c.rec.Touched || c.state() == Exited) {
+		if c.rec.Host.AutoRemove && (known && !c.rec.Touched || c.state() == Exited) {
 			c.recoverSpools()
+			c.log.End()
 			c.life.Lock()
 			defer c.life.Unlock()
 			c.forget(true)
@@ -119,13 +130,19 @@ func (c *Container) recover(s wire.ContainerState) {
 		return
 	}
 	c.recoverSpools()
-	exit, known := c.e.askExit(wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, c.warn)
+	exit, known := c.e.askExit(wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, c.warn)
 	if !known {
 		return
 	}
 	c.life.Lock()
 	defer c.life.Unlock()
-	c.finished(c.run, exit)
+	switch running := c.rec.State == Running; {
+	case !running && exit.At <= c.rec.Exit.At && !c.rec.Host.AutoRemove: // that is known, and what came after
+	case running && exit.At < c.rec.Started.UnixNano() && c.rec.mayRestart():
+		c.cutOff(exit) // it is the end of the run before
+	default:
+		c.finished(c.run, exit)
+	}
 }
 
 // attachRunning takes over the streams and the end of a container that runs.
@@ -136,13 +153,24 @@ func (c *Container) attachRunning() error {
 		return err
 	}
 	c.mu.Lock()
-	c.rec.State = Running
+	known := c.rec.State == Running
+	c.rec.State, c.rec.Due = Running, time.Time{}
+	if !known && c.rec.Health != nil { // it is of the run before
+		c.rec.Health = health.Begin(c.rec.Health)
+	}
 	c.mu.Unlock()
+	if !known { // its end is the next thing to be noted
+		if err := c.write(false); err != nil {
+			c.warn(err)
+		}
+	}
 	return c.takeOver(&st, fds)
 }
 
 // recoverSpools logs what a killed brigd had taken from a container that has ended since.
 func (c *Container) recoverSpools() {
+	c.log.Begin()
+	c.log.Ending()
 	for _, stream := range []byte{1, 2} {
 		p := &pump{stream: stream, log: c.log, warn: c.warn, spool: c.e.spoolPath(c.id, stream)}
 		p.flush()
@@ -150,16 +178,16 @@ func (c *Container) recoverSpools() {
 }
 
 // sweep removes containers without a record, and logs and spools of containers that are no more.
-func (e *Engine) sweep(ctx context.Context, known map[string]wire.ContainerState) {
-	for id, s := range known {
+func (e *Engine) sweep(ctx context.Context, known map[string]bool) {
+	for id, running := range known {
 		if e.byID[id] != nil {
 			continue
 		}
 		slog.Warn("a container without a record is removed", "id", id)
-		if s.Running {
-			req := wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL), All: true}
+		if running {
+			req := wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL)}
 			_, err := e.cfg.Warden.Call(ctx, wire.OpContainerSignal, req, nil)
-			_, ferr := e.cfg.Warden.Call(ctx, wire.OpContainerFinish, wire.ContainerRef{ID: id}, &wire.Exit{})
+			_, ferr := e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: id}, &wire.Exit{})
 			if err := errors.Join(err, ferr); err != nil {
 				slog.Error("sweep", "id", id, "error", err)
 			}

@@ -17,16 +17,23 @@ func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) 
 	for {
 		c.settle()
 		c.mu.Lock()
-		run, state, autoRemove := c.run, c.rec.State, c.rec.Host.AutoRemove
+		run, state, autoRemove, paused := c.run, c.rec.State, c.rec.Host.AutoRemove, c.rec.Paused
 		c.mu.Unlock()
 		switch {
 		case state == Removing:
 			return fmt.Errorf("removal of container %s is already in progress: %w", c.id, errdefs.ErrConflict)
-		case state == Running && !force:
-			return fmt.Errorf("cannot remove container %q: container is running: "+
-				"stop the container before removing or force remove: %w",
+		case state == Running && !force && paused:
+			return fmt.Errorf("cannot remove container %q: container is paused and must be unpaused first: %w",
 				"/"+c.View().Name, errdefs.ErrConflict)
+		case (state == Running || state == Restarting) && !force:
+			return fmt.Errorf("cannot remove container %q: container is %s: "+
+				"stop the container before removing or force remove: %w",
+				"/"+c.View().Name, state, errdefs.ErrConflict)
+		case state == Restarting:
+			c.byHand()
+			continue
 		case state == Running:
+			c.byHand()
 			if err := c.killNow(ctx, run); err != nil {
 				return err
 			}
@@ -36,7 +43,7 @@ func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) 
 			continue
 		}
 		c.life.Lock()
-		if s := c.state(); s == Running || s == Removing {
+		if s := c.state(); s == Running || s == Restarting || s == Removing {
 			c.life.Unlock()
 			continue // somebody was faster
 		}
@@ -53,6 +60,7 @@ func (c *Container) forget(volumes bool) {
 	c.rec.State = Removing
 	run, execs, name := c.run, c.execs, c.rec.Name
 	c.execs = nil
+	c.disarm()
 	c.mu.Unlock()
 	e := c.e
 	c.save.Lock()
@@ -72,6 +80,7 @@ func (c *Container) forget(volumes bool) {
 	e.mu.Unlock()
 	c.letGo(context.Background(), volumes)
 	c.publish(events.ActionDestroy)
+	c.forgetVital()
 	close(c.removed)
 	run.end(c.lastExit, nil)
 	e.background.Add(1)
@@ -80,6 +89,7 @@ func (c *Container) forget(volumes bool) {
 		if err := e.deleteTraces(c.id); err != nil {
 			c.warn(err)
 		}
+		c.log.Flush()
 		if err := c.log.Remove(); err != nil {
 			c.warn(err)
 		}

@@ -18,6 +18,7 @@ type session struct {
 	hub      *hub
 	terminal bool
 	started  chan struct{} // closed when the process runs
+	dying    chan struct{} // closed when it has ended, before anything is done about it (containers only)
 	ended    chan struct{} // closed when it has ended, its output was taken, and its end was recorded
 
 	// exit and failed are set before ended is closed. failed is why it never started.
@@ -35,7 +36,8 @@ type session struct {
 }
 
 func newSession(terminal bool) *session {
-	return &session{hub: newHub(), terminal: terminal, started: make(chan struct{}), ended: make(chan struct{})}
+	return &session{hub: newHub(), terminal: terminal, started: make(chan struct{}), dying: make(chan struct{}),
+		ended: make(chan struct{})}
 }
 
 // streams is what the descriptors of wire.Started are.
@@ -58,12 +60,7 @@ func sortFDs(st *wire.Started, fds []int) (s streams, err error) {
 	} else if st.Stdin {
 		n = 3
 	}
-	ports := 0
-	for _, p := range st.Ports {
-		if p.Listener {
-			ports++
-		}
-	}
+	ports := len(st.Ports)
 	if len(fds) != 1+n+ports {
 		return s, fmt.Errorf("the warden sent %d descriptors instead of %d: %w", len(fds), 1+n+ports, errdefs.ErrInternal)
 	}

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/moby/moby/api/types/events"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/health"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -26,32 +26,60 @@ func errRemoving(c *Container) error {
 func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 	c.life.Lock()
 	defer c.life.Unlock()
-	switch c.state() {
-	case Running:
+	c.mu.Lock()
+	state, renewing := c.rec.State, c.renewing > 0
+	c.mu.Unlock()
+	switch {
+	case state == Running && c.paused():
+		return fmt.Errorf("cannot start a paused container, try unpause instead: %w", errdefs.ErrConflict)
+	case state == Running, state == Restarting && !renewing:
 		return ErrNotModified
-	case Removing:
+	case state == Removing:
 		return errRemoving(c)
 	}
-	select {
-	case e.starts <- struct{}{}:
-		defer func() { <-e.starts }()
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := e.consent(c, caller); err != nil {
+		return err
 	}
-	err := c.start(context.WithoutCancel(ctx), caller)
+	// A receiver that does not answer holds up this container alone: the place among the starts is taken afterwards.
+	err := c.log.Connect(ctx)
+	if err == nil {
+		select {
+		case e.starts <- struct{}{}:
+			defer func() { <-e.starts }()
+		case <-ctx.Done():
+			c.log.End()
+			return ctx.Err()
+		}
+		c.fresh()
+		err = c.start(context.WithoutCancel(ctx), caller)
+	}
 	if err != nil {
+		c.log.End()
 		c.startFailed(err)
 	}
 	return err
 }
 
+// fresh is for a start that somebody asked for: what was counted before does not count any more. A brigd that is killed
+// here leaves a container that somebody was about to start.
+func (c *Container) fresh() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec.Restarts, c.rec.Delay, c.rec.Stopped = 0, 0, false
+}
+
 // start is called with life held. The record is made durable while the warden works.
 func (c *Container) start(ctx context.Context, caller int) error {
-	digest, err := c.putFilter(ctx)
+	filter, err := c.e.filter(c.rec.Profile, &c.rec.Spec.Process)
 	if err != nil {
 		return err
 	}
-	before := c.begin(digest)
+	if c.rec.Caller && caller < 0 && c.rec.mayRestart() {
+		if caller, err = c.e.consentFor(c); err != nil {
+			return err
+		}
+	}
+	before := c.begin()
 	written := make(chan error, 1)
 	if c.rec.Host.AutoRemove {
 		written <- c.untouched() // its record is there since it was created; that it runs, the warden knows
@@ -59,12 +87,13 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		go func() { written <- c.write(true) }()
 	}
 	req := wire.ContainerStart{ID: c.id, Spec: c.rec.Spec}
+	req.Spec.Process.Filter = filter
 	var pass []int
 	if c.rec.Caller && caller >= 0 {
-		req.Caller, pass = true, []int{caller}
+		pass = []int{caller}
 	}
 	var st wire.Started
-	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerStart, req, &st, pass...)
+	fds, err := c.startOn(ctx, req, &st, pass)
 	werr := <-written
 	if err != nil {
 		c.rollBack(before)
@@ -81,21 +110,21 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	for _, w := range st.Warnings {
 		c.warn(errors.New(w))
 	}
-	c.publish(events.ActionStart)
+	c.publishStart()
 	return nil
 }
 
-// putFilter hands the container's own seccomp profile over again: a new warden does not have it. The digest is another one
-// than before if the profile means something else to a new kernel, or if this brigd compiles in another way.
-func (c *Container) putFilter(ctx context.Context) (digest string, err error) {
-	p := &c.rec.Spec.Process
-	if c.rec.Profile == "" {
+// filter is what a process starts with. No record has one that was compiled: a profile may mean something else to a new
+// kernel, and another brigd may compile in another way.
+func (e *Engine) filter(profile string, p *wire.Process) (*wire.Filter, error) {
+	if profile == "" {
 		return p.Filter, nil
 	}
-	if digest, err = c.e.cfg.Filter(ctx, c.rec.Profile, p.Capabilities.Bounding); err != nil {
-		return "", fmt.Errorf("--security-opt seccomp: %w", err)
+	f, err := e.cfg.Filter(profile, p.Capabilities.Bounding)
+	if err != nil {
+		return nil, fmt.Errorf("--security-opt seccomp: %w", err)
 	}
-	return digest, nil
+	return f, nil
 }
 
 // abandon ends a container that runs and that brigd cannot serve: it has run out of descriptors, most likely.
@@ -104,7 +133,7 @@ func (c *Container) abandon(ctx context.Context) {
 		c.warn(err)
 	}
 	for range 100 {
-		_, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerFinish, wire.ContainerRef{ID: c.id}, &wire.Exit{})
+		_, err := c.e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, &wire.Exit{})
 		if !errdefs.IsFailedPrecondition(err) { // it is still ending
 			return
 		}
@@ -119,12 +148,18 @@ func (c *Container) settle() {
 }
 
 // begin sets the state that the record of a running container has, and returns the record as it was.
-func (c *Container) begin(filter string) Record {
+func (c *Container) begin() Record {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.rec
 	c.rec.State, c.rec.Started, c.rec.Finished = Running, time.Now().UTC(), time.Time{}
-	c.rec.Exit, c.rec.Error, c.rec.Spec.Process.Filter = wire.Exit{}, "", filter
+	c.rec.Exit, c.rec.Error = wire.Exit{}, ""
+	c.rec.Paused, c.rec.Undo = false, nil
+	c.rec.Due = time.Time{}
+	c.disarm()
+	if c.rec.check() != nil {
+		c.rec.Health = health.Begin(before.Health)
+	}
 	return before
 }
 
@@ -132,7 +167,7 @@ func (c *Container) rollBack(before Record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rec.State, c.rec.Started, c.rec.Finished = before.State, before.Started, before.Finished
-	c.rec.Exit, c.rec.Error = before.Exit, before.Error
+	c.rec.Exit, c.rec.Error, c.rec.Due, c.rec.Health = before.Exit, before.Error, before.Due, before.Health
 }
 
 // takeOver makes what the warden sent the container's run: streams, terminal, end.
@@ -146,7 +181,7 @@ func (c *Container) takeOver(st *wire.Started, fds []int) error {
 	c.rec.Started = time.Unix(0, st.StartedAt).UTC()
 	c.mu.Unlock()
 	run.setClose(func() {
-		_, err := c.e.cfg.Warden.Call(context.Background(), wire.OpContainerCloseStdin, wire.ContainerRef{ID: c.id}, nil)
+		_, err := c.e.cfg.Warden.Call(context.Background(), wire.OpProcessCloseStdin, wire.ProcessRef{ID: c.id}, nil)
 		if err != nil && !errdefs.IsNotFound(err) {
 			c.warn(fmt.Errorf("close standard input: %w", err))
 		}
@@ -159,7 +194,12 @@ func (c *Container) takeOver(st *wire.Started, fds []int) error {
 	if len(s.listeners) > 0 {
 		c.proxy(*st, s.listeners)
 	}
-	return c.e.watch.add(s.pidfd, c.ended)
+	c.watchHealth()
+	if err := c.e.watch.add(s.pidfd, c.ended); err != nil {
+		c.stopProbes()
+		return err
+	}
+	return nil
 }
 
 func (c *Container) proxy(st wire.Started, listeners []int) {
@@ -189,6 +229,9 @@ func (c *Container) startFailed(err error) {
 	run := c.run
 	c.run = newSession(c.rec.Spec.Process.Terminal)
 	c.rec.Error, c.rec.Exit = err.Error(), wire.Exit{Code: code, At: time.Now().UnixNano()}
+	if c.rec.State == Restarting { // no more of it, as in Docker
+		c.rec.State, c.rec.Due = Exited, time.Time{}
+	}
 	c.lastExit = c.rec.Exit
 	remove := c.rec.Host.AutoRemove
 	c.mu.Unlock()

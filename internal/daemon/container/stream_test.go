@@ -62,7 +62,7 @@ func FuzzDetach(f *testing.F) {
 }
 
 // fifo gives both ends of a pipe of the file system.
-func fifo(t *testing.T) (r *os.File, w *os.File) {
+func fifo(t testing.TB) (r *os.File, w *os.File) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := unix.Mkfifo(path, 0o600); err != nil {
@@ -92,8 +92,8 @@ func readLog(t *testing.T, l *log.Log) string {
 	return b.String()
 }
 
-func testLog(t *testing.T) *log.Log {
-	return log.New(filepath.Join(t.TempDir(), "log"), log.Options{Driver: log.DriverJSON, MaxSize: 1 << 20, MaxFiles: 2})
+func testLog(t testing.TB) *log.Log {
+	return log.New(filepath.Join(t.TempDir(), "log"), log.Options{Driver: log.DriverJSON, MaxSize: 1 << 20, MaxFiles: 2}, log.Source{})
 }
 
 // TestAKillBetweenAnyTwoStepsLeavesNoGap stops after each step of a spool, as a kill would, and goes on with a new

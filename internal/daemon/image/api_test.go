@@ -54,6 +54,8 @@ func TestFiltersOfTheList(t *testing.T) {
 		`{"until":["1h"]}`:                       one + two,
 		`{"since":["app:1"]}`:                    "",
 		`{"before":["app:1"],"label":["a","a"]}`: "",
+		`{"before":["app:1","app:2"]}`:           "",
+		`{"until":["1h","2020-01-01"]}`:          "",
 	} {
 		got := w.ok("GET", "/images/json?filters="+filters, nil)
 		for _, id := range []string{one, two} {

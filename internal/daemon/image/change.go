@@ -59,19 +59,26 @@ func applyChange(c *dockerspec.DockerOCIImageConfig, word, rest string) error {
 		return expose(c, rest)
 	case "VOLUME":
 		return volumes(c, rest)
+	case "HEALTHCHECK":
+		return healthcheck(c, rest)
 	default:
-		return refuse("the instruction is not one of CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR")
+		return refuse("the instruction is not one of CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, STOPSIGNAL, USER, " +
+			"VOLUME, WORKDIR")
 	}
 	return nil
 }
 
 // command reads the JSON form or the shell form.
 func command(s string) []string {
-	var list []string
-	if s[0] == '[' && json.Unmarshal([]byte(s), &list) == nil {
+	if list, ok := jsonForm(s); ok {
 		return list
 	}
 	return []string{"/bin/sh", "-c", s}
+}
+
+func jsonForm(s string) (list []string, ok bool) {
+	ok = s[0] == '[' && json.Unmarshal([]byte(s), &list) == nil
+	return list, ok
 }
 
 // setPairs reads KEY=VALUE ..., or the old form KEY VALUE.

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
@@ -34,6 +35,17 @@ func TestChanges(t *testing.T) {
 		{`VOLUME /a /b`, func(c *dockerspec.DockerOCIImageConfig) { c.Volumes = map[string]struct{}{"/a": {}, "/b": {}} }},
 		{`WORKDIR a/../b`, func(c *dockerspec.DockerOCIImageConfig) { c.WorkingDir = "/b" }},
 		{`USER 1:2`, func(c *dockerspec.DockerOCIImageConfig) { c.User = "1:2" }},
+		{`HEALTHCHECK NONE`, func(c *dockerspec.DockerOCIImageConfig) {
+			c.Healthcheck = &dockerspec.HealthcheckConfig{Test: []string{"NONE"}}
+		}},
+		{`HEALTHCHECK --interval=5s --timeout=1500ms --start-period=1m --start-interval=2s --retries=4 CMD a | b`,
+			func(c *dockerspec.DockerOCIImageConfig) {
+				c.Healthcheck = &dockerspec.HealthcheckConfig{Test: []string{"CMD-SHELL", "a | b"}, Interval: 5 * time.Second,
+					Timeout: 1500 * time.Millisecond, StartPeriod: time.Minute, StartInterval: 2 * time.Second, Retries: 4}
+			}},
+		{`HEALTHCHECK CMD ["a","b"]`, func(c *dockerspec.DockerOCIImageConfig) {
+			c.Healthcheck = &dockerspec.HealthcheckConfig{Test: []string{"CMD", "a", "b"}}
+		}},
 		{`STOPSIGNAL SIGQUIT`, func(c *dockerspec.DockerOCIImageConfig) { c.StopSignal = "SIGQUIT" }},
 	} {
 		var got, want dockerspec.DockerOCIImageConfig
@@ -44,7 +56,8 @@ func TestChanges(t *testing.T) {
 	}
 	for _, bad := range []string{"RUN x", "FROM x", "CMD", "ENV A", `ENV A="b`, "ENV =b", "LABEL a", "EXPOSE x",
 		"EXPOSE 0", "EXPOSE 5-3", "EXPOSE 1/icmp",
-		"EXPOSE 99999", "HEALTHCHECK CMD x", "ONBUILD RUN x", "USER a\x00b", `VOLUME [""]`} {
+		"EXPOSE 99999", "HEALTHCHECK CMD", "HEALTHCHECK x", "HEALTHCHECK NONE x", "HEALTHCHECK --retries=0 CMD x",
+		"HEALTHCHECK --interval=1us CMD x", "HEALTHCHECK --often CMD x", "ONBUILD RUN x", "USER a\x00b", `VOLUME [""]`} {
 		if err := applyChanges(&dockerspec.DockerOCIImageConfig{}, []string{bad}); !errdefs.IsInvalidArgument(err) {
 			t.Errorf("%q: %v", bad, err)
 		}

@@ -71,7 +71,10 @@ func (s *Store) Import(ctx context.Context, rootfs io.Reader, opt ImportOptions,
 	if err := s.commit(img, "", names...); err != nil {
 		return "", err
 	}
-	s.publish(events.ActionImport, img.ID, strings.Join(names, " "))
+	if opt.Name != nil {
+		s.publish(events.ActionTag, img.ID, familiar(opt.Name.String()), img)
+	}
+	s.publish(events.ActionImport, img.ID, img.ID, img)
 	return img.ID, nil
 }
 

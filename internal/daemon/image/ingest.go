@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/brig-engine/brig/internal/daemon/registry"
-	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
@@ -197,7 +196,7 @@ func (o *operation) merge(ctx context.Context, img *Image) error {
 		}
 		return h.open(img.Layers[n].Data)
 	}
-	r, err := s.run(ctx, &jobs.Job{Kind: wire.JobMerge, Merge: params}, jobs.Host{File: file}, b.fd)
+	r, err := s.run(ctx, &jobs.Job{Kind: jobs.Merge, Merge: params}, jobs.Host{File: file}, b.fd)
 	if err != nil {
 		return fmt.Errorf("make the file system of %s: %w", img.ID, err)
 	}

@@ -12,7 +12,7 @@ import (
 // run has one worker do one job. fds stay open.
 func (s *Store) run(ctx context.Context, job *jobs.Job, host jobs.Host, fds ...int) (*jobs.Result, error) {
 	start := func(socket int) ([]int, error) {
-		return s.cfg.Warden.Call(ctx, wire.OpWorkerStart, wire.WorkerStart{Kind: string(job.Kind)}, nil, socket)
+		return s.cfg.Warden.Call(ctx, wire.OpWorkerStart, wire.WorkerStart{}, nil, socket)
 	}
 	return work.Run(ctx, start, job, host, fds...)
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
@@ -205,7 +204,7 @@ func (o *operation) unpack(ctx context.Context, src source, tell func(Event)) (L
 	host := jobs.Host{Progress: func(p jobs.Progress) {
 		tell(Event{ID: src.id(), Status: "Extracting", Current: p.Done, Total: p.Total})
 	}}
-	job := &jobs.Job{Kind: wire.JobLayer, Layer: &jobs.LayerParams{BlobSize: st.Size()}}
+	job := &jobs.Job{Kind: jobs.Layer, Layer: &jobs.LayerParams{BlobSize: st.Size()}}
 	r, err := s.run(ctx, job, host, int(blob.Fd()), data.fd, toc.fd)
 	if err != nil {
 		return Layer{}, err

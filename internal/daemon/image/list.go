@@ -2,6 +2,7 @@ package image
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,10 +14,10 @@ import (
 // Filter chooses images for a list. The zero value chooses all.
 type Filter struct {
 	References    []string // patterns for names; one must match
-	Dangling      *bool    // without a tag
+	Dangling      *bool    // true: without a tag; false: with a name of any kind
 	Labels        []string // KEY or KEY=VALUE; all must match
 	NotLabels     []string // none may match
-	Before, Since string   // images, by any reference
+	Before, Since []string // images, by any reference; all must match
 	Until         time.Time
 }
 
@@ -41,12 +42,7 @@ func (s *Store) List(f Filter, shared bool) ([]*api.Summary, error) {
 		return nil, err
 	}
 	all := s.all()
-	users := map[string]int{} // layers → images
-	for _, img := range all {
-		for blob := range layerSizes(img) {
-			users[blob]++
-		}
-	}
+	users := layerUsers(all)
 	out := []*api.Summary{}
 	for _, img := range all {
 		tags, digests, ok := f.names(img)
@@ -54,7 +50,7 @@ func (s *Store) List(f Filter, shared bool) ([]*api.Summary, error) {
 			continue
 		}
 		sum := &api.Summary{ID: img.ID, Created: img.Created.Unix(), Labels: img.Config.Config.Labels, Size: img.Size,
-			RepoTags: tags, RepoDigests: digests, Containers: -1, SharedSize: -1}
+			RepoTags: tags, RepoDigests: digests, Containers: s.holders(img.ID), SharedSize: -1}
 		if shared {
 			sum.SharedSize = 0
 			for blob, size := range layerSizes(img) {
@@ -66,6 +62,37 @@ func (s *Store) List(f Filter, shared bool) ([]*api.Summary, error) {
 		out = append(out, sum)
 	}
 	return out, nil
+}
+
+// holders tells how many containers an image has.
+func (s *Store) holders(id string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(len(s.holds[id]))
+}
+
+// layerUsers counts the images of each layer.
+func layerUsers(all []*Image) map[string]int {
+	users := map[string]int{}
+	for _, img := range all {
+		for blob := range layerSizes(img) {
+			users[blob]++
+		}
+	}
+	return users
+}
+
+// Usage describes all images for a report of disk space. layers is the size of all layers, each counted once.
+func (s *Store) Usage() (layers int64, list []*api.Summary, err error) {
+	sizes := map[string]int64{}
+	for _, img := range s.all() {
+		maps.Copy(sizes, layerSizes(img))
+	}
+	for _, size := range sizes {
+		layers += size
+	}
+	list, err = s.List(Filter{}, true)
+	return layers, list, err
 }
 
 func layerSizes(img *Image) map[string]int64 {
@@ -109,23 +136,28 @@ func (s *Store) matcher(f Filter) (func(*Image) bool, error) {
 		}
 	}
 	var before, since time.Time
-	if f.Before != "" {
-		img, err := s.Lookup(f.Before)
+	for _, ref := range f.Before {
+		img, err := s.Lookup(ref)
 		if err != nil {
 			return nil, err
 		}
-		before = img.Created
+		if before.IsZero() || img.Created.Before(before) {
+			before = img.Created
+		}
 	}
-	if f.Since != "" {
-		img, err := s.Lookup(f.Since)
+	for _, ref := range f.Since {
+		img, err := s.Lookup(ref)
 		if err != nil {
 			return nil, err
 		}
-		since = img.Created
+		if img.Created.After(since) {
+			since = img.Created
+		}
 	}
 	return func(img *Image) bool {
 		switch {
-		case f.Dangling != nil && *f.Dangling != (len(img.Names) == 0),
+		case f.Dangling != nil && *f.Dangling && len(img.Names) > 0,
+			f.Dangling != nil && !*f.Dangling && len(img.Names)+len(img.Digests) == 0,
 			!before.IsZero() && !img.Created.Before(before),
 			!since.IsZero() && !img.Created.After(since),
 			!f.Until.IsZero() && !img.Created.Before(f.Until):

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/moby/moby/api/types/events"
@@ -18,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/registry"
-	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
@@ -57,7 +55,7 @@ func (s *Store) load(ctx context.Context, archive io.Reader, size int64, source 
 		for _, n := range skipped {
 			lines = append(lines, fmt.Sprintf("The archive also has a name that cannot be used: %.128q", n))
 		}
-		s.publish(events.ActionLoad, img.ID, strings.Join(names, " "))
+		s.publish(events.ActionLoad, img.ID, img.ID, img)
 	}
 	return lines, nil
 }
@@ -104,7 +102,7 @@ func (o *operation) unpackArchive(ctx context.Context, archive io.Reader, size i
 			return b.fd, nil
 		},
 	}
-	job := &jobs.Job{Kind: wire.JobLoad, Load: &jobs.LoadParams{Size: size}}
+	job := &jobs.Job{Kind: jobs.Load, Load: &jobs.LoadParams{Size: size}}
 	r, err := o.s.run(ctx, job, host, int(pr.Fd()))
 	pr.Close() // the copy ends now at the latest
 	if err != nil {

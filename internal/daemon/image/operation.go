@@ -179,14 +179,13 @@ func (o *operation) sealBytes(ctx context.Context, body []byte, want string) err
 
 // open opens a sealed object to read.
 func (s *Store) open(ctx context.Context, digest string) (*os.File, error) {
-	var obj wire.Object
-	fds, err := s.cfg.Warden.Call(ctx, wire.OpObjectOpen, wire.ObjectRef{Digest: digest}, &obj)
+	fds, err := s.cfg.Warden.Call(ctx, wire.OpObjectOpen, wire.ObjectRef{Digest: digest}, nil)
 	if err != nil {
 		return nil, err
 	}
-	if len(fds) != 1 || obj.Digest != digest {
+	if len(fds) != 1 {
 		wire.CloseAll(fds)
-		return nil, fmt.Errorf("the warden opened something else than %s", digest)
+		return nil, fmt.Errorf("the warden did not open %s", digest)
 	}
 	return os.NewFile(uintptr(fds[0]), digest), nil
 }

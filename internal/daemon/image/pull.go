@@ -85,6 +85,6 @@ func (s *Store) named(img *Image, name reference.Named, digest string, tell func
 	} else {
 		tell(Event{Status: "Status: Image is up to date for " + short})
 	}
-	s.publish(events.ActionPull, short, reference.FamiliarName(name))
+	s.publish(events.ActionPull, short, reference.FamiliarName(name), img)
 	return nil
 }

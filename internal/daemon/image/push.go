@@ -57,7 +57,7 @@ func (s *Store) Push(ctx context.Context, repo reference.Named, tag string, auth
 		}
 		tell(Event{Status: fmt.Sprintf("%s: digest: %s size: %d", tag, img.Manifest, img.ManifestSize)})
 		done(Pushed{tag, img.Manifest, int(img.ManifestSize)})
-		s.publish(events.ActionPush, familiar(name), reference.FamiliarName(repo))
+		s.publish(events.ActionPush, familiar(name), reference.FamiliarName(repo), img)
 	}
 	return nil
 }

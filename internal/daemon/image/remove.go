@@ -29,7 +29,7 @@ func (s *Store) Tag(ref string, name reference.Named) error {
 	if err := s.commit(img, "", name.String()); err != nil {
 		return err
 	}
-	s.publish(events.ActionTag, img.ID, familiar(name.String()))
+	s.publish(events.ActionTag, img.ID, familiar(name.String()), img)
 	return nil
 }
 
@@ -151,11 +151,11 @@ func (s *Store) forget(img *Image, names []string, whole bool) ([]api.DeleteResp
 			return gone, err
 		}
 		gone = append(gone, api.DeleteResponse{Untagged: familiar(n)})
-		s.publish(events.ActionUnTag, img.ID, img.ID)
+		s.publish(events.ActionUnTag, img.ID, img.ID, img)
 	}
 	if whole {
 		gone = append(gone, api.DeleteResponse{Deleted: img.ID})
-		s.publish(events.ActionDelete, img.ID, img.ID)
+		s.publish(events.ActionDelete, img.ID, img.ID, nil) // as in Docker, which has forgotten the labels
 	}
 	return gone, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/brig-engine/brig/internal/daemon/registry"
-	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
@@ -116,7 +115,7 @@ func (v *Saving) Write(ctx context.Context, w io.Writer) error {
 		_, digest, _ := strings.Cut(f.Name, "/")
 		return h.open(digest)
 	}
-	job := &jobs.Job{Kind: wire.JobSave, Save: &jobs.SaveParams{Images: v.images}}
+	job := &jobs.Job{Kind: jobs.Save, Save: &jobs.SaveParams{Images: v.images}}
 	_, err = v.s.run(ctx, job, jobs.Host{File: file}, int(pw.Fd()))
 	pw.Close() // end of file for the copy, now that the worker is gone
 	if serr := <-sent; serr != nil {
@@ -126,7 +125,7 @@ func (v *Saving) Write(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	for _, id := range v.ids {
-		v.s.publish(events.ActionSave, id, id)
+		v.s.publish(events.ActionSave, id, id, v.o.existing(id))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -97,8 +98,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	for _, o := range list.Objects {
 		s.objects[key{o.Digest, false}] = o.Size
 	}
-	for _, x := range list.Indexes {
-		s.objects[key{x.Digest, true}] = 0
+	for _, digest := range list.Indexes {
+		s.objects[key{digest, true}] = 0
 	}
 	if err := s.images.Load(s.loadImage); err != nil {
 		return nil, err
@@ -242,20 +243,15 @@ func (s *Store) commit(img *Image, source string, names ...string) error {
 
 func hexOf(digest string) string { return digest[len("sha256:"):] }
 
-// publish sends an event of an image.
-func (s *Store) publish(a events.Action, id, name string) {
+// publish sends an event of an image with its labels. id is the image's, or, where Docker has it so, its name.
+func (s *Store) publish(a events.Action, id, name string, img *Image) {
 	if s.cfg.Bus == nil {
 		return
 	}
-	at := map[string]string{"name": name}
-	s.mu.Lock()
-	if img := s.byID[id]; img != nil {
-		for k, v := range img.Config.Config.Labels {
-			if k != "name" {
-				at[k] = v
-			}
-		}
+	at := map[string]string{}
+	if img != nil {
+		maps.Copy(at, img.Config.Config.Labels)
 	}
-	s.mu.Unlock()
+	at["name"] = name
 	s.cfg.Bus.Publish(events.ImageEventType, a, id, at)
 }

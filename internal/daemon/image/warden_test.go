@@ -187,11 +187,11 @@ func (f *fakeWarden) remove(op wire.Op, digest string) error {
 func (f *fakeWarden) list() wire.ObjectList {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := wire.ObjectList{Objects: []wire.Object{}, Indexes: []wire.Index{}}
+	l := wire.ObjectList{Objects: []wire.Object{}, Indexes: []string{}}
 	for _, e := range must(os.ReadDir(f.dir)) {
 		d := "sha256:" + e.Name()
-		if data, is := f.indexes[d]; is {
-			l.Indexes = append(l.Indexes, wire.Index{Digest: d, Data: data})
+		if _, is := f.indexes[d]; is {
+			l.Indexes = append(l.Indexes, d)
 		} else {
 			l.Objects = append(l.Objects, wire.Object{Digest: d, Size: must(e.Info()).Size()})
 		}
@@ -201,17 +201,7 @@ func (f *fakeWarden) list() wire.ObjectList {
 
 // worker gives the read end of a pipe in place of a pidfd: it becomes ready when the worker ends.
 func (f *fakeWarden) worker(r *wire.Request) (wire.Reply, error) {
-	var q wire.WorkerStart
-	if err := r.Decode(&q); err != nil {
-		return wire.Reply{}, err
-	}
-	fd, err := r.Take(0)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	if q.Kind == string(wire.JobLayer) {
-		f.layers.Add(1)
-	}
+	fd := r.Take(0)
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return wire.Reply{}, err
@@ -240,9 +230,12 @@ func (f *fakeWarden) work(fd, alive int) {
 			file.Close()
 		}
 	}()
-	handler := map[wire.JobKind]worker.Handler{wire.JobLayer: worker.Layer, wire.JobMerge: worker.Merge,
+	if task.Kind == jobs.Layer {
+		f.layers.Add(1)
+	}
+	handler := map[wire.JobKind]worker.Handler{jobs.Layer: worker.Layer, jobs.Merge: worker.Merge,
 		wire.JobCheck: worker.Check,
-		wire.JobLoad:  worker.Load, wire.JobSave: worker.Save}[task.Kind]
+		jobs.Load:     worker.Load, jobs.Save: worker.Save}[task.Kind]
 	r, err := handler(task)
 	if err == nil && f.twist != nil {
 		f.twist(r)

@@ -38,6 +38,7 @@ type world struct {
 	warden *fakeWarden
 	state  string
 	store  *image.Store
+	bus    *event.Bus
 	reg    *registrytest.Registry
 	http   *http.Client
 	socket string
@@ -53,7 +54,8 @@ func newWorld(t *testing.T) *world {
 func (w *world) restart() {
 	w.t.Helper()
 	var err error
-	w.store, err = image.Open(context.Background(), image.Config{Warden: w.warden.client(w.t), Bus: &event.Bus{},
+	w.bus = &event.Bus{}
+	w.store, err = image.Open(context.Background(), image.Config{Warden: w.warden.client(w.t), Bus: w.bus,
 		StateDir: w.state,
 		Registry: registry.Options{Pause: time.Millisecond}})
 	if err != nil {

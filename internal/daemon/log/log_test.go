@@ -11,12 +11,21 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
-
-	"github.com/moby/moby/api/types/container"
 )
 
-func newLog(t testing.TB, size int64, files int) *Log {
-	return New(filepath.Join(t.TempDir(), "log"), Options{Driver: DriverJSON, MaxSize: size, MaxFiles: files})
+func newLog(t testing.TB, size int64, files int) *Log { return newLogOf(t, DriverJSON, size, files) }
+
+func newLogOf(t testing.TB, driver string, size int64, files int) *Log {
+	return New(filepath.Join(t.TempDir(), "log"), Options{Driver: driver, MaxSize: size, MaxFiles: files}, Source{})
+}
+
+// inBothFormats runs a test with logs of both drivers that keep files.
+func inBothFormats(t *testing.T, f func(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log)) {
+	for _, driver := range []string{DriverJSON, DriverLocal} {
+		t.Run(driver, func(t *testing.T) {
+			f(t, func(t testing.TB, size int64, files int) *Log { return newLogOf(t, driver, size, files) })
+		})
+	}
 }
 
 func text(t testing.TB, l *Log, q Query) string {
@@ -60,10 +69,14 @@ func TestWhatWasWrittenIsReadBack(t *testing.T) {
 // TestTheLastLinesAreTheEndOfAllLines with and without a condition, which are counted in two ways, over several files and
 // a record that a crash tore.
 func TestTheLastLinesAreTheEndOfAllLines(t *testing.T) {
+	inBothFormats(t, theLastLinesAreTheEndOfAllLines)
+}
+
+func theLastLinesAreTheEndOfAllLines(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log) {
 	l := newLog(t, 2<<10, 3)
 	for i := range 60 {
 		if i == 57 {
-			f, err := os.OpenFile(l.dir+"/"+fileName, os.O_WRONLY|os.O_APPEND, 0)
+			f, err := os.OpenFile(l.files.numbered(0), os.O_WRONLY|os.O_APPEND, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,7 +107,9 @@ func TestTheLastLinesAreTheEndOfAllLines(t *testing.T) {
 	}
 }
 
-func TestTheDiskSpaceOfALogIsBounded(t *testing.T) {
+func TestTheDiskSpaceOfALogIsBounded(t *testing.T) { inBothFormats(t, theDiskSpaceOfALogIsBounded) }
+
+func theDiskSpaceOfALogIsBounded(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log) {
 	l := newLog(t, 64<<10, 3)
 	line := []byte(strings.Repeat("x", 1000) + "\n")
 	for range 1000 {
@@ -126,6 +141,10 @@ func TestTheDiskSpaceOfALogIsBounded(t *testing.T) {
 }
 
 func TestFollowersSeeEachLineOnceOverRotations(t *testing.T) {
+	inBothFormats(t, followersSeeEachLineOnceOverRotations)
+}
+
+func followersSeeEachLineOnceOverRotations(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log) {
 	l := newLog(t, 64<<10, 10)
 	l.Begin()
 	got := make(chan string, 2)
@@ -152,7 +171,9 @@ func TestFollowersSeeEachLineOnceOverRotations(t *testing.T) {
 	}
 }
 
-func TestAFollowerEndsWithItsContext(t *testing.T) {
+func TestAFollowerEndsWithItsContext(t *testing.T) { inBothFormats(t, aFollowerEndsWithItsContext) }
+
+func aFollowerEndsWithItsContext(t *testing.T, newLog func(t testing.TB, size int64, files int) *Log) {
 	l := newLog(t, 64<<10, 1)
 	l.Begin()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -207,34 +228,13 @@ func TestATornRecordIsSkipped(t *testing.T) {
 	}
 }
 
-func TestOptions(t *testing.T) {
-	for _, c := range []struct {
-		in   container.LogConfig
-		want Options
-		errs int
-	}{
-		{container.LogConfig{}, Options{DriverJSON, defaultSize, defaultFiles}, 0},
-		{container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "5"}},
-			Options{DriverJSON, 1 << 20, 5}, 0},
-		{container.LogConfig{Type: "none"}, Options{Driver: DriverNone}, 0},
-		{container.LogConfig{Type: "none", Config: map[string]string{"max-size": "1m"}}, Options{}, 1},
-		{container.LogConfig{Type: "syslog"}, Options{}, 1},
-		{container.LogConfig{Config: map[string]string{"max-size": "1", "max-file": "0", "compress": "true"}}, Options{}, 3},
-	} {
-		o, errs := Parse(c.in)
-		if len(errs) != c.errs || c.errs == 0 && o != c.want {
-			t.Errorf("%+v: %+v, %v", c.in, o, errs)
-		}
-	}
-}
-
 func FuzzRecord(f *testing.F) {
 	for _, s := range []string{"", "a\n", "\xff\xfe", "\"\\\x00\x7f", "\u2028"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var j struct{ Log, Stream, Time string }
-		b := appendRecord(nil, Stderr, time.Unix(1, 0), line)
+		b := newJSON(nil).record(nil, Stderr, time.Unix(1, 0), line)
 		if bytes.IndexByte(b, '\n') != len(b)-1 {
 			t.Fatalf("a record of more than one line: %q", b)
 		}

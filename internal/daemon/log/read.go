@@ -1,20 +1,14 @@
 package log
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
+	"slices"
+	"strings"
 	"time"
 )
-
-// maxRecord bounds a line of a log file in bytes: each byte of output may be escaped to six.
-const maxRecord = 6*MaxLine + 256
 
 // Query says what to read. Zero times are no bound; Tail < 0 is everything.
 type Query struct {
@@ -22,24 +16,31 @@ type Query struct {
 	Follow         bool
 	Tail           int
 	Since, Until   time.Time
+	Details        bool // fill in Attrs
 }
 
-// Record is one record of a log.
+// Record is one record of a log. Text is only good until each returns.
 type Record struct {
 	Stream byte
 	Time   time.Time
 	Text   []byte
+	Attrs  []Attr // what was noted beside the line, sorted by key
+	notes  []byte // the same, as it stands in the file
 }
 
-// ErrNoLog is returned for containers whose log driver is none.
-var ErrNoLog = errors.New("the container has the log driver none: there is nothing to read")
+// ErrNoLog is returned where nothing is kept that could be read, in Docker's words.
+var ErrNoLog = errors.New("configured logging driver does not support reading")
 
 // Read gives the records to each, oldest first, until the end, an error, or with Follow until the log ends or ctx does.
 func (l *Log) Read(ctx context.Context, q Query, each func(Record) error) error {
-	if l.opt.Driver == DriverNone {
+	if l.files == nil {
 		return ErrNoLog
 	}
-	files, gen, err := l.open()
+	return l.files.read(ctx, q, each)
+}
+
+func (s *store) read(ctx context.Context, q Query, each func(Record) error) error {
+	files, gen, err := s.open()
 	defer func() {
 		for _, f := range files {
 			f.Close()
@@ -50,52 +51,34 @@ func (l *Log) Read(ctx context.Context, q Query, each func(Record) error) error 
 	}
 	skip := 0
 	if q.Tail >= 0 {
-		if skip, err = l.countToSkip(files, q); err != nil {
+		if skip, err = s.countToSkip(files, q); err != nil {
 			return err
 		}
 	}
-	r := &reader{q: q, skip: skip, each: each}
+	r := &reader{format: s.reading(), q: q, skip: skip, each: each}
 	for i, f := range files {
-		if err := r.file(f, i < len(files)-1); err != nil {
+		if err := r.file(f, i < len(files)-1 || !q.Follow); err != nil {
 			return r.result(err)
 		}
 	}
 	if !q.Follow {
 		return nil
 	}
-	var last *os.File
+	var last *segment
 	if n := len(files); n > 0 {
 		last, files = files[n-1], files[:n-1]
 	}
-	return r.result(l.follow(ctx, r, last, gen))
-}
-
-// open opens all files, oldest first, and tells the number of the newest.
-func (l *Log) open() ([]*os.File, int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var files []*os.File
-	for i := l.opt.MaxFiles - 1; i >= 0; i-- {
-		f, err := os.Open(l.numbered(i))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return files, 0, fmt.Errorf("log: %w", err)
-		}
-		files = append(files, f)
-	}
-	return files, l.gen, nil
+	return r.result(s.follow(ctx, r, last, gen))
 }
 
 // countToSkip counts the records that match and returns how many come before the last Tail.
-func (l *Log) countToSkip(files []*os.File, q Query) (int, error) {
-	count := &reader{q: q}
-	for i, f := range files {
-		if err := count.file(f, i < len(files)-1); err != nil && !errors.Is(err, errPastEnd) {
+func (s *store) countToSkip(files []*segment, q Query) (int, error) {
+	count := &reader{format: s.reading(), q: q}
+	for _, f := range files {
+		if err := count.file(f, true); err != nil && !errors.Is(err, errPastEnd) {
 			return 0, err
 		}
-		if _, err := f.Seek(0, io.SeekStart); err != nil {
+		if err := f.rewind(); err != nil {
 			return 0, fmt.Errorf("log: %w", err)
 		}
 	}
@@ -103,30 +86,29 @@ func (l *Log) countToSkip(files []*os.File, q Query) (int, error) {
 }
 
 // follow waits for more in the newest file and goes on to the next one when that was rotated away.
-func (l *Log) follow(ctx context.Context, r *reader, f *os.File, gen int) error {
+func (s *store) follow(ctx context.Context, r *reader, f *segment, gen int) error {
 	defer func() {
 		if f != nil {
 			f.Close()
 		}
 	}()
 	for {
-		wake, live, now := l.state()
+		wake, live, now := s.state()
 		if f != nil {
-			if err := r.file(f, now != gen); err != nil {
+			if err := r.file(f, now != gen || !live); err != nil {
 				return err
 			}
 		}
-		switch {
-		case f == nil || now != gen:
-			next, err := l.openNumber(gen, f == nil)
+		if f == nil || now != gen {
+			next, number, err := s.openNumber(gen, f == nil)
 			if err != nil {
 				return err
 			}
-			if next.f != nil {
+			if next != nil {
 				if f != nil {
 					f.Close()
 				}
-				f, gen = next.f, next.gen
+				f, gen = next, number
 				continue
 			}
 		}
@@ -139,50 +121,20 @@ func (l *Log) follow(ctx context.Context, r *reader, f *os.File, gen int) error 
 	}
 }
 
-func (l *Log) state() (wake chan struct{}, live bool, gen int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.wake == nil {
-		l.wake = make(chan struct{})
-	}
-	return l.wake, l.live, l.gen
-}
-
-type numberedFile struct {
-	f   *os.File
-	gen int
-}
-
-// openNumber opens the file after number gen, or the oldest one that is still there; with first set, number gen itself.
-func (l *Log) openNumber(gen int, first bool) (numberedFile, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	want := gen + 1
-	if first {
-		want = gen
-	}
-	want = max(want, l.gen-l.opt.MaxFiles+1)
-	f, err := os.Open(l.numbered(l.gen - want))
-	if errors.Is(err, fs.ErrNotExist) {
-		return numberedFile{}, nil
-	}
-	if err != nil {
-		return numberedFile{}, fmt.Errorf("log: %w", err)
-	}
-	return numberedFile{f, want}, nil
-}
-
 // errPastEnd ends a read at a record after Until.
 var errPastEnd = errors.New("past the end")
 
 type reader struct {
-	q    Query
-	skip int
-	each func(Record) error // nil: they are counted only
+	format format
+	q      Query
+	skip   int
+	each   func(Record) error // nil: they are counted only
 	// counted is how many records matched, while each is nil.
 	counted int
-	// part is the beginning of a record whose rest was not written yet.
+	// part is the beginning of a record whose rest was not written yet, at the beginning of a buffer.
 	part []byte
+	// done is how many bytes came before part.
+	done int64
 }
 
 func (r *reader) result(err error) error {
@@ -209,62 +161,68 @@ func (r *reader) wait(ctx context.Context, wake chan struct{}) error {
 	}
 }
 
-// file reads f to its end. A last line without an end is kept for the next call, or with whole set, dropped: a crash
-// tore it.
-func (r *reader) file(f *os.File, whole bool) error {
-	in := bufio.NewReaderSize(f, 32<<10)
+func (r *reader) file(f *segment, whole bool) error {
+	return r.decode(f, whole, func(_ int64, rec *Record) error { return r.take(rec) })
+}
+
+// decode reads to the end. A record without an end is kept for the next call, or with whole set, given up: a crash tore it.
+func (r *reader) decode(in io.Reader, whole bool, take func(after int64, rec *Record) error) error {
 	for {
-		b, err := in.ReadSlice('\n')
-		if err == nil && len(r.part) == 0 {
-			if err := r.line(b); err != nil {
+		if r.part == nil {
+			r.part = make([]byte, 0, 32<<10)
+		}
+		r.part = slices.Grow(r.part, 4<<10)
+		n, err := in.Read(r.part[len(r.part):cap(r.part)])
+		r.part = r.part[:len(r.part)+n]
+		end := errors.Is(err, io.EOF)
+		if n > 0 || end {
+			if err := r.records(!end || !whole, take); err != nil {
 				return err
 			}
-			continue
 		}
-		if len(r.part)+len(b) > maxRecord {
-			return fmt.Errorf("log: a record of more than %d bytes", maxRecord)
-		}
-		r.part = append(r.part, b...)
-		switch {
-		case err == nil:
-			b := r.part
-			r.part = nil
-			if err := r.line(b); err != nil {
-				return err
-			}
-		case errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, io.EOF):
-			if whole {
-				r.part = nil
+		if end {
+			if len(r.part) == 0 {
+				r.part = nil // who follows may wait for weeks
 			}
 			return nil
-		default:
+		}
+		if err != nil {
 			return fmt.Errorf("log: %w", err)
 		}
 	}
 }
 
-// line decodes one record; what is no record (a crash tore it) is skipped.
-func (r *reader) line(b []byte) error {
-	if r.q.everything() && (r.each == nil || r.skip > 0) {
-		// Nothing in it matters but that it is one. This is what --tail has most of.
-		if b = bytes.TrimSpace(b); bytes.HasPrefix(b, []byte("{")) && bytes.HasSuffix(b, []byte("}")) {
-			r.pass()
+// records takes the records out of part; more says that the last one may still get its end.
+func (r *reader) records(more bool, take func(after int64, rec *Record) error) error {
+	b := r.part
+	var rec Record
+	for len(b) > 0 {
+		skim := r.skims()
+		n, kind := r.format.next(&rec, b, more, skim)
+		if n == 0 {
+			break
 		}
-		return nil
+		b, r.done = b[n:], r.done+int64(n)
+		if kind != Stdout && kind != Stderr {
+			continue
+		}
+		if skim {
+			r.pass()
+			continue
+		}
+		if err := take(r.done, &rec); err != nil {
+			return err
+		}
 	}
-	var j struct {
-		Log    string    `json:"log"`
-		Stream string    `json:"stream"`
-		Time   time.Time `json:"time"`
-	}
-	if json.Unmarshal(bytes.TrimSpace(b), &j) != nil {
-		return nil
-	}
-	rec := Record{Stream: Stdout, Time: j.Time, Text: []byte(j.Log)}
-	if j.Stream == "stderr" {
-		rec.Stream = Stderr
-	}
+	r.part = r.part[:copy(r.part, b)]
+	return nil
+}
+
+// skims tells that a record is counted, whatever it is.
+func (r *reader) skims() bool { return r.q.everything() && (r.each == nil || r.skip > 0) }
+
+// take gives a record to each if it was asked for.
+func (r *reader) take(rec *Record) error {
 	switch {
 	case !r.q.Until.IsZero() && rec.Time.After(r.q.Until):
 		return errPastEnd
@@ -276,7 +234,13 @@ func (r *reader) line(b []byte) error {
 		r.pass()
 		return nil
 	}
-	return r.each(rec)
+	if !r.q.Details {
+		rec.Attrs = nil
+	} else if rec.notes != nil {
+		rec.Attrs = decodeNotes(rec.notes)
+	}
+	slices.SortFunc(rec.Attrs, func(a, b Attr) int { return strings.Compare(a.Key, b.Key) })
+	return r.each(*rec)
 }
 
 // pass takes a record that is not given to each.

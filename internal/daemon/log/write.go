@@ -25,129 +25,179 @@ const (
 	batch = 32 << 10
 )
 
-// fileName is the newest file; older ones have .1, .2 … behind it.
+// fileName is the newest file of the driver json-file.
 const fileName = "log.json"
 
-// Log is the log of one container. No file is open while nobody writes or reads.
-type Log struct {
-	dir string
-	opt Options
+// store is the files of one log. No file is open while nobody writes or reads.
+type store struct {
+	dir      string
+	size     int64
+	files    int
+	json     bool // the format
+	compress bool
+	zip      sync.WaitGroup // the compression of the file before the newest
 
-	mu sync.Mutex
-	// gen counts rotations in this process: the file that is log.json now has number gen.
+	mu     sync.Mutex
+	format format
+	begun  bool // this run has its head
+	mended bool // what an earlier brigd may have left torn was looked at
+	// rest is what a write did not get rid of: the disk was full. It comes first once there is place, so that no record is torn.
+	rest []byte
+	// gen counts rotations in this process: the newest file has number gen.
 	gen  int
 	wake chan struct{} // closed when something was appended, or the log ended; nil while nobody follows
 	live bool          // more may come
 }
 
-// New returns the log in dir, which is made by the first Append.
-func New(dir string, opt Options) *Log { return &Log{dir: dir, opt: opt} }
-
-// Driver tells which driver it is.
-func (l *Log) Driver() string { return l.opt.Driver }
-
-// Begin says that more may come: those who follow wait.
-func (l *Log) Begin() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.live = true
+func newStore(dir string, o *Options) *store {
+	s := &store{dir: dir, size: o.MaxSize, files: o.MaxFiles, compress: o.Compress, json: o.Driver == DriverJSON}
+	s.format = s.writing(nil)
+	return s
 }
 
-// End says that no more will come until Begin.
-func (l *Log) End() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.live = false
-	l.notify()
-}
-
-// Remove deletes all files.
-func (l *Log) Remove() error {
-	if l.opt.Driver == DriverNone {
-		return nil
+func (s *store) writing(attrs []Attr) format {
+	if s.json {
+		return newJSON(attrs)
 	}
-	return os.RemoveAll(l.dir)
+	return newBinary(attrs)
 }
 
-// Append writes one record per line of p. The last line may be incomplete: it is recorded without a line end.
-func (l *Log) Append(stream byte, at time.Time, p []byte) error {
-	if l.opt.Driver == DriverNone || len(p) == 0 {
+// reading gives a format that nobody else reads with: it may remember what it has read.
+func (s *store) reading() format {
+	if s.json {
+		return &jsonFormat{}
+	}
+	return &binaryFormat{}
+}
+
+// begin says that more may come: those who follow wait. These are the attributes of what comes.
+func (s *store) begin(attrs []Attr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live, s.begun = true, false
+	s.format = s.writing(attrs)
+}
+
+// end says that no more will come until begin.
+func (s *store) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = false
+	s.notify()
+}
+
+func (s *store) remove() error {
+	s.zip.Wait()
+	return os.RemoveAll(s.dir)
+}
+
+// append writes one record per line of p. The last line may be incomplete: it is recorded without a line end.
+func (s *store) append(stream byte, at time.Time, p []byte) error {
+	if len(p) == 0 {
 		return nil
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	defer l.notify()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.notify()
 	for len(p) > 0 {
 		b := (*buf)[:0]
+		if !s.begun {
+			b = s.format.head(b)
+		}
 		for len(p) > 0 && len(b) < batch {
 			n := lineLen(p)
-			b = appendRecord(b, stream, at, p[:n])
+			b = s.format.record(b, stream, at, p[:n])
 			p = p[n:]
 		}
 		*buf = b
-		if err := l.write(b); err != nil {
-			return err
+		if err := s.write(b); err != nil {
+			return fmt.Errorf("log: %w", err)
 		}
+		s.begun = true
 	}
 	return nil
 }
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }}
 
-func (l *Log) write(b []byte) error {
-	path := filepath.Join(l.dir, fileName)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+func (s *store) write(b []byte) error {
+	path := s.numbered(0)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(l.dir, 0o700); err == nil {
-			f, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err = os.MkdirAll(s.dir, 0o700); err == nil {
+			f, err = os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("log: %w", err)
+		return err
 	}
 	defer func() { f.Close() }()
-	st, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("log: %w", err)
+	if err := s.mend(f); err != nil {
+		return err
 	}
-	if st.Size() > 0 && st.Size()+int64(len(b)) > l.opt.MaxSize {
-		f.Close()
-		if f, err = l.rotate(path); err != nil {
-			return fmt.Errorf("log: %w", err)
+	if len(s.rest) > 0 {
+		n, err := f.Write(s.rest)
+		if s.rest = s.rest[n:]; err != nil {
+			return err
 		}
 	}
-	if _, err := f.Write(b); err != nil {
-		return fmt.Errorf("log: %w", err)
+	st, err := f.Stat()
+	if err != nil {
+		return err
 	}
+	if st.Size() > 0 && st.Size()+int64(len(b)) > s.size {
+		f.Close()
+		if f, err = s.rotate(path); err != nil {
+			return err
+		}
+		if s.begun { // what follows needs the head again
+			b = append(s.format.head(nil), b...)
+		}
+	}
+	n, err := f.Write(b)
+	if err != nil && n > 0 {
+		s.rest = bytes.Clone(b[n:])
+	}
+	return err
+}
+
+// mend cuts off what a crash tore, once, before anybody reads or writes.
+func (s *store) mend(f *os.File) error {
+	if s.mended {
+		return nil
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st.Size() > 0 {
+		whole, err := s.reading().whole(f, st.Size())
+		if err == nil && whole < st.Size() {
+			err = f.Truncate(whole)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	s.mended = true
 	return nil
 }
 
-// rotate moves every file one number up, drops the oldest and opens a new one.
-func (l *Log) rotate(path string) (*os.File, error) {
-	for i := l.opt.MaxFiles - 1; i > 0; i-- {
-		err := os.Rename(l.numbered(i-1), l.numbered(i))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-	}
-	l.gen++
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_TRUNC, 0o600)
-}
-
-func (l *Log) numbered(i int) string {
-	p := filepath.Join(l.dir, fileName)
+// numbered is the path of a file: 0 is the newest.
+func (s *store) numbered(i int) string {
+	p := filepath.Join(s.dir, s.format.name())
 	if i == 0 {
 		return p
 	}
 	return fmt.Sprintf("%s.%d", p, i)
 }
 
-func (l *Log) notify() {
-	if l.wake != nil {
-		close(l.wake)
-		l.wake = nil
+func (s *store) notify() {
+	if s.wake != nil {
+		close(s.wake)
+		s.wake = nil
 	}
 }
 
@@ -173,43 +223,4 @@ func Whole(p []byte) int {
 		}
 	}
 	return len(p)
-}
-
-func appendRecord(b []byte, stream byte, at time.Time, line []byte) []byte {
-	b = append(b, `{"log":"`...)
-	b = appendText(b, line)
-	if stream == Stderr {
-		b = append(b, `","stream":"stderr","time":"`...)
-	} else {
-		b = append(b, `","stream":"stdout","time":"`...)
-	}
-	b = at.UTC().AppendFormat(b, time.RFC3339Nano)
-	return append(b, "\"}\n"...)
-}
-
-const hex = "0123456789abcdef"
-
-// appendText escapes what JSON cannot hold as it is. Bytes that are no UTF-8 become U+FFFD, as in Docker's files.
-func appendText(b, s []byte) []byte {
-	for len(s) > 0 {
-		switch c := s[0]; {
-		case c >= 0x20 && c < utf8.RuneSelf && c != '"' && c != '\\':
-			b = append(b, c)
-			s = s[1:]
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-			s = s[1:]
-		case c == '\n':
-			b = append(b, '\\', 'n')
-			s = s[1:]
-		case c < 0x20:
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			s = s[1:]
-		default:
-			r, n := utf8.DecodeRune(s)
-			b = utf8.AppendRune(b, r)
-			s = s[n:]
-		}
-	}
-	return b
 }

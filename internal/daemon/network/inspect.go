@@ -82,6 +82,14 @@ func ID(instance, name string) string { return hexID("network", instance, name) 
 // EndpointID gives the id of a container's endpoint.
 func EndpointID(container string) string { return hexID("endpoint", container, Bridge) }
 
+// Driver gives the driver of one of the built-in networks.
+func Driver(name string) string {
+	if name == None {
+		return "null"
+	}
+	return "bridge"
+}
+
 func hexID(kind, a, b string) string {
 	sum := sha256.Sum256([]byte(kind + "\x00" + a + "\x00" + b))
 	return hex.EncodeToString(sum[:])
@@ -91,7 +99,7 @@ func hexID(kind, a, b string) string {
 // be the truth, but Compose and others look for "bridge".
 func (f Facts) bridge() network.Network {
 	n := network.Network{
-		Name: Bridge, ID: ID(f.Instance, Bridge), Created: f.Created, Scope: "local", Driver: "bridge", EnableIPv4: true,
+		Name: Bridge, ID: ID(f.Instance, Bridge), Created: f.Created, Scope: "local", Driver: Driver(Bridge), EnableIPv4: true,
 		IPAM:   network.IPAM{Driver: "default"},
 		Labels: map[string]string{},
 		Options: map[string]string{
@@ -112,7 +120,7 @@ func (f Facts) bridge() network.Network {
 
 func (f Facts) none() network.Network {
 	return network.Network{
-		Name: None, ID: ID(f.Instance, None), Created: f.Created, Scope: "local", Driver: "null", EnableIPv4: true,
+		Name: None, ID: ID(f.Instance, None), Created: f.Created, Scope: "local", Driver: Driver(None), EnableIPv4: true,
 		IPAM:   network.IPAM{Driver: "default"},
 		Labels: map[string]string{}, Options: map[string]string{},
 	}

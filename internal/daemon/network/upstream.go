@@ -43,7 +43,7 @@ func Forward(ctx context.Context, conn *wire.Conn, udp, tcp *os.File, servers []
 		fds = append(fds, int(f.Fd()))
 	}
 	defer u.sent()
-	job := &jobs.Job{Kind: wire.JobDNS, DNS: &jobs.DNSParams{Listen: 1, Streams: 1, Upstreams: len(sockets)}}
+	job := &jobs.Job{Kind: jobs.DNS, DNS: &jobs.DNSParams{Listen: 1, Streams: 1, Upstreams: len(sockets)}}
 	_, err = jobs.Run(ctx, conn, job, fds, jobs.Host{File: u.stream})
 	return err
 }

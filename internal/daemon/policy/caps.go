@@ -72,7 +72,7 @@ func (c *collector) capabilities(add, drop []string) uint64 {
 	}
 	for _, n := range add {
 		if isAll(n) {
-			c.forbid("--cap-add", "ALL", "it contains capabilities that reach the host's kernel", "name the ones you need")
+			c.refuse(true, "HostConfig.CapAdd=ALL", "ALL")
 			continue
 		}
 		bit, ok := capBit(n)
@@ -80,8 +80,7 @@ func (c *collector) capabilities(add, drop []string) uint64 {
 		case !ok:
 			c.invalid("--cap-add", n, "there is no capability of this name")
 		case bit&beyondFloor() != 0:
-			c.forbid("--cap-add", n, "the rule cap-floor forbids it: it reaches the host's kernel",
-				"only the administrator's policy file could allow it, and this version does not read one yet")
+			c.refuse(true, "HostConfig.CapAdd=SYS_ADMIN and others", n)
 		}
 		more |= bit
 	}
@@ -97,11 +96,11 @@ func (c *collector) capabilities(add, drop []string) uint64 {
 
 func isAll(n string) bool { return strings.EqualFold(n, "ALL") }
 
-// capsFor gives the five sets of a process: a user that is not root gets the bounding set alone, as execve would.
+// capsFor gives the sets of a process: a user that is not root gets the bounding set alone, as execve would.
 func capsFor(set uint64, uid uint32) wire.Capabilities {
 	c := wire.Capabilities{Bounding: set}
 	if uid == 0 {
-		c.Effective, c.Permitted = set, set
+		c.Permitted = set
 	}
 	return c
 }

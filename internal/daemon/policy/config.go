@@ -3,11 +3,14 @@ package policy
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+
+	"github.com/brig-engine/brig/internal/daemon/policy/compat"
 )
 
 // merge lays the request's config over the image's, as inspect shows it afterwards. What an image may say is listed
@@ -52,8 +55,9 @@ func (c *collector) merge(req *container.Config, img *dockerspec.DockerOCIImageC
 			out.StopSignal = img.StopSignal
 		}
 	}
-	if h := img.Healthcheck; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" && req.Healthcheck == nil {
-		c.warn("the image has a HEALTHCHECK; this version of Brig does not run it")
+	out.Healthcheck = c.healthcheck(req.Healthcheck, img.Healthcheck)
+	if len(out.Shell) == 0 {
+		out.Shell = img.Shell // a health check of one line is run by it
 	}
 	return out
 }
@@ -61,50 +65,78 @@ func (c *collector) merge(req *container.Config, img *dockerspec.DockerOCIImageC
 // unsupported refuses by name every option of a request that no builder reads.
 func (c *collector) unsupported(r *Request) {
 	cfg, h := &r.Config, &r.Host
-	if hc := cfg.Healthcheck; hc != nil {
-		none := len(hc.Test) == 1 && hc.Test[0] == "NONE"
-		c.missing(!none, "--health-cmd", strings.Join(hc.Test, " "))
-	}
-	c.missing(cfg.ArgsEscaped, "ArgsEscaped", "")
-	c.missing(len(cfg.OnBuild) > 0, "OnBuild", strings.Join(cfg.OnBuild, "; "))
-	c.missing(r.legacy.MacAddress != "", "--mac-address", r.legacy.MacAddress)
-	c.missing(r.legacy.KernelMemory != 0, "--kernel-memory", "")
-	c.missing(r.legacy.KernelMemoryTCP != 0, "KernelMemoryTCP", "")
-	c.missing(len(r.legacy.Capabilities) > 0, "Capabilities", "")
-	if h.Privileged {
-		c.forbid("--privileged", "", "the rule no-privileged forbids it: the container would own the host",
-			"add the single capabilities it needs with --cap-add")
-	}
-	c.missing(!h.RestartPolicy.IsNone(), "--restart", string(h.RestartPolicy.Name))
-	c.missing(h.RestartPolicy.IsNone() && h.RestartPolicy.MaximumRetryCount != 0, "--restart", "no with a count")
-	c.missing(len(h.VolumesFrom) > 0, "--volumes-from", strings.Join(h.VolumesFrom, ","))
-	c.missing(len(h.Links) > 0, "--link", strings.Join(h.Links, ","))
-	c.missing(len(h.StorageOpt) > 0, "--storage-opt", pairs(h.StorageOpt))
-	c.missing(h.CgroupParent != "", "--cgroup-parent", h.CgroupParent)
-	c.missing(h.Cgroup != "", "Cgroup", string(h.Cgroup))
-	c.missing(h.Runtime != "" && h.Runtime != "brig", "--runtime", h.Runtime)
-	c.missing(!h.Isolation.IsDefault(), "--isolation", string(h.Isolation))
+	c.refuse(cfg.ArgsEscaped, "ArgsEscaped", "")
+	c.refuse(len(cfg.OnBuild) > 0, "OnBuild", strings.Join(cfg.OnBuild, "; "))
+	c.refuse(r.legacy.MacAddress != "", "MacAddress", r.legacy.MacAddress)
+	c.refuse(r.legacy.KernelMemory != 0, "HostConfig.KernelMemory", decimal(r.legacy.KernelMemory))
+	c.refuse(r.legacy.KernelMemoryTCP != 0, "HostConfig.KernelMemoryTCP", decimal(r.legacy.KernelMemoryTCP))
+	c.refuse(len(r.legacy.Capabilities) > 0, "HostConfig.Capabilities", strings.Join(r.legacy.Capabilities, ","))
+	c.refuse(h.Privileged, "HostConfig.Privileged", "")
+	c.restart(h)
+	c.refuse(len(h.Links) > 0, "HostConfig.Links", strings.Join(h.Links, ","))
+	c.refuse(len(h.StorageOpt) > 0, "HostConfig.StorageOpt", pairs(h.StorageOpt))
+	c.refuse(h.CgroupParent != "", "HostConfig.CgroupParent", h.CgroupParent)
+	c.refuse(h.Cgroup != "", "HostConfig.Cgroup", string(h.Cgroup))
+	c.refuse(h.Runtime != "" && h.Runtime != "brig", "HostConfig.Runtime", h.Runtime)
+	c.refuse(!h.Isolation.IsDefault(), "HostConfig.Isolation", string(h.Isolation))
 	for _, d := range h.Devices {
-		c.missing(true, "--device", strings.TrimRight(d.PathOnHost+":"+d.PathInContainer+":"+d.CgroupPermissions, ":"))
+		c.refuse(true, "HostConfig.Devices",
+			strings.TrimRight(d.PathOnHost+":"+d.PathInContainer+":"+d.CgroupPermissions, ":"))
 	}
-	c.missing(len(h.DeviceCgroupRules) > 0, "--device-cgroup-rule", strings.Join(h.DeviceCgroupRules, ","))
-	c.missing(len(h.DeviceRequests) > 0, "--gpus", "")
+	c.refuse(len(h.DeviceCgroupRules) > 0, "HostConfig.DeviceCgroupRules", strings.Join(h.DeviceCgroupRules, ","))
+	for i := range h.DeviceRequests {
+		c.refuse(true, "HostConfig.DeviceRequests", gpus(&h.DeviceRequests[i]))
+	}
 	c.namespaces(h)
+}
+
+// gpus writes a device request as --gpus reads it.
+func gpus(d *container.DeviceRequest) string {
+	var out []string
+	if d.Driver != "" {
+		out = append(out, "driver="+d.Driver)
+	}
+	if d.Count == -1 {
+		out = append(out, "all")
+	} else if d.Count != 0 {
+		out = append(out, strconv.Itoa(d.Count))
+	}
+	for _, id := range d.DeviceIDs {
+		out = append(out, "device="+id)
+	}
+	for _, all := range d.Capabilities {
+		out = append(out, "capabilities="+strings.Join(all, "+"))
+	}
+	if len(d.Options) > 0 {
+		out = append(out, pairs(d.Options))
+	}
+	return strings.Join(out, ",")
 }
 
 // namespaces: every container has its own of each kind.
 func (c *collector) namespaces(h *container.HostConfig) {
-	for _, n := range []struct{ option, value, own string }{
-		{"--ipc", string(h.IpcMode), "private"}, {"--pid", string(h.PidMode), "private"},
-		{"--uts", string(h.UTSMode), "private"}, {"--userns", string(h.UsernsMode), "private"},
-		{"--cgroupns", string(h.CgroupnsMode), "private"},
+	for _, n := range []struct {
+		field, value string
+		host         string // the key of the value host
+	}{
+		{"HostConfig.IpcMode", string(h.IpcMode), "HostConfig.IpcMode=host"},
+		{"HostConfig.PidMode", string(h.PidMode), "HostConfig.PidMode"},
+		{"HostConfig.UTSMode", string(h.UTSMode), "HostConfig.UTSMode"},
+		{"HostConfig.UsernsMode", string(h.UsernsMode), "HostConfig.UsernsMode"},
+		{"HostConfig.CgroupnsMode", string(h.CgroupnsMode), "HostConfig.CgroupnsMode=host"},
 	} {
-		switch n.value {
-		case "", n.own:
-		case "host":
-			c.forbid(n.option, "host", "the container would share the host's namespace", "leave it out")
+		ipc := n.field == "HostConfig.IpcMode"
+		switch {
+		case n.value == "" || n.value == "private" || ipc && n.value == string(container.IPCModeShareable):
+		case n.value == "host":
+			c.refuse(true, n.host, "host")
+		case ipc && n.value == string(container.IPCModeNone):
+			c.refuse(true, n.field+"=none", n.value)
+		case strings.HasPrefix(n.value, "container:") && (ipc || n.field == "HostConfig.PidMode"):
+			c.refuse(true, n.field+"=container:NAME", n.value)
 		default:
-			c.missing(true, n.option, n.value)
+			e, _ := compat.Lookup(n.field)
+			c.invalid(e.Option(), n.value, "there is no mode of this name; private is what every container has")
 		}
 	}
 }
@@ -115,7 +147,7 @@ func (c *collector) annotations(a map[string]string) {
 		if !strings.HasPrefix(k, "brig.") {
 			continue
 		}
-		c.missing(k != "brig.level" || a[k] != "standard", "--annotation", k+"="+a[k])
+		c.refuse(k != "brig.level" || a[k] != "standard", "HostConfig.Annotations=brig.NAME", k+"="+a[k])
 	}
 }
 
@@ -127,5 +159,7 @@ func pairs(m map[string]string) string {
 	}
 	return strings.Join(out, ",")
 }
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

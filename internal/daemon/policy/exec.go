@@ -55,7 +55,6 @@ func MakeExec(in ExecInput) (*wire.Process, error) {
 		AllowNewPrivileges: own.AllowNewPrivileges,
 		Rlimits:            own.Rlimits,
 		OOMScoreAdj:        own.OOMScoreAdj,
-		Filter:             own.Filter,
 		NoLandlock:         own.NoLandlock,
 		Terminal:           r.Tty,
 		Stdin:              r.AttachStdin,

@@ -1,176 +1,233 @@
 package policy
 
 import (
-	"net/netip"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/api/types/mount"
-	"github.com/moby/moby/api/types/network"
+
+	"github.com/brig-engine/brig/internal/daemon/policy/compat"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
-// handled are the fields that influence the spec or are recorded; the comment says which are recorded only. Every other
-// field of the API's types must be refused by name when it is set: this is what the test holds them to.
-var handled = map[string]bool{
-	"Config.Hostname": true, "Config.Domainname": true, "Config.User": true, "Config.ExposedPorts": true,
-	"Config.Tty":       true,
-	"Config.OpenStdin": true, "Config.StdinOnce": true, "Config.Env": true, "Config.Cmd": true, "Config.Image": true,
-	"Config.Volumes": true, "Config.WorkingDir": true, "Config.Entrypoint": true, "Config.NetworkDisabled": true,
-	"Config.StopSignal": true, "Config.StopTimeout": true,
-	// Recorded and shown by inspect: what the client attached, labels, and the shell of an image's builds.
-	"Config.AttachStdin": true, "Config.AttachStdout": true, "Config.AttachStderr": true, "Config.Labels": true,
-	"Config.Shell": true,
-
-	"Host.Binds": true, "Host.LogConfig": true, "Host.NetworkMode": true, "Host.PortBindings": true,
-	"Host.AutoRemove":  true,
-	"Host.ConsoleSize": true, "Host.Annotations": true, "Host.CapAdd": true, "Host.CapDrop": true, "Host.DNS": true,
-	"Host.DNSOptions": true, "Host.DNSSearch": true, "Host.ExtraHosts": true, "Host.GroupAdd": true,
-	"Host.OomScoreAdj":     true,
-	"Host.PublishAllPorts": true, "Host.ReadonlyRootfs": true, "Host.SecurityOpt": true, "Host.Tmpfs": true,
-	"Host.ShmSize": true,
-	"Host.Sysctls": true, "Host.Umask": true, "Host.Mounts": true, "Host.MaskedPaths": true, "Host.ReadonlyPaths": true,
-	"Host.Init": true, "Host.Resources": true,
-	// Recorded: the file is the client's business.
-	"Host.ContainerIDFile": true,
-
-	"Resources.CPUShares": true, "Resources.Memory": true, "Resources.NanoCPUs": true, "Resources.BlkioWeight": true,
-	"Resources.CPUPeriod": true, "Resources.CPUQuota": true, "Resources.CpusetCpus": true, "Resources.CpusetMems": true,
-	"Resources.MemoryReservation": true, "Resources.MemorySwap": true, "Resources.PidsLimit": true,
-	"Resources.Ulimits": true,
-
-	"Mount.Type": true, "Mount.Source": true, "Mount.Target": true, "Mount.ReadOnly": true, "Mount.Consistency": true,
-	"Mount.BindOptions": true, "Mount.VolumeOptions": true, "Mount.TmpfsOptions": true,
-	"BindOptions.NonRecursive": true, "VolumeOptions.NoCopy": true, "VolumeOptions.Labels": true,
-	"VolumeOptions.DriverConfig": true,
-	"TmpfsOptions.SizeBytes":     true, "TmpfsOptions.Mode": true, "TmpfsOptions.Options": true,
-	"Endpoint.IPAMConfig": true,
+// leaf is one field of the create request that has no fields of its own.
+type leaf struct {
+	path string // as in JSON, without the [] of lists and maps
+	kind reflect.Kind
 }
 
-// set puts something that is not zero into a field.
-func set(v reflect.Value) {
-	switch v.Interface().(type) {
-	case netip.Addr:
-		v.Set(reflect.ValueOf(netip.MustParseAddr("10.0.0.9")))
-		return
+// leaves walks a type of the API.
+func leaves(t reflect.Type, path string) []leaf {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		if speaks(t) {
+			break
+		}
+		t = t.Elem()
 	}
-	switch v.Kind() {
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.String:
-		v.SetString("host")
-	case reflect.Int, reflect.Int64, reflect.Int32:
-		v.SetInt(1)
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		v.SetUint(1)
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		set(v.Elem())
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		set(v.Index(0))
-	case reflect.Array:
-		set(v.Index(0))
-	case reflect.Map:
-		key, val := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
-		if key.Kind() == reflect.String {
-			key.SetString("x")
+	if t.Kind() != reflect.Struct || speaks(t) || t.NumField() == 0 {
+		return []leaf{{path, t.Kind()}}
+	}
+	var all []leaf
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case f.Anonymous && name == "":
+			all = append(all, leaves(f.Type, path)...)
+			continue
+		case name == "":
+			name = f.Name
 		}
-		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(key, val)
-	case reflect.Struct:
-		if v.NumField() > 0 {
-			set(v.Field(0))
+		if path != "" {
+			name = path + "." + name
 		}
+		all = append(all, leaves(f.Type, name)...)
+	}
+	return all
+}
+
+// speaks tells whether a type has a JSON form of its own.
+func speaks(t reflect.Type) bool {
+	p := reflect.PointerTo(t)
+	return p.Implements(reflect.TypeFor[json.Unmarshaler]()) || p.Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+func plain(field string) string { return strings.ReplaceAll(field, "[]", "") }
+
+// places are the leaves that an entry is about.
+func places(e *compat.Entry) []string {
+	if len(e.Below) == 0 {
+		return []string{plain(e.Field)}
+	}
+	var all []string
+	for _, b := range e.Below {
+		all = append(all, plain(e.Field)+"."+b)
+	}
+	return all
+}
+
+// TestEveryFieldOfTheAPIHasItsPlace: a new version of the API cannot bring an option that is silently ignored, and a
+// renamed one cannot hide behind an entry that no field has.
+func TestEveryFieldOfTheAPIHasItsPlace(t *testing.T) {
+	have := map[string]bool{}
+	for _, l := range leaves(reflect.TypeFor[body](), "") {
+		have[l.path] = true
+	}
+	for _, l := range leaves(reflect.TypeFor[container.CreateRequest](), "") {
+		if !have[l.path] {
+			t.Errorf("%s of the API's request is not decoded", l.path)
+		}
+	}
+	placed := map[string]int{}
+	for _, e := range compat.Entries() {
+		if e.Field == "" || e.Field[0] == '?' {
+			continue
+		}
+		for _, p := range places(e) {
+			inside := slices.ContainsFunc(leaves(reflect.TypeFor[body](), ""), func(l leaf) bool {
+				return strings.HasPrefix(l.path, p+".")
+			})
+			switch {
+			case e.Value == "" && !have[p], !have[p] && !inside:
+				t.Errorf("%s: the API has no field %s", e.Key(), p)
+			case e.Value == "":
+				placed[p]++
+			}
+		}
+	}
+	for p := range have {
+		if placed[p] != 1 {
+			t.Errorf("%s is in %d entries of package compat: every field needs one", p, placed[p])
+		}
+	}
+	if len(have) < 120 {
+		t.Errorf("only %d fields were found", len(have))
 	}
 }
 
-// TestEveryFieldOfTheAPIIsHandledOrRefused walks the API's types: a new version of the API cannot bring an option
-// that is
-// silently ignored.
-func TestEveryFieldOfTheAPIIsHandledOrRefused(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		of   reflect.Type
-		in   func(r *Request) reflect.Value
-	}{
-		{"Config", reflect.TypeFor[container.Config](),
-			func(r *Request) reflect.Value { return reflect.ValueOf(&r.Config).Elem() }},
-		{"Host", reflect.TypeFor[container.HostConfig](),
-			func(r *Request) reflect.Value { return reflect.ValueOf(&r.Host).Elem() }},
-		{"Resources", reflect.TypeFor[container.Resources](),
-			func(r *Request) reflect.Value { return reflect.ValueOf(&r.Host.Resources).Elem() }},
-		{"legacy", reflect.TypeFor[legacy](), func(r *Request) reflect.Value { return reflect.ValueOf(&r.legacy).Elem() }},
-		{"Endpoint", reflect.TypeFor[network.EndpointSettings](),
-			endpointOf(func(e *network.EndpointSettings) any { return e })},
-		{"IPAM", reflect.TypeFor[network.EndpointIPAMConfig](), endpointOf(func(e *network.EndpointSettings) any {
-			e.IPAMConfig = &network.EndpointIPAMConfig{}
-			return e.IPAMConfig
-		})},
-		{"Mount", reflect.TypeFor[mount.Mount](), mountOf(mount.TypeVolume, func(m *mount.Mount) any { return m })},
-		{"BindOptions", reflect.TypeFor[mount.BindOptions](), mountOf(mount.TypeBind, func(m *mount.Mount) any {
-			m.Source, m.BindOptions = "/s", &mount.BindOptions{}
-			return m.BindOptions
-		})},
-		{"VolumeOptions", reflect.TypeFor[mount.VolumeOptions](), mountOf(mount.TypeVolume, func(m *mount.Mount) any {
-			m.VolumeOptions = &mount.VolumeOptions{}
-			return m.VolumeOptions
-		})},
-		{"Driver", reflect.TypeFor[mount.Driver](), mountOf(mount.TypeVolume, func(m *mount.Mount) any {
-			m.VolumeOptions = &mount.VolumeOptions{DriverConfig: &mount.Driver{}}
-			return m.VolumeOptions.DriverConfig
-		})},
-		{"TmpfsOptions", reflect.TypeFor[mount.TmpfsOptions](), mountOf(mount.TypeTmpfs, func(m *mount.Mount) any {
-			m.TmpfsOptions = &mount.TmpfsOptions{}
-			return m.TmpfsOptions
-		})},
-	} {
-		for i := range c.of.NumField() {
-			f := c.of.Field(i)
-			name := c.name + "." + f.Name
-			if handled[name] {
+// TestEveryFieldDoesWhatTheTableSays sends a value for each field and each kind of value that package compat lists. What
+// works is accepted and changes what the warden is asked for, unless it is brigd's own business; the rest is refused in
+// the table's words, with the option and the value.
+func TestEveryFieldDoesWhatTheTableSays(t *testing.T) {
+	kinds := map[string]leaf{}
+	for _, l := range leaves(reflect.TypeFor[body](), "") {
+		kinds[l.path] = l
+	}
+	_, before := decide(t, []byte(`{"Image":"i"}`))
+	for _, e := range compat.Entries() {
+		if e.Field == "" || e.Field[0] == '?' {
+			continue
+		}
+		keys := places(e)
+		if e.Value != "" {
+			keys = []string{e.Key()}
+			if values[e.Key()] == "" {
+				t.Errorf("%s: the test has no value for it", e.Key())
 				continue
 			}
-			r, err := Decode([]byte(`{"Image":"i"}`))
-			if err != nil {
-				t.Fatal(err)
+		}
+		for _, key := range keys {
+			b := bodyOf(t, key, kinds[key])
+			err, after := decide(t, b)
+			if e.State == compat.Works {
+				if base := needed(t, key, e); base != "" {
+					_, before := decide(t, []byte(base))
+					checkWorks(t, e, key, b, err, before, after)
+					continue
+				}
+				checkWorks(t, e, key, b, err, before, after)
+				continue
 			}
-			set(c.in(r).Field(i))
-			_, err = Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost()})
-			if err == nil {
-				t.Errorf("%s is neither handled nor refused", name)
-			}
+			checkRefused(t, e, key, b, err, kinds[key].kind == reflect.Bool)
 		}
 	}
 }
 
-func endpointOf(f func(*network.EndpointSettings) any) func(*Request) reflect.Value {
-	return func(r *Request) reflect.Value {
-		e := &network.EndpointSettings{}
-		r.Networking.EndpointsConfig = map[string]*network.EndpointSettings{"bridge": e}
-		return reflect.ValueOf(f(e)).Elem()
-	}
-}
-
-func mountOf(kind mount.Type, f func(*mount.Mount) any) func(*Request) reflect.Value {
-	return func(r *Request) reflect.Value {
-		r.Host.Mounts = []mount.Mount{{Type: kind, Target: "/t"}}
-		return reflect.ValueOf(f(&r.Host.Mounts[0])).Elem()
-	}
-}
-
-// TestTheTableOfFieldsIsTrue: a name in the table that no type has would hide a renamed field.
-func TestTheTableOfFieldsIsTrue(t *testing.T) {
-	types := map[string]reflect.Type{"Config": reflect.TypeFor[container.Config](),
-		"Host":      reflect.TypeFor[container.HostConfig](),
-		"Resources": reflect.TypeFor[container.Resources](), "Mount": reflect.TypeFor[mount.Mount](),
-		"BindOptions": reflect.TypeFor[mount.BindOptions](), "VolumeOptions": reflect.TypeFor[mount.VolumeOptions](),
-		"TmpfsOptions": reflect.TypeFor[mount.TmpfsOptions](), "Endpoint": reflect.TypeFor[network.EndpointSettings]()}
-	for name := range handled {
-		kind, field, _ := strings.Cut(name, ".")
-		if _, ok := types[kind].FieldByName(field); !ok {
-			t.Errorf("%s does not exist", name)
+// needed is the request without the field, where the field needs something beside it.
+func needed(t *testing.T, key string, e *compat.Entry) string {
+	for at := range needs {
+		if at != "" && strings.HasPrefix(key, at+".") {
+			list := at
+			if strings.HasPrefix(at, "HostConfig.Mounts") {
+				list = "HostConfig.Mounts"
+			}
+			kind := needs[list]
+			if strings.Contains(key, "BindOptions") {
+				return bindMount("")
+			} else if strings.Contains(key, "TmpfsOptions") {
+				return tmpfsMount("")
+			}
+			return fmt.Sprintf(`{"Image":"i","HostConfig":{%q:[%s]}}`, strings.TrimPrefix(list, "HostConfig."), kind)
 		}
 	}
+	if strings.HasPrefix(key, "HostConfig.PortBindings.") {
+		return `{"Image":"i","HostConfig":{"PortBindings":{"80/tcp":[{}]}}}`
+	}
+	return ""
+}
+
+func checkWorks(t *testing.T, e *compat.Entry, key string, b []byte, err error, before, after string) {
+	t.Helper()
+	switch {
+	case err != nil:
+		t.Errorf("%s works, says the table, and %s is refused: %v", key, b, err)
+	case !e.Kept && before == after:
+		t.Errorf("%s works, says the table, and %s changes nothing", key, b)
+	case e.Kept && before != after:
+		t.Errorf("%s is brigd's own business, says the table, and %s changes what the warden is asked for", key, b)
+	}
+}
+
+func checkRefused(t *testing.T, e *compat.Entry, key string, b []byte, err error, isSwitch bool) {
+	t.Helper()
+	var rs Refusals
+	errors.As(err, &rs)
+	for _, r := range rs {
+		class := errdefs.IsNotImplemented(r.Class)
+		if e.State == compat.Refused {
+			class = errdefs.IsPermissionDenied(r.Class)
+		}
+		if r.Option == e.Option() && r.Reason == e.Why() && r.Allow == e.Instead && class {
+			if r.Value == "" && !isSwitch {
+				t.Errorf("%s: the refusal does not name the value: %s", key, r)
+			}
+			return
+		}
+	}
+	t.Errorf("%s is to be refused (%s), and %s gives: %v", key, e.State, b, err)
+}
+
+// decide gives what the warden would be asked for, as text, without what is random.
+func decide(t *testing.T, b []byte) (error, string) {
+	t.Helper()
+	r, err := Decode(b)
+	if err != nil {
+		return err, ""
+	}
+	host := testHost()
+	host.Files = func(q FileRequest) ([]wire.File, error) {
+		return []wire.File{{Path: "/etc/hosts", Content: fmt.Sprint(q)}}, nil
+	}
+	lend := func(string) (*Lent, error) {
+		return &Lent{Spec: []wire.Mount{{Kind: wire.MountBind, Source: "/h", Target: "/lent"}},
+			Shown: []container.MountPoint{{Destination: "/lent"}}}, nil
+	}
+	e, err := Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: host, Lend: lend})
+	if err != nil {
+		return err, ""
+	}
+	out, err := json.Marshal(map[string]any{"spec": e.Spec, "log": e.Log, "volumes": e.Volumes, "profile": e.Profile,
+		"portsTo": e.PortsTo})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return nil, regexp.MustCompile(`[0-9a-f]{64}`).ReplaceAllString(string(out), "RANDOM")
 }

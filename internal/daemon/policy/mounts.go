@@ -5,11 +5,9 @@ import (
 	"encoding/hex"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 
@@ -32,13 +30,13 @@ type mounts struct {
 	shown   []container.MountPoint
 	volumes []VolumeUse
 	driver  string // HostConfig.VolumeDriver
+	machine int64  // its memory in bytes
 }
 
-func (c *collector) mounts(r *Request, image map[string]struct{}) *mounts {
-	m := &mounts{collector: c, driver: r.Host.VolumeDriver}
-	if m.driver != "" && m.driver != "local" {
-		c.missing(true, "--volume-driver", m.driver)
-	}
+func (c *collector) mounts(in Input) *mounts {
+	r, image := in.Request, in.Image.Config.Config.Volumes
+	m := &mounts{collector: c, driver: r.Host.VolumeDriver, machine: in.Host.MemoryTotal}
+	c.refuse(m.driver != "" && m.driver != "local", "HostConfig.VolumeDriver=DRIVER", m.driver)
 	for _, b := range r.Host.Binds {
 		m.bindSpec(b)
 	}
@@ -48,8 +46,11 @@ func (c *collector) mounts(r *Request, image map[string]struct{}) *mounts {
 	for _, target := range sortedKeys(r.Host.Tmpfs) {
 		m.tmpfs(target, r.Host.Tmpfs[target])
 	}
+	lent := m.volumesFrom(r.Host.VolumesFrom, in.Lend)
 	for _, target := range sortedKeys(r.Config.Volumes) {
-		m.anonymous("-v", target)
+		if t, _ := cleanTarget(target); !lent[t] {
+			m.anonymous("-v", target)
+		}
 	}
 	for _, target := range sortedKeys(image) {
 		if t, ok := cleanTarget(target); ok && !m.taken(t) {
@@ -77,7 +78,10 @@ func (m *mounts) bindSpec(s string) {
 	fill := true
 	for o := range strings.SplitSeq(opts, ",") {
 		switch o {
-		case "", "rw", "rprivate":
+		case "", "rw", "rprivate", "private", "consistent", "cached", "delegated":
+		case "shared", "rshared", "slave", "rslave":
+			m.refuse(true, "HostConfig.Binds=shared", s)
+			return
 		case "ro":
 			w.Writable = false
 		case "nocopy":
@@ -86,7 +90,7 @@ func (m *mounts) bindSpec(s string) {
 			// They ask for an SELinux label, which Brig does not set; access does not depend on it.
 			m.warn("-v %s: the option %s has no effect: Brig sets no SELinux labels", clip(s), o)
 		default:
-			m.missing(true, "-v", s+" (option "+clip(o)+")")
+			m.invalid("-v", s, "%s is no option of a volume; ro, rw, nocopy, z and Z are", clip(o))
 			return
 		}
 	}
@@ -104,8 +108,8 @@ func (m *mounts) bindSpec(s string) {
 
 func (m *mounts) mount(x *mount.Mount) {
 	desc := "type=" + string(x.Type) + ",target=" + x.Target
-	m.missing(x.ImageOptions != nil, "--mount", desc+" (image options)")
-	m.missing(x.ClusterOptions != nil, "--mount", desc+" (cluster options)")
+	m.refuse(x.ImageOptions != nil, "HostConfig.Mounts[].ImageOptions", desc)
+	m.refuse(x.ClusterOptions != nil, "HostConfig.Mounts[].ClusterOptions", desc)
 	switch x.Consistency {
 	case "", mount.ConsistencyDefault, mount.ConsistencyFull, mount.ConsistencyCached, mount.ConsistencyDelegated:
 		// All of them are fulfilled by full consistency.
@@ -133,7 +137,7 @@ func (m *mounts) mount(x *mount.Mount) {
 	case mount.TypeTmpfs:
 		m.mountTmpfs(desc, w, x.TmpfsOptions)
 	default:
-		m.missing(true, "--mount", desc)
+		m.refuse(true, "HostConfig.Mounts[].Type=TYPE", desc)
 	}
 }
 
@@ -141,13 +145,15 @@ func (m *mounts) mountBind(desc string, w wire.Mount, o *mount.BindOptions) {
 	w.Exec, w.Recursive = true, true
 	if o != nil {
 		w.Recursive = !o.NonRecursive
-		if p := o.Propagation; p != "" && p != mount.PropagationRPrivate && p != mount.PropagationPrivate {
-			m.forbid("--mount", desc+",bind-propagation="+clip(string(p)), "mounts would travel between host and container",
-				"rprivate is what every bind mount has")
+		p := o.Propagation
+		m.refuse(p != "" && p != mount.PropagationRPrivate && p != mount.PropagationPrivate,
+			"HostConfig.Mounts[].BindOptions.Propagation=shared", desc+",bind-propagation="+clip(string(p)))
+		m.refuse(o.CreateMountpoint, "HostConfig.Mounts[].BindOptions.CreateMountpoint", desc+",bind-create-src")
+		m.refuse(o.ReadOnlyNonRecursive, "HostConfig.Mounts[].BindOptions.ReadOnlyNonRecursive",
+			desc+",bind-recursive=writable")
+		if o.ReadOnlyForceRecursive && w.Writable {
+			m.invalid("--mount", desc+",bind-recursive=readonly", "is for a mount with readonly")
 		}
-		m.missing(o.CreateMountpoint, "--mount", desc+",bind-create-src")
-		m.missing(o.ReadOnlyNonRecursive, "--mount", desc+",bind-recursive=writable")
-		m.missing(o.ReadOnlyForceRecursive, "--mount", desc+",bind-recursive=readonly")
 	}
 	m.bind("--mount", w, "")
 }
@@ -158,10 +164,11 @@ func (m *mounts) mountVolume(desc string, w wire.Mount, o *mount.VolumeOptions) 
 	if o != nil {
 		w.Fill = !o.NoCopy
 		use.Labels = o.Labels
-		m.missing(o.Subpath != "", "--mount", desc+",volume-subpath="+clip(o.Subpath))
+		const at = "HostConfig.Mounts[].VolumeOptions."
+		m.refuse(o.Subpath != "", at+"Subpath", desc+",volume-subpath="+clip(o.Subpath))
 		if d := o.DriverConfig; d != nil {
-			m.missing(d.Name != "" && d.Name != "local", "--mount", desc+",volume-driver="+clip(d.Name))
-			m.missing(len(d.Options) > 0, "--mount", desc+",volume-opt")
+			m.refuse(d.Name != "" && d.Name != "local", at+"DriverConfig.Name=DRIVER", desc+",volume-driver="+clip(d.Name))
+			m.refuse(len(d.Options) > 0, at+"DriverConfig.Options", desc+",volume-opt="+pairs(d.Options))
 		}
 	}
 	if use.Name == "" {
@@ -169,75 +176,6 @@ func (m *mounts) mountVolume(desc string, w wire.Mount, o *mount.VolumeOptions) 
 	}
 	w.Source = use.Name
 	m.volume("--mount", w, use, "")
-}
-
-func (m *mounts) mountTmpfs(desc string, w wire.Mount, o *mount.TmpfsOptions) {
-	if w.Source != "" {
-		m.invalid("--mount", desc, "a tmpfs has no source")
-	}
-	w.Source, w.Mode = "", 0o1777
-	if o != nil {
-		w.Size = o.SizeBytes
-		if o.Mode != 0 {
-			w.Mode = uint32(o.Mode)
-		}
-		for _, kv := range o.Options {
-			if !m.tmpfsOption(&w, strings.Join(kv, "=")) {
-				m.missing(true, "--mount", desc+",tmpfs-option "+clip(strings.Join(kv, "=")))
-			}
-		}
-	}
-	m.addTmpfs("--mount", w)
-}
-
-// tmpfs reads one entry of --tmpfs TARGET[:OPTIONS].
-func (m *mounts) tmpfs(target, opts string) {
-	w := wire.Mount{Target: target, Writable: true, Mode: 0o1777}
-	for o := range strings.SplitSeq(opts, ",") {
-		if !m.tmpfsOption(&w, o) {
-			m.missing(true, "--tmpfs", target+":"+clip(o))
-		}
-	}
-	m.addTmpfs("--tmpfs", w)
-}
-
-// tmpfsOption applies one option; false means that Brig does not have it.
-func (m *mounts) tmpfsOption(w *wire.Mount, o string) bool {
-	name, value, _ := strings.Cut(o, "=")
-	var err error
-	switch name {
-	case "", "noexec", "nosuid", "nodev", "rw":
-	case "exec":
-		w.Exec = true
-	case "ro":
-		w.Writable = false
-	case "size":
-		w.Size, err = units.RAMInBytes(value)
-		if err == nil && w.Size <= 0 {
-			err = strconv.ErrRange
-		}
-	case "mode":
-		var mode uint64
-		mode, err = strconv.ParseUint(value, 8, 12)
-		w.Mode = uint32(mode)
-	default:
-		return false
-	}
-	if err != nil {
-		m.invalid("--tmpfs", w.Target+":"+clip(o), "%v", err)
-	}
-	return true
-}
-
-func (m *mounts) addTmpfs(option string, w wire.Mount) {
-	w.Kind = wire.MountTmpfs
-	if w.Size < 0 || w.Mode&^0o1777 != 0 {
-		m.invalid(option, w.Target, "size and mode must be a number of bytes and permission bits")
-	}
-	if w.Size == 0 {
-		w.Size = defaultTmpfs
-	}
-	m.add(option, w, container.MountPoint{Type: mount.TypeTmpfs})
 }
 
 func (m *mounts) bind(option string, w wire.Mount, mode string) {
@@ -281,7 +219,7 @@ func (m *mounts) add(option string, w wire.Mount, p container.MountPoint) {
 		m.invalid(option, w.Target, "the target is an absolute path inside the container, not / and without ..")
 		return
 	case reserved(target):
-		m.forbid(option, target, "the engine's own file systems are there", "choose another target")
+		m.refuseAs(option, "HostConfig.Mounts[].Target=/proc, /sys, /dev", target)
 		return
 	case m.taken(target):
 		m.invalid(option, target, "two mounts have this target")
@@ -305,12 +243,13 @@ func cleanTarget(t string) (string, bool) {
 	return t, t != "/"
 }
 
-// reserved paths would lay something over /proc, /sys or the devices, where masks and device rules act.
+// reserved paths would lay something over /proc, /sys or the devices, where masks and device rules act. The warden's
+// floor says the same.
 func reserved(t string) bool {
-	for _, p := range []string{"/proc", "/sys"} {
-		if t == p || strings.HasPrefix(t, p+"/") {
+	for _, p := range []string{"/proc", "/sys", "/dev"} {
+		if t == p || strings.HasPrefix(t, p+"/") && t != "/dev/shm" {
 			return true
 		}
 	}
-	return t == "/dev" || t == "/dev/pts" || t == "/dev/mqueue" || t == "/dev/null" || strings.HasPrefix(t, "/dev/pts/")
+	return false
 }

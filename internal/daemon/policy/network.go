@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,11 +12,11 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// maxPorts bounds the published ports of one container: each is a listening socket.
-const maxPorts = 256
+// maxPorts bounds the published ports of one container: each is a listening socket. The warden's floor has the same.
+const maxPorts = 48
 
 // network reads --network, -p, -P and the endpoint settings.
-func (c *collector) network(r *Request, imagePorts map[string]struct{}, host Host) wire.Network {
+func (c *collector) network(r *Request, imagePorts map[string]struct{}, host Host, to *[]uint16) wire.Network {
 	mode := string(r.Host.NetworkMode)
 	if r.Config.NetworkDisabled {
 		mode = network.NetworkNone
@@ -28,15 +29,17 @@ func (c *collector) network(r *Request, imagePorts map[string]struct{}, host Hos
 		if host.NetworkError != "" {
 			c.invalid("--network", "bridge", "this machine cannot have it: %s; --network none works", host.NetworkError)
 		}
-		return wire.Network{Mode: wire.NetworkEndpoint, Name: network.NetworkBridge, Ports: c.ports(r, imagePorts)}
+		n := wire.Network{Mode: wire.NetworkEndpoint, Name: network.NetworkBridge}
+		n.Ports, *to = split(c.ports(r, imagePorts))
+		return n
 	case mode == network.NetworkNone:
 		if len(r.Host.PortBindings) > 0 {
 			c.invalid("-p", "", "a container without a network cannot publish ports")
 		}
 	case mode == network.NetworkHost:
-		c.forbid("--network", mode, "the container would see and use the host's network", "use bridge or none")
+		c.refuse(true, "HostConfig.NetworkMode=host", mode)
 	case r.Host.NetworkMode.IsContainer():
-		c.missing(true, "--network", mode)
+		c.refuse(true, "HostConfig.NetworkMode=container:NAME", mode)
 	default:
 		c.invalid("--network", mode, "there is no network of this name; the networks are bridge and none")
 	}
@@ -49,37 +52,59 @@ func (c *collector) endpoint(name, mode string, e *network.EndpointSettings) {
 	}
 	same := name == mode || name == network.NetworkBridge && mode == network.NetworkDefault ||
 		name == network.NetworkDefault && mode == network.NetworkBridge
-	c.missing(!same, "--network", name+" (a second network)")
+	c.refuse(!same, "NetworkingConfig.EndpointsConfig=SECOND", name)
 	if e == nil {
 		return
 	}
+	const at = "NetworkingConfig.EndpointsConfig[]."
 	if i := e.IPAMConfig; i != nil {
-		c.missing(i.IPv4Address.IsValid(), "--ip", i.IPv4Address.String())
-		c.missing(i.IPv6Address.IsValid(), "--ip6", i.IPv6Address.String())
-		c.missing(len(i.LinkLocalIPs) > 0, "--link-local-ip", "")
+		c.refuse(i.IPv4Address.IsValid(), at+"IPAMConfig.IPv4Address", i.IPv4Address.String())
+		c.refuse(i.IPv6Address.IsValid(), at+"IPAMConfig.IPv6Address", i.IPv6Address.String())
+		c.refuse(len(i.LinkLocalIPs) > 0, at+"IPAMConfig.LinkLocalIPs", strings.Trim(fmt.Sprint(i.LinkLocalIPs), "[]"))
 	}
-	c.missing(len(e.Links) > 0, "--link", strings.Join(e.Links, ","))
-	c.missing(len(e.Aliases) > 0, "--network-alias", strings.Join(e.Aliases, ","))
-	c.missing(len(e.DriverOpts) > 0, "--network driver-opt", "")
-	c.missing(e.GwPriority != 0, "--network gw-priority", strconv.Itoa(e.GwPriority))
-	c.missing(len(e.MacAddress) > 0, "--mac-address", e.MacAddress.String())
+	c.refuse(len(e.Links) > 0, at+"Links", strings.Join(e.Links, ","))
+	c.refuse(len(e.Aliases) > 0, at+"Aliases", strings.Join(e.Aliases, ","))
+	c.refuse(len(e.DriverOpts) > 0, at+"DriverOpts", pairs(e.DriverOpts))
+	c.refuse(e.GwPriority != 0, at+"GwPriority", strconv.Itoa(e.GwPriority))
+	c.refuse(len(e.MacAddress) > 0, at+"MacAddress", e.MacAddress.String())
 	// What the engine fills in after start cannot be asked for.
 	for _, f := range []struct {
-		set  bool
-		name string
+		name  string
+		set   bool
+		value any
 	}{
-		{e.NetworkID != "", "NetworkID"}, {e.EndpointID != "", "EndpointID"}, {e.Gateway.IsValid(), "Gateway"},
-		{e.IPAddress.IsValid(), "IPAddress"}, {e.IPPrefixLen != 0, "IPPrefixLen"}, {e.IPv6Gateway.IsValid(), "IPv6Gateway"},
-		{e.GlobalIPv6Address.IsValid(), "GlobalIPv6Address"}, {e.GlobalIPv6PrefixLen != 0, "GlobalIPv6PrefixLen"},
-		{len(e.DNSNames) > 0, "DNSNames"},
+		{"NetworkID", e.NetworkID != "", e.NetworkID}, {"EndpointID", e.EndpointID != "", e.EndpointID},
+		{"Gateway", e.Gateway.IsValid(), e.Gateway}, {"IPAddress", e.IPAddress.IsValid(), e.IPAddress},
+		{"IPPrefixLen", e.IPPrefixLen != 0, e.IPPrefixLen}, {"IPv6Gateway", e.IPv6Gateway.IsValid(), e.IPv6Gateway},
+		{"GlobalIPv6Address", e.GlobalIPv6Address.IsValid(), e.GlobalIPv6Address},
+		{"GlobalIPv6PrefixLen", e.GlobalIPv6PrefixLen != 0, e.GlobalIPv6PrefixLen},
+		{"DNSNames", len(e.DNSNames) > 0, e.DNSNames},
 	} {
-		c.missing(f.set, "EndpointSettings."+f.name, "")
+		c.refuse(f.set, at+f.name, fmt.Sprint(f.value))
 	}
 }
 
+// published is a port, and the last one of the host that it may get if it is to be a free one of a range.
+type published struct {
+	wire.Port
+	to uint16
+}
+
+// split gives the ports and the ends of their ranges; no list of ends if there is no range.
+func split(all []published) (ports []wire.Port, to []uint16) {
+	ranges := slices.ContainsFunc(all, func(p published) bool { return p.to != 0 })
+	for _, p := range all {
+		ports = append(ports, p.Port)
+		if ranges {
+			to = append(to, p.to)
+		}
+	}
+	return ports, to
+}
+
 // ports gives the published ports in a stable order. With -P every exposed port gets a free port of the host.
-func (c *collector) ports(r *Request, image map[string]struct{}) []wire.Port {
-	var out []wire.Port
+func (c *collector) ports(r *Request, image map[string]struct{}) []published {
+	var out []published
 	for p, bindings := range r.Host.PortBindings {
 		if !c.checkPort("-p", p) {
 			continue
@@ -94,7 +119,7 @@ func (c *collector) ports(r *Request, image map[string]struct{}) []wire.Port {
 	if r.Host.PublishAllPorts {
 		for p := range c.exposed(r.Config.ExposedPorts, image) {
 			if _, bound := r.Host.PortBindings[p]; !bound && c.checkPort("--expose", p) {
-				out = append(out, wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()})
+				out = append(out, published{Port: wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()}})
 			}
 		}
 	}
@@ -105,7 +130,7 @@ func (c *collector) ports(r *Request, image map[string]struct{}) []wire.Port {
 	return out
 }
 
-func comparePorts(a, b wire.Port) int {
+func comparePorts(a, b published) int {
 	if n := int(a.ContainerPort) - int(b.ContainerPort); n != 0 {
 		return n
 	}
@@ -120,7 +145,7 @@ func (c *collector) checkPort(option string, p network.Port) bool {
 	case p.Num() == 0:
 		c.invalid(option, p.String(), "port 0 does not exist")
 	case p.Proto() == network.SCTP:
-		c.missing(true, option, p.String())
+		c.refuse(true, "HostConfig.PortBindings=sctp", p.String())
 	case p.Proto() != network.TCP && p.Proto() != network.UDP:
 		c.invalid(option, p.String(), "the protocol is tcp or udp")
 	default:
@@ -129,8 +154,8 @@ func (c *collector) checkPort(option string, p network.Port) bool {
 	return false
 }
 
-func (c *collector) binding(out []wire.Port, p network.Port, b network.PortBinding) []wire.Port {
-	w := wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()}
+func (c *collector) binding(out []published, p network.Port, b network.PortBinding) []published {
+	w := published{Port: wire.Port{Proto: string(p.Proto()), ContainerPort: p.Num()}}
 	if b.HostIP.IsValid() {
 		if b.HostIP.Zone() != "" {
 			c.invalid("-p", b.HostIP.String(), "an address with a zone cannot be published on")
@@ -138,13 +163,21 @@ func (c *collector) binding(out []wire.Port, p network.Port, b network.PortBindi
 		w.HostIP = b.HostIP.String()
 	}
 	if b.HostPort != "" {
-		n, err := strconv.ParseUint(b.HostPort, 10, 16)
-		if err != nil {
-			// A range ("8000-8010") asks for any free port of it.
-			c.missing(true, "-p", clip(b.HostPort)+":"+p.String())
+		// A range ("8000-8010") asks for any free port of it.
+		from, to, isRange := strings.Cut(b.HostPort, "-")
+		low, err := strconv.ParseUint(from, 10, 16)
+		high := low
+		if err == nil && isRange {
+			high, err = strconv.ParseUint(to, 10, 16)
+		}
+		if err != nil || high < low || isRange && low == 0 {
+			c.invalid("-p", b.HostPort+":"+p.String(), "a port of the host is a number to 65535, or a range")
 			return out
 		}
-		w.HostPort = uint16(n)
+		w.HostPort = uint16(low)
+		if high > low {
+			w.to = uint16(high)
+		}
 	}
 	if slices.Contains(out, w) && w.HostPort != 0 {
 		c.invalid("-p", p.String(), "is published twice on %s:%d", w.HostIP, w.HostPort)

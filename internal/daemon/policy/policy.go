@@ -5,6 +5,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 
@@ -43,6 +44,8 @@ type Input struct {
 	Request *Request
 	Image   *image.Image
 	Host    Host
+	// Lend finds what --volumes-from takes from another container.
+	Lend func(container string) (*Lent, error)
 }
 
 // Effective is what a request comes to.
@@ -56,9 +59,13 @@ type Effective struct {
 	// Config and Host are the request as inspect shows it, with the image's part and the defaults.
 	Config   container.Config
 	HostConf container.HostConfig
-	Log      log.Options
-	Volumes  []VolumeUse
-	Mounts   []container.MountPoint
+	// RestartUnhealthy says that the container is restarted when its health checks have failed.
+	RestartUnhealthy bool
+	Log              log.Options
+	Volumes          []VolumeUse
+	Mounts           []container.MountPoint
+	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
+	PortsTo  []uint16
 	Warnings []string
 }
 
@@ -73,17 +80,23 @@ func Make(in Input) (*Effective, error) {
 	e := &Effective{Config: c.merge(&r.Config, img), HostConf: r.Host}
 	c.unsupported(r)
 	c.annotations(r.Host.Annotations)
+	e.RestartUnhealthy = c.restartUnhealthy(r, e.Config.Healthcheck)
 	var errs []error
-	if e.Log, errs = log.Parse(r.Host.LogConfig); len(errs) > 0 {
-		for _, err := range errs {
-			option, reason, _ := strings.Cut(err.Error(), ": ")
-			c.invalid(option, "", "%s", reason)
-		}
-	}
-	m := c.mounts(r, img.Volumes)
+	e.Log, errs = log.Parse(r.Host.LogConfig)
+	m := c.mounts(in)
 	e.Volumes, e.Mounts = m.volumes, m.shown
 	e.Spec = c.spec(in, e)
 	e.Spec.Mounts = m.spec
+	if len(errs) == 0 {
+		info := LogInfo(in.ID, "", in.Image.ID, &e.Config, &r.Host, e.Spec.Process.Args, time.Time{})
+		if _, err := e.Log.Meta(info); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, err := range errs {
+		option, reason, _ := strings.Cut(err.Error(), ": ")
+		c.invalid(option, "", "%s", reason)
+	}
 	e.NeedsCaller = needsCaller(&e.Spec) || e.Profile != ""
 	if err := c.err(); err != nil {
 		return nil, err
@@ -101,7 +114,7 @@ func (c *collector) spec(in Input, e *Effective) wire.Spec {
 		Image:        in.Image.Index,
 		WritableRoot: !h.ReadonlyRootfs,
 		Volatile:     h.AutoRemove,
-		Network:      c.network(r, in.Image.Config.Config.ExposedPorts, in.Host),
+		Network:      c.network(r, in.Image.Config.Config.ExposedPorts, in.Host, &e.PortsTo),
 		Resources:    c.resources(h, in.Host),
 		Init:         h.Init != nil && *h.Init,
 		ShmSize:      h.ShmSize,
@@ -139,8 +152,7 @@ func (c *collector) paths(h *container.HostConfig, cpus int) (masked, readonly [
 		}
 		missing := without(*l.have, l.asked)
 		if len(missing) > 0 {
-			c.forbid(l.name, strings.Join(l.asked, ","), "it leaves out "+missing[0],
-				"add to the default list, take nothing away")
+			c.refuse(true, "HostConfig."+l.name+"=fewer", "without "+missing[0])
 			continue
 		}
 		for _, p := range l.asked {
@@ -199,15 +211,17 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 		Stdin:              cfg.OpenStdin,
 	}
 	if sec.unconfined {
-		p.Filter = "unconfined"
+		p.Filter = &wire.Filter{}
 	} else if e.Profile == "" && p.Capabilities.Bounding&^defaultCaps() != 0 {
 		e.Profile = BuiltinProfile // the warden's own default knows the default capabilities only
 	}
 	p.Rows, p.Cols = c.consoleSize(h.ConsoleSize)
 	c.args(&p, in)
 	if a := h.OomScoreAdj; a < 0 || a > 1000 {
-		c.forbid("--oom-score-adj", strconv.Itoa(a), "below 0 the host's own processes would be killed first",
-			"use 0 to 1000")
+		c.refuse(a < 0, "HostConfig.OomScoreAdj=below 0", strconv.Itoa(a))
+		if a > 1000 {
+			c.invalid("--oom-score-adj", strconv.Itoa(a), "must be between 0 and 1000")
+		}
 	}
 	if _, err := ParseSignal(cfg.StopSignal); cfg.StopSignal != "" && err != nil {
 		c.invalid("--stop-signal", cfg.StopSignal, "%v", err)
@@ -273,8 +287,18 @@ func needsCaller(s *wire.Spec) bool {
 		}
 	}
 	p := &s.Process
-	return p.AllowNewPrivileges || p.Filter != "" || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
+	return p.AllowNewPrivileges || p.Filter != nil || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
 		len(s.Sysctl) > 0
+}
+
+// LogInfo is what a log may tell about a container. args is what is executed: the entry point and the command.
+func LogInfo(id, name, image string, c *container.Config, h *container.HostConfig, args []string, created time.Time) log.Info {
+	i := log.Info{ID: id, Name: name, ImageID: image, Image: c.Image, Created: created, Env: c.Env, Labels: c.Labels,
+		Config: h.LogConfig.Config}
+	if len(args) > 0 {
+		i.Entrypoint, i.Args = args[0], args[1:]
+	}
+	return i
 }
 
 // fillShown puts the defaults that were given into what inspect shows.
@@ -287,7 +311,10 @@ func fillShown(e *Effective) {
 	if h.RestartPolicy.Name == "" {
 		h.RestartPolicy.Name = container.RestartPolicyDisabled
 	}
-	h.IpcMode, h.CgroupnsMode = container.IPCModePrivate, container.CgroupnsModePrivate
+	if !h.IpcMode.IsShareable() {
+		h.IpcMode = container.IPCModePrivate
+	}
+	h.CgroupnsMode = container.CgroupnsModePrivate
 	h.ShmSize, h.Runtime = s.ShmSize, "brig"
 	h.Memory, h.CPUShares = s.Resources.Memory, int64(s.Resources.CPUShares)
 	pids := s.Resources.Pids

@@ -166,11 +166,27 @@ var refused = map[string]string{
 		"ExtraHosts":["a b"]},
 		"NetworkingConfig":{"EndpointsConfig":{"mine":{"IPAMConfig":{"IPv4Address":"10.0.0.1"},"Aliases":["x"]},
 			"other":{}}}}`,
-	"unbuilt": `{"Image":"i","Healthcheck":{"Test":["CMD","x"]},"OnBuild":["x"],
-		"HostConfig":{"RestartPolicy":{"Name":"always"},"StorageOpt":{"size":"1"},
+	"life": `{"Image":"i","Healthcheck":{"Test":["MAGIC","x"],"Interval":1,"Timeout":-1,"StartPeriod":1,"StartInterval":1,
+		"Retries":-1},"Labels":{"dev.brig.restart-unhealthy":"maybe"},
+		"HostConfig":{"RestartPolicy":{"Name":"sometimes"}}}`,
+	"life-removed": `{"Image":"i","Healthcheck":{"Test":["CMD","x"]},"Labels":{"dev.brig.restart-unhealthy":"true"},
+		"HostConfig":{"RestartPolicy":{"Name":"always","MaximumRetryCount":3},"AutoRemove":true}}`,
+	"unbuilt": `{"Image":"i","OnBuild":["x"],
+		"HostConfig":{"StorageOpt":{"size":"1"},
 		"CgroupParent":"x","Runtime":"kata","Isolation":"hyperv","DeviceRequests":[{"Count":1}],
-			"LogConfig":{"Type":"syslog"},"KernelMemory":1,
+			"LogConfig":{"Type":"fluentd"},"KernelMemory":1,
 		"Annotations":{"brig.level":"strict","brig.egress":"x"}}}`,
+	"log": `{"Image":"i","HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"1","max-file":"0",
+		"compress":"maybe","labels-regex":"(","shiny":"x","cache-disabled":"true","mode":"soon","max-buffer-size":"1g",
+		"syslog-address":"udp://127.0.0.1"}}}}`,
+	"log-together": `{"Image":"i","HostConfig":{"LogConfig":{"Type":"local","Config":{"max-file":"1","compress":"true",
+		"max-buffer-size":"1m"}}}}`,
+	"log-none": `{"Image":"i","HostConfig":{"LogConfig":{"Type":"none","Config":{"max-size":"1m"}}}}`,
+	"log-tag":  `{"Image":"i","HostConfig":{"LogConfig":{"Config":{"tag":"{{range .Env}}x{{end}}"}}}}`,
+	"log-labels": `{"Image":"i","Labels":{"big":"` + strings.Repeat("x", 16<<10) + `"},"HostConfig":{"LogConfig":{
+		"Config":{"labels":"big"}}}}`,
+	"log-syslog": `{"Image":"i","HostConfig":{"LogConfig":{"Type":"syslog","Config":{"syslog-address":"tcp://169.254.169.254:80",
+		"syslog-facility":"loud","syslog-format":"rfc1","syslog-tls-ca-cert":"ca.pem","cache-labels":"x","max-size":"1m"}}}}`,
 	"command": `{"Image":"i","Entrypoint":[""],"WorkingDir":"rel","Hostname":"a b","Env":["=x"]}`,
 }
 
@@ -214,7 +230,7 @@ func TestAnExecIsNeverMoreThanItsContainer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p.Capabilities.Bounding != e.Spec.Process.Capabilities.Bounding ||
-		p.Capabilities.Effective&^p.Capabilities.Bounding != 0 {
+		p.Capabilities.Permitted&^p.Capabilities.Bounding != 0 {
 		t.Errorf("capabilities %+v", p.Capabilities)
 	}
 	out, err := json.MarshalIndent(p, "", " ")
@@ -276,7 +292,7 @@ func FuzzCreateBody(f *testing.F) {
 			t.Errorf("ids out of range: %+v", s.Process.User)
 		case len(s.Process.Args) == 0 || s.Process.Args[0] == "":
 			t.Error("no program")
-		case (s.Process.AllowNewPrivileges || s.Process.Filter != "") && !e.NeedsCaller:
+		case (s.Process.AllowNewPrivileges || s.Process.Filter != nil) && !e.NeedsCaller:
 			t.Error("a relaxation without its caller")
 		}
 		for _, m := range s.Mounts {

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/brig-engine/brig/internal/daemon/policy/compat"
 )
 
 // Refusal is one thing that was asked for and is not given.
@@ -87,12 +89,29 @@ func (c *collector) forbid(option, value, reason, allow string) {
 	c.refusals = append(c.refusals, Refusal{option, clip(value), reason, allow, errdefs.ErrPermissionDenied})
 }
 
-// missing refuses, when used is set, what this version of Brig does not have.
-func (c *collector) missing(used bool, option, value string) {
+// refuse refuses, when used is set, what the table of package compat says is forbidden or missing. key is a field of
+// the request, or FIELD=VALUE.
+func (c *collector) refuse(used bool, key, value string) {
 	if used {
-		c.refusals = append(c.refusals, Refusal{option, clip(value), "this version of Brig does not have this option",
-			"leave it out", errdefs.ErrNotImplemented})
+		c.refuseAs("", key, value)
 	}
+}
+
+// refuseAs is refuse for an option that has several spellings; option is the one that was used.
+func (c *collector) refuseAs(option, key, value string) {
+	e, ok := compat.Lookup(key)
+	if !ok || e.State == compat.Works {
+		// A key that the table does not have is our mistake; the caller's request is still not carried out by half.
+		e = &compat.Entry{Field: key, State: compat.Missing, Reason: "this version of Brig does not have it"}
+	}
+	var class error = errdefs.ErrNotImplemented
+	if e.State == compat.Refused {
+		class = errdefs.ErrPermissionDenied
+	}
+	if option == "" {
+		option = e.Option()
+	}
+	c.refusals = append(c.refusals, Refusal{option, clip(value), e.Why(), e.Instead, class})
 }
 
 // clip keeps a stranger's value from filling a terminal.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moby/moby/api/types/blkiodev"
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/brig-engine/brig/internal/wire"
@@ -32,8 +33,7 @@ func (c *collector) resources(h *container.HostConfig, host Host) wire.Resources
 		r.Pids = *p
 		switch {
 		case *p < 0:
-			c.forbid("--pids-limit", strconv.FormatInt(*p, 10), "a container without a bound can use up the host's processes",
-				"give a number")
+			c.refuse(true, "HostConfig.PidsLimit=-1", decimal(*p))
 		case host.PidMax > 0 && *p > host.PidMax/2:
 			c.invalid("--pids-limit", strconv.FormatInt(*p, 10), "more than half of the host's %d process ids", host.PidMax)
 		}
@@ -44,12 +44,31 @@ func (c *collector) resources(h *container.HostConfig, host Host) wire.Resources
 			c.invalid("--blkio-weight", strconv.Itoa(int(w)), "must be between 10 and 1000")
 		}
 	}
-	c.missing(len(h.BlkioWeightDevice) > 0, "--blkio-weight-device", "")
-	c.missing(len(h.BlkioDeviceReadBps) > 0, "--device-read-bps", "")
-	c.missing(len(h.BlkioDeviceWriteBps) > 0, "--device-write-bps", "")
-	c.missing(len(h.BlkioDeviceReadIOps) > 0, "--device-read-iops", "")
-	c.missing(len(h.BlkioDeviceWriteIOps) > 0, "--device-write-iops", "")
+	c.disks(h)
 	return r
+}
+
+// disks refuses rates and weights of single disks.
+func (c *collector) disks(h *container.HostConfig) {
+	for _, d := range h.BlkioWeightDevice {
+		if d != nil {
+			c.refuse(true, "HostConfig.BlkioWeightDevice", d.String())
+		}
+	}
+	for _, l := range []struct {
+		field string
+		rates []*blkiodev.ThrottleDevice
+	}{
+		{"HostConfig.BlkioDeviceReadBps", h.BlkioDeviceReadBps}, {"HostConfig.BlkioDeviceWriteBps", h.BlkioDeviceWriteBps},
+		{"HostConfig.BlkioDeviceReadIOps", h.BlkioDeviceReadIOps},
+		{"HostConfig.BlkioDeviceWriteIOps", h.BlkioDeviceWriteIOps},
+	} {
+		for _, d := range l.rates {
+			if d != nil {
+				c.refuse(true, l.field, d.String())
+			}
+		}
+	}
 }
 
 func (c *collector) memory(r *wire.Resources, h *container.HostConfig, host Host) {
@@ -64,8 +83,7 @@ func (c *collector) memory(r *wire.Resources, h *container.HostConfig, host Host
 	}
 	switch {
 	case h.MemorySwap < 0:
-		c.forbid("--memory-swap", strconv.FormatInt(h.MemorySwap, 10), "swap without a bound starves other containers",
-			"give a size")
+		c.refuse(true, "HostConfig.MemorySwap=-1", decimal(h.MemorySwap))
 	case h.MemorySwap > 0 && h.Memory == 0:
 		c.invalid("--memory-swap", strconv.FormatInt(h.MemorySwap, 10), "needs -m as well")
 	case h.MemorySwap > 0 && h.MemorySwap < h.Memory:
@@ -75,11 +93,10 @@ func (c *collector) memory(r *wire.Resources, h *container.HostConfig, host Host
 		c.invalid("--memory-reservation", strconv.FormatInt(v, 10), "must be between 0 and the limit of %d", r.Memory)
 	}
 	if s := h.MemorySwappiness; s != nil && *s != -1 {
-		c.missing(true, "--memory-swappiness", strconv.FormatInt(*s, 10))
+		c.refuse(true, "HostConfig.MemorySwappiness", decimal(*s))
 	}
 	if k := h.OomKillDisable; k != nil && *k {
-		c.forbid("--oom-kill-disable", "", "a container over its limit would stand still with the memory it holds",
-			"leave it out")
+		c.refuse(true, "HostConfig.OomKillDisable", "")
 	}
 }
 
@@ -104,12 +121,12 @@ func (c *collector) cpu(r *wire.Resources, h *container.HostConfig, host Host) {
 	}
 	r.CpusetCpus = c.cpuset("--cpuset-cpus", h.CpusetCpus, host.CpusetCpus)
 	r.CpusetMems = c.cpuset("--cpuset-mems", h.CpusetMems, "")
-	c.missing(h.CPURealtimePeriod != 0, "--cpu-rt-period", strconv.FormatInt(h.CPURealtimePeriod, 10))
-	c.missing(h.CPURealtimeRuntime != 0, "--cpu-rt-runtime", strconv.FormatInt(h.CPURealtimeRuntime, 10))
-	c.missing(h.CPUCount != 0, "CpuCount", strconv.FormatInt(h.CPUCount, 10))
-	c.missing(h.CPUPercent != 0, "CpuPercent", strconv.FormatInt(h.CPUPercent, 10))
-	c.missing(h.IOMaximumIOps != 0, "IOMaximumIOps", strconv.FormatUint(h.IOMaximumIOps, 10))
-	c.missing(h.IOMaximumBandwidth != 0, "IOMaximumBandwidth", strconv.FormatUint(h.IOMaximumBandwidth, 10))
+	c.refuse(h.CPURealtimePeriod != 0, "HostConfig.CpuRealtimePeriod", decimal(h.CPURealtimePeriod))
+	c.refuse(h.CPURealtimeRuntime != 0, "HostConfig.CpuRealtimeRuntime", decimal(h.CPURealtimeRuntime))
+	c.refuse(h.CPUCount != 0, "HostConfig.CpuCount", decimal(h.CPUCount))
+	c.refuse(h.CPUPercent != 0, "HostConfig.CpuPercent", decimal(h.CPUPercent))
+	c.refuse(h.IOMaximumIOps != 0, "HostConfig.IOMaximumIOps", strconv.FormatUint(h.IOMaximumIOps, 10))
+	c.refuse(h.IOMaximumBandwidth != 0, "HostConfig.IOMaximumBandwidth", strconv.FormatUint(h.IOMaximumBandwidth, 10))
 }
 
 func (c *collector) quota(r *wire.Resources, h *container.HostConfig) {
@@ -210,7 +227,7 @@ func (c *collector) rlimits(asked []*container.Ulimit, host Host) []wire.Rlimit 
 		case u.Soft < -1 || u.Hard < -1 || l.Soft > l.Hard:
 			c.invalid("--ulimit", u.String(), "must be SOFT[:HARD] with SOFT not above HARD; -1 is unlimited")
 		case l.Type == "core" && l != (wire.Rlimit{Type: "core", Soft: 1, Hard: 1}):
-			c.forbid("--ulimit", u.String(), "a crash would run the host's core handler as root", "0 is allowed")
+			c.refuse(true, "HostConfig.Ulimits=core", u.String())
 		case l.Type == "nofile" && host.NofileHard > 0 && l.Hard > host.NofileHard:
 			c.invalid("--ulimit", u.String(), "the host allows at most %d open files", host.NofileHard)
 		}

@@ -51,11 +51,15 @@ func (c *collector) securityOpts(opts []string) (s security) {
 		case name == "apparmor" && value == "unconfined", name == "label" && value == "disable":
 			// Brig loads no AppArmor profile and sets no SELinux label, so there is nothing to switch off.
 		case name == "apparmor", name == "label":
-			c.missing(true, "--security-opt", o)
+			c.refuse(true, map[string]string{"apparmor": "HostConfig.SecurityOpt=apparmor=PROFILE",
+				"label": "HostConfig.SecurityOpt=label=LABEL"}[name], o)
+		case name == "writable-cgroups" && value == "false":
+		case name == "writable-cgroups" && value == "true":
+			c.refuse(true, "HostConfig.SecurityOpt=writable-cgroups=true", o)
 		case name == "systempaths":
-			c.forbid("--security-opt", o, "the masked paths show and change the whole machine", "leave it out")
+			c.refuse(true, "HostConfig.SecurityOpt=systempaths=unconfined", o)
 		default:
-			c.missing(true, "--security-opt", o)
+			c.refuse(true, "HostConfig.SecurityOpt=OTHER", o)
 		}
 	}
 	return s
@@ -82,7 +86,7 @@ func (c *collector) sysctls(in map[string]string, hasNetwork bool) map[string]st
 			// CVE-2022-0811: a second sysctl in the value of a first.
 			c.invalid("--sysctl", name, "a name has dots only, a value is one line")
 		case !namespaced(name):
-			c.forbid("--sysctl", name, "it changes the whole machine, not the container's namespaces", "set it on the host")
+			c.refuse(true, "HostConfig.Sysctls=kernel.NAME", name)
 		case strings.HasPrefix(name, "net.") && !hasNetwork:
 			c.invalid("--sysctl", name, "the container has no network of its own to change")
 		default:

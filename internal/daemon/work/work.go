@@ -23,17 +23,12 @@ const late = 5 * time.Second
 // Run has the warden start a worker (start is given the worker's end of the connection, and returns its pidfd), and the
 // worker do the job. fds stay open.
 func Run(ctx context.Context, start func(socket int) ([]int, error), job *jobs.Job, host jobs.Host, fds ...int) (*jobs.Result, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	conn, theirs, err := wire.Pair("worker")
 	if err != nil {
-		return nil, fmt.Errorf("socket for a worker: %w", err)
-	}
-	conn, err := wire.FileConn(pair[0], "worker")
-	if err != nil {
-		unix.Close(pair[1])
 		return nil, err
 	}
-	got, err := start(pair[1])
-	unix.Close(pair[1]) // only the worker has it now: its death is the end of the connection
+	got, err := start(theirs)
+	unix.Close(theirs) // only the worker has it now: its death is the end of the connection
 	if err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("start a worker: %w", err)

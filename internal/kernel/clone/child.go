@@ -17,6 +17,8 @@ import (
 // Patience is how long a child may take for what its parent waits for.
 const Patience = 5 * time.Second
 
+var patience = Patience // tests have less
+
 // Cause says why a list did not end as it should.
 type Cause uint8
 
@@ -67,23 +69,18 @@ type Child struct {
 	// Done or Kill have returned an error, so the number is safe to use until then.
 	PID int
 
-	program  *Program
-	memory   *memory
-	cell     int // -1: given back
-	used     int // bytes of it
-	pidfd    int
-	sync     int
-	patience time.Duration
+	program *Program
+	memory  *memory
+	cell    int // -1: given back
+	used    int // bytes of it
+	pidfd   int
+	sync    int
 }
 
 // Start forks a child that executes p, whose inputs are fds in the order of the declarations. With two stages it
 // returns when stage 1 exists. fds stay the caller's. cgroup is a descriptor of the cgroup v2 directory that the child is
 // born in; 0 is the parent's own. The caller ends a Child by Done, Release or Kill.
 func Start(p *Program, fds []int, cgroup int) (*Child, error) {
-	return start(p, fds, cgroup, Patience)
-}
-
-func start(p *Program, fds []int, cgroup int, patience time.Duration) (*Child, error) {
 	if len(fds) != len(p.inputs) {
 		return nil, fmt.Errorf("start a child: %d descriptors for %d inputs", len(fds), len(p.inputs))
 	}
@@ -94,7 +91,7 @@ func start(p *Program, fds []int, cgroup int, patience time.Duration) (*Child, e
 	if err != nil {
 		return nil, err
 	}
-	c := &Child{program: p, memory: m, cell: <-m.free, pidfd: -1, sync: -1, patience: patience}
+	c := &Child{program: p, memory: m, cell: <-m.free, pidfd: -1, sync: -1}
 	if err := c.start(fds, cgroup); err != nil {
 		c.Kill()
 		return nil, err
@@ -152,7 +149,7 @@ func (c *Child) adopt(pid int) error {
 
 // second waits for the end of stage 0 and goes on with stage 1, which exists even if stage 0 was killed.
 func (c *Child) second() error {
-	ready, err := pidfd.Poll(c.patience, c.pidfd)
+	ready, err := pidfd.Poll(patience, c.pidfd)
 	if err == nil && ready < 0 {
 		err = c.failure(Late)
 		_ = pidfd.Signal(c.pidfd, unix.SIGKILL)
@@ -185,7 +182,7 @@ func (c *Child) Pass() error {
 // Await waits for one Gate or SendFD of the child, and returns the descriptor that was sent, or -1. After an error the
 // child is still to be ended by Kill.
 func (c *Child) Await() (fd int, err error) {
-	ready, err := pidfd.Poll(c.patience, c.sync, c.pidfd)
+	ready, err := pidfd.Poll(patience, c.sync, c.pidfd)
 	switch {
 	case err != nil:
 		return -1, err
@@ -209,7 +206,7 @@ func (c *Child) Await() (fd int, err error) {
 // Done waits until the program has been executed, or until the list has ended in a child that executes none. An error
 // means that this has not happened; the child is then dead and reaped.
 func (c *Child) Done() error {
-	ready, err := pidfd.Poll(c.patience, c.sync) // it sends nothing any more: readable is the end of the file
+	ready, err := pidfd.Poll(patience, c.sync) // it sends nothing any more: readable is the end of the file
 	if err == nil && ready < 0 {
 		err = c.failure(Late)
 	}

@@ -106,7 +106,9 @@ func TestLateChildIsKilledAndNamesItsStep(t *testing.T) {
 	want := p.Add(call(unix.SYS_NANOSLEEP, p.Words(long), 0))
 	execTrue(p)
 	begun := time.Now()
-	c, err := start(p, nil, 0, 100*time.Millisecond)
+	patience = 100 * time.Millisecond
+	t.Cleanup(func() { patience = Patience })
+	c, err := Start(p, nil, 0)
 	if err == nil {
 		err = c.Done()
 	}

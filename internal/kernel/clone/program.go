@@ -65,6 +65,13 @@ type Step struct {
 	On   [maxTolerated]Tolerance
 }
 
+// Do is an ordinary step.
+func Do(nr uintptr, args ...uintptr) (s Step) {
+	s.Nr = nr
+	copy(s.Args[:], args)
+	return s
+}
+
 // Program is a list of steps with all the memory that they point to: plain data, linked for the window that it has the
 // same address in in every child. It may be started any number of times.
 type Program struct {

@@ -49,16 +49,13 @@ const (
 // accesses, TCP, and both scopes.
 func Everything(abi ABI) Ruleset { return known[min(int(abi), len(known)-1)] }
 
-// Version asks the kernel. 0 means that it was built without Landlock or has it switched off.
-func Version() (ABI, error) {
+// Version asks the kernel. 0 means that it was built without Landlock, has it switched off, or does not say.
+func Version() ABI {
 	v, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	switch {
-	case errno == 0:
-		return ABI(v), nil
-	case errors.Is(errno, unix.ENOSYS), errors.Is(errno, unix.EOPNOTSUPP):
-		return 0, nil
+	if errno != 0 {
+		return 0
 	}
-	return 0, fmt.Errorf("landlock: ask for the version: %w", errno)
+	return ABI(v)
 }
 
 // Create makes a ruleset, reduced to what the kernel of that version knows (more would be refused with EINVAL), as a
@@ -73,14 +70,29 @@ func Create(abi ABI, r Ruleset) (int, error) {
 	return int(fd), nil
 }
 
-// Allow adds a rule: access to fd (O_PATH is enough) and, if it is a directory, to all below it. The kernel refuses
-// access beyond what the ruleset handles, and accesses to directories if fd is a file.
-func Allow(ruleset int, access uint64, fd int) error {
+// Allow adds a rule: access to a directory and all below it, or what of it there is for files to a file. A path that is
+// not there needs none. The kernel refuses access beyond what the ruleset handles.
+func Allow(ruleset int, access uint64, path string) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil
+	}
+	var st unix.Stat_t
+	if err == nil {
+		defer unix.Close(fd)
+		err = unix.Fstat(fd, &st)
+	}
+	if err != nil {
+		return fmt.Errorf("landlock: %s: %w", path, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		access &= FileAccess
+	}
 	rule := beneath(access, fd)
 	_, _, errno := unix.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, uintptr(ruleset), unix.LANDLOCK_RULE_PATH_BENEATH,
 		uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
 	if errno != 0 {
-		return fmt.Errorf("landlock: add a rule: %w", errno)
+		return fmt.Errorf("landlock: add a rule for %s: %w", path, errno)
 	}
 	return nil
 }

@@ -1,7 +1,7 @@
 // Package mount makes detached mounts: file systems and trees that exist as a descriptor only, at no path.
 //
 // Zone: brig-warden (root). Input: file system names and options that the warden chose. Output: descriptors of mounts.
-// Spec: fsopen(2), fsmount(2), open_tree(2), mount_setattr(2). Answers: A3 (no path, so no race for a path).
+// Spec: fsopen(2), fsmount(2). Answers: A3 (no path, so no race for a path).
 package mount
 
 import (
@@ -77,31 +77,4 @@ func explain(fs int) string {
 		return ""
 	}
 	return " (" + strings.Join(texts, "; ") + ")"
-}
-
-// Clone makes a detached copy of the mount at fd, with those below it if recursive.
-func Clone(fd int, recursive bool) (int, error) {
-	flags := uint(unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC | unix.AT_EMPTY_PATH)
-	if recursive {
-		flags |= unix.AT_RECURSIVE
-	}
-	c, err := unix.OpenTree(fd, "", flags)
-	if err != nil {
-		return -1, fmt.Errorf("clone a mount: %w", err)
-	}
-	return c, nil
-}
-
-// Set adds MOUNT_ATTR_* attributes to the detached mount at fd and maps its ids. The mount also stops following the one
-// that it is a copy of: what the host mounts below it later would come without these attributes.
-func Set(fd int, attr uint64, userns int, recursive bool) error {
-	flags := uint(unix.AT_EMPTY_PATH)
-	if recursive {
-		flags |= unix.AT_RECURSIVE
-	}
-	a := unix.MountAttr{Attr_set: attr | unix.MOUNT_ATTR_IDMAP, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(userns)}
-	if err := unix.MountSetattr(fd, "", flags, &a); err != nil {
-		return fmt.Errorf("set mount attributes: %w", err)
-	}
-	return nil
 }

@@ -26,7 +26,6 @@ func Signal(fd int, sig unix.Signal) error {
 type Status struct {
 	Code   int         // exit status, if Signal is 0
 	Signal unix.Signal // that killed it
-	Core   bool        // a core dump was made
 }
 
 // ExitCode is the status as a shell would give it: 128 + signal.
@@ -99,8 +98,8 @@ func field(info *unix.Siginfo, offset int) int32 {
 
 func status(info *unix.Siginfo) Status {
 	value := field(info, 24)
-	if info.Code == 1 { // CLD_EXITED; CLD_KILLED is 2, CLD_DUMPED is 3
+	if info.Code == 1 { // CLD_EXITED; otherwise it was killed
 		return Status{Code: int(value)}
 	}
-	return Status{Signal: unix.Signal(value), Core: info.Code == 3}
+	return Status{Signal: unix.Signal(value)}
 }

@@ -14,14 +14,13 @@ import (
 // terminal. Anything at dir that is not devpts is refused.
 func Open(dir int) (master, slave int, err error) {
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(dir, &fs); err != nil {
-		return -1, -1, fmt.Errorf("open a terminal: %w", err)
+	if err = unix.Fstatfs(dir, &fs); err == nil && fs.Type != unix.DEVPTS_SUPER_MAGIC {
+		err = fmt.Errorf("not a devpts file system: %w", unix.ENODEV)
 	}
-	if fs.Type != unix.DEVPTS_SUPER_MAGIC {
-		return -1, -1, fmt.Errorf("open a terminal: not a devpts file system: %w", unix.ENODEV)
+	if err == nil {
+		master, err = unix.Openat2(dir, "ptmx", &unix.OpenHow{Flags: unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC,
+			Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV})
 	}
-	master, err = unix.Openat2(dir, "ptmx", &unix.OpenHow{Flags: unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV})
 	if err != nil {
 		return -1, -1, fmt.Errorf("open a terminal: %w", err)
 	}

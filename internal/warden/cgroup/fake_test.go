@@ -76,8 +76,8 @@ func content(t *testing.T, dir string) string {
 func TestVersion2FilesAreGoldenAndEqualTheOraclesFiles(t *testing.T) {
 	dir := fakeV2(t, "cpuset cpu io memory hugetlb pids", "/")
 	p := fakeParent(t, dir, "/")
-	if p.Version() != "2" || len(p.Missing()) != 0 {
-		t.Errorf("version %s, missing %q", p.Version(), p.Missing())
+	if p.Version() != "2" || len(p.Missing) != 0 {
+		t.Errorf("version %s, missing %q", p.Version(), p.Missing)
 	}
 	if got := readFile(filepath.Join(dir, "brig/cgroup.subtree_control")); got == "" {
 		t.Error("no controller was switched on for the containers")
@@ -234,8 +234,8 @@ func TestLoginSessionIsLeftAlone(t *testing.T) {
 func TestKernelWithoutControllersIsReportedAndExplicitBoundsAreRefused(t *testing.T) {
 	dir := fakeV2(t, "cpu pids", "/")
 	p := fakeParent(t, dir, "/")
-	if len(p.Missing()) != 2 || !strings.HasPrefix(p.Missing()[1], "memory control group") {
-		t.Errorf("missing: %q", p.Missing())
+	if len(p.Missing) != 2 || !strings.HasPrefix(p.Missing[1], "memory control group") {
+		t.Errorf("missing: %q", p.Missing)
 	}
 	g, _ := p.Open("c")
 	if err := os.Mkdir(filepath.Join(dir, "brig/c"), 0o755); err != nil {

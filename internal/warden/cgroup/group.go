@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -108,30 +107,31 @@ func (g *Group) Attach() (dir int, tasks []int, err error) {
 }
 
 // Kill has the kernel send SIGKILL to every process of the group and of those below, frozen or forking or not. It does
-// not wait for their end.
+// not wait for their end. Nobody is in a group that is not there.
 func (g *Group) Kill() error {
-	if err := writeAt(g.p.unified().fd, g.id+"/cgroup.kill", "1", 0); err != nil {
+	if err := writeAt(g.p.unified().fd, g.id+"/cgroup.kill", "1", 0); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("kill control group %s: %w", g.id, class(err))
 	}
 	return nil
 }
 
 // Remove removes the group and all below it, in every hierarchy. The kernel may take a while to let go of the last
-// process: it is tried again until ctx ends. Page cache is not reclaimed first (traps 37): most of it is the image's,
-// which the next container reads from there instead of from the disk. A group that is not there is no error.
-func (g *Group) Remove(ctx context.Context) error {
-	var errs []error
+// process: it is tried again for as long as patience lasts. Page cache is not reclaimed first (traps 37): most of it is the
+// image's, which the next container reads from there instead of from the disk. A group that is not there is no error.
+func (g *Group) Remove(patience time.Duration) (failed error) {
+	end := time.Now().Add(patience)
 	for _, h := range g.p.hierarchies {
 		err := unix.Unlinkat(h.fd, g.id, unix.AT_REMOVEDIR)
-		for pause := 200 * time.Microsecond; err == unix.EBUSY && ctx.Err() == nil; pause = min(2*pause, 50*time.Millisecond) {
+		for pause := 200 * time.Microsecond; err == unix.EBUSY && time.Now().Before(end); {
 			time.Sleep(pause)
+			pause = min(2*pause, 50*time.Millisecond)
 			err = removeAll(h.fd, g.id)
 		}
 		if err != nil && err != unix.ENOENT {
-			errs = append(errs, fmt.Errorf("remove control group %s in %s: %w", g.id, h.name(), err))
+			failed = errors.Join(failed, fmt.Errorf("remove control group %s in %s: %w", g.id, h.name(), err))
 		}
 	}
-	return errors.Join(errs...)
+	return failed
 }
 
 // removeAll removes a group and those that were made in it, the deepest first; it gives the error of the first named.

@@ -33,14 +33,12 @@ func (h *hierarchy) lazy() bool { return !h.v2 && slices.Equal(h.controllers, []
 
 // wanted are the controllers that this package knows, with what is lost without them. A spec that asks for the optional
 // one ("") is refused where the kernel lacks it.
-func wanted() map[string]string {
-	return map[string]string{
-		"memory": "containers have no memory bound",
-		"pids":   "containers have no bound on processes",
-		"cpu":    "containers do not share the processors fairly",
-		"blkio":  "containers do not share block devices fairly",
-		"cpuset": "",
-	}
+var wanted = map[string]string{
+	"memory": "containers have no memory bound",
+	"pids":   "containers have no bound on processes",
+	"cpu":    "containers do not share the processors fairly",
+	"blkio":  "containers do not share block devices fairly",
+	"cpuset": "",
 }
 
 // opener gives a descriptor of the root of a hierarchy: of version 1 with exactly these controllers, or of version 2
@@ -68,8 +66,9 @@ func openRoot(controllers []string) (int, error) {
 	return mount.New("cgroup2", attr)
 }
 
-// discover opens version 2 and then the hierarchies of version 1 that hold a controller we want. self is the content of
-// /proc/self/cgroup, lines id:controllers:path, without controllers for version 2.
+// discover opens version 2 and then the hierarchies of version 1 that hold a controller we want. Its failure is the end of
+// the engine, and closes nothing. self is the content of /proc/self/cgroup, lines id:controllers:path, without controllers
+// for version 2.
 func discover(self string, root opener) (list []*hierarchy, err error) {
 	own := map[string]string{"": "/"}
 	for line := range strings.Lines(self) {
@@ -81,7 +80,6 @@ func discover(self string, root opener) (list []*hierarchy, err error) {
 	for _, controllers := range slices.Sorted(maps.Keys(own)) {
 		h, err := openHierarchy(controllers, own[controllers], root)
 		if err != nil {
-			closeAll(list)
 			return nil, fmt.Errorf("open control groups %q: %w", controllers, err)
 		}
 		list = append(list, h)
@@ -107,7 +105,6 @@ func openHierarchy(controllers, own string, root opener) (*hierarchy, error) {
 	if h.v2 {
 		list, err := readAt(h.base, "cgroup.controllers")
 		if err != nil {
-			unix.Close(h.base)
 			return nil, err
 		}
 		all = strings.Fields(list)
@@ -122,7 +119,7 @@ func known(names []string) (out []string) {
 		if n == "io" {
 			n = "blkio"
 		}
-		if _, ok := wanted()[n]; ok {
+		if _, ok := wanted[n]; ok {
 			out = append(out, n)
 		}
 	}

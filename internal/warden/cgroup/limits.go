@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -117,16 +118,15 @@ func weight(shares uint64) uint64 {
 	return uint64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
 }
 
-// bound writes every bound of res.
+// bound writes every bound of res, also behind one that is refused, and gives the first refusal.
 func (g *Group) bound(res wire.Resources) error {
+	var err error
 	io := g.p.find("blkio")
 	bfq := res.BlkioWeight != 0 && io != nil && unix.Faccessat(io.fd, "io.bfq.weight", unix.F_OK, 0) == nil
 	for _, s := range settings(res, bfq) {
-		if err := g.set(s); err != nil {
-			return err
-		}
+		err = cmp.Or(err, g.set(s))
 	}
-	return nil
+	return err
 }
 
 func (g *Group) set(s setting) error {

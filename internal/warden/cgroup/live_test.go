@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,12 +46,10 @@ func liveOn(t *testing.T, root opener) *Parent {
 		if err != nil {
 			t.Error(err)
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
 		for _, id := range ids {
 			g, _ := p.Open(id)
 			_ = g.Kill()
-			if err := g.Remove(ctx); err != nil {
+			if err := g.Remove(10 * time.Second); err != nil {
 				t.Error(err)
 			}
 		}
@@ -157,8 +154,6 @@ func TestContainerIsBoundInEveryHierarchyAndDiesAtOnce(t *testing.T) {
 	if _, err := p.Create("c1", usual); !errors.Is(err, errdefs.ErrAlreadyExists) {
 		t.Errorf("second create of one id: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
 	if err := g.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -166,13 +161,13 @@ func TestContainerIsBoundInEveryHierarchyAndDiesAtOnce(t *testing.T) {
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGKILL {
 		t.Errorf("ended with %v", err)
 	}
-	if err := g.Remove(ctx); err != nil {
+	if err := g.Remove(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if ids, err := p.List(); err != nil || len(ids) != 0 {
 		t.Errorf("left behind: %v %v", ids, err)
 	}
-	if err := g.Remove(ctx); err != nil {
+	if err := g.Remove(10 * time.Second); err != nil {
 		t.Errorf("second removal: %v", err)
 	}
 	if _, err := g.OOMKills(); p.find("memory") != nil && !errors.Is(err, errdefs.ErrNotFound) {
@@ -270,13 +265,11 @@ func TestGroupsThatAContainerMadeAreKilledAndRemoved(t *testing.T) {
 	if l := procs(t, g); !slices.Contains(l, strconv.Itoa(cmd.Process.Pid)) {
 		t.Errorf("processes: %v", l)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
 	if err := g.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	cmd.Wait()
-	if err := g.Remove(ctx); err != nil {
+	if err := g.Remove(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -298,13 +291,11 @@ func TestVersion1AloneKillsWhatForks(t *testing.T) {
 	}
 	cmd := spawn(t, g, "while :; do /bin/true; done & while :; do /bin/true; done")
 	eventually(t, "it runs", func() bool { return len(procs(t, g)) >= 2 })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
 	if err := g.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	cmd.Wait()
-	if err := g.Remove(ctx); err != nil {
+	if err := g.Remove(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -324,7 +315,7 @@ func BenchmarkCreate(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StopTimer()
-		if err := g.Remove(context.Background()); err != nil {
+		if err := g.Remove(10 * time.Second); err != nil {
 			b.Fatal(err)
 		}
 		b.StartTimer()

@@ -20,9 +20,9 @@ import (
 type Parent struct {
 	instance    string
 	hierarchies []*hierarchy // version 2 first
-	missing     []string
-	prog        int // the device program
-	extra       int // further flags for opening files: tests work on plain directories
+	Missing     []string     // sentences: the default bounds that this kernel cannot give
+	prog        int          // the device program
+	extra       int          // further flags for opening files: tests work on plain directories
 }
 
 // OpenParent makes, or finds, the engine's group and sets its bounds. One process of the engine calls it once at its
@@ -46,12 +46,10 @@ func openParent(instance, self string, root opener, extra int) (*Parent, error) 
 	p := &Parent{instance: instance, hierarchies: list, prog: -1, extra: extra}
 	for _, h := range list {
 		if err := p.open(h); err != nil {
-			p.Close()
 			return nil, fmt.Errorf("control group %s in %s: %w", instance, h.name(), err)
 		}
 	}
 	if err := p.finish(); err != nil {
-		p.Close()
 		return nil, fmt.Errorf("control group %s: %w", instance, err)
 	}
 	return p, nil
@@ -84,9 +82,6 @@ func (p *Parent) Version() string {
 	return "hybrid"
 }
 
-// Missing lists, as sentences, the default bounds that this kernel cannot give.
-func (p *Parent) Missing() []string { return slices.Clone(p.missing) }
-
 func (p *Parent) open(h *hierarchy) (err error) {
 	if h.v2 && len(h.controllers) > 0 {
 		err = evacuate(h.base)
@@ -115,7 +110,7 @@ func (p *Parent) delegate(h *hierarchy) {
 		}
 		for _, dir := range []int{h.base, h.fd} {
 			if err := writeAt(dir, "cgroup.subtree_control", "+"+file, p.extra); err != nil {
-				p.missing = append(p.missing, fmt.Sprintf("%s control group: %v", c, err))
+				p.Missing = append(p.Missing, fmt.Sprintf("%s control group: %v", c, err))
 				return true
 			}
 		}
@@ -170,10 +165,9 @@ func (p *Parent) inherit(h *hierarchy, above, dir int, name string) error {
 
 // finish sets the bounds of all containers together and loads the device program.
 func (p *Parent) finish() (err error) {
-	lost := wanted()
-	for _, c := range slices.Sorted(maps.Keys(lost)) {
-		if lost[c] != "" && p.find(c) == nil {
-			p.missing = append(p.missing, c+" control group: "+lost[c])
+	for _, c := range slices.Sorted(maps.Keys(wanted)) {
+		if wanted[c] != "" && p.find(c) == nil {
+			p.Missing = append(p.Missing, c+" control group: "+wanted[c])
 		}
 	}
 	if h := p.find("memory"); h != nil {
@@ -185,7 +179,7 @@ func (p *Parent) finish() (err error) {
 		if h.v2 {
 			file = "memory.max"
 		} else if _, err := readAt(h.fd, "memory.memsw.limit_in_bytes"); err != nil {
-			p.missing = append(p.missing, "swap accounting: a container's use of swap has no bound of its own")
+			p.Missing = append(p.Missing, "swap accounting: a container's use of swap has no bound of its own")
 		}
 		if err := p.leave(h, file, memoryReserve, uint64(info.Totalram)*uint64(info.Unit)); err != nil {
 			return err
@@ -226,13 +220,12 @@ func readFile(path string) string {
 }
 
 // Remove removes the engine's group, in which no container is left, from every hierarchy.
-func (p *Parent) Remove() error {
-	var errs []error
+func (p *Parent) Remove() (failed error) {
 	for _, h := range p.hierarchies {
 		err := unix.Unlinkat(h.base, p.instance, unix.AT_REMOVEDIR)
 		if err != nil && err != unix.ENOENT {
-			errs = append(errs, fmt.Errorf("remove control group %s in %s: %w", p.instance, h.name(), err))
+			failed = errors.Join(failed, fmt.Errorf("remove control group %s in %s: %w", p.instance, h.name(), err))
 		}
 	}
-	return errors.Join(errs...)
+	return failed
 }

@@ -80,10 +80,10 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 	}()
 	p := clone.New()
 	const same, keepCaps = ^uintptr(0), 1 << 2 // SECBIT_NO_SETUID_FIXUP
-	p.Add(clone.Step{Nr: unix.SYS_PRCTL, Args: [6]uintptr{unix.PR_SET_SECUREBITS, keepCaps}})
-	p.Add(clone.Step{Nr: unix.SYS_SETRESUID, Args: [6]uintptr{same, uintptr(uids.Outside), same}})
-	p.Add(clone.Step{Nr: unix.SYS_PRCTL, Args: [6]uintptr{unix.PR_SET_DUMPABLE}})
-	p.Add(clone.Step{Nr: unix.SYS_UNSHARE, Args: [6]uintptr{flags}})
+	p.Add(clone.Do(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, keepCaps))
+	p.Add(clone.Do(unix.SYS_SETRESUID, same, uintptr(uids.Outside), same))
+	p.Add(clone.Do(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
+	p.Add(clone.Do(unix.SYS_UNSHARE, flags))
 	p.Gate()
 	if inside != nil {
 		what = inside(p)

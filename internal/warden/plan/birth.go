@@ -2,21 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
 )
-
-// Mount is what the warden found out about one mount of a Spec: <mountN> is its descriptor, N the place in the list.
-type Mount struct {
-	// File: the source is not a directory, so the target is a file.
-	File bool
-}
-
-// maxMounts bounds the volumes, binds and tmpfs of a container.
-const maxMounts = 64
 
 // Filter is a seccomp program in the order of loading.
 type Filter struct {
@@ -30,16 +22,15 @@ type Filter struct {
 // <stdout>, <stderr> or <tty>.
 type Input struct {
 	Spec *wire.Spec
-	// Mounts has one entry for each of Spec.Mounts.
-	Mounts []Mount
-	// Tasks is the number of cgroup v1 directories; CgroupRoot mounts the container's own view of cgroup v2.
-	Tasks      int
-	CgroupRoot bool
+	// Files are the places in Spec.Mounts of those whose source is not a directory, so that the target is a file.
+	Files []int
 	Host
 }
 
-// Host is what a plan has to know about this host.
+// Host is what a plan has to know about this host and what was prepared on it.
 type Host struct {
+	// Tasks is the number of cgroup v1 directories.
+	Tasks   int
 	Filters []Filter
 	// Landlock: the kernel has it, <landlock> is a ruleset.
 	Landlock bool
@@ -51,7 +42,7 @@ type Host struct {
 
 // Birth computes the birth of a container.
 func Birth(in Input) (*Plan, error) {
-	if err := in.check(); err != nil {
+	if err := Check(in.Spec); err != nil {
 		return nil, err
 	}
 	s := in.Spec
@@ -80,14 +71,8 @@ func Birth(in Input) (*Plan, error) {
 	return &Plan{Title: "birth of a container: " + strings.Join(s.Process.Args, " "), Ops: b.ops}, nil
 }
 
-func (in *Input) check() error {
-	s := in.Spec
-	if len(in.Mounts) != len(s.Mounts) {
-		return fmt.Errorf("plan: %d mounts prepared, %d asked for", len(in.Mounts), len(s.Mounts))
-	}
-	if len(s.Mounts) > maxMounts { // each is a descriptor in the child's table
-		return fmt.Errorf("plan: %d mounts, at most %d: %w", len(s.Mounts), maxMounts, unix.E2BIG)
-	}
+// Check holds a specification against what a plan can express.
+func Check(s *wire.Spec) error {
 	var paths []string
 	for _, m := range s.Mounts {
 		paths = append(paths, m.Target)
@@ -105,12 +90,12 @@ func (in *Input) check() error {
 			}
 		}
 	}
-	for _, p := range append(append([]string{}, s.MaskedPaths...), s.ReadonlyPaths...) {
+	for _, p := range slices.Concat(s.MaskedPaths, s.ReadonlyPaths) {
 		if err := checkPath(p); err != nil {
 			return fmt.Errorf("protect %q: %w", p, err)
 		}
 	}
-	return checkProcess(&s.Process)
+	return CheckProcess(&s.Process)
 }
 
 // maxDepth bounds the directories of a path: each that is missing is made by operations that name all before it.
@@ -146,14 +131,13 @@ func (b *builder) hostname(s *wire.Spec) {
 // wants are <pid1> (a pidfd), <tasksN>, <landlock>, and <stdin>, <stdout>, <stderr> or <tty>.
 type JoinInput struct {
 	Process *wire.Process
-	Tasks   int
 	Host
 }
 
 // Join computes the entry into a running container: exec.
 func Join(in JoinInput) (*Plan, error) {
 	p := in.Process
-	if err := checkProcess(p); err != nil {
+	if err := CheckProcess(p); err != nil {
 		return nil, err
 	}
 	b := begin("root", in.Tasks)

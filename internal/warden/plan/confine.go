@@ -10,23 +10,22 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// checkProcess holds a process against what a plan can express.
-func checkProcess(p *wire.Process) error {
+// CheckProcess holds a process against what a plan can express.
+func CheckProcess(p *wire.Process) error {
 	c := p.Capabilities
 	switch {
 	case len(p.Args) == 0 || p.Args[0] == "":
-		return fmt.Errorf("plan: no program to execute: %w", unix.EINVAL)
+		return fmt.Errorf("there is no program to execute: %w", unix.EINVAL)
 	case p.Cwd != "/" && checkPath(p.Cwd) != nil:
 		return fmt.Errorf("working directory %q: %w", p.Cwd, checkPath(p.Cwd))
-	case c.Effective&^c.Permitted != 0, c.Permitted&^c.Bounding != 0, c.Inheritable&^c.Bounding != 0,
-		c.Ambient&^(c.Permitted&c.Inheritable) != 0:
-		return fmt.Errorf("plan: capability sets contradict each other: %w", unix.EINVAL)
+	case c.Permitted&^c.Bounding != 0:
+		return fmt.Errorf("permitted capabilities must be within the bounding set: %w", unix.EINVAL)
 	case p.User.Umask != nil && *p.User.Umask > 0o777:
-		return fmt.Errorf("plan: umask %#o: %w", *p.User.Umask, unix.EINVAL)
+		return fmt.Errorf("umask %#o: %w", *p.User.Umask, unix.EINVAL)
 	}
 	for _, s := range append(slices.Clone(p.Args), p.Env...) {
 		if strings.ContainsRune(s, 0) {
-			return fmt.Errorf("plan: an argument or variable contains a NUL byte: %w", unix.EINVAL)
+			return fmt.Errorf("arguments and environment cannot hold a zero byte: %w", unix.EINVAL)
 		}
 	}
 	return nil
@@ -82,7 +81,7 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	} else {
 		b.because("Effective as at the end, so that the program is searched with the rights of its user; the rest is " +
 			"permitted until the filters are loaded.")
-		b.capset(c.Effective, all, c.Inheritable)
+		b.capset(c.Permitted, all, 0)
 	}
 	if err := b.search(p); err != nil {
 		return err
@@ -95,7 +94,7 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 		b.noNewPrivs()
 	} else {
 		b.because("Loading filters without no_new_privs needs CAP_SYS_ADMIN here.")
-		b.capset(all, all, c.Inheritable)
+		b.capset(all, all, 0)
 	}
 	if h.Landlock && !p.NoLandlock {
 		b.because("No process inside can trace one outside, mount, or make device nodes, even if the filter had a hole.")
@@ -135,17 +134,7 @@ func (b *builder) bound(mask uint64, lastCap int) {
 // capabilities sets what the process will have.
 func (b *builder) capabilities(c *wire.Capabilities) {
 	b.because("The final capability sets.")
-	b.capset(c.Effective, c.Permitted, c.Inheritable)
-	b.ambient(c.Ambient)
-}
-
-func (b *builder) ambient(mask uint64) {
-	b.because("Kept by a program of a user other than root.")
-	for n := range 64 {
-		if mask&(1<<n) != 0 {
-			b.do("raise an ambient capability", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, n, 0, 0)
-		}
-	}
+	b.capset(c.Permitted, c.Permitted, 0)
 }
 
 func (b *builder) capset(effective, permitted, inheritable uint64) {

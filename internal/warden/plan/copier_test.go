@@ -21,11 +21,7 @@ const copying = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNE
 
 // copier is the worker for cp, of a container that runs or (with a spec) of one that does not.
 func copier(s *wire.Spec) plan.ServiceInput {
-	view := &plan.Input{Spec: s}
-	if s != nil {
-		view.Mounts = make([]plan.Mount, len(s.Mounts))
-	}
-	return plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 3, Worker: true, Capabilities: copying, View: view, Host: goldenHost()}
+	return plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 3, Worker: true, Capabilities: copying, View: &plan.Input{Spec: s}, Host: goldenHost()}
 }
 
 // CVE-2026-41568, CVE-2026-42306: what prepares a copy made files and mounts by name while the container ran, which
@@ -65,7 +61,7 @@ func runCopier(t *testing.T, script string, in plan.ServiceInput, fds map[string
 	fds["stdin"], fds["stdout"], fds["stderr"] = null, null, null
 	p, err := plan.Service(in)
 	must(t, err)
-	_, fd, err := plan.Start(p, plan.Options{FDs: fds})
+	_, fd, err := plan.Start(p, fds, 0, nil)
 	w.Close()
 	must(t, err)
 	defer unix.Close(fd)

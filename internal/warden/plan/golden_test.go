@@ -18,6 +18,12 @@ import (
 var update = flag.Bool("update", false, "write the golden files")
 
 // goldenHost is a fixed host: golden plans do not depend on the machine.
+func goldenTasks(n int) plan.Host {
+	h := goldenHost()
+	h.Tasks = n
+	return h
+}
+
 func goldenHost() plan.Host {
 	return plan.Host{Landlock: true, LastCap: 40, ExecByFD: true, Filters: []plan.Filter{
 		{Name: "floor", Code: make([]byte, 50*8)}, {Name: "default", Code: make([]byte, 100*8)}}}
@@ -34,24 +40,22 @@ func TestGoldenPlans(t *testing.T) {
 			in.Spec.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "data", Target: "/var/lib/data", Writable: true},
 				{Kind: wire.MountBind, Source: "/srv/conf", Target: "/etc/app.conf"},
 				{Kind: wire.MountTmpfs, Target: "/tmp", Writable: true, Exec: true}}
-			in.Mounts = []plan.Mount{{}, {File: true}, {}}
+			in.Files = []int{1}
 		},
 		"user": func(in *plan.Input) {
 			mask := uint32(0o27)
 			in.Spec.Process.User = wire.User{UID: 1000, GID: 100, Groups: []uint32{100, 2000}, Umask: &mask}
-			in.Spec.Process.Capabilities.Inheritable = 1 << unix.CAP_NET_BIND_SERVICE
-			in.Spec.Process.Capabilities.Ambient = 1 << unix.CAP_NET_BIND_SERVICE
 			in.Spec.Process.Cwd = "/home/user"
 		},
 		"new-privileges": func(in *plan.Input) { in.Spec.Process.AllowNewPrivileges = true },
 		"sysctl": func(in *plan.Input) {
 			in.Spec.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.msgmax": "65536"}
 		},
-		"cgroups": func(in *plan.Input) { in.Tasks, in.CgroupRoot, in.ExecByFD = 2, true, false },
+		"cgroups": func(in *plan.Input) { in.Tasks, in.ExecByFD = 2, false },
 	}
 	plans := map[string]func() (*plan.Plan, error){
 		"exec": func() (*plan.Plan, error) {
-			return plan.Join(plan.JoinInput{Process: &spec("sh", "-c", "id").Process, Tasks: 1, Host: goldenHost()})
+			return plan.Join(plan.JoinInput{Process: &spec("sh", "-c", "id").Process, Host: goldenTasks(1)})
 		},
 		"exec-it": func() (*plan.Plan, error) {
 			p := spec("sh").Process
@@ -69,8 +73,8 @@ func TestGoldenPlans(t *testing.T) {
 				Capabilities: start, Steady: steady, Host: goldenHost()})
 		},
 		"service-worker": func() (*plan.Plan, error) {
-			return plan.Service(plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 3, UID: 1, GID: 1, Tasks: 1, Worker: true,
-				Host: goldenHost()})
+			return plan.Service(plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 3, UID: 1, GID: 1, Worker: true,
+				Host: goldenTasks(1)})
 		},
 		"service-copier": func() (*plan.Plan, error) { return plan.Service(copier(nil)) },
 		"service-copier-stopped": func() (*plan.Plan, error) {

@@ -45,7 +45,7 @@ func join(t testing.TB, pid1 int, p wire.Process, atGate func(pid int) error) st
 	b.fds["pid1"], b.fds["landlock"] = pid1, landlock(t)
 	plan1, err := plan.Join(plan.JoinInput{Process: &p, Host: host(t)})
 	must(t, err)
-	_, fd, err := plan.Start(plan1, plan.Options{FDs: b.fds, AtGate: atGate})
+	_, fd, err := plan.Start(plan1, b.fds, 0, atGate)
 	for name, fd := range b.fds {
 		if name != "pid1" {
 			unix.Close(fd)
@@ -99,7 +99,7 @@ func TestExecDoesNotMakeItsWorkingDirectory(t *testing.T) {
 	must(t, err)
 	defer unix.Close(null)
 	fds := map[string]int{"pid1": fd, "stdin": null, "stdout": null, "stderr": null}
-	_, _, err = plan.Start(pl, plan.Options{FDs: fds})
+	_, _, err = plan.Start(pl, fds, 0, nil)
 	if err == nil || err.Error() != "enter the working directory /missing: no such file or directory" {
 		t.Fatalf("got %v", err)
 	}
@@ -113,7 +113,7 @@ func TestJoiningProcessIsUnreadable(t *testing.T) {
 		case $(readlink $p/exe) in /bin/*) echo readable;; "") echo hidden;; *) echo engine;; esac
 		head -c 1 $p/environ >/dev/null 2>&1 || echo no environ; cat $p/maps 2>/dev/null | wc -l | grep '^0$'; done`).Process
 	all := uint64(1)<<(unix.CAP_LAST_CAP+1) - 1
-	spy.Capabilities = wire.Capabilities{Bounding: all, Effective: all, Permitted: all}
+	spy.Capabilities = wire.Capabilities{Bounding: all, Permitted: all}
 	spy.NoLandlock = true
 	seen := ""
 	victim := spec("true").Process
@@ -195,7 +195,7 @@ func service(t testing.TB, script string, in plan.ServiceInput, fds map[string]i
 	fds["stdin"], fds["stdout"], fds["stderr"] = null, null, null
 	p, err := plan.Service(in)
 	must(t, err)
-	_, fd, err := plan.Start(p, plan.Options{FDs: fds})
+	_, fd, err := plan.Start(p, fds, 0, nil)
 	w.Close()
 	for _, name := range []string{"exe", "landlock", "stdin"} {
 		unix.Close(fds[name])

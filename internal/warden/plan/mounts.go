@@ -37,9 +37,9 @@ func (b *builder) filesystem(in *Input) {
 	b.because("The root file system was mounted without a path; it becomes one here, over the old root.")
 	b.cover("mount the root", b.root)
 	b.confine(b.root, quiet, "the root", 0)
-	b.base(in)
+	b.base()
 	for i, m := range s.Mounts {
-		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, in.Mounts[i].File)
+		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, slices.Contains(in.Files, i))
 	}
 	for i, f := range s.Files {
 		if slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Target == f.Path }) {
@@ -78,7 +78,7 @@ func (b *builder) cover(what string, mount Ref) {
 }
 
 // base mounts proc, dev and sys on directories, not links, of the root.
-func (b *builder) base(in *Input) {
+func (b *builder) base() {
 	b.fresh("proc", "proc", inert)
 	b.attach("proc", b.ours(b.root, "proc"), "/proc")
 	b.attach("<dev>", b.ours(b.root, "dev"), "/dev")
@@ -89,10 +89,6 @@ func (b *builder) base(in *Input) {
 	b.attach("mqueue", b.ours("<dev>", "mqueue"), "/dev/mqueue")
 	b.fresh("sys", "sysfs", inert|unix.MOUNT_ATTR_RDONLY)
 	b.attach("sys", b.ours(b.root, "sys"), "/sys")
-	if in.CgroupRoot {
-		b.fresh("cgroup", "cgroup2", inert|unix.MOUNT_ATTR_RDONLY)
-		b.attach("cgroup", b.ours("sys", "fs/cgroup"), "/sys/fs/cgroup")
-	}
 }
 
 // fresh makes a new instance of a file system of the container's own namespaces.

@@ -15,8 +15,7 @@ import (
 type ServiceInput struct {
 	Args, Env []string
 	// FDs is the number of descriptors that the program finds at 3, 4, ….
-	FDs   int
-	Tasks int
+	FDs int
 	// UID and GID: of the host, or of the worker's user namespace for a worker.
 	UID, GID uint32
 	// Worker: namespaces of its own, and a root that is empty. Otherwise the process stays in the engine's namespaces.
@@ -32,20 +31,11 @@ type ServiceInput struct {
 	Host
 }
 
-// most is more descriptors than any of our processes is given; copies of them are out of the way from aside on.
-const (
-	most  = 32
-	aside = 128
-)
+// Copies of descriptors are out of the way from aside on.
+const aside = 128
 
 // Service computes the birth of a confined process of the engine itself.
 func Service(in ServiceInput) (*Plan, error) {
-	switch {
-	case len(in.Args) == 0:
-		return nil, fmt.Errorf("plan: no program to execute: %w", unix.EINVAL)
-	case in.FDs > most:
-		return nil, fmt.Errorf("plan: %d descriptors: %w", in.FDs, unix.E2BIG)
-	}
 	b := begin("root", in.Tasks)
 	if in.Worker {
 		b.worker(&in)
@@ -105,7 +95,12 @@ func (b *builder) rights(in *ServiceInput) {
 	}
 	b.because("What is left: what the process starts with.")
 	b.capset(in.Capabilities, in.Capabilities, in.Capabilities)
-	b.ambient(in.Capabilities)
+	b.because("Kept by a program of a user other than root.")
+	for n := range 64 {
+		if in.Capabilities&(1<<n) != 0 {
+			b.do("raise an ambient capability", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, n, 0, 0)
+		}
+	}
 }
 
 // worker puts the process into namespaces of its own, with a root that has nothing in it, or with what a container sees.

@@ -11,16 +11,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/clone"
 )
 
-// Options of a start.
-type Options struct {
-	// FDs are the descriptors that the plan names, without the angle brackets. They stay the caller's.
-	FDs map[string]int
-	// Cgroup is a descriptor of a cgroup v2 directory to be born in; 0 is none.
-	Cgroup int
-	// AtGate is called when the child waits at its gate; its error ends the child. It sets resource limits.
-	AtGate func(pid int) error
-}
-
 // StepError says which operation of a plan failed. errors.Is sees the errno.
 type StepError struct {
 	// Index is the number that the printed plan has at the operation.
@@ -34,25 +24,28 @@ func (e *StepError) Error() string {
 	return e.Op.What + ": " + e.Reason()
 }
 
-// Start makes the process of a plan and returns when its program has been executed. The caller reaps it by the pidfd.
-func Start(p *Plan, o Options) (pid, pidfd int, err error) {
+// Start makes the process of a plan and returns when its program has been executed. The caller reaps it by the pidfd. given
+// are the descriptors that the plan names, without the angle brackets; they stay the caller's. cgroup is a descriptor of a
+// version 2 directory to be born in; 0 is none. atGate, if there is one, is called when the child waits at its gate; its
+// error ends the child.
+func Start(p *Plan, given map[string]int, cgroup int, atGate func(pid int) error) (pid, pidfd int, err error) {
 	l, err := p.lower()
 	if err != nil {
 		return 0, -1, err
 	}
 	fds := make([]int, len(l.inputs))
 	for i, name := range l.inputs {
-		fd, ok := o.FDs[name]
+		fd, ok := given[name]
 		if !ok {
 			return 0, -1, fmt.Errorf("plan: descriptor <%s> was not prepared", name)
 		}
 		fds[i] = fd
 	}
-	child, err := clone.Start(l.program, fds, o.Cgroup)
+	child, err := clone.Start(l.program, fds, cgroup)
 	if err != nil {
 		return 0, -1, l.explain(err)
 	}
-	if err := gate(child, o.AtGate); err != nil {
+	if err := gate(child, atGate); err != nil {
 		child.Kill()
 		return 0, -1, l.explain(err)
 	}

@@ -36,11 +36,11 @@ func Pts(base uint32) (int, error) {
 func Dev(base uint32) (fd int, err error) {
 	fd, err = mount.New("tmpfs", unix.MOUNT_ATTR_NOSUID, mount.String("source", "tmpfs"), mount.String("size", "65536"),
 		mount.String("mode", "755"), mount.UInt("uid", base), mount.UInt("gid", base))
-	if err != nil {
-		return -1, fmt.Errorf("/dev: %w", err)
+	if err == nil {
+		err = fillDev(fd, int(base))
 	}
-	if err := fillDev(fd, int(base)); err != nil {
-		unix.Close(fd)
+	if err != nil {
+		wire.CloseAll([]int{fd})
 		return -1, fmt.Errorf("/dev: %w", err)
 	}
 	return fd, nil
@@ -88,20 +88,17 @@ func fillDev(fd, base int) (err error) {
 }
 
 // writeFile makes a file of the range at base. Its content is far below what one write takes.
-func writeFile(dir int, name, content string, mode uint32, base int) error {
-	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode)
+func writeFile(dir int, name, content string, base int) error {
+	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 	if err != nil {
-		return fmt.Errorf("make %s: %w", name, err)
+		return err
 	}
 	defer unix.Close(fd)
 	n, err := unix.Write(fd, []byte(content))
 	if err == nil && n < len(content) {
 		err = unix.ENOSPC
 	}
-	if err = errors.Join(err, unix.Fchmod(fd, mode), unix.Fchown(fd, base, base)); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
+	return errors.Join(err, unix.Fchmod(fd, 0o644), unix.Fchown(fd, base, base))
 }
 
 // Files makes a tmpfs of 64 KiB with the engine's files (hosts, resolv.conf, hostname), named by their place in the
@@ -112,7 +109,7 @@ func Files(files []wire.File, base uint32) (int, error) {
 		return -1, fmt.Errorf("files of the engine: %w", err)
 	}
 	for i, f := range files {
-		if err := writeFile(fd, fmt.Sprint(i), f.Content, 0o644, int(base)); err != nil {
+		if err := writeFile(fd, fmt.Sprint(i), f.Content, int(base)); err != nil {
 			unix.Close(fd)
 			return -1, fmt.Errorf("file %s: %w", f.Path, err)
 		}

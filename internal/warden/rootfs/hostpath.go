@@ -45,24 +45,19 @@ func openAs(name string, c cred.Peer) (int, error) {
 // opener is the child: supplementary groups, ids, no capability (root keeps the rights of its id alone), open, send.
 func opener(name string, c cred.Peer) *clone.Program {
 	p := clone.New()
-	step := func(nr uintptr, args ...uintptr) clone.Step {
-		s := clone.Step{Nr: nr}
-		copy(s.Args[:], args)
-		return s
-	}
 	groups := make([]byte, 0, 4*len(c.Groups))
 	for _, g := range c.Groups {
 		groups = binary.NativeEndian.AppendUint32(groups, g)
 	}
 	gid, uid := uintptr(c.GID), uintptr(c.UID)
-	p.Add(step(unix.SYS_SETGROUPS, uintptr(len(c.Groups)), p.Bytes(groups)))
-	p.Add(step(unix.SYS_SETRESGID, gid, gid, gid))
-	p.Add(step(unix.SYS_SETRESUID, uid, uid, uid))
+	p.Add(clone.Do(unix.SYS_SETGROUPS, uintptr(len(c.Groups)), p.Bytes(groups)))
+	p.Add(clone.Do(unix.SYS_SETRESGID, gid, gid, gid))
+	p.Add(clone.Do(unix.SYS_SETRESUID, uid, uid, uid))
 	header := binary.NativeEndian.AppendUint32(nil, unix.LINUX_CAPABILITY_VERSION_3)
-	p.Add(step(unix.SYS_CAPSET, p.Bytes(append(header, 0, 0, 0, 0)), p.Bytes(make([]byte, 24))))
-	p.Add(step(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
+	p.Add(clone.Do(unix.SYS_CAPSET, p.Bytes(append(header, 0, 0, 0, 0)), p.Bytes(make([]byte, 24))))
+	p.Add(clone.Do(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
 	how := path.How(unix.O_PATH, 0, unix.RESOLVE_NO_MAGICLINKS)
 	words := p.Words([]uintptr{uintptr(how.Flags), uintptr(how.Mode), uintptr(how.Resolve)})
-	p.SendFD(step(unix.SYS_OPENAT2, 0, p.String(name), words, unix.SizeofOpenHow))
+	p.SendFD(clone.Do(unix.SYS_OPENAT2, 0, p.String(name), words, unix.SizeofOpenHow))
 	return p
 }

@@ -13,20 +13,20 @@ import (
 
 // backings are how the kernel reads an image. What works depends on kernel, kernel configuration and the file system of
 // the store, so it is tried, not computed.
-var backings = []func(index int, data []int) (int, error){
+var backings = []func(files []int) (int, error){
 	// The files themselves, past the page cache of the store's file system (6.12).
-	func(index int, data []int) (int, error) { return erofs(index, data, mount.Flag("directio")) },
+	func(files []int) (int, error) { return erofs(files, mount.Flag("directio")) },
 	// The files themselves (6.12).
-	func(index int, data []int) (int, error) { return erofs(index, data) },
+	func(files []int) (int, error) { return erofs(files) },
 	mountLoops,
 }
 
-// MountImage mounts an EROFS index and the data files that are its devices, in order: detached, read-only, without
-// set-user-id programs and devices. The files are sealed: nobody can write to them (T1).
-func MountImage(index int, data []int) (int, error) {
+// MountImage mounts an EROFS index, which is the first file, and the data files that are its devices, in order: detached,
+// read-only, without set-user-id programs and devices. The files are sealed: nobody can write to them (T1).
+func MountImage(files []int) (int, error) {
 	var failed error
 	for _, mount := range backings {
-		fd, err := mount(index, data)
+		fd, err := mount(files)
 		if err == nil {
 			return fd, nil
 		}
@@ -35,26 +35,26 @@ func MountImage(index int, data []int) (int, error) {
 	return -1, fmt.Errorf("mount the image: %w", failed)
 }
 
-func erofs(source int, devices []int, more ...mount.Option) (int, error) {
-	options := append(more, mount.String("source", path.Proc(source)), mount.Flag("ro"))
-	for _, d := range devices {
+func erofs(files []int, more ...mount.Option) (int, error) {
+	options := append(more, mount.String("source", path.Proc(files[0])), mount.Flag("ro"))
+	for _, d := range files[1:] {
 		options = append(options, mount.String("device", path.Proc(d)))
 	}
 	return mount.New("erofs", unix.MOUNT_ATTR_RDONLY|quiet, options...)
 }
 
 // mountLoops uses a loop device for each file. They clear themselves when the mount is gone.
-func mountLoops(index int, data []int) (int, error) {
+func mountLoops(files []int) (int, error) {
 	var loops []int
 	defer func() { wire.CloseAll(loops) }()
-	for _, file := range append([]int{index}, data...) {
+	for _, file := range files {
 		fd, err := loop(file)
 		if err != nil {
 			return -1, err
 		}
 		loops = append(loops, fd)
 	}
-	return erofs(loops[0], loops[1:])
+	return erofs(loops)
 }
 
 // loop attaches a file to a free loop device, read-only and, where the store allows it, past the page cache.
@@ -96,20 +96,9 @@ func Attach(fd int, dir string) error {
 	return nil
 }
 
-// Layers makes the upper and work directories of a container below dir, which belongs to the warden, owned by the
-// range's base, and opens them. Existing ones are opened.
-func Layers(dir int, base uint32) (upper, work int, err error) {
-	if upper, err = layer(dir, "upper", base); err != nil {
-		return -1, -1, err
-	}
-	if work, err = layer(dir, "work", base); err != nil {
-		unix.Close(upper)
-		return -1, -1, err
-	}
-	return upper, work, nil
-}
-
-func layer(dir int, name string, base uint32) (int, error) {
+// Layer makes the upper or work directory of a container below dir, which belongs to the warden, owned by the range's
+// base, and opens it. An existing one is opened.
+func Layer(dir int, name string, base uint32) (int, error) {
 	err := unix.Mkdirat(dir, name, 0o755)
 	made := err == nil
 	if err != nil && !errors.Is(err, unix.EEXIST) {
@@ -129,48 +118,41 @@ func layer(dir int, name string, base uint32) (int, error) {
 	return fd, nil
 }
 
-// OverlayOptions of a container's root.
-type OverlayOptions struct {
-	// Volatile leaves out all syncing: the upper directory dies with the container.
-	Volatile bool
-	// Scratch is an empty directory, of the caller's private mount namespace, where kernels before 6.13 need the lower
-	// layer attached for a moment; one caller at a time.
-	Scratch string
-}
-
 // Overlay makes a container's root: lower is a detached, idmapped mount, upper and work are directories of one file
 // system, owned by the range's base. The result is detached. Overlay's marks are user.overlay.* attributes, so that
-// what reads a container's changes can do so without privileges (T24).
-func Overlay(lower, upper, work int, o OverlayOptions) (int, error) {
-	fd, err := overlayByFD(lower, upper, work, o)
+// what reads a container's changes can do so without privileges (T24). A volatile one leaves out all syncing: the upper
+// directory dies with the container. scratch is an empty directory, of the caller's private mount namespace, where kernels
+// before 6.13 need the lower layer attached for a moment; one caller at a time.
+func Overlay(lower, upper, work int, volatile bool, scratch string) (int, error) {
+	fd, err := overlayByFD(lower, upper, work, volatile, "")
 	if errors.Is(err, unix.EINVAL) {
-		return overlayByPath(lower, upper, work, o)
+		return overlayByPath(lower, upper, work, volatile, scratch)
 	}
 	return fd, err
 }
 
 // overlayByFD gives layers to overlayfs as descriptors (FSCONFIG_SET_FD, 6.13).
-func overlayByFD(lower, upper, work int, o OverlayOptions) (int, error) {
-	return overlay(o, mount.FD("lowerdir+", lower), mount.FD("upperdir", upper), mount.FD("workdir", work))
+func overlayByFD(lower, upper, work int, volatile bool, _ string) (int, error) {
+	return overlay(volatile, mount.FD("lowerdir+", lower), mount.FD("upperdir", upper), mount.FD("workdir", work))
 }
 
-func overlayByPath(lower, upper, work int, o OverlayOptions) (int, error) {
-	if err := Attach(lower, o.Scratch); err != nil {
+func overlayByPath(lower, upper, work int, volatile bool, scratch string) (int, error) {
+	if err := Attach(lower, scratch); err != nil {
 		return -1, fmt.Errorf("overlay: %w", err)
 	}
 	// lower is the root of the attached mount now, and overlayfs keeps a private clone of it.
-	fd, err := overlay(o, mount.String("lowerdir", path.Proc(lower)), mount.String("upperdir", path.Proc(upper)),
+	fd, err := overlay(volatile, mount.String("lowerdir", path.Proc(lower)), mount.String("upperdir", path.Proc(upper)),
 		mount.String("workdir", path.Proc(work)))
-	if undo := unix.Unmount(o.Scratch, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); undo != nil {
+	if undo := unix.Unmount(scratch, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); undo != nil {
 		err = errors.Join(err, fmt.Errorf("overlay: detach the image: %w", undo))
 	}
 	return fd, err
 }
 
 // xino=on keeps inode numbers unique over the layers (T23).
-func overlay(o OverlayOptions, layers ...mount.Option) (int, error) {
+func overlay(volatile bool, layers ...mount.Option) (int, error) {
 	options := append(layers, mount.String("source", "overlay"), mount.Flag("userxattr"), mount.String("xino", "on"))
-	if o.Volatile {
+	if volatile {
 		options = append(options, mount.Flag("volatile"))
 	}
 	return mount.New("overlay", quiet, options...)
@@ -178,19 +160,24 @@ func overlay(o OverlayOptions, layers ...mount.Option) (int, error) {
 
 // Idmap makes a detached copy of what fd names, with ids mapped by userns: the lower layer of a container's root, or the
 // source of a bind. A copy is as read-only as what it is of. A file system that cannot map ids, or that is mapped already,
-// is refused: ids are never passed through unmapped (T8).
+// is refused: ids are never passed through unmapped (T8). The copy also stops following what it is of: what the host mounts
+// below it later would come without these attributes.
 func Idmap(fd, userns int, recursive bool) (int, error) {
-	c, err := mount.Clone(fd, recursive)
-	if err != nil {
-		return -1, fmt.Errorf("map ids: %w", err)
+	attr := uint64(quiet | unix.MOUNT_ATTR_IDMAP)
+	flags := uint(unix.AT_EMPTY_PATH)
+	if recursive {
+		flags |= unix.AT_RECURSIVE
 	}
-	if err := mount.Set(c, quiet, userns, recursive); err != nil {
+	c, err := unix.OpenTree(fd, "", flags|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("map ids: clone the mount: %w", err)
+	}
+	a := unix.MountAttr{Attr_set: attr, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(userns)}
+	if err := unix.MountSetattr(c, "", flags, &a); err != nil {
 		unix.Close(c)
 		var fs unix.Statfs_t
-		if statErr := unix.Fstatfs(fd, &fs); statErr == nil {
-			err = fmt.Errorf("its file system (type %#x) cannot map ids: %w", fs.Type, err)
-		}
-		return -1, err
+		_ = unix.Fstatfs(fd, &fs)
+		return -1, fmt.Errorf("its file system (type %#x) cannot map ids: %w", fs.Type, err)
 	}
 	return c, nil
 }

@@ -123,7 +123,7 @@ func TestTerminalsOfAContainerAreBounded(t *testing.T) {
 
 func TestOverlayByDescriptorAndByPath(t *testing.T) {
 	needRoot(t)
-	for name, make := range map[string]func(lower, upper, work int, o OverlayOptions) (int, error){
+	for name, make := range map[string]func(lower, upper, work int, volatile bool, scratch string) (int, error){
 		"descriptor": overlayByFD, "path": overlayByPath} {
 		t.Run(name, func(t *testing.T) {
 			image := t.TempDir()
@@ -136,11 +136,13 @@ func TestOverlayByDescriptorAndByPath(t *testing.T) {
 			must(t, err)
 			defer unix.Close(lower)
 			state := t.TempDir()
-			upper, work, err := Layers(openDir(t, state), base)
+			upper, err := Layer(openDir(t, state), "upper", base)
+			must(t, err)
+			work, err := Layer(openDir(t, state), "work", base)
 			must(t, err)
 			defer unix.Close(upper)
 			defer unix.Close(work)
-			root, err := make(lower, upper, work, OverlayOptions{Scratch: t.TempDir(), Volatile: true})
+			root, err := make(lower, upper, work, true, t.TempDir())
 			must(t, err)
 			defer unix.Close(root)
 			if st := stat(t, root, "file"); st.Uid != base {
@@ -266,11 +268,11 @@ func TestImageMountsFromFilesAndFromLoopDevices(t *testing.T) {
 	f, err := os.Open(index)
 	must(t, err)
 	defer f.Close()
-	ways := map[string]func(index int, data []int) (int, error){"any": MountImage, "direct": backings[0],
+	ways := map[string]func(files []int) (int, error){"any": MountImage, "direct": backings[0],
 		"cached": backings[1], "loops": backings[2]}
 	for name, mount := range ways {
 		t.Run(name, func(t *testing.T) {
-			fd, err := mount(int(f.Fd()), nil)
+			fd, err := mount([]int{int(f.Fd())})
 			if err != nil && name != "any" && (errors.Is(err, unix.ENOTBLK) || errors.Is(err, unix.ENOENT)) {
 				t.Skipf("missing: %v", err)
 			}

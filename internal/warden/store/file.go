@@ -79,30 +79,15 @@ func open(dir *os.Root, what, digest string) (*os.File, error) {
 }
 
 // Open opens a sealed object for reading.
-func (s *Store) Open(digest string) (*os.File, wire.Object, error) {
-	f, err := open(s.objects, "object", digest)
-	if err != nil {
-		return nil, wire.Object{}, err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		f.Close()
-		return nil, wire.Object{}, err
-	}
-	return f, wire.Object{Digest: digest, Size: st.Size()}, nil
-}
+func (s *Store) Open(digest string) (*os.File, error) { return open(s.objects, "object", digest) }
 
-// OpenIndex opens a checked index and its devices, in order.
-func (s *Store) OpenIndex(digest string) (index *os.File, devices []*os.File, err error) {
+// OpenIndex opens the file of a checked index, and then its devices, in order.
+func (s *Store) OpenIndex(digest string) ([]*os.File, error) {
 	list, err := s.list(digest)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	files, err := s.openAll(list)
-	if err != nil {
-		return nil, nil, err
-	}
-	return files[0], files[1:], nil
+	return s.openAll(list)
 }
 
 // list reads what a checked list names: the file of an index, and then its devices.
@@ -132,7 +117,7 @@ func (s *Store) lists() (map[string][]string, error) {
 func (s *Store) openAll(digests []string) ([]*os.File, error) {
 	var files []*os.File
 	for _, d := range digests {
-		f, _, err := s.Open(d)
+		f, err := s.Open(d)
 		if err != nil {
 			closeAll(files)
 			return nil, err
@@ -191,7 +176,7 @@ func (s *Store) List() (wire.ObjectList, error) {
 	files := map[string]bool{}
 	for digest, list := range lists {
 		files[list[0]] = true
-		out.Indexes = append(out.Indexes, wire.Index{Digest: digest, Data: list[1:]})
+		out.Indexes = append(out.Indexes, digest)
 	}
 	entries, failed := fs.ReadDir(s.objects.FS(), ".")
 	for _, e := range entries {

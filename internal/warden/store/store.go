@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -117,20 +118,17 @@ func exclusive(fd int) (*os.File, error) {
 
 func readOnly(fd int) (*os.File, error) {
 	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
+	err := unix.Fstat(fd, &st)
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != 0 || st.Nlink != 0) {
+		err = fmt.Errorf("this is not a file that the store handed out: %w", errdefs.ErrInvalidArgument)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != 0 || st.Nlink != 0 {
-		return nil, fmt.Errorf("seal: this is not a file that the store handed out: %w", errdefs.ErrInvalidArgument)
+	if err == nil {
+		err = unix.Fchmod(fd, 0o444)
 	}
-	if err := unix.Fchmod(fd, 0o444); err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	ro, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("seal: reopen: %w", err)
+		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return os.NewFile(uintptr(ro), "object"), nil
+	return os.Open(path.Proc(fd))
 }
 
 // lease waits until the kernel agrees that f has no writer.

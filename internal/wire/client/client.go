@@ -28,9 +28,11 @@ type Client struct {
 	err     error
 }
 
+// answer is a reply, or why there will be none.
 type answer struct {
 	frame *wire.Frame
 	fds   []int
+	err   error
 }
 
 // New starts to read replies from conn; peer is what people know the other end as.
@@ -65,7 +67,7 @@ func (c *Client) read() {
 			wire.CloseAll(fds) // the caller gave up
 			continue
 		}
-		ch <- answer{f, fds}
+		ch <- answer{frame: f, fds: fds}
 	}
 }
 
@@ -73,10 +75,10 @@ func (c *Client) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = fmt.Errorf("%s is gone: %w: %w", c.peer, errdefs.ErrUnavailable, err)
-	for id, ch := range c.waiting {
-		delete(c.waiting, id)
-		close(ch)
+	for _, ch := range c.waiting {
+		ch <- answer{err: c.err}
 	}
+	clear(c.waiting)
 	c.conn.Close()
 	close(c.done)
 }
@@ -84,65 +86,69 @@ func (c *Client) fail(err error) {
 // Call sends one request with descriptors (which stay open) and waits for the reply; reply may be nil. The returned
 // descriptors belong to the caller. A context that ends abandons the wait, not the operation.
 func (c *Client) Call(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error) {
-	id, ch, err := c.ask(op, request, fds)
-	if err != nil {
-		return nil, err
-	}
+	id, ch := c.ask(op, request, fds)
 	return c.await(ctx, op, reply, id, ch)
 }
 
 // Give is Call for descriptors that this process does not keep: they are closed as soon as they were sent, so that a
 // file which is to be sealed has no writer left.
 func (c *Client) Give(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error) {
-	id, ch, err := c.ask(op, request, fds)
+	id, ch := c.ask(op, request, fds)
 	wire.CloseAll(fds)
-	if err != nil {
-		return nil, err
-	}
 	return c.await(ctx, op, reply, id, ch)
 }
 
 // ask sends a request and gives where its answer will come.
-func (c *Client) ask(op wire.Op, request any, fds []int) (uint64, <-chan answer, error) {
+func (c *Client) ask(op wire.Op, request any, fds []int) (id uint64, ch chan answer) {
+	ch = make(chan answer, 1)
 	f := &wire.Frame{Op: op}
 	if request != nil {
 		var err error
 		if f.Body, err = json.Marshal(request); err != nil {
-			return 0, nil, fmt.Errorf("encode %s: %w", op, err)
+			ch <- answer{err: fmt.Errorf("encode %s: %w", op, err)}
+			return 0, ch
 		}
 	}
-	ch := make(chan answer, 1)
 	c.mu.Lock()
 	if c.err != nil {
+		ch <- answer{err: c.err}
 		c.mu.Unlock()
-		return 0, nil, c.err
+		return 0, ch
 	}
 	c.next++
 	f.ID = c.next
 	c.waiting[f.ID] = ch
 	c.mu.Unlock()
-	if err := c.conn.Send(f, fds); err != nil {
-		c.forget(f.ID)
-		return 0, nil, fmt.Errorf("ask %s for %s: %w: %w", c.peer, op, errdefs.ErrUnavailable, err)
+	if err := c.conn.Send(f, fds); err != nil && c.forget(f.ID) {
+		ch <- answer{err: fmt.Errorf("ask %s for %s: %w: %w", c.peer, op, errdefs.ErrUnavailable, err)}
 	}
-	return f.ID, ch, nil
+	return f.ID, ch
 }
 
 func (c *Client) await(ctx context.Context, op wire.Op, reply any, id uint64, ch <-chan answer) ([]int, error) {
+	var a answer
 	select {
-	case a, ok := <-ch:
-		if !ok {
-			return nil, c.err
-		}
-		return a.decode(op, reply)
+	case a = <-ch:
 	case <-ctx.Done():
-		if !c.forget(id) {
-			if a, ok := <-ch; ok {
-				wire.CloseAll(a.fds)
-			}
+		if !c.forget(id) { // it is on its way
+			wire.CloseAll((<-ch).fds)
 		}
 		return nil, ctx.Err()
 	}
+	switch {
+	case a.err != nil:
+	case a.frame.Error != nil:
+		a.err = a.frame.Error
+	case reply != nil:
+		if err := wire.DecodeStrict(a.frame.Body, reply); err != nil {
+			a.err = fmt.Errorf("reply to %s: %w", op, err)
+		}
+	}
+	if a.err != nil {
+		wire.CloseAll(a.fds)
+		return nil, a.err
+	}
+	return a.fds, nil
 }
 
 // forget tells whether the call was still waiting.
@@ -152,18 +158,4 @@ func (c *Client) forget(id uint64) bool {
 	_, ok := c.waiting[id]
 	delete(c.waiting, id)
 	return ok
-}
-
-func (a answer) decode(op wire.Op, reply any) ([]int, error) {
-	if a.frame.Error != nil {
-		wire.CloseAll(a.fds)
-		return nil, a.frame.Error
-	}
-	if reply != nil {
-		if err := wire.DecodeStrict(a.frame.Body, reply); err != nil {
-			wire.CloseAll(a.fds)
-			return nil, fmt.Errorf("reply to %s: %w", op, err)
-		}
-	}
-	return a.fds, nil
 }

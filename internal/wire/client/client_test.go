@@ -205,7 +205,7 @@ func TestEndOfTheConnectionFailsEveryCall(t *testing.T) {
 	ended := make(chan error, 10)
 	for range cap(ended) {
 		go func() {
-			_, err := c.Call(context.Background(), wire.OpContainerFinish, wire.ContainerRef{ID: "x"}, &wire.Exit{})
+			_, err := c.Call(context.Background(), wire.OpProcessFinish, wire.ProcessRef{ID: "x"}, &wire.Exit{})
 			ended <- err
 		}()
 	}

@@ -102,8 +102,8 @@ func decodeResult(kind wire.JobKind, body []byte) (*Result, error) {
 		return nil, fmt.Errorf("result of %s: %w", kind, err)
 	}
 	set := map[wire.JobKind]bool{
-		wire.JobLayer: r.Layer != nil, wire.JobMerge: r.Merge != nil, wire.JobCheck: r.Check != nil,
-		wire.JobLoad: r.Load != nil, wire.JobExport: r.Export != nil, wire.JobSave: r.Save != nil, JobTree: r.Tree != nil,
+		Layer: r.Layer != nil, Merge: r.Merge != nil, wire.JobCheck: r.Check != nil,
+		Load: r.Load != nil, Export: r.Export != nil, Save: r.Save != nil, Tree: r.Tree != nil,
 	}
 	for k, is := range set {
 		if is != (k == kind) {
@@ -161,9 +161,9 @@ func Decode(body []byte) (Job, error) {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
 	set := map[wire.JobKind]bool{
-		wire.JobLayer: j.Layer != nil, wire.JobMerge: j.Merge != nil, wire.JobCheck: j.Check != nil,
-		wire.JobLoad: j.Load != nil, wire.JobExport: j.Export != nil, wire.JobSave: j.Save != nil, wire.JobDNS: j.DNS != nil,
-		wire.JobFill: j.Fill != nil, JobTree: j.Tree != nil,
+		Layer: j.Layer != nil, Merge: j.Merge != nil, wire.JobCheck: j.Check != nil,
+		Load: j.Load != nil, Export: j.Export != nil, Save: j.Save != nil, DNS: j.DNS != nil,
+		wire.JobFill: j.Fill != nil, Tree: j.Tree != nil,
 	}
 	if _, known := set[j.Kind]; !known {
 		return Job{}, fmt.Errorf("unknown job %q", j.Kind)

@@ -36,7 +36,7 @@ func jobPair(t *testing.T) (daemon, worker *wire.Conn) {
 	return ends[0], ends[1]
 }
 
-var exportJob = &Job{Kind: wire.JobExport, Export: &ExportParams{DataSize: 4096}}
+var exportJob = &Job{Kind: Export, Export: &ExportParams{DataSize: 4096}}
 
 // TestJobCarriesFilesAndProgress: descriptors go with the job and on request, progress comes back, then the result.
 func TestJobCarriesFilesAndProgress(t *testing.T) {

@@ -18,6 +18,27 @@ const (
 	opProgress wire.Op = "job.progress"
 )
 
+// The kinds of jobs that brigd gives, beside those of package wire. Each comment lists the descriptors of the first packet
+// in order, and the names that are asked for with job.file.
+const (
+	// Layer turns one layer blob into a data file and a table of contents. fds: blob (read), data (empty, read and
+	// write), toc (empty, write).
+	Layer wire.JobKind = "layer"
+	// Merge builds the file-system index of an image. fds: index (empty, write). Asks: "toc/I" for each layer I from
+	// 0 (lowest), and "data/I" of the layers that hold /etc/passwd and /etc/group.
+	Merge wire.JobKind = "merge"
+	// Load reads an archive of images. fds: archive (read, may be a pipe). Asks: "blob/I" for I from 0, a new empty
+	// file for each stored blob.
+	Load wire.JobKind = "load"
+	// Export makes the exact tar of one layer again. fds: output (write, may be a pipe), toc (read), data (read).
+	Export wire.JobKind = "export"
+	// Save writes an archive of images. fds: output (write, may be a pipe). Asks: "config/DIGEST" (the config's blob),
+	// and for each layer either "blob/DIGEST", or "toc/DIFFID" and "data/DIFFID".
+	Save wire.JobKind = "save"
+	// DNS answers name queries. fds and parameters: see DNSParams.
+	DNS wire.JobKind = "dns"
+)
+
 // Job is the first packet. Exactly the parameters of its kind are set.
 type Job struct {
 	Kind   wire.JobKind         `json:"kind"`
@@ -62,13 +83,13 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// LayerParams are the parameters of wire.JobLayer.
+// LayerParams are the parameters of Layer.
 type LayerParams struct {
 	// BlobSize in bytes, for progress and for the limit of the ratio.
 	BlobSize int64 `json:"blobSize"`
 }
 
-// MergeParams are the parameters of wire.JobMerge: the layers, lowest first.
+// MergeParams are the parameters of Merge: the layers, lowest first.
 type MergeParams struct {
 	Layers []MergeLayer `json:"layers"`
 	// MountPoints are names that the index gets if no layer has them, so that no container has to make them for itself.
@@ -87,18 +108,18 @@ type MergeLayer struct {
 	DataSize int64 `json:"dataSize"`
 }
 
-// LoadParams are the parameters of wire.JobLoad.
+// LoadParams are the parameters of Load.
 type LoadParams struct {
 	// Size of the archive in bytes if it is known, for progress; else 0.
 	Size int64 `json:"size,omitempty"`
 }
 
-// ExportParams are the parameters of wire.JobExport.
+// ExportParams are the parameters of Export.
 type ExportParams struct {
 	DataSize int64 `json:"dataSize"`
 }
 
-// SaveParams are the parameters of wire.JobSave.
+// SaveParams are the parameters of Save.
 type SaveParams struct {
 	Images []SaveImage `json:"images"`
 }
@@ -129,7 +150,7 @@ type SaveLayer struct {
 	DataSize int64  `json:"dataSize,omitempty"`
 }
 
-// DNSParams are the parameters of wire.JobDNS. fds: Listen UDP sockets, then Streams TCP listeners, then one connected
+// DNSParams are the parameters of DNS. fds: Listen UDP sockets, then Streams TCP listeners, then one connected
 // UDP socket for each upstream server. Asks: "stream/I", a connected TCP socket to upstream I.
 type DNSParams struct {
 	Listen    int `json:"listen"`

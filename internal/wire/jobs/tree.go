@@ -2,9 +2,9 @@ package jobs
 
 import "github.com/brig-engine/brig/internal/wire"
 
-// JobTree is the job of a worker that sees what a container sees: cp, diff, export, commit. It has the descriptors of
+// Tree is the job of a worker that sees what a container sees: cp, diff, export, commit. It has the descriptors of
 // TreeParams.Do, and three that the warden gave it at birth (TreeChanged and the two after it).
-const JobTree wire.JobKind = "tree"
+const Tree wire.JobKind = "tree"
 
 // Descriptors that such a worker is born with, behind its connection: the container's own changes, the image below them,
 // and both as one without what is mounted on it. All are for reading. Its root directory is the container's.
@@ -33,7 +33,7 @@ const (
 	TreeLayer TreeDo = "layer"
 )
 
-// TreeParams are the parameters of JobTree.
+// TreeParams are the parameters of Tree.
 type TreeParams struct {
 	Do   TreeDo `json:"do"`
 	Path string `json:"path,omitempty"`
@@ -60,7 +60,7 @@ type PathStat struct {
 	LinkTarget string `json:"linkTarget,omitempty"`
 }
 
-// TreeResult is the result of JobTree.
+// TreeResult is the result of Tree.
 type TreeResult struct {
 	Stat    *PathStat `json:"stat,omitempty"`
 	Entries int64     `json:"entries,omitempty"`

@@ -59,7 +59,7 @@ type blob struct {
 	dataSize int64
 }
 
-// Save writes the images to w. open gives files by name, and Save closes them: see wire.JobSave.
+// Save writes the images to w. open gives files by name, and Save closes them: see jobs.Save.
 func Save(w io.Writer, p jobs.SaveParams, limits jobs.Limits, open func(name string) (*os.File, error),
 	progress func(done, total int64)) (*jobs.SaveResult, error) {
 	n := &counterW{w: w}

@@ -10,7 +10,7 @@ import (
 	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
-// Job carries out wire.JobDNS; it ends only with its connection to brigd, or with an error.
+// Job carries out jobs.DNS; it ends only with its connection to brigd, or with an error.
 func Job(t *jobs.Task) (*jobs.Result, error) {
 	s, err := sockets(t.Files, *t.DNS)
 	if err != nil {

@@ -57,7 +57,7 @@ func TestJobWorksWithInheritedSocketsOnly(t *testing.T) {
 		}
 		Job(task) // in a worker the end of the connection ends the process
 	}()
-	job := &jobs.Job{Kind: wire.JobDNS, DNS: &jobs.DNSParams{Listen: 1, Streams: 1, Upstreams: 1}}
+	job := &jobs.Job{Kind: jobs.DNS, DNS: &jobs.DNSParams{Listen: 1, Streams: 1, Upstreams: 1}}
 	var fds []int
 	for _, f := range files {
 		fds = append(fds, int(f.Fd()))

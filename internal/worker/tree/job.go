@@ -14,7 +14,7 @@ import (
 	"github.com/brig-engine/brig/internal/worker/toc"
 )
 
-// Job carries out jobs.JobTree.
+// Job carries out jobs.Tree.
 func Job(t *jobs.Task) (*jobs.Result, error) {
 	// Nobody in the container can name this process; if somebody could, he would still not read its memory.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {

@@ -171,6 +171,9 @@ func (v *server) prune(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if len(raw["until"]) > 1 {
+		return invalid("more than one until filter specified")
+	}
 	f, err := filter(raw, time.Now())
 	if err != nil {
 		return err

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/brig-engine/brig/internal/daemon/api"
 	"github.com/brig-engine/brig/internal/daemon/image"
 )
 
@@ -48,16 +48,8 @@ func filters(r *http.Request, allowed ...string) (map[string][]string, error) {
 
 // filter makes an image filter of them.
 func filter(f map[string][]string, now time.Time) (image.Filter, error) {
-	out := image.Filter{References: f["reference"], Labels: f["label"], NotLabels: f["label!"]}
-	for name, to := range map[string]*string{"before": &out.Before, "since": &out.Since} {
-		switch v := f[name]; len(v) {
-		case 0:
-		case 1:
-			*to = v[0]
-		default:
-			return out, invalid("the filter %s can have one value", name)
-		}
-	}
+	out := image.Filter{References: f["reference"], Labels: f["label"], NotLabels: f["label!"], Before: f["before"],
+		Since: f["since"]}
 	if v := f["dangling"]; len(v) > 0 {
 		is, err := truth(v)
 		if err != nil {
@@ -65,12 +57,14 @@ func filter(f map[string][]string, now time.Time) (image.Filter, error) {
 		}
 		out.Dangling = &is
 	}
-	if v := f["until"]; len(v) > 0 {
-		t, err := moment(v[0], now)
-		if err != nil || len(v) > 1 {
-			return out, invalid("invalid filter 'until=%.64s'", strings.Join(v, ","))
+	for _, v := range f["until"] {
+		t, err := api.ParseTime(v, now)
+		if err != nil {
+			return out, invalid("invalid filter 'until=%.64s': a time or a duration is needed", v)
 		}
-		out.Until = t
+		if out.Until.IsZero() || t.Before(out.Until) {
+			out.Until = t
+		}
 	}
 	return out, nil
 }
@@ -85,22 +79,4 @@ func truth(v []string) (bool, error) {
 		}
 	}
 	return false, invalid("invalid filter 'dangling=%.64s'", strings.Join(v, ","))
-}
-
-// moment reads a time as Docker's clients send it: seconds since the epoch, a duration before now, or a date.
-func moment(s string, now time.Time) (time.Time, error) {
-	if d, err := time.ParseDuration(s); err == nil {
-		return now.Add(-d), nil
-	}
-	if sec, frac, _ := strings.Cut(s, "."); strings.Trim(frac, "0123456789") == "" {
-		if n, err := strconv.ParseInt(sec, 10, 64); err == nil {
-			return time.Unix(n, 0), nil
-		}
-	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, invalid("invalid time %.64q", s)
 }

@@ -1,0 +1,96 @@
+package compat
+
+const (
+	ownNamespace = "the container would share the host's namespace"
+	noSharing    = "no two containers share a namespace"
+	inOne        = "run both programs in one container"
+	floorAllow   = "only the administrator's policy file could allow it, and this version does not read one yet"
+)
+
+var (
+	capFlags      = []string{"--cap-add"}
+	securityFlags = []string{"--security-opt"}
+)
+
+// The namespaces of a container: it has its own of each kind.
+var namespaces = []Entry{
+	{Field: "HostConfig.IpcMode", Flags: []string{"--ipc"}, State: Works, Kept: true,
+		Note: "private, and shareable, which nobody joins"},
+	{Field: "HostConfig.IpcMode", Value: "host", Flags: []string{"--ipc"}, State: Refused, Rule: "no-host-namespace",
+		Reason: ownNamespace, Instead: "leave it out"},
+	{Field: "HostConfig.IpcMode", Value: "container:NAME", Flags: []string{"--ipc"}, State: Missing,
+		Reason:  noSharing,
+		Instead: inOne},
+	{Field: "HostConfig.IpcMode", Value: "none", Flags: []string{"--ipc"}, State: Missing,
+		Reason: "every container has a /dev/shm of its own", Instead: "leave it out"},
+	{Field: "HostConfig.PidMode", As: "--pid host", Flags: []string{"--pid"}, State: Refused,
+		Rule:   "no-host-namespace",
+		Reason: ownNamespace, Instead: "leave it out"},
+	{Field: "HostConfig.PidMode", Value: "container:NAME", Flags: []string{"--pid"}, State: Missing,
+		Reason:  noSharing,
+		Instead: "look with brig exec"},
+	{Field: "HostConfig.UTSMode", As: "--uts host", Flags: []string{"--uts"}, State: Refused,
+		Rule:   "no-host-namespace",
+		Reason: ownNamespace, Instead: "leave it out; --hostname sets a name"},
+	{Field: "HostConfig.UsernsMode", As: "--userns host", Flags: []string{"--userns"}, State: Refused,
+		Rule:   "no-host-namespace",
+		Reason: ownNamespace, Instead: "leave it out"},
+	{Field: "HostConfig.CgroupnsMode", Flags: []string{"--cgroupns"}, State: Works, Kept: true, Note: "private"},
+	{Field: "HostConfig.CgroupnsMode", Value: "host", Flags: []string{"--cgroupns"}, State: Refused,
+		Rule: "no-host-namespace", Reason: ownNamespace, Instead: "leave it out"},
+	{Field: "HostConfig.Cgroup", State: Missing, Reason: noSharing, Instead: "leave it out"},
+}
+
+// What a container may.
+var security = []Entry{
+	{Field: "HostConfig.Privileged", Flags: []string{"--privileged"}, State: Refused, Rule: "no-privileged",
+		Reason: "the container would own the host", Instead: "add the single capabilities it needs with --cap-add"},
+	{Field: "HostConfig.CapAdd", Flags: capFlags, State: Works,
+		Note: "what is beyond the default is for root only; NET_RAW, MKNOD and AUDIT_WRITE are not in the default"},
+	{Field: "HostConfig.CapAdd", Value: "ALL", Flags: capFlags, State: Refused, Rule: "cap-floor",
+		Reason: "it contains capabilities that reach the host's kernel", Instead: "name the ones you need"},
+	{Field: "HostConfig.CapAdd", Value: "SYS_ADMIN and others",
+		As: "--cap-add SYS_ADMIN, SYS_MODULE, BPF and others", Flags: capFlags, State: Refused, Rule: "cap-floor",
+		Reason: "it reaches the host's kernel", Instead: floorAllow},
+	{Field: "HostConfig.CapDrop", Flags: []string{"--cap-drop"}, State: Works},
+	{Field: "HostConfig.GroupAdd", Flags: []string{"--group-add"}, State: Works,
+		Note: "names are those of the image, ids up to 65535"},
+	{Field: "HostConfig.SecurityOpt", Flags: securityFlags, State: Works,
+		Note: "no-new-privileges (always on; =false for root only), seccomp=FILE, builtin or unconfined (a floor stays)"},
+	{Field: "HostConfig.SecurityOpt", Value: "apparmor=PROFILE", Flags: securityFlags, State: Missing,
+		Reason: "Brig loads no AppArmor profile", Instead: "leave it out, or write unconfined"},
+	{Field: "HostConfig.SecurityOpt", Value: "label=LABEL", Flags: securityFlags, State: Missing,
+		Reason: "Brig sets no SELinux label", Instead: "leave it out, or write disable"},
+	{Field: "HostConfig.SecurityOpt", Value: "systempaths=unconfined", Flags: securityFlags, State: Refused,
+		Rule: "masked-paths", Reason: "the masked paths show and change the whole machine", Instead: "leave it out"},
+	{Field: "HostConfig.SecurityOpt", Value: "writable-cgroups=true", Flags: securityFlags, State: Refused,
+		Rule: "bounded", Reason: "a container would set its own bounds", Instead: "leave it out"},
+	{Field: "HostConfig.SecurityOpt", Value: "OTHER", As: "--security-opt, any other", Flags: securityFlags,
+		State:   Missing,
+		Reason:  "the options are no-new-privileges, seccomp, apparmor=unconfined and label=disable",
+		Instead: "leave it out"},
+	{Field: "HostConfig.MaskedPaths", State: Works},
+	{Field: "HostConfig.MaskedPaths", Value: "fewer", As: "MaskedPaths, fewer", State: Refused, Rule: "masked-paths",
+		Reason:  "the masked paths show and change the whole machine",
+		Instead: "add to the default list, take nothing away"},
+	{Field: "HostConfig.ReadonlyPaths", State: Works},
+	{Field: "HostConfig.ReadonlyPaths", Value: "fewer", As: "ReadonlyPaths, fewer", State: Refused,
+		Rule: "masked-paths", Reason: "the read-only paths change the whole machine",
+		Instead: "add to the default list, take nothing away"},
+	{Field: "HostConfig.Sysctls", Flags: []string{"--sysctl"}, State: Works,
+		Note: "those of the container's own namespaces"},
+	{Field: "HostConfig.Sysctls", Value: "kernel.NAME", Flags: []string{"--sysctl"}, State: Refused,
+		Rule:   "own-sysctls",
+		Reason: "it changes the whole machine, not the container's namespaces", Instead: "set it on the host"},
+	{Field: "HostConfig.Devices", Below: []string{"PathOnHost", "PathInContainer", "CgroupPermissions"},
+		Flags: []string{"--device"}, State: Missing, Reason: "a container has six harmless devices and no others",
+		Instead: "leave it out"},
+	{Field: "HostConfig.DeviceCgroupRules", Flags: []string{"--device-cgroup-rule"}, State: Refused,
+		Rule:   "device-list",
+		Reason: "it opens devices for whoever can make a node of them", Instead: "leave it out"},
+	{Field: "HostConfig.DeviceRequests", Below: []string{"Driver", "Count", "DeviceIDs", "Capabilities", "Options"},
+		Flags: []string{"--gpus"}, State: Missing, Reason: "a container has six harmless devices and no others",
+		Instead: "leave it out"},
+	{Field: "HostConfig.Capabilities", State: Missing, Reason: "clients of API 1.40 sent it for a while",
+		Instead: "use CapAdd and CapDrop"},
+}

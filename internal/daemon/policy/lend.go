@@ -1,0 +1,68 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Lent is what a container has that --volumes-from can give to another one.
+type Lent struct {
+	Spec    []wire.Mount
+	Shown   []container.MountPoint
+	Volumes []VolumeUse
+}
+
+// volumesFrom takes the volumes and binds of other containers, and returns the targets they went to. What the request
+// itself puts at a target stays; of two containers the later one wins, as in Docker.
+func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) map[string]bool {
+	given := map[string]bool{}
+	for _, ref := range slices.Backward(refs) {
+		name, mode, _ := strings.Cut(ref, ":")
+		switch mode {
+		case "", "rw", "ro":
+		case "z", "Z":
+			m.warn("--volumes-from %s: the option %s has no effect: Brig sets no SELinux labels", clip(ref), mode)
+		default:
+			m.invalid("--volumes-from", ref, "must be CONTAINER, CONTAINER:ro or CONTAINER:rw")
+			continue
+		}
+		if lend == nil || name == "" {
+			m.invalid("--volumes-from", ref, "there is no such container")
+			continue
+		}
+		from, err := lend(name)
+		if err != nil {
+			m.invalid("--volumes-from", ref, "%s", strings.TrimSuffix(err.Error(), ": "+errdefs.ErrNotFound.Error()))
+			continue
+		}
+		for _, w := range from.Spec {
+			if w.Kind != wire.MountTmpfs && !m.taken(w.Target) {
+				m.borrow(w, from, mode != "ro")
+				given[w.Target] = true
+			}
+		}
+	}
+	return given
+}
+
+// borrow adds one mount of another container. Its volume is as it is: nothing of this image is copied into it.
+func (m *mounts) borrow(w wire.Mount, from *Lent, writable bool) {
+	w.Writable, w.Fill = w.Writable && writable, false
+	for _, v := range from.Volumes {
+		held := slices.ContainsFunc(m.volumes, func(u VolumeUse) bool { return u.Name == v.Name })
+		if w.Kind == wire.MountVolume && v.Name == w.Source && !held {
+			m.volumes = append(m.volumes, v)
+		}
+	}
+	for _, p := range from.Shown {
+		if p.Destination == w.Target {
+			m.add("--volumes-from", w, p)
+			return
+		}
+	}
+}

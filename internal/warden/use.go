@@ -1,0 +1,100 @@
+package warden
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+func (w *Warden) containerFreeze(q wire.ContainerFreeze) (any, error) {
+	c, err := w.running(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	g, _ := w.group(q.ID)
+	if err = g.Freeze(q.Frozen); err != nil && q.Frozen {
+		_ = g.Freeze(false)
+	}
+	return nil, err
+}
+
+func (w *Warden) containerUpdate(q wire.ContainerUpdate) (any, error) {
+	var r refusal
+	checkResources(&r, &q.Resources, w.memory)
+	if err := r.err(); err != nil {
+		return nil, err
+	}
+	c, err := w.running(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer c.mu.Unlock()
+	g, _ := w.group(q.ID)
+	return nil, g.Update(q.Resources)
+}
+
+// containerStats opens what brigd reads the use of a container from, again and again: files of its control group, the
+// counters of its network, and the machine's time, which brigd may not open.
+func (w *Warden) containerStats(_ *wire.Request, q wire.ContainerRef) (wire.Reply, error) {
+	c, err := w.running(q.ID)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer c.mu.Unlock()
+	g, _ := w.group(q.ID)
+	names, fds := g.Readings()
+	for name, path := range map[string]string{"stat": "/proc/stat", "net/dev": fmt.Sprintf("/proc/%d/net/dev", c.note.Started.PID)} {
+		if fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			names, fds = append(names, name), append(fds, fd)
+		}
+	}
+	return wire.Reply{Body: wire.ContainerStats{Files: names}, FDs: fds}, nil
+}
+
+// Bounds of what is told about processes: how many, and bytes of one text and of all command lines. As JSON all of it is
+// below the largest message, also if every byte of a command line has to be escaped.
+const (
+	maxProcesses  = 2048
+	maxProcText   = 384 // holds what is read of stat and status
+	maxCmdline    = 4096
+	totalCmdlines = 256 << 10
+)
+
+// containerProcs tells what the kernel says of each process, as it says it. Command lines are the processes' own words,
+// and read from their memory, which may take as long as they like: the container is not locked meanwhile.
+func (w *Warden) containerProcs(q wire.ContainerRef) (any, error) {
+	c, err := w.running(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	g, _ := w.group(q.ID)
+	pids, err := g.Processes()
+	c.mu.Unlock()
+	list, left := wire.ContainerProcs{Processes: []wire.ProcTexts{}}, totalCmdlines
+	for _, pid := range pids[:min(len(pids), maxProcesses)] {
+		t := wire.ProcTexts{Stat: procText(pid, "stat", maxProcText), Status: procText(pid, "status", maxProcText),
+			Cmdline: procText(pid, "cmdline", min(maxCmdline, left))}
+		left -= len(t.Cmdline)
+		if strings.Contains(procText(pid, "cgroup", maxCmdline), "/"+q.ID) { // read last: the number means no other process by now
+			list.Processes = append(list.Processes, t)
+		}
+	}
+	return list, err
+}
+
+// procText is the beginning of a file about a process, or "" if there is none any more.
+func procText(pid, name string, most int) string {
+	f, err := os.Open("/proc/" + pid + "/" + name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	b, _ := io.ReadAll(io.LimitReader(f, int64(most)))
+	return strings.ToValidUTF8(string(b), "?")
+}
