@@ -73,6 +73,7 @@ func newExport(a *App) *cobra.Command {
 func newCommit(a *App) *cobra.Command {
 	var author, message string
 	var changes []string
+	var pause bool
 	cmd := &cobra.Command{
 		Use: "commit [OPTIONS] CONTAINER [NAME[:TAG]]", Short: "Make an image of a container", Args: words(1, 2),
 		ValidArgsFunction: a.completeContainers,
@@ -85,6 +86,9 @@ func newCommit(a *App) *cobra.Command {
 			}
 			setQuery(q, "author", author)
 			setQuery(q, "comment", message)
+			if !pause {
+				q.Set("pause", "0")
+			}
 			engine, err := a.engine()
 			if err != nil {
 				return err
@@ -100,6 +104,6 @@ func newCommit(a *App) *cobra.Command {
 	cmd.Flags().StringVarP(&author, "author", "a", "", "Author of the image")
 	cmd.Flags().StringArrayVarP(&changes, "change", "c", nil, "Apply a Dockerfile instruction to the image")
 	cmd.Flags().StringVarP(&message, "message", "m", "", "Comment of the image")
-	cmd.Flags().BoolP("pause", "p", false, "Without effect: this version does not pause a container while it is read")
+	cmd.Flags().BoolVarP(&pause, "pause", "p", true, "Have a container that runs stand still while it is read")
 	return cmd
 }

@@ -240,6 +240,26 @@ type neverEnds struct{}
 
 func (neverEnds) Read(p []byte) (int, error) { return len(p), nil }
 
+// What stands still for a commit goes on when the commit is cut off.
+func TestCommitThatIsCutOffLeavesNothingPaused(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "-d", "--name", "big", "box", "sh", "-c", "dd if=/dev/urandom of=/big bs=1M count=200 2>/dev/null; touch /ready; sleep 1000")
+	e.eventually("it", func() bool { _, code := e.run(e.brigCommand("exec", "big", "ls", "/ready")); return code == 0 })
+	cmd := e.brigCommand("commit", "big")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	e.eventually("the pause", func() bool { return e.show("{{.State.Status}}", "big") == "paused" })
+	e.killed("brigd")
+	if err := cmd.Wait(); err == nil {
+		t.Skip("the commit was quicker")
+	}
+	e.eventually("it to go on", func() bool { return e.show("{{.State.Status}}", "big") == "running" })
+	if out := e.brig("exec", "big", "echo", "alive"); out != "alive" {
+		t.Errorf("%q", out)
+	}
+}
+
 // A client that goes away in the middle of a copy out takes its worker with it.
 func TestAClientThatGoesAwayEndsItsWorker(t *testing.T) {
 	e := startEngine(t).withBusybox()

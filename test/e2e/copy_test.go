@@ -9,8 +9,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // client is one of the two command lines, which are to behave alike.
@@ -273,6 +275,26 @@ func TestDiffExportCommit(t *testing.T) {
 			t.Errorf("inspect: %q", out)
 		}
 	}
+	// It stands still meanwhile, unless that is not wanted, and goes on; one that was paused stays so.
+	stands := func() int {
+		since := strconv.FormatInt(time.Now().Unix()+1, 10)
+		return strings.Count(e.docker("events", "--since", "10m", "--until", since, "--filter", "container=web", "--filter", "event=pause", "--format", "x"), "x")
+	}
+	if n := stands(); n != 2 {
+		t.Errorf("it was paused %d times for two commits", n)
+	}
+	e.docker("commit", "--pause=false", "web", "mine:2")
+	e.brig("commit", "-p=false", "web", "mine:2")
+	if n, state := stands(), e.show("{{.State.Status}}", "web"); n != 2 || state != "running" {
+		t.Errorf("it was paused %d times, and is %s", n, state)
+	}
+	e.brig("pause", "web")
+	e.brig("commit", "web", "mine:2")
+	if state := e.show("{{.State.Status}}", "web"); state != "paused" {
+		t.Errorf("it is %s", state)
+	}
+	e.brig("unpause", "web")
+	e.brig("rmi", "mine:2")
 	// Of one that has ended, without a name; and the image of an image goes out and comes back.
 	e.brig("kill", "web")
 	id := e.brig("commit", "web")

@@ -158,7 +158,7 @@ type query struct{ r *http.Request }
 
 func (q query) on(name string) bool { return isOn(q.r.URL.Query().Get(name)) }
 
-// containerCommit ignores pause: this version stops no container while it is read, which survey.md says.
+// containerCommit pauses unless it is told not to.
 func (s *Server) containerCommit(w http.ResponseWriter, r *http.Request, c *container.Container, caller int) error {
 	b, err := readBody(w, r, maxBody)
 	if err != nil {
@@ -173,7 +173,7 @@ func (s *Server) containerCommit(w http.ResponseWriter, r *http.Request, c *cont
 	if opt.Name, err = commitName(q.Get("repo"), q.Get("tag")); err != nil {
 		return err
 	}
-	id, err := s.Engine.Commit(r.Context(), c, caller, opt)
+	id, err := s.Engine.Commit(r.Context(), c, caller, q.Get("pause") == "" || isOn(q.Get("pause")), opt)
 	if err != nil {
 		return err
 	}

@@ -134,10 +134,18 @@ func (e *Engine) Changes(ctx context.Context, c *Container, caller int, w io.Wri
 	})
 }
 
-// Commit makes an image of a container: its image, and its changes as a layer on top.
-func (e *Engine) Commit(ctx context.Context, c *Container, caller int, opt image.CommitOptions) (string, error) {
+// Commit makes an image of a container: its image, and its changes as a layer on top. With pause a container that runs
+// stands still while they are read.
+func (e *Engine) Commit(ctx context.Context, c *Container, caller int, pause bool, opt image.CommitOptions) (string, error) {
 	opt.Base, opt.Config = c.rec.ImageID, &c.rec.Config
 	id, err := e.cfg.Images.Commit(ctx, opt, func(ctx context.Context, fd int) error {
+		if pause {
+			resume, err := e.still(ctx, c)
+			if err != nil {
+				return fmt.Errorf("%w. Next: commit with --pause=false", err)
+			}
+			defer resume()
+		}
 		_, err := c.tree(ctx, caller, &jobs.TreeParams{Do: jobs.TreeLayer}, jobs.Host{}, fd)
 		return err
 	})

@@ -154,7 +154,7 @@ func (c *Container) begin() Record {
 	before := c.rec
 	c.rec.State, c.rec.Started, c.rec.Finished = Running, time.Now().UTC(), time.Time{}
 	c.rec.Exit, c.rec.Error = wire.Exit{}, ""
-	c.rec.Paused, c.rec.Undo = false, nil
+	c.rec.Paused, c.rec.Brief, c.rec.Undo = false, false, nil
 	c.rec.Due = time.Time{}
 	c.disarm()
 	if c.rec.check() != nil {
