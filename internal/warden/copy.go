@@ -2,7 +2,7 @@ package warden
 
 import (
 	"errors"
-	"fmt"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
@@ -49,16 +49,10 @@ func (b *birth) layers() error {
 	defer unix.Close(image)
 	lower, err := rootfs.Idmap(image, b.fds["userns"], false)
 	b.give("fd2", lower)
-	if err != nil {
-		return err
-	}
-	upper, err := unix.OpenTree(unix.AT_FDCWD, filepath.Join(b.w.directory(b.c.id), "upper"),
+	upper, errUpper := unix.OpenTree(unix.AT_FDCWD, filepath.Join(b.w.directory(b.c.id), "upper"),
 		unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
 	b.give("fd1", upper)
-	if err != nil {
-		return fmt.Errorf("changes of container %s: %w", short(b.c.id), err)
-	}
-	return nil
+	return errors.Join(err, os.NewSyscallError("open the changes of a container", errUpper))
 }
 
 // copier gives birth to the worker. It executes nothing, makes no device, and reaches no network, whatever it was made to do.
@@ -85,8 +79,7 @@ func (b *birth) copier(view *plan.Input) error {
 
 // dismiss ends those workers, so that nobody else has the root of a container that is about to start or to go.
 func (w *Warden) dismiss(c *container) {
-	c.copiers.Range(func(group, _ any) bool {
+	for group := range c.copiers.Range {
 		w.removeGroup(group.(string))
-		return true
-	})
+	}
 }

@@ -152,8 +152,7 @@ func (b *birth) undo() {
 	w := b.w
 	b.c.note = nil
 	w.takeDown(b.note)
-	err := errors.Join(w.notes.remove(b.c.id), os.RemoveAll(w.streamDir(b.c.id)))
-	if err = errors.Join(err, b.undoRoot()); err != nil {
+	if err := errors.Join(w.notes.remove(b.c.id), os.RemoveAll(w.streamDir(b.c.id)), b.undoRoot()); err != nil {
 		w.log("%v", err)
 	}
 }

@@ -150,15 +150,13 @@ func (b *builder) descriptors(in *ServiceInput) {
 	if in.Landlock {
 		move("<landlock>", "landlock")
 	}
-	var given []Ref
-	for i := range in.FDs {
-		given = append(given, Ref(fmt.Sprintf("<fd%d>", i)))
+	given := in.FDs
+	for i := range given {
+		move(Ref(fmt.Sprintf("<fd%d>", i)), Ref(fmt.Sprintf("fd%d", i)))
 	}
 	if in.View != nil {
-		given = append(given, "bare")
-	}
-	for i, from := range given {
-		move(from, Ref(fmt.Sprintf("fd%d", i)))
+		move("bare", Ref(fmt.Sprintf("fd%d", given)))
+		given++
 	}
 	b.do("close the others", unix.SYS_CLOSE_RANGE, 3, aside-1, 0)
 	for i := range given {
