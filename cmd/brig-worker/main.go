@@ -9,6 +9,7 @@ import (
 	"github.com/brig-engine/brig/internal/worker"
 	"github.com/brig-engine/brig/internal/worker/dns"
 	"github.com/brig-engine/brig/internal/worker/fill"
+	"github.com/brig-engine/brig/internal/worker/tree"
 )
 
 func main() { os.Exit(worker.Run(table())) }
@@ -23,6 +24,7 @@ func table() map[wire.JobKind]worker.Handler {
 		jobs.Export:   worker.Export,
 		jobs.Save:     worker.Save,
 		jobs.DNS:      dns.Job,
+		jobs.Tree:     tree.Job,
 		wire.JobFill:  fill.Job,
 	}
 }

@@ -55,7 +55,7 @@ const (
 // Defences lists them in the order of the matrix: what a program is born with, then what surrounds it, then what
 // surrounds its image.
 func Defences() []Defence {
-	return append(append(ofPrograms(), ofSurroundings()...), ofImages()...)
+	return append(append(append(ofPrograms(), ofSurroundings()...), ofImages()...), ofCopies()...)
 }
 
 func ofPrograms() []Defence {
@@ -202,5 +202,30 @@ func ofImages() []Defence {
 			{plan + "/service.go", "	if in.Landlock {\n		b.because(", "	if in.Landlock && !(in.Worker && without(\"worker\")) {\n		b.because("},
 			{plan + "/service.go", "	b.seccomp(in.Filters)", "	if !(in.Worker && without(\"worker\")) {\n		b.seccomp(in.Filters)\n	}"},
 		}, []Test{{plan, "TestWorkerHasNothing"}}, ""},
+	}
+}
+
+// ofCopies are those of cp and its kin. An engine goes without none of them: what they keep out needs a race to be won, or
+// a program that the engine does not start in any other way, so it is tests that miss them.
+func ofCopies() []Defence {
+	const tree, kernel, why = "internal/worker/tree", "internal/kernel/path", "only copies are worse off, which no probe of the matrix makes"
+	return []Defence{
+		{"copy-in-root", "names of a container are resolved inside its root (CVE-2018-15664)", []Edit{
+			{kernel + "/path.go", "	how := How(uint64(flags), mode, resolve)", `
+				if without("copy-in-root") {
+					resolve = 0
+				}
+				how := How(uint64(flags), mode, resolve)`},
+		}, []Test{{tree, "TestSwappedNamesStayInside"}, {tree, "TestHostileArchivesStayInside"}}, why},
+
+		{"copy-no-mounts", "a copy mounts and makes nothing in a container that runs (CVE-2026-41568, CVE-2026-42306)", []Edit{
+			first("copy-no-mounts", plan+"/service.go", "	b.because(\"The root file system by itself, for reading:", `
+				b.do("make a mount point", unix.SYS_MKDIRAT, unix.AT_FDCWD, "/data", 0o755).or(unix.EEXIST)
+				b.do("mount a volume again", unix.SYS_MOUNT, "/data", "/data", "", unix.MS_BIND, "")`),
+		}, []Test{{plan, "TestCopierOfARunningContainerMountsNothing"}}, why},
+
+		{"copy-no-programs", "what copies maps no code and runs no program of a container (CVE-2019-14271, CVE-2026-41567)", []Edit{
+			first("copy-no-programs", "dist/embed/filters/own.go", "	t.allow(\"openat2 newfstatat getdents64 readlinkat mkdirat symlinkat linkat", "	t.allow(\"mmap mprotect execveat openat\")"),
+		}, []Test{{"dist/embed/filters", "TestOwnProgramsRunUnderTheirFilters"}}, why},
 	}
 }

@@ -18,11 +18,11 @@ func newContainerNoun(a *App) *cobra.Command {
 	ls := newPs(a)
 	ls.Use, ls.Aliases = "ls [OPTIONS]", []string{"ps", "list"}
 	return noun(a, "container", "Everything that concerns containers",
-		"commit cp diff export",
+		"",
 		ls, newRun(a), newCreate(a), newStart(a), newStop(a), newRestart(a), newKill(a), newWait(a), newRemove(a),
 		newPause(a), newUnpause(a), newUpdate(a), newStats(a),
 		newExec(a), newAttach(a), newLogs(a), newTop(a), newPort(a), newRename(a), newContainerPrune(a),
-		inspectOne(a, "container"))
+		inspectOne(a, "container"), newCopy(a), newDiff(a), newExport(a), newCommit(a))
 }
 
 func newImageNoun(a *App) *cobra.Command {

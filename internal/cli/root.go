@@ -32,7 +32,8 @@ func verbs() []verb {
 		{"wait", groupRun, newWait}, {"rm", groupRun, newRemove}, {"exec", groupRun, newExec},
 		{"attach", groupRun, newAttach}, {"logs", groupRun, newLogs}, {"ps", groupRun, newPs},
 		{"top", groupRun, newTop}, {"stats", groupRun, newStats}, {"port", groupRun, newPort}, {"rename", groupRun, newRename},
-		{"inspect", groupRun, newInspect},
+		{"inspect", groupRun, newInspect}, {"cp", groupRun, newCopy}, {"diff", groupRun, newDiff},
+		{"export", groupRun, newExport}, {"commit", groupRun, newCommit},
 		{"pull", groupImage, newPull}, {"push", groupImage, newPush}, {"images", groupImage, newImages},
 		{"tag", groupImage, newTag}, {"rmi", groupImage, newRmi}, {"history", groupImage, newHistory},
 		{"load", groupImage, newLoad}, {"save", groupImage, newSave}, {"import", groupImage, newImport},
@@ -48,7 +49,7 @@ func verbs() []verb {
 func unbuilt() []string {
 	return []string{
 		"explain", "tighten", "audit", "trail", "trust", "policy", "secret",
-		"build", "builder", "buildx", "commit", "compose", "config", "context", "cp", "diff", "export",
+		"build", "builder", "buildx", "compose", "config", "context",
 		"login", "logout", "manifest", "node", "plugin", "search", "service", "stack", "swarm",
 	}
 }

@@ -26,6 +26,7 @@ type container struct {
 	mu       sync.Mutex
 	note     *note // nil: not started since the machine was
 	cleaning sync.WaitGroup
+	copiers  sync.Map // control groups of the workers that see what it sees
 }
 
 // locked gives the entry of an id, locked, making it if there is none. An entry that was removed while somebody waited

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -78,34 +79,39 @@ func capProcess(p, ceiling *wire.Process) error {
 // joinGroup opens the container's control group, its root and, for a terminal, its devpts, without following anything that
 // the container could have put in its place.
 func (p *program) joinGroup() error {
-	n := p.c.note
-	ending := fmt.Errorf("container %s is ending: %w", short(n.ID), errdefs.ErrConflict)
-	if n.pidfd < 0 { // it ended while nobody was there, and its number is anybody's
-		return ending
+	if err := p.processOne("root"); err != nil {
+		return err
 	}
 	g, err := p.w.group(p.c.id)
 	if err == nil {
 		err = p.enter(g)
 	}
-	if err != nil {
-		return err
+	if err == nil && p.want.Terminal {
+		var pts int
+		pts, err = path.Open(p.fds["root"], "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
+		p.give("pts", pts)
 	}
-	root, err := unix.Open(fmt.Sprintf("/proc/%d/root", n.Started.PID), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	p.give("root", root)
-	if err != nil {
-		return fmt.Errorf("the container's root: %w", err)
+	return err
+}
+
+// processOne opens what the process 1 of a container has: root, userns.
+func (p *program) processOne(what ...string) error {
+	n := p.c.note
+	ending := fmt.Errorf("container %s is ending: %w", short(n.ID), errdefs.ErrConflict)
+	if n.pidfd < 0 { // it ended while nobody was there, and its number is anybody's
+		return ending
+	}
+	for _, name := range what {
+		fd, err := unix.Open(fmt.Sprintf("/proc/%d/%s", n.Started.PID, strings.Replace(name, "userns", "ns/user", 1)), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		p.give(name, fd)
+		if err != nil {
+			return errors.Join(ending, err)
+		}
 	}
 	if done, err := pidfd.Ended(n.pidfd, 0); done || err != nil { // the number was process 1's when it was used
 		return ending
 	}
 	p.fds["pid1"] = n.pidfd
-	if p.want.Terminal {
-		pts, err := path.Open(root, "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
-		p.give("pts", pts)
-		if err != nil {
-			return fmt.Errorf("the container's terminals: %w", err)
-		}
-	}
 	return nil
 }
 

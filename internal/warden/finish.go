@@ -140,6 +140,7 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	if c.note != nil && c.note.Exit == nil {
 		return nil, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
 	}
+	w.dismiss(c)
 	base, _ := w.rangeOf(q.ID)
 	// Forget first, delete after: the sweep at start finds what a crash leaves behind.
 	if err := w.notes.remove(q.ID); err != nil {

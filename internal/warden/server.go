@@ -33,6 +33,7 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpContainerAttach: of(w.containerAttach),
 		wire.OpContainerSignal: with(w.containerSignal),
 		wire.OpContainerRemove: with(w.containerRemove),
+		wire.OpContainerCopy:   of(w.containerCopy),
 		wire.OpContainerList:   with(func(struct{}) (any, error) { return w.containerList() }),
 
 		wire.OpContainerFreeze: with(w.containerFreeze),
@@ -133,14 +134,14 @@ func (w *Warden) networkJoin(q wire.NetworkJoin) (any, error) {
 type caller cred.Peer
 
 // callerOf asks the kernel, not brigd (traps 2). It gives nil if nobody's connection came along.
-func (w *Warden) callerOf(r *wire.Request) (*caller, error) {
-	if len(r.FDs) == 0 {
+func (w *Warden) callerOf(fds []int) (*caller, error) {
+	if len(fds) == 0 {
 		return nil, nil
 	}
-	if err := accepted(r.FDs[0], w.cfg.Listener); err != nil {
+	if err := accepted(fds[0], w.cfg.Listener); err != nil {
 		return nil, err
 	}
-	peer, err := cred.PeerOf(r.FDs[0])
+	peer, err := cred.PeerOf(fds[0])
 	if err != nil {
 		return nil, fmt.Errorf("who asks: %w: %w", err, errdefs.ErrInvalidArgument)
 	}

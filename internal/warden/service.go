@@ -149,17 +149,19 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 // startFiller gives birth to a worker that is root of a sandbox's user namespace, with the capabilities that copying
 // owners and modes takes there. It sees no file system but the two directories that its job brings.
 func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
-	caps := mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID)
 	return w.birthOfWorker(&service{filter: "filler",
 		parts:        parts{fds: map[string]int{"userns": box.fds["userns"], "fd0": socket}},
-		ServiceInput: plan.ServiceInput{Capabilities: caps}})
+		ServiceInput: plan.ServiceInput{Capabilities: copying}})
 }
+
+// copying is what it takes to copy owners and modes.
+var copying = mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID)
 
 // birthOfWorker: a worker that a stranger's bytes have conquered can waste its bounds, and no more.
 func (w *Warden) birthOfWorker(s *service) (*worker, error) {
 	s.group, s.atGate = fmt.Sprint(workerGroup, w.workers.Add(1)), workerLimits
 	s.bounds = wire.Resources{Memory: min(2<<30, w.memory/4), Pids: 64, CPUShares: 512}
-	s.Args, s.FDs, s.Worker = []string{"brig-worker"}, 1, true
+	s.Args, s.FDs, s.Worker = []string{"brig-worker"}, s.FDs+1, true
 	fd, err := w.startService(s)
 	return &worker{pidfd: fd, group: s.group}, err
 }

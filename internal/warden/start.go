@@ -27,22 +27,15 @@ type birth struct {
 
 // containerStart is the operation of that name.
 func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
-	by, err := w.callerOf(r)
+	by, c, err := w.admit(r.FDs, &q)
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	if !containerID(q.ID) {
-		return wire.Reply{}, fmt.Errorf("%q is no id of a container: %w", q.ID, errdefs.ErrInvalidArgument)
-	}
-	if err := checkSpec(&q.Spec, by, w.memory); err != nil {
-		return wire.Reply{}, err
-	}
-	hide(&q.Spec)
-	c := w.locked(q.ID)
 	defer c.mu.Unlock()
 	if c.note != nil && c.note.Exit == nil {
 		return wire.Reply{}, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
 	}
+	w.dismiss(c)
 	c.cleaning.Wait()
 	w.starts <- struct{}{} // beyond about two starts per core only latency grows
 	defer func() { <-w.starts }()
@@ -62,6 +55,22 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	}
 	undo := func() { grouped(); b.undo() }
 	return b.run(undo, b.sandbox, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
+}
+
+// admit holds a request against the floor, and gives its caller, who is behind fds, and the container, locked.
+func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, *container, error) {
+	by, err := w.callerOf(fds)
+	if err == nil && !containerID(q.ID) {
+		err = fmt.Errorf("%q is no id of a container: %w", q.ID, errdefs.ErrInvalidArgument)
+	}
+	if err == nil {
+		err = checkSpec(&q.Spec, by, w.memory)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	hide(&q.Spec)
+	return by, w.locked(q.ID), nil
 }
 
 // beside begins f while the caller goes on, and returns how to wait for it, which may be done more than once.
@@ -146,15 +155,19 @@ func (b *birth) undo() {
 	w := b.w
 	b.c.note = nil
 	w.takeDown(b.note)
-	err := errors.Join(w.notes.remove(b.c.id), os.RemoveAll(w.streamDir(b.c.id)))
-	if b.first && b.box != nil {
-		erase, derr := w.discard(b.c.id, b.box.base)
-		if derr == nil {
-			derr = erase()
-		}
-		err = errors.Join(err, derr)
-	}
-	if err != nil {
+	if err := errors.Join(w.notes.remove(b.c.id), os.RemoveAll(w.streamDir(b.c.id)), b.undoRoot()); err != nil {
 		w.log("%v", err)
 	}
+}
+
+// undoRoot deletes the directory of a container that has none but by this start.
+func (b *birth) undoRoot() error {
+	if !b.first || b.box == nil {
+		return nil
+	}
+	erase, err := b.w.discard(b.c.id, b.box.base)
+	if err != nil {
+		return err
+	}
+	return erase()
 }

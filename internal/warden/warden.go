@@ -181,13 +181,14 @@ func (w *Warden) openCgroup() (err error) {
 	return nil
 }
 
+const deviceNodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
+
 // rootDomain is that of a container whose root directory is given. No device node is ever made, whatever else
 // fails; and a process is in a domain of its own, so that one that was executed later cannot look into process 1
 // (traps 17). A domain that handles any access to files refuses renames and links between directories (EXDEV) unless a
 // rule allows them, so one rule does, for all that lies below the root, mounts included.
 func rootDomain(root int) *domain {
-	const nodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
-	return &domain{landlock.Ruleset{FS: nodes | unix.LANDLOCK_ACCESS_FS_REFER},
+	return &domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},
 		map[string]uint64{path.Proc(root): unix.LANDLOCK_ACCESS_FS_REFER}}
 }
 

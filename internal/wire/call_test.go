@@ -100,7 +100,7 @@ func settle(t *testing.T, want int) {
 
 // TestEveryBuiltOperationReachesTheHandler with the descriptors that its comment names.
 func TestEveryBuiltOperationReachesTheHandler(t *testing.T) {
-	with := map[Op][]int{OpObjectSeal: {1}, OpIndexSeal: {1}, OpWorkerStart: {1}, OpContainerStart: {0, 1}}
+	with := map[Op][]int{OpObjectSeal: {1}, OpIndexSeal: {1}, OpWorkerStart: {1}, OpContainerStart: {0, 1}, OpContainerCopy: {1, 2}}
 	c := serve(t, func(r *Request) (Reply, error) { return Reply{Body: fmt.Sprint(r.Op, len(r.FDs))}, nil })
 	for op, rule := range Known {
 		built := rule != unbuilt

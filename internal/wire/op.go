@@ -25,6 +25,8 @@ const (
 	OpContainerSignal Op = "container.signal" // ContainerSignal → –
 	OpContainerRemove Op = "container.remove" // ContainerRef → –; upper directory and every trace
 	OpContainerList   Op = "container.list"   // – → ContainerList
+	// OpContainerCopy starts a worker that sees what a container sees, running or not: for cp, diff, export and commit.
+	OpContainerCopy Op = "container.copy" // ContainerStart + fd (the worker's end of the job socket) [+ fd: caller's connection] → –, fd: pidfd
 
 	OpContainerFreeze Op = "container.freeze" // ContainerFreeze → –; when all processes stand still, or go on
 	OpContainerUpdate Op = "container.update" // ContainerUpdate → –
@@ -57,13 +59,13 @@ var unbuilt = Rule{Most: -1}
 var Known = List{
 	OpHello: {}, OpObjectCreate: {}, OpObjectSeal: {1, 1}, OpObjectOpen: {}, OpObjectRemove: {}, OpObjectList: {},
 	OpIndexSeal: {1, 1}, OpIndexRemove: {}, OpWorkerStart: {1, 1},
-	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerSignal: {}, OpContainerRemove: {}, OpContainerList: {},
+	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerSignal: {}, OpContainerRemove: {}, OpContainerList: {}, OpContainerCopy: {1, 2},
 	OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
 	OpExecStart: {}, OpProcessCloseStdin: {}, OpProcessFinish: {},
 	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {}, OpNetworkJoin: {},
 
-	// usage is that of the upper directory, in bytes and inodes; mount makes a detached root, for cp, diff and commit.
-	"container.usage": unbuilt, "container.mount": unbuilt, "container.checkpoint": unbuilt,
+	// usage is that of the upper directory, in bytes and inodes.
+	"container.usage": unbuilt, "container.checkpoint": unbuilt,
 	// The API cannot ask for a signal to what was executed.
 	"exec.signal": unbuilt, "volume.usage": unbuilt,
 	"secret.put": unbuilt, "secret.remove": unbuilt, "lsm.load": unbuilt, "trail.append": unbuilt,

@@ -23,6 +23,7 @@ type engine struct {
 	dir    string
 	socket string
 	netns  int
+	group  string // control group, once somebody has looked
 }
 
 // bin is where make puts the programs.

@@ -17,5 +17,6 @@ func All(arch filter.Arch) map[string]filter.Filter {
 		"router":          Router(arch),
 		"worker":          Worker(arch),
 		"filler":          Filler(arch),
+		"copier":          Copier(arch),
 	}
 }

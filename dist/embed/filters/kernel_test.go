@@ -179,7 +179,7 @@ func TestKernelRefusesWhatTheFiltersSay(t *testing.T) {
 // TestOwnProgramsRunUnderTheirFilters builds small programs that do what brigd and its workers do, and then what only
 // an attacker would; see testdata.
 func TestOwnProgramsRunUnderTheirFilters(t *testing.T) {
-	for _, part := range []string{"worker", "brigd"} {
+	for _, part := range []string{"worker", "copier", "brigd"} {
 		t.Run(part, func(t *testing.T) {
 			bin := filepath.Join(t.TempDir(), part)
 			build := exec.Command("go", "build", "-o", bin, "./testdata/"+part)

@@ -68,6 +68,21 @@ func Filler(arch filter.Arch) filter.Filter {
 	return t.allowList()
 }
 
+// Copier is the filter of the worker that sees what a container sees, for cp, diff, export and commit (CVE-2018-15664,
+// CVE-2019-14271, CVE-2026-41567): that of a worker, and files. A name becomes a file by openat2 alone, which says how
+// links are followed; the other calls take the last part of a name below a directory that was opened so. It makes no
+// node but a FIFO, runs no program, maps no code.
+func Copier(arch filter.Arch) filter.Filter {
+	t := table{arch: arch}
+	t.runtime()
+	t.allow(descriptors)
+	t.allow("memfd_create", low(1, filter.MaskedEQ, 0, ^uint32(unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)))
+	t.allow("openat2 newfstatat getdents64 readlinkat mkdirat symlinkat linkat unlinkat fchown fchownat fchmod utimensat " +
+		"fgetxattr flistxattr fsetxattr")
+	t.allow("mknodat", low(2, filter.MaskedEQ, unix.S_IFIFO, unix.S_IFMT))
+	return t.allowList()
+}
+
 // Daemon is the filter of brigd: a network server with records on disk and no privilege (A4). Which files and which
 // addresses is Landlock's and the user's affair; here it is which parts of the kernel.
 func Daemon(arch filter.Arch) filter.Filter {

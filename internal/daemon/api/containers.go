@@ -39,10 +39,6 @@ func (s *Server) containerRoutes(mux *http.ServeMux) {
 		"GET /containers/{id}/stats":    s.containerStats,
 		"GET /containers/{id}/top":      s.containerTop,
 
-		"GET /containers/{id}/changes":     refuse("diff"),
-		"GET /containers/{id}/export":      refuse("export"),
-		"GET /containers/{id}/archive":     refuse("cp"),
-		"PUT /containers/{id}/archive":     refuse("cp"),
 		"GET /containers/{id}/attach/ws":   refuse("attach over a web socket"),
 		"GET /containers/{id}/checkpoints": refuse("checkpoints"),
 	} {

@@ -51,6 +51,9 @@ func (testImages) Lookup(ref string) (*image.Image, error) {
 }
 func (testImages) Hold(string, string) error { return nil }
 func (testImages) Release(string, string)    {}
+func (testImages) Commit(context.Context, image.CommitOptions, func(context.Context, int) error) (string, error) {
+	return "", errdefs.ErrNotImplemented
+}
 
 // usedImages is the test image with a layer that another one shares.
 func usedImages() (int64, []*apiimage.Summary, error) {

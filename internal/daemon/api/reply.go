@@ -121,8 +121,10 @@ func decode(w http.ResponseWriter, r *http.Request, v any, optional bool) error 
 }
 
 // boolParam reads a switch the way Docker does: absent, 0, no, false and none are off.
-func boolParam(r *http.Request, name string) bool {
-	switch strings.ToLower(strings.TrimSpace(r.FormValue(name))) {
+func boolParam(r *http.Request, name string) bool { return isOn(r.FormValue(name)) }
+
+func isOn(value string) bool {
+	switch strings.ToLower(strings.TrimSpace(value)) {
 	case "", "0", "no", "false", "none":
 		return false
 	}
@@ -154,8 +156,8 @@ func refuseRest(w http.ResponseWriter, r *http.Request) {
 		"build": "image builds", "swarm": "swarm mode", "nodes": "swarm mode", "services": "swarm mode",
 		"tasks":   "swarm mode",
 		"secrets": "secrets", "configs": "swarm mode", "plugins": "plugins", "session": "build sessions",
-		"grpc":   "build sessions",
-		"commit": "commit", "debug": "debug endpoints", "images": "images",
+		"grpc":  "build sessions",
+		"debug": "debug endpoints", "images": "images",
 	}[first]
 	if what == "" {
 		WriteError(w, fmt.Errorf("page not found: %w", errdefs.ErrNotFound))

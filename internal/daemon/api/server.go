@@ -77,6 +77,7 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	s.systemRoutes(mux)
 	s.containerRoutes(mux)
+	s.copyRoutes(mux)
 	s.execRoutes(mux)
 	s.volumeRoutes(mux)
 	s.networkRoutes(mux)

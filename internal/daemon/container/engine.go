@@ -36,6 +36,8 @@ type Images interface {
 	// Hold keeps the image with this id while the container is there.
 	Hold(id, container string) error
 	Release(id, container string)
+	// Commit makes an image of another one and a layer, which layer writes to an empty file.
+	Commit(ctx context.Context, opt image.CommitOptions, layer func(ctx context.Context, fd int) error) (string, error)
 }
 
 // Config is what an Engine works with.
@@ -91,6 +93,8 @@ type Container struct {
 	removed chan struct{} // closed when the container was forgotten
 
 	life sync.Mutex
+	// copy is held by who makes a root for a container that does not run: there is one at a time.
+	copy chan struct{}
 	save sync.Mutex // one write of the record at a time
 
 	mu        sync.Mutex

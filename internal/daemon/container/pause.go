@@ -22,7 +22,10 @@ func errPaused(c *Container) error {
 }
 
 // Pause has every process of a container stand still, until Unpause or a signal that would end it.
-func (e *Engine) Pause(ctx context.Context, c *Container) error {
+func (e *Engine) Pause(ctx context.Context, c *Container) error { return e.pause(ctx, c, false) }
+
+// pause is Pause; with brief it is over when this brigd is, whatever happens.
+func (e *Engine) pause(ctx context.Context, c *Container, brief bool) error {
 	c.life.Lock()
 	defer c.life.Unlock()
 	if c.state() != Running {
@@ -31,12 +34,12 @@ func (e *Engine) Pause(ctx context.Context, c *Container) error {
 	if c.paused() {
 		return fmt.Errorf("container %s is already paused: %w", c.id, errdefs.ErrConflict)
 	}
-	if err := c.notePaused(true); err != nil {
+	if err := c.notePaused(true, brief); err != nil {
 		return err
 	}
 	if err := c.freeze(ctx, true); err != nil {
 		if !errdefs.IsUnavailable(err) { // else nobody knows, and the next brigd has it stand still
-			if werr := c.notePaused(false); werr != nil {
+			if werr := c.notePaused(false, false); werr != nil {
 				c.warn(werr)
 			}
 		}
@@ -56,12 +59,28 @@ func (e *Engine) Unpause(ctx context.Context, c *Container) error {
 	return c.thaw(ctx)
 }
 
+// still has a container that runs stand still until resume is called, or somebody lets it go on.
+func (e *Engine) still(ctx context.Context, c *Container) (resume func(), err error) {
+	err = e.pause(ctx, c, true)
+	if err == nil {
+		return func() {
+			if err := e.Unpause(context.WithoutCancel(ctx), c); err != nil && c.paused() {
+				c.warn(err)
+			}
+		}, nil
+	}
+	if c.state() != Running || c.paused() && !errdefs.IsUnavailable(err) {
+		return func() {}, nil // nothing moves in it
+	}
+	return nil, err
+}
+
 // thaw is called with life held.
 func (c *Container) thaw(ctx context.Context) error {
 	if err := c.freeze(ctx, false); err != nil {
 		return fmt.Errorf("Cannot unpause container %s: %w", c.id, err) //nolint:staticcheck // Docker's words
 	}
-	if err := c.notePaused(false); err != nil {
+	if err := c.notePaused(false, false); err != nil {
 		return err
 	}
 	c.publish(events.ActionUnPause)
@@ -76,9 +95,9 @@ func (c *Container) freeze(ctx context.Context, frozen bool) error {
 }
 
 // notePaused needs no fsync: no container outlives a loss of power.
-func (c *Container) notePaused(paused bool) error {
+func (c *Container) notePaused(paused, brief bool) error {
 	c.mu.Lock()
-	c.rec.Paused = paused
+	c.rec.Paused, c.rec.Brief = paused, brief
 	c.mu.Unlock()
 	return c.write(false)
 }
@@ -121,9 +140,15 @@ func (c *Container) reapply() {
 	if !c.paused() {
 		return
 	}
+	if c.rec.Brief {
+		if err := c.thaw(ctx); err != nil {
+			c.warn(err)
+		}
+		return
+	}
 	if err := c.freeze(ctx, true); err != nil {
 		c.warn(fmt.Errorf("pause again: %w", err))
-		if err := c.notePaused(false); err != nil {
+		if err := c.notePaused(false, false); err != nil {
 			c.warn(err)
 		}
 	}

@@ -48,10 +48,14 @@ type Record struct {
 	// Paused says that the processes were told to stand still. It is written before they are told so, and erased after
 	// they were told to go on: in doubt they stand still again at the next start of brigd.
 	Paused bool `json:"paused,omitempty"`
+	// Brief: what it stands still for ends with the brigd that wrote this.
+	Brief bool `json:"brief,omitempty"`
 	// Undo is what the bounds were before an update that the kernel has not taken for certain.
 	Undo *policy.Bounds `json:"undo,omitempty"`
 	// Error is why the last start failed.
 	Error string `json:"error,omitempty"`
+	// Touched: a container that has not been started yet has files all the same, since something was copied.
+	Touched bool `json:"touched,omitempty"`
 
 	// RestartUnhealthy: it is restarted when its health checks have failed.
 	RestartUnhealthy bool `json:"restartUnhealthy,omitempty"`

@@ -123,7 +123,7 @@ func (c *Container) recover(running, known bool) {
 	}
 	if !running && c.state() != Running {
 		// A --rm container of which the warden has traces has run, and was about to be forgotten.
-		if c.rec.Host.AutoRemove && (known || c.state() == Exited) {
+		if c.rec.Host.AutoRemove && (known && !c.rec.Touched || c.state() == Exited) {
 			c.recoverSpools()
 			c.log.End()
 			c.life.Lock()

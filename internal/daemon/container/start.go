@@ -86,7 +86,7 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	before := c.begin()
 	written := make(chan error, 1)
 	if c.rec.Host.AutoRemove {
-		written <- nil // its record is there since it was created; that it runs, the warden knows
+		written <- c.untouched() // its record is there since it was created; that it runs, the warden knows
 	} else {
 		go func() { written <- c.write(true) }()
 	}
@@ -162,7 +162,7 @@ func (c *Container) begin() Record {
 	before := c.rec
 	c.rec.State, c.rec.Started, c.rec.Finished = Running, time.Now().UTC(), time.Time{}
 	c.rec.Exit, c.rec.Error = wire.Exit{}, ""
-	c.rec.Paused, c.rec.Undo = false, nil
+	c.rec.Paused, c.rec.Brief, c.rec.Undo = false, false, nil
 	c.rec.Due = time.Time{}
 	c.disarm()
 	if c.rec.check() != nil {

@@ -76,6 +76,13 @@ func TestGoldenPlans(t *testing.T) {
 			return plan.Service(plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 3, UID: 1, GID: 1, Worker: true,
 				Host: goldenTasks(1)})
 		},
+		"service-copier": func() (*plan.Plan, error) { return plan.Service(copier(nil)) },
+		"service-copier-stopped": func() (*plan.Plan, error) {
+			s := spec("sh")
+			s.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "data", Target: "/var/lib/data", Writable: true}}
+			s.MaskedPaths, s.ReadonlyPaths = []string{"/proc/kcore"}, []string{"/proc/sys"}
+			return plan.Service(copier(s))
+		},
 	}
 	for name, change := range births {
 		plans[name] = func() (*plan.Plan, error) {

@@ -20,6 +20,9 @@ type ServiceInput struct {
 	UID, GID uint32
 	// Worker: namespaces of its own, and a root that is empty. Otherwise the process stays in the engine's namespaces.
 	Worker bool
+	// View, of a worker, is what a container sees in place of the empty root: of one that does not run what its birth is
+	// computed from, of one that runs an Input without a Spec (with <pid1>). The last descriptor is the root by itself.
+	View *Input
 	// Capabilities that the process keeps, in its user namespace: a mask; none but for what fills a volume, and brig-router.
 	Capabilities uint64
 	// Steady, for a process with an id of the host, are those of Capabilities that its bounding set holds: it starts with
@@ -44,7 +47,7 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.stdio(false)
 	b.rights(&in)
 	b.unreadable(readableAgain)
-	b.descriptors(in.FDs, in.Landlock)
+	b.descriptors(&in)
 	b.unblock()
 	b.sync = "sync"
 	// The containers' own slack is the kernel's default (T15).
@@ -100,39 +103,63 @@ func (b *builder) rights(in *ServiceInput) {
 	}
 }
 
-// worker puts the process into namespaces of its own, with a root that has nothing in it.
+// worker puts the process into namespaces of its own, with a root that has nothing in it, or with what a container sees.
 func (b *builder) worker(in *ServiceInput) {
-	b.because("One id of the host, and no other, exists in it.")
-	b.do("enter the worker's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
+	spaces := ForkArgs(namespaces | unix.CLONE_NEWNET)
+	if in.View != nil && in.View.Spec == nil {
+		b.because("What the container sees, of the process that the descriptor names; no mount is made (CVE-2026-41568, " +
+			"CVE-2026-42306), and its process namespace stays closed.")
+		b.do("enter the container's file systems", unix.SYS_SETNS, Ref("<pid1>"), unix.CLONE_NEWUSER|unix.CLONE_NEWNS)
+		spaces &^= unix.CLONE_NEWNS
+	} else {
+		b.because("One id of the host, and no other, exists in it.")
+		b.do("enter the worker's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
+	}
 	b.because("The one id of that namespace, before a process exists in it (T13).")
 	b.become(in.UID, in.GID)
 	b.because("A worker sees no process, mount, queue or name of the host, and no interface.")
-	b.fork(namespaces|unix.CLONE_NEWNET, "stage 1, process 1 of its namespace")
+	b.fork(spaces, "stage 1, process 1 of its namespace")
 	b.because("The namespace's root is the worker's own cgroup.")
 	b.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
-	b.private()
-	b.fresh("root", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
-	b.park("root", "an empty root")
-	b.parked = 0 // it is the root, nothing lies between
-	b.pivot(false)
+	switch {
+	case in.View == nil:
+		b.private()
+		b.fresh("root", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
+		b.park("root", "an empty root")
+		b.parked = 0 // it is the root, nothing lies between
+		b.pivot(false)
+		return
+	case in.View.Spec != nil:
+		b.root = "<root>"
+		b.filesystem(in.View)
+	}
+	b.because("The root file system by itself, for reading: what is mounted on it is no part of it.")
+	b.do("clone the root", unix.SYS_OPEN_TREE, unix.AT_FDCWD, "/", tree).to("bare")
+	b.setattr("restrict the clone to reading", "bare", inert|unix.MOUNT_ATTR_RDONLY, 0)
+	b.setattr("restrict the changes to reading", "<fd1>", inert|unix.MOUNT_ATTR_RDONLY, 0)
 }
 
 // descriptors places what the program was given at 3, 4, … and closes everything else at execve.
-func (b *builder) descriptors(count int, landlock bool) {
+func (b *builder) descriptors(in *ServiceInput) {
 	b.because("The program finds exactly the descriptors that it was given, at 3, 4, …")
-	move := func(name string) {
-		b.do("move a descriptor aside", unix.SYS_FCNTL, Ref("<"+name+">"), unix.F_DUPFD_CLOEXEC, aside).to(Ref(name))
+	move := func(from, to Ref) {
+		b.do("move a descriptor aside", unix.SYS_FCNTL, from, unix.F_DUPFD_CLOEXEC, aside).to(to)
 	}
-	move("exe")
-	move("sync")
-	if landlock {
-		move("landlock")
+	move("<exe>", "exe")
+	move("<sync>", "sync")
+	if in.Landlock {
+		move("<landlock>", "landlock")
 	}
-	for i := range count {
-		move(fmt.Sprintf("fd%d", i))
+	given := in.FDs
+	for i := range given {
+		move(Ref(fmt.Sprintf("<fd%d>", i)), Ref(fmt.Sprintf("fd%d", i)))
+	}
+	if in.View != nil {
+		move("bare", Ref(fmt.Sprintf("fd%d", given)))
+		given++
 	}
 	b.do("close the others", unix.SYS_CLOSE_RANGE, 3, aside-1, 0)
-	for i := range count {
+	for i := range given {
 		b.do("place a descriptor", unix.SYS_DUP3, Ref(fmt.Sprintf("fd%d", i)), 3+i, 0)
 	}
 }

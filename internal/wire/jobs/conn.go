@@ -118,7 +118,7 @@ func decodeResult(kind wire.JobKind, body []byte) (*Result, error) {
 	}
 	set := map[wire.JobKind]bool{
 		Layer: r.Layer != nil, Merge: r.Merge != nil, wire.JobCheck: r.Check != nil,
-		Load: r.Load != nil, Export: r.Export != nil, Save: r.Save != nil,
+		Load: r.Load != nil, Export: r.Export != nil, Save: r.Save != nil, Tree: r.Tree != nil,
 	}
 	for k, is := range set {
 		if is != (k == kind) {
@@ -180,7 +180,7 @@ func Decode(body []byte) (Job, error) {
 	set := map[wire.JobKind]bool{
 		Layer: j.Layer != nil, Merge: j.Merge != nil, wire.JobCheck: j.Check != nil,
 		Load: j.Load != nil, Export: j.Export != nil, Save: j.Save != nil, DNS: j.DNS != nil,
-		wire.JobFill: j.Fill != nil,
+		wire.JobFill: j.Fill != nil, Tree: j.Tree != nil,
 	}
 	if _, known := set[j.Kind]; !known {
 		return Job{}, fmt.Errorf("unknown job %q", j.Kind)
@@ -232,7 +232,13 @@ func (t *Task) takeNames(f *wire.Frame, fds []int) error {
 
 // File asks brigd for one more descriptor. Calls are served one at a time.
 func (t *Task) File(name string, size int64) (*os.File, error) {
-	body, err := json.Marshal(File{Name: name, Size: size})
+	return t.Ask(File{Name: name, Size: size})
+}
+
+// Ask is File for a request that says more.
+func (t *Task) Ask(f File) (*os.File, error) {
+	name := f.Name
+	body, err := json.Marshal(f)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,7 @@ func TestJobCarriesFilesAndProgress(t *testing.T) {
 	r, err := Run(context.Background(), daemon, exportJob, []int{int(first.Fd())}, Host{
 		Progress: func(p Progress) { progress = append(progress, p) },
 		File: func(f File) (int, error) {
-			if f == (File{"more", 7}) {
+			if f == (File{Name: "more", Size: 7}) {
 				return int(more.Fd()), nil
 			}
 			return -1, fmt.Errorf("no %s: %w", f.Name, errdefs.ErrNotFound)

@@ -57,6 +57,7 @@ type Job struct {
 	Save   *SaveParams          `json:"save,omitempty"`
 	DNS    *DNSParams           `json:"dns,omitempty"`
 	Fill   *wire.JobFillParams  `json:"fill,omitempty"`
+	Tree   *TreeParams          `json:"tree,omitempty"`
 }
 
 // Limits bound what a stranger's bytes can cost. 0 means the default of WithDefaults, never "no limit".
@@ -198,6 +199,7 @@ type Result struct {
 	Load   *LoadResult   `json:"load,omitempty"`
 	Export *ExportResult `json:"export,omitempty"`
 	Save   *SaveResult   `json:"save,omitempty"`
+	Tree   *TreeResult   `json:"tree,omitempty"`
 }
 
 // LayerResult describes a layer. Sizes are in bytes; DataSize is a multiple of 4096 and never 0.
@@ -290,6 +292,8 @@ type SaveResult struct {
 type File struct {
 	Name string `json:"name"`
 	Size int64  `json:"size,omitempty"`
+	// Stat comes with "archive" of a TreeRead: what will be in it.
+	Stat *PathStat `json:"stat,omitempty"`
 }
 
 // Progress says how far a job is, in bytes. Total is 0 if unknown.
