@@ -55,7 +55,7 @@ func TestCopiesNeverLeaveTheContainer(t *testing.T) {
 	out, copied := t.TempDir(), 0
 	end := time.Now().Add(12 * time.Second)
 	for n := 0; time.Now().Before(end); n++ {
-		cl := []client{e.brigCommand, e.dockerCommand}[n%2]
+		cl := []commandLine{e.brigCommand, e.dockerCommand}[n%2]
 		for _, args := range [][]string{{"swap:/w/dir", out}, {"swap:/w/dir/file", out + "/file"}, {"swap:/w/dir/sub/.", out}, {"-L", "swap:/w/abs", out},
 			{e.dir + "/put/.", "swap:/w/dir"}, {e.dir + "/put/file", "swap:/w/dir/file"}, {e.dir + "/put", "swap:/vols/data"}, {"swap:/vols", out}} {
 			if text, code := e.run(cl(append([]string{"cp"}, args...)...)); code == 0 {

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// client is one of the two command lines, which are to behave alike.
-type client func(args ...string) *exec.Cmd
+// commandLine is one of the two clients, which are to behave alike.
+type commandLine func(args ...string) *exec.Cmd
 
 // sh runs a script on the host.
 func (e *engine) sh(dir, script string) string {
@@ -76,7 +76,7 @@ func TestCopyAsDocker(t *testing.T) {
 			e := e.with(t)
 			var trees, errs [2]string
 			var codes [2]int
-			for i, cl := range []client{e.dockerCommand, e.brigCommand} {
+			for i, cl := range []commandLine{e.dockerCommand, e.brigCommand} {
 				dir := t.TempDir()
 				e.sh(dir, c.setup)
 				cmd := cl(append([]string{"cp"}, strings.Fields(c.args)...)...)
@@ -118,7 +118,7 @@ func TestCopyAsDocker(t *testing.T) {
 			e := e.with(t)
 			var trees, errs [2]string
 			var codes [2]int
-			for i, cl := range []client{e.dockerCommand, e.brigCommand} {
+			for i, cl := range []commandLine{e.dockerCommand, e.brigCommand} {
 				dir := t.TempDir()
 				e.sh(dir, c.setup)
 				e.brig("exec", "-u", "0", "web", "sh", "-c", "rm -rf /T; mkdir -p /T/sub; echo old > /T/old; busybox ln -s sub /T/to; busybox ln -s old /T/toold")
@@ -159,7 +159,7 @@ func TestCopyStreams(t *testing.T) {
 	w.WriteHeader(&tar.Header{Name: "x/y", Typeflag: tar.TypeReg, Size: 5, Mode: 0o600, Uid: 1000, Gid: 1000})
 	w.Write([]byte("hello"))
 	w.Close()
-	for _, cl := range []client{e.dockerCommand, e.brigCommand} {
+	for _, cl := range []commandLine{e.dockerCommand, e.brigCommand} {
 		cmd := cl("cp", "-", "web:/tmp")
 		cmd.Stdin = bytes.NewReader(tarball.Bytes())
 		e.must(cmd)
@@ -245,7 +245,7 @@ func TestDiffExportCommit(t *testing.T) {
 	if out := e.docker("diff", "web"); out != want {
 		t.Errorf("docker diff: %s", out)
 	}
-	for i, cl := range []client{e.dockerCommand, e.brigCommand} {
+	for i, cl := range []commandLine{e.dockerCommand, e.brigCommand} {
 		file := fmt.Sprint(e.dir, "/export", i)
 		e.must(cl("export", "-o", file, "web"))
 		b, err := os.ReadFile(file)

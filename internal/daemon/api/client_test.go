@@ -57,7 +57,7 @@ func TestDockerClientAsks(t *testing.T) {
 	for args, want := range map[string]string{
 		"inspect -s two":   "--size: what containers write is not measured",
 		"top two --forest": unsupported,
-		"swarm init": unsupported, "network create -d overlay mine": "--driver overlay",
+		"swarm init":       unsupported, "network create -d overlay mine": "--driver overlay",
 		"network connect bridge two":   "already exists",
 		"plugin ls":                    unsupported,
 		"run --restart sometimes test": "unknown policy 'sometimes'", "run --gpus all test": "--gpus",
