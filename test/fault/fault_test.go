@@ -1,0 +1,391 @@
+package fault
+
+import (
+	"bytes"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// recorded is what is known of a verb after it was done once.
+type recorded struct {
+	verb
+	steps   []step
+	allowed []state // before, between its parts, after
+}
+
+func (r *recorded) after() state { return r.allowed[len(r.allowed)-1] }
+
+// prepare brings the machine to where the verb begins.
+func (m *machine) prepare(v *verb) {
+	m.t.Helper()
+	for _, w := range v.before {
+		m.brig(m.say(w)...)
+	}
+}
+
+// look is the state with what the verb's probe finds.
+func (m *machine) look(v *verb) state {
+	m.t.Helper()
+	s := m.state()
+	if v.probe != nil {
+		s += state("\nprobe: " + v.probe(m))
+	}
+	return s
+}
+
+// record does a verb and looks at what it does.
+func (m *machine) record(v *verb) *recorded {
+	m.t.Helper()
+	r := &recorded{verb: *v}
+	m.prepare(v)
+	r.allowed = append(r.allowed, m.look(v))
+	for _, part := range v.parts {
+		m.brig(m.say(part)...)
+		r.allowed = append(r.allowed, m.look(v))
+	}
+	m.clear()
+	m.prepare(v)
+	tr := startTracer(m.t, order{Engine: m.engineID, Roles: []string{"brigd", "brig-warden", "brig-router"}})
+	out, code := m.try(m.say(v.do)...)
+	r.steps, _ = tr.stop()
+	if code != v.code {
+		m.t.Fatalf("%s: exit code %d\n%s", v.name, code, out)
+	}
+	r.allowed = append(r.allowed, m.look(v))
+	m.clear()
+	m.settle()
+	return r
+}
+
+// clear removes everything but what is there throughout.
+func (m *machine) clear() {
+	m.t.Helper()
+	for _, c := range m.containers() {
+		m.brig("rm", "-f", "-v", c.ID)
+	}
+	var volumes struct{ Volumes []struct{ Name string } }
+	m.get("/volumes", &volumes)
+	for _, v := range volumes.Volumes {
+		m.brig("volume", "rm", v.Name)
+	}
+	var networks []struct{ Name string }
+	m.get("/networks", &networks)
+	for _, n := range networks {
+		if n.Name != "bridge" && n.Name != "none" {
+			m.brig("network", "rm", n.Name)
+		}
+	}
+	var images []struct {
+		ID       string `json:"Id"`
+		RepoTags []string
+	}
+	m.get("/images/json", &images)
+	for _, i := range images {
+		if !slices.Contains(i.RepoTags, image+":latest") && !slices.Contains(i.RepoTags, "brig-probe:latest") {
+			m.brig("rmi", "-f", i.ID)
+		}
+	}
+}
+
+// kase is one verb, struck at one step.
+type kase struct {
+	*recorded
+	step  step
+	fault fault
+}
+
+func (k *kase) name() string {
+	return strings.ReplaceAll(fmt.Sprintf("%s/%s/%s", k.recorded.name, strings.ReplaceAll(k.step.String(), "/", "|"), k.fault.Name), " ", "_")
+}
+
+// play plays the case and looks at everything.
+func (k *kase) play(m *machine) {
+	m.t.Helper()
+	m.prepare(&k.verb)
+	cmd := m.command(m.say(k.do)...)
+	var b bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &b, &b
+	o := order{Engine: m.engineID, Roles: []string{k.step.role()}, Step: k.step, Fault: k.fault}
+	if k.fault.Client { // it has to be known before, so it waits for its standard input's end
+		cmd = m.command(m.say(k.do)...)
+		cmd.Stdout, cmd.Stderr = &b, &b
+		cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", "read x; exec \"$0\" \"$@\"", cmd.Path}, cmd.Args[1:]...)
+		r, w, err := os.Pipe()
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		cmd.Stdin = r
+		if err := cmd.Start(); err != nil {
+			m.t.Fatal(err)
+		}
+		r.Close()
+		o.Client = cmd.Process.Pid
+		tr := startTracer(m.t, o)
+		w.WriteString("go\n")
+		w.Close()
+		k.judge(m, tr, cmd, &b)
+		return
+	}
+	tr := startTracer(m.t, o)
+	if err := cmd.Start(); err != nil {
+		m.t.Fatal(err)
+	}
+	k.judge(m, tr, cmd, &b)
+}
+
+func (k *kase) judge(m *machine, tr *tracer, cmd *exec.Cmd, b *bytes.Buffer) {
+	m.t.Helper()
+	out, code := m.await(cmd, b)
+	_, hit := tr.stop()
+	if !hit {
+		m.t.Logf("the step was not passed this time; exit code %d", code)
+	}
+	acknowledged := code == k.code && cmd.ProcessState.Exited()
+	m.noteDeaths(&k.fault)
+	down := m.recover(&k.fault)
+	k.hold(m, acknowledged, down, out, code)
+	if !down && k.fault.Errno != 0 { // what is in memory was looked at; now what is on disk
+		m.nextBrigd()
+		k.hold(m, acknowledged, down, out, code)
+	}
+	m.bystands()
+	m.clear()
+	m.settle()
+}
+
+// recover brings up an engine after one that does not come back by itself, and tells whether it has lost its processes.
+func (m *machine) recover(f *fault) (down bool) {
+	m.t.Helper()
+	switch {
+	case f.Down:
+		m.fell()
+	case f.Signal != 0:
+		m.eventually("the end of the engine", func() bool { return len(m.find("brig-keeper")) == 0 })
+	case slices.Contains(f.Kill, "brig-keeper"):
+		m.eventually("the end of the warden", func() bool { return len(m.find("brig-warden")) == 0 })
+		m.start()
+		return false
+	default:
+		return false
+	}
+	m.start()
+	m.seat()
+	return true
+}
+
+// nextBrigd has the engine read everything from its records again.
+func (m *machine) nextBrigd() {
+	m.t.Helper()
+	old := m.find("brigd")
+	m.kill([]string{"brigd"})
+	m.eventually("the next brigd", func() bool {
+		now := m.find("brigd")
+		return len(now) == 1 && !slices.Contains(old, now[0])
+	})
+}
+
+// hold holds what is there against what may be there.
+func (k *kase) hold(m *machine, acknowledged, down bool, out string, code int) {
+	m.t.Helper()
+	allowed := k.allowed
+	if acknowledged {
+		allowed = allowed[len(allowed)-1:]
+	}
+	var now state
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		now = m.look(&k.verb)
+		for _, s := range allowed {
+			if k.same(now, s, down) {
+				return
+			}
+		}
+	}
+	var want []string
+	for _, s := range allowed {
+		if down {
+			s = s.fallen()
+		}
+		want = append(want, string(s))
+	}
+	m.t.Errorf("acknowledged: %t (exit code %d)\n%s\nthere is\n%s\nand may be\n%s", acknowledged, code, out, now, strings.Join(want, "\nor\n"))
+}
+
+func (k *kase) same(now, want state, down bool) bool {
+	if down || slices.Contains(k.fault.Kill, "brig-keeper") { // whose death costs exit codes, as documented
+		return now == want || now.fallen() == want.fallen() && (down || running(now) == running(want))
+	}
+	return now == want
+}
+
+// running leaves of a state what runs.
+func running(s state) (names string) {
+	for line := range strings.Lines(string(s)) {
+		if f := strings.Fields(line); f[0] == "container" && (f[2] == "running" || f[2] == "paused") {
+			names += f[1] + " "
+		}
+	}
+	return names
+}
+
+// noteDeaths remembers who died: an engine gives up on wardens and routers that die all the time.
+func (m *machine) noteDeaths(f *fault) {
+	if slices.Contains(f.Kill, "brig-warden") || slices.Contains(f.Kill, "brig-router") || f.Errno != 0 {
+		m.deaths = append(m.deaths, time.Now())
+	}
+}
+
+// refresh gives the machine an engine whose dead are forgotten, when there are many.
+func (m *machine) refresh() {
+	m.t.Helper()
+	m.deaths = slices.DeleteFunc(m.deaths, func(t time.Time) bool { return time.Since(t) > 11*time.Second })
+	if len(m.deaths) < 2 {
+		return
+	}
+	m.stop()
+	m.start()
+	m.seat()
+	m.deaths = nil
+}
+
+// The faults.
+var (
+	killBrigd  = fault{Name: "kill brigd", Kill: []string{"brigd"}}
+	killWarden = fault{Name: "kill warden", Kill: []string{"brig-warden"}}
+	killBoth   = fault{Name: "kill both", Kill: []string{"brig-warden", "brigd"}}
+	killRouter = fault{Name: "kill router", Kill: []string{"brig-router"}}
+	killKeeper = fault{Name: "kill keeper", Kill: []string{"brig-keeper"}}
+	killWorker = fault{Name: "kill worker", Kill: []string{"brig-worker"}}
+	fall       = fault{Name: "machine falls", Down: true}
+	terminate  = fault{Name: "SIGTERM", Signal: unix.SIGTERM}
+	leave      = fault{Name: "client leaves", Client: true}
+	broken     = fault{Name: "EIO", Errno: syscall.EIO}
+	full       = fault{Name: "ENOSPC", Errno: syscall.ENOSPC}
+)
+
+// touches tells whether a step is one on a file of the engine, which a broken or full disk makes fail.
+func (s step) touches() bool {
+	words := strings.Fields(s.Text)
+	return len(words) == 3 && (strings.HasPrefix(words[2], "root/") || strings.HasPrefix(words[2], "run/"))
+}
+
+func (s step) grows() bool {
+	return s.touches() && !slices.Contains([]string{"unlinkat", "fchownat"}, s.call())
+}
+
+// plan is how many steps of a kind are struck in one verb by one fault.
+type plan struct {
+	fault fault
+	most  int
+	which func(step) bool
+}
+
+func by(role string) func(step) bool { return func(s step) bool { return s.role() == role } }
+
+func plans() []plan {
+	any := func(step) bool { return true }
+	file := func(role string, is func(step) bool) func(step) bool {
+		return func(s step) bool { return s.role() == role && is(s) }
+	}
+	return []plan{
+		{killBrigd, 6, by("brigd")}, {killWarden, 4, by("brig-warden")}, {killRouter, 1, by("brig-router")},
+		{killBoth, 1, any}, {killKeeper, 1, any}, {fall, 2, any}, {terminate, 1, any}, {leave, 2, any},
+		{broken, 3, file("brigd", step.touches)}, {broken, 2, file("brig-warden", step.touches)},
+		{full, 2, file("brigd", step.grows)}, {full, 1, file("brig-warden", step.grows)},
+	}
+}
+
+// cases chooses steps for every fault, spread over all that there are; factor is how many more than usual.
+func (r *recorded) cases(factor int) (all []kase) {
+	for _, p := range plans() {
+		fit := slices.DeleteFunc(slices.Clone(r.steps), func(s step) bool { return !p.which(s) })
+		n := min(len(fit), p.most*factor)
+		for i := range n {
+			all = append(all, kase{r, fit[(2*i+1)*len(fit)/(2*n)], p.fault})
+		}
+	}
+	worker := slices.IndexFunc(r.steps, func(s step) bool {
+		return s.call() == "ask" && (strings.HasSuffix(s.Text, "worker.start") || strings.HasSuffix(s.Text, "container.copy"))
+	})
+	if worker >= 0 { // its warden's answer is the first step at which there is one
+		for _, s := range r.steps[worker:] {
+			if s.role() == "brig-warden" && s.call() == "answer" {
+				all = append(all, kase{r, s, killWorker})
+				break
+			}
+		}
+	}
+	return all
+}
+
+// TestFaults is all of it, or with no BRIG_SLOW a few.
+func TestFaults(t *testing.T) {
+	factor := 1
+	fmt.Sscan(os.Getenv("BRIG_FAULTS"), &factor)
+	machines := make(chan *machine, 2)
+	for range cap(machines) {
+		m := newMachine(t, "")
+		t.Cleanup(func() { m.with(t).close() })
+		m.furnish()
+		machines <- m
+	}
+	var all []kase
+	m := <-machines
+	for _, v := range verbs() {
+		if only := os.Getenv("BRIG_FAULT_VERB"); only != "" && v.name != only {
+			continue
+		}
+		all = append(all, m.record(&v).cases(factor)...)
+	}
+	machines <- m
+	// Spread, so that the same process does not die all the time.
+	slices.SortFunc(all, func(a, b kase) int { return int(hash(a.name())) - int(hash(b.name())) })
+	t.Run("cases", func(t *testing.T) {
+		for _, k := range all {
+			t.Run(k.name(), func(t *testing.T) {
+				t.Parallel()
+				m := (<-machines).with(t)
+				defer func() { machines <- m }()
+				m.refresh()
+				k.play(m)
+				if t.Failed() {
+					t.Logf("engine's log:\n%s", m.log())
+					m.replace()
+				}
+			})
+		}
+	})
+}
+
+func hash(s string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(s))
+	return h.Sum32() >> 1
+}
+
+// furnish gives a new machine what is there throughout.
+func (m *machine) furnish() {
+	m.t.Helper()
+	m.bring()
+	m.seat()
+	m.brig("run", "--rm", image, "true") // the first start makes what stays: the image's mount
+	m.rest()
+}
+
+// replace puts a new engine in the place of one that has something wrong.
+func (m *machine) replace() {
+	m.fell()
+	if err := os.RemoveAll(m.Dir + "/root"); err != nil {
+		m.t.Fatal(err)
+	}
+	m.start()
+	m.furnish()
+}
