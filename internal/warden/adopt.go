@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -53,6 +54,9 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	}
 	for i := range n.Started.Ports {
 		n.ports = append(n.ports, take(have, key(n.ID, portName(i))))
+	}
+	if slices.Contains(n.ports, -1) { // another keeper: the network ended with the one that held it
+		n.Started.Ports, n.ports = nil, nil
 	}
 	switch {
 	case n.Exit != nil:

@@ -32,12 +32,16 @@ func (v volumes) create(name string) error {
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(dir, "data")
-	if err := os.MkdirAll(data, 0o700); err != nil {
+	made := v.trash(name)
+	data := filepath.Join(made, "data")
+	if err := errors.Join(os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
 		return err
 	}
-	return errors.Join(os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755))
+	return os.Rename(made, dir)
 }
+
+// trash is where a volume is made and ends, so that there is never half of one: the sweep finds what a crash leaves there.
+func (v volumes) trash(name string) string { return filepath.Join(v.dir, "..", "trash", name) }
 
 // open gives the volume's directory.
 func (v volumes) open(name string) (int, error) {
@@ -59,14 +63,15 @@ func (v volumes) remove(name string) error {
 	if err != nil {
 		return err
 	}
-	gone := filepath.Join(v.dir, "."+name+".removed") // no name of a volume begins with a dot
+	gone := v.trash(name)
 	if err := os.RemoveAll(gone); err != nil {
 		return err
 	}
 	if err := os.Rename(dir, gone); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return os.RemoveAll(gone)
+	os.RemoveAll(gone) // or the sweep does it
+	return nil
 }
 
 func (v volumes) list() (wire.VolumeList, error) {

@@ -16,6 +16,7 @@ type state string
 // The names of what is there throughout.
 const (
 	bystander = "stays"
+	home      = "home" // its network
 	image     = "box"
 )
 
@@ -114,7 +115,7 @@ func (m *machine) state() state {
 	var networks []struct{ Name string }
 	m.get("/networks", &networks)
 	for _, n := range networks {
-		if n.Name != "bridge" && n.Name != "none" {
+		if !slices.Contains([]string{"bridge", "none", home}, n.Name) {
 			say("network %s", n.Name)
 		}
 	}
@@ -135,11 +136,16 @@ func (s state) fallen() state {
 	var lines []string
 	for line := range strings.Lines(string(s)) {
 		f := strings.Fields(line)
+		if len(f) > 1 && f[1] == "memory:" { // of a process that is gone
+			continue
+		}
 		if f[0] == "container" {
 			if f[4] == "rm" {
 				continue
 			}
-			if f[2] != "created" {
+			if f[2] == "created" {
+				f[3] = "?" // of a start that failed
+			} else {
 				f[2], f[3] = "exited", "?"
 			}
 		}
@@ -148,8 +154,8 @@ func (s state) fallen() state {
 	return state(strings.Join(lines, "\n"))
 }
 
-// bystands makes sure that the container which runs throughout still does, as the same process, and answers.
-func (m *machine) bystands() {
+// bystands makes sure that the container which runs throughout still does, as the same process, and answers at its port.
+func (m *machine) bystands(answers bool) {
 	m.t.Helper()
 	var c shown
 	m.get("/containers/"+bystander+"/json", &c)
@@ -159,6 +165,9 @@ func (m *machine) bystands() {
 	}
 	if out, code := m.try("exec", bystander, "echo", "yes"); code != 0 || out != "yes" {
 		m.t.Errorf("the bystander executes nothing: %d %q", code, out)
+	}
+	if !answers {
+		return
 	}
 	var text string
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && text != "hello\n"; time.Sleep(5 * time.Millisecond) {
@@ -175,9 +184,12 @@ func (m *machine) seat() {
 	if _, code := m.try("inspect", "--type", "container", bystander); code == 0 {
 		m.brig("rm", "-f", bystander)
 	}
-	m.brig("run", "-d", "--name", bystander, "--stop-signal", "KILL", "-p", "8080:80", image, "nc", "-ll", "-p", "80", "-e", "echo", "hello")
+	if _, code := m.try("network", "inspect", home); code != 0 {
+		m.brig("network", "create", home)
+	}
+	m.brig("run", "-d", "--name", bystander, "--network", home, "--stop-signal", "KILL", "-p", "8080:80", image, "nc", "-ll", "-p", "80", "-e", "echo", "hello")
 	var c shown
 	m.get("/containers/"+bystander+"/json", &c)
 	m.bystander = c.State.Pid
-	m.bystands()
+	m.bystands(true)
 }

@@ -139,7 +139,7 @@ type tracing struct {
 	roles   map[int]string // by process
 	process map[int]int    // by thread
 	fails   map[int]bool   // threads whose call is being made to fail
-	inside  map[int]bool   // threads between the entry of a call and its end
+	ready   bool           // every thread is traced, so counting has begun
 	passed  int            // how often the step was
 	done    bool
 }
@@ -151,7 +151,7 @@ func trace() error {
 		return err
 	}
 	t.out = bufio.NewWriter(os.Stdout)
-	t.roles, t.process, t.fails, t.inside = map[int]string{}, map[int]int{}, map[int]bool{}, map[int]bool{}
+	t.roles, t.process, t.fails = map[int]string{}, map[int]int{}, map[int]bool{}
 	for _, role := range t.Roles {
 		for _, pid := range t.Engine.find(role) {
 			if err := t.attach(pid, role); err != nil {
@@ -219,6 +219,7 @@ func (t *tracing) loop() error {
 		t.stopped(tid, ws)
 		if len(waiting) > 0 {
 			if delete(waiting, tid); len(waiting) == 0 {
+				t.ready = true
 				t.say(ready)
 			}
 		}
@@ -287,7 +288,7 @@ func (t *tracing) atCall(tid int) {
 	}
 	pid := t.process[tid]
 	text := t.describe(pid, &c)
-	if text == "" {
+	if text == "" || !t.ready {
 		return
 	}
 	text = t.roles[pid] + " " + text

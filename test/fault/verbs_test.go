@@ -20,9 +20,11 @@ type verb struct {
 	// parts do the same in several requests: each of them may have been acknowledged to the client by itself.
 	parts [][]string
 	probe func(m *machine) string // further state
+	// starts: it starts a container.
+	starts bool
 }
 
-func words(line string) []string { return strings.Fields(line) }
+func words(line string) []string { return strings.Split(line, " ") }
 
 // lines are several command lines.
 func lines(text ...string) (all [][]string) {
@@ -37,20 +39,20 @@ const sleeper = "run -d --stop-signal KILL --name it box sleep 1000"
 func verbs() []verb {
 	return []verb{
 		{name: "create", do: words("create --name it -v vol:/data -v /anonymous box true")},
-		{name: "start", before: lines("create --name it -v vol:/v box sleep 1000"), do: words("start it")},
+		{name: "start", before: lines("create --name it -v vol:/v box sleep 1000"), do: words("start it"), starts: true},
 		{name: "run", do: words("run -d --name it -v vol:/data -p 8081:80 box sleep 1000"),
-			parts: lines("create --name x -v vol:/data -p 8081:80 box sleep 1000")},
+			parts: lines("create --name it -v vol:/data -p 8081:80 box sleep 1000", "rm it"), starts: true},
 		{name: "run --rm", do: words("run --rm --name it -v /anonymous box sh -c exit\t3"), code: 3,
-			parts: lines("create --rm --name x -v /anonymous box true")},
+			parts: lines("create --rm --name it -v /anonymous box true"), starts: true},
 		{name: "exec", before: lines(sleeper), do: words("exec it cp /etc/passwd /data/f"), probe: fileOf("/data/f")},
 		{name: "stop", before: lines(sleeper), do: words("stop it")},
 		{name: "kill", before: lines(sleeper), do: words("kill it")},
-		{name: "restart", before: lines(sleeper), do: words("restart it"), parts: lines("stop it")},
+		{name: "restart", before: lines(sleeper), do: words("restart it"), parts: lines("stop it"), starts: true},
 		{name: "pause", before: lines(sleeper), do: words("pause it")},
 		{name: "unpause", before: lines(sleeper, "pause it"), do: words("unpause it")},
 		{name: "rm", before: lines("create --name it -v vol:/v -v /anonymous box true"), do: words("rm -v it")},
 		{name: "rm -f", before: lines("run -d --name it -v vol:/v -v /anonymous -p 8081:80 box sleep 1000"), do: words("rm -f -v it"),
-			parts: lines("kill x")},
+			parts: lines("kill it")},
 		{name: "rename", before: lines(sleeper), do: words("rename it that")},
 		{name: "update", before: lines(sleeper), do: words("update --memory 64m --memory-swap 64m --restart on-failure it"),
 			probe: (*machine).memoryOfIt},

@@ -82,7 +82,7 @@ func (s *Server) volumeCreate(w http.ResponseWriter, r *http.Request) error {
 		rand.Read(b[:])
 		v.Name, v.Anonymous = hex.EncodeToString(b[:]), len(req.Labels) == 0
 	}
-	v, err := s.Volumes.Ensure(r.Context(), v, "")
+	v, _, err := s.Volumes.Ensure(r.Context(), v, "")
 	if err != nil {
 		return err
 	}

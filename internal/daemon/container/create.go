@@ -44,15 +44,8 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	if err := e.reserve(c, name); err != nil {
 		return "", nil, err
 	}
-	if err := c.acquire(ctx); err != nil {
+	if err := c.establish(ctx); err != nil {
 		e.unreserve(c)
-		c.letGo(ctx, true)
-		return "", nil, err
-	}
-	c.unsynced = !c.rec.Host.AutoRemove
-	if err := c.write(false); err != nil {
-		e.unreserve(c)
-		c.letGo(ctx, true)
 		return "", nil, err
 	}
 	e.mu.Lock()
@@ -118,18 +111,40 @@ func (e *Engine) unreserve(c *Container) {
 	}
 }
 
-// acquire holds the image and the volumes; missing volumes are made.
-func (c *Container) acquire(ctx context.Context) error {
-	if err := c.e.cfg.Images.Hold(c.rec.ImageID, c.id); err != nil {
+// establish writes the record of a new container and then makes what it needs: what a crash in between leaves out, the
+// next brigd makes. What fails leaves nothing.
+func (c *Container) establish(ctx context.Context) error {
+	c.unsynced = !c.rec.Host.AutoRemove
+	if err := c.write(false); err != nil {
 		return err
 	}
+	made, err := c.acquire(ctx)
+	if err == nil {
+		return nil
+	}
+	c.letGo(ctx, false)
+	for _, name := range made {
+		c.warnIf(c.e.cfg.Volumes.Remove(context.WithoutCancel(ctx), name))
+	}
+	c.warnIf(c.store().Remove(c.id, false))
+	return err
+}
+
+// acquire holds the image and the volumes; missing volumes are made, and named.
+func (c *Container) acquire(ctx context.Context) (made []string, err error) {
+	if err := c.e.cfg.Images.Hold(c.rec.ImageID, c.id); err != nil {
+		return nil, err
+	}
 	for _, v := range c.rec.Volumes {
-		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Anonymous: v.Anonymous},
-			c.id); err != nil {
-			return err
+		_, isNew, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Anonymous: v.Anonymous}, c.id)
+		if err != nil {
+			return made, err
+		}
+		if isNew {
+			made = append(made, v.Name)
 		}
 	}
-	return nil
+	return made, nil
 }
 
 // letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too.
@@ -145,6 +160,16 @@ func (c *Container) letGo(ctx context.Context, anonymous bool) {
 			c.warn(err)
 		}
 	}
+}
+
+// rename gives a container a name that it has, and takes another one away.
+func (c *Container) rename(to, from string) {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec.Name = to
+	delete(c.e.names, from)
 }
 
 // Rename changes the name.
@@ -170,13 +195,16 @@ func (e *Engine) Rename(c *Container, name string) error {
 	}
 	c.mu.Lock()
 	old := c.rec.Name
-	delete(e.names, old)
-	e.names[name], c.rec.Name = c.id, name
+	e.names[name], c.rec.Name = c.id, name // it has both until one is on disk
 	c.mu.Unlock()
 	e.mu.Unlock()
 	if err := c.write(true); err != nil {
+		c.rename(old, name)
 		return err
 	}
+	e.mu.Lock()
+	delete(e.names, old)
+	e.mu.Unlock()
 	if list, state := c.memberships(); state == Running {
 		c.tellNames(list, e.cfg.Networks.Confined(list))
 	}

@@ -106,13 +106,16 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		c.rollBack(before)
 		return err
 	}
-	if err := c.takeOver(&st, fds); err != nil {
+	if werr != nil { // nobody would know that it runs, nor that it is to be started again
+		wire.CloseAll(fds)
+		err = werr
+	} else {
+		err = c.takeOver(&st, fds)
+	}
+	if err != nil {
 		c.rollBack(before)
 		c.abandon(ctx)
 		return err
-	}
-	if werr != nil {
-		c.warn(fmt.Errorf("the record could not be written; after a loss of power this container is not known: %w", werr))
 	}
 	for _, w := range st.Warnings {
 		c.warn(errors.New(w))
@@ -249,7 +252,7 @@ func (c *Container) startFailed(err error) {
 		c.warn(werr)
 	}
 	if remove {
-		c.forget(true)
+		c.warnIf(c.forget(true))
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -83,8 +82,7 @@ func Open(dir string, facts Facts, bus *event.Bus) (*Store, error) {
 	return s, rec.Load(func(id string, b []byte) error {
 		var n Network
 		if err := json.Unmarshal(b, &n); err != nil || n.ID != id || n.Number == 0 {
-			slog.Error("a record of a network cannot be read and is dropped", "id", id, "error", err)
-			return rec.Remove(id)
+			return fmt.Errorf("network: %w: %v", record.ErrDamaged, err)
 		}
 		s.byID[id] = n
 		return nil
@@ -209,7 +207,7 @@ func (s *Store) Remove(ref string) (Network, error) {
 		return n, fmt.Errorf("network %s has active endpoints, of the containers %s: %w", n.Name, strings.Join(ids, ", "),
 			errdefs.ErrPermissionDenied)
 	}
-	if err := s.records.Remove(n.ID); err != nil {
+	if err := s.records.Remove(n.ID, true); err != nil {
 		return n, err
 	}
 	delete(s.byID, n.ID)

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -21,9 +22,14 @@ import (
 )
 
 const (
-	fileName = "record.json"
-	tmpName  = "record.tmp"
+	fileName    = "record.json"
+	tmpName     = "record.tmp"
+	damagedName = "record.damaged"
 )
+
+// ErrDamaged is what a reader says of a record that makes no sense. Load sets it aside: what it is the record of is not
+// forgotten before a person has said so (brig system check --repair).
+var ErrDamaged = errors.New("the record is damaged")
 
 // Store is one directory of records. Calls for different objects may run at once; the owner of an object serializes its
 // own.
@@ -73,14 +79,20 @@ func failed(id string, err error) error {
 	return fmt.Errorf("record of %s: %w", id, err)
 }
 
-// Remove forgets id. What is left of its directory after a crash is removed by the next Load.
-func (s *Store) Remove(id string) error {
+// Remove forgets id, or fails and has forgotten nothing. What is left of its directory is removed by the next Load. With
+// durable set it stays forgotten after a loss of power.
+func (s *Store) Remove(id string, durable bool) error {
 	dir := filepath.Join(s.dir, id)
-	if err := os.Remove(filepath.Join(dir, fileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := os.Remove(filepath.Join(dir, fileName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget %s: %w", id, err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("forget %s: %w", id, err)
+	err = os.RemoveAll(dir)
+	if durable && err == nil {
+		err = syncDir(s.dir)
+	}
+	if err != nil { // it is forgotten all the same; only a loss of power could bring it back
+		slog.Warn("a record was removed, its directory may stay until the next start", "id", id, "error", err)
 	}
 	return nil
 }
@@ -96,6 +108,9 @@ func (s *Store) Load(each func(id string, b []byte) error) error {
 		dir := filepath.Join(s.dir, e.Name())
 		b, err := os.ReadFile(filepath.Join(dir, fileName))
 		if errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Lstat(filepath.Join(dir, damagedName)); err == nil {
+				continue
+			}
 			if err := os.RemoveAll(dir); err != nil {
 				return fmt.Errorf("sweep %s: %w", dir, err)
 			}
@@ -107,11 +122,26 @@ func (s *Store) Load(each func(id string, b []byte) error) error {
 		if err := os.Remove(filepath.Join(dir, tmpName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("record of %s: %w", e.Name(), err)
 		}
-		if err := each(e.Name(), b); err != nil {
+		err = each(e.Name(), b)
+		if errors.Is(err, ErrDamaged) {
+			slog.Error("a record cannot be read and is set aside. Next: brig system check", "id", e.Name(), "error", err)
+			err = os.Rename(filepath.Join(dir, fileName), filepath.Join(dir, damagedName))
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Damaged lists what was set aside.
+func (s *Store) Damaged() ([]string, error) {
+	paths, err := filepath.Glob(filepath.Join(s.dir, "*", damagedName))
+	ids := make([]string, len(paths))
+	for i, p := range paths {
+		ids[i] = filepath.Base(filepath.Dir(p))
+	}
+	return ids, err
 }
 
 func writeFile(path string, b []byte, durable bool) error {

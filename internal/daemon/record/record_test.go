@@ -36,7 +36,7 @@ func TestRecordsSurviveAndAreReplacedAsAWhole(t *testing.T) {
 	if got := load(t, again); len(got) != 1 || got["a"] != `{"n":1}` {
 		t.Fatalf("loaded %v", got)
 	}
-	if err := again.Remove("a"); err != nil {
+	if err := again.Remove("a", true); err != nil {
 		t.Fatal(err)
 	}
 	if got := load(t, again); len(got) != 0 {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,7 +23,13 @@ func Seal(name string, r io.Reader) (*os.File, error) {
 	f := os.NewFile(uintptr(fd), name)
 	if _, err = io.Copy(f, r); err == nil {
 		seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+		// The kernel itself may hold pages for a moment, and calls that busy.
+		for range 50 {
+			if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != unix.EBUSY {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
 	if err != nil {
 		f.Close()
