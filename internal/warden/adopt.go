@@ -65,6 +65,7 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	case n.Started.Endpoint != nil && w.noRouter() == nil:
 		if err := w.router.use(wire.OpEndpointAdopt, n.Started.Endpoint, n.Started.Ports); err != nil {
 			w.log("container %s: %v", short(n.ID), err)
+			n.Started.Endpoint = nil // its number may be another's by now
 		}
 	}
 }

@@ -154,7 +154,9 @@ func (w *Warden) containerList() (any, error) {
 	}
 	for _, c := range w.all() {
 		if c, err := w.known(c.id); err == nil {
-			running[c.id] = true
+			if _, there := running[c.id]; there || c.note.Exit == nil {
+				running[c.id] = true
+			}
 			c.mu.Unlock()
 		}
 	}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/daemon/registry/registrytest"
 )
 
 // machine is one engine in a network namespace of its own, with an image and a container that runs throughout.
@@ -27,6 +29,9 @@ type machine struct {
 	netns  int
 	client *http.Client
 
+	listener net.Listener // of the registry
+
+	registry  *registrytest.Registry
 	bystander int         // its process
 	base      census      // of the engine at rest
 	deaths    []time.Time // of wardens and routers: the engine gives up on those who die all the time
@@ -59,7 +64,9 @@ func newMachine(t testing.TB, parent string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{engineID: newEngineID(dir), t: t, netns: newNetns(t)}
+	m := &machine{engineID: newEngineID(dir), t: t, netns: newNetns(t), registry: &registrytest.Registry{
+		Manifests: map[string]registrytest.Manifest{}, Blobs: map[string][]byte{}}}
+	m.serve()
 	m.client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", m.socket())
@@ -160,6 +167,28 @@ func (m *machine) fell() {
 	sweepCgroups(m.Instance)
 	unix.Close(m.netns) // tables and interfaces of the host go with it
 	m.netns = newNetns(m.t)
+	m.serve()
+}
+
+// registryAddress is where the registry of each machine listens, in its network namespace.
+const registryAddress = "127.0.0.1:5000"
+
+// serve lets the registry answer until the namespace is left.
+func (m *machine) serve() {
+	m.t.Helper()
+	var l net.Listener
+	err := within(m.netns, func() (err error) {
+		l, err = net.Listen("tcp", registryAddress)
+		return err
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if m.listener != nil {
+		m.listener.Close()
+	}
+	m.listener = l
+	go http.Serve(l, m.registry)
 }
 
 // close ends the engine, and says if that leaves anything.
@@ -172,6 +201,7 @@ func (m *machine) close() {
 	if m.t.Failed() {
 		m.t.Logf("engine's log:\n%s", m.log())
 	}
+	m.listener.Close()
 	unix.Close(m.netns)
 	if err := os.RemoveAll(m.Dir); err != nil {
 		m.t.Errorf("the engine left something that cannot be removed: %v", err)

@@ -63,6 +63,7 @@ func verbs() []verb {
 		{name: "export", before: lines(sleeper), do: words("export -o {dir}/exported it")},
 		{name: "import", do: words("import {dir}/tiny-root.tar tiny")},
 		{name: "load", do: words("load -q -i {dir}/tiny.tar")},
+		{name: "pull", do: words("pull -q 127.0.0.1:5000/tiny")},
 		{name: "tag", before: lines("load -q -i {dir}/tiny.tar"), do: words("tag tiny other")},
 		{name: "rmi", before: lines("load -q -i {dir}/tiny.tar"), do: words("rmi tiny")},
 		{name: "volume create", do: words("volume create vol")},
@@ -166,7 +167,9 @@ func (m *machine) bring() {
 	m.brig("import", "--change", "ENV PATH=/bin", m.Dir+"/box.tar", image)
 	m.brig("import", m.Dir+"/tiny-root.tar", "tiny")
 	m.brig("save", "-o", m.Dir+"/tiny.tar", "tiny")
-	m.brig("rmi", "tiny")
+	m.brig("tag", "tiny", registryAddress+"/tiny")
+	m.brig("push", "-q", registryAddress+"/tiny")
+	m.brig("rmi", "-f", "tiny", registryAddress+"/tiny")
 }
 
 func archive(t testing.TB, files map[string]string) []byte {

@@ -119,10 +119,10 @@ func (c *Container) establish(ctx context.Context) error {
 		return err
 	}
 	made, err := c.acquire(ctx)
-	if err == nil {
-		return nil
+	if err == nil || errdefs.IsUnavailable(err) { // without a warden nothing can be taken back, and the next brigd goes on
+		return err
 	}
-	c.letGo(ctx, false)
+	c.warnIf(c.letGo(ctx, false))
 	for _, name := range made {
 		c.warnIf(c.e.cfg.Volumes.Remove(context.WithoutCancel(ctx), name))
 	}
@@ -147,8 +147,9 @@ func (c *Container) acquire(ctx context.Context) (made []string, err error) {
 	return made, nil
 }
 
-// letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too.
-func (c *Container) letGo(ctx context.Context, anonymous bool) {
+// letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too, and the error tells that one
+// is still there.
+func (c *Container) letGo(ctx context.Context, anonymous bool) (left error) {
 	c.e.cfg.Images.Release(c.rec.ImageID, c.id)
 	for _, v := range c.rec.Volumes {
 		c.e.cfg.Volumes.Release(v.Name, c.id)
@@ -157,9 +158,10 @@ func (c *Container) letGo(ctx context.Context, anonymous bool) {
 		}
 		err := c.e.cfg.Volumes.Remove(ctx, v.Name)
 		if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
-			c.warn(err)
+			left = errors.Join(left, err)
 		}
 	}
+	return left
 }
 
 // rename gives a container a name that it has, and takes another one away.

@@ -77,8 +77,9 @@ func (c *Container) forget(volumes bool) error {
 		delete(e.execs, x.id)
 	}
 	e.mu.Unlock()
-	c.letGo(context.Background(), volumes)
-	if c.rec.Doomed {
+	left := c.letGo(context.Background(), volumes)
+	c.warnIf(left)
+	if c.rec.Doomed && left == nil { // else the next brigd goes on
 		c.save.Lock()
 		c.warnIf(c.store().Remove(c.id, false))
 		c.save.Unlock()

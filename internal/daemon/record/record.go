@@ -163,3 +163,39 @@ func syncDir(path string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// Check holds what is on disk against what there is: for each id, whether a record is the right one. It tells which records
+// are not, and which directories or files belong to nobody.
+func (s *Store) Check(right map[string]func([]byte) bool) (broken map[string]string, strangers []string, err error) {
+	broken = map[string]string{}
+	for id, fits := range right {
+		switch b, err := os.ReadFile(filepath.Join(s.dir, id, fileName)); {
+		case errors.Is(err, fs.ErrNotExist):
+			broken[id] = "its record is missing"
+		case err != nil:
+			broken[id] = "its record cannot be read: " + err.Error()
+		case !fits(b):
+			broken[id] = "its record is damaged"
+		}
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("records: %w", err)
+	}
+	for _, e := range entries {
+		_, err := os.Lstat(filepath.Join(s.dir, e.Name(), damagedName))
+		if right[e.Name()] == nil && err != nil {
+			strangers = append(strangers, s.Path(e.Name()))
+		}
+	}
+	return broken, strangers, nil
+}
+
+// Exactly fits the record of v, as Write writes it.
+func Exactly(v any) func([]byte) bool {
+	want, err := json.Marshal(v)
+	return func(b []byte) bool { return err == nil && string(b) == string(want) }
+}
+
+// Path is where the directory of id is.
+func (s *Store) Path(id string) string { return filepath.Join(s.dir, id) }
