@@ -22,6 +22,8 @@ type verb struct {
 	probe func(m *machine) string // further state
 	// starts: it starts a container.
 	starts bool
+	// fills: it needs room on the disk.
+	fills bool
 }
 
 func words(line string) []string { return strings.Split(line, " ") }
@@ -38,8 +40,8 @@ const sleeper = "run -d --stop-signal KILL --name it box sleep 1000"
 
 func verbs() []verb {
 	return []verb{
-		{name: "create", do: words("create --name it -v vol:/data -v /anonymous box true")},
-		{name: "start", before: lines("create --name it -v vol:/v box sleep 1000"), do: words("start it"), starts: true},
+		{name: "create", fills: true, do: words("create --name it -v vol:/data -v /anonymous box true")},
+		{name: "start", fills: true, before: lines("create --name it -v vol:/v box sleep 1000"), do: words("start it"), starts: true},
 		{name: "run", do: words("run -d --name it -v vol:/data -p 8081:80 box sleep 1000"),
 			parts: lines("create --name it -v vol:/data -p 8081:80 box sleep 1000", "rm it"), starts: true},
 		{name: "run --rm", do: words("run --rm --name it -v /anonymous box sh -c exit\t3"), code: 3,
@@ -59,16 +61,16 @@ func verbs() []verb {
 		{name: "cp in", before: lines("create --name it box true"), do: words("cp {dir}/file it:/data/f"), probe: fileOf("/data/f")},
 		{name: "cp in running", before: lines(sleeper), do: words("cp {dir}/file it:/data/f"), probe: fileOf("/data/f")},
 		{name: "cp out", before: lines("create --name it box true"), do: words("cp it:/data/hello {dir}/out")},
-		{name: "commit", before: lines(sleeper, "exec it cp /etc/passwd /data/f"), do: words("commit it made")},
+		{name: "commit", fills: true, before: lines(sleeper, "exec it cp /etc/passwd /data/f"), do: words("commit it made")},
 		{name: "export", before: lines(sleeper), do: words("export -o {dir}/exported it")},
-		{name: "import", do: words("import {dir}/tiny-root.tar tiny")},
-		{name: "load", do: words("load -q -i {dir}/tiny.tar")},
-		{name: "pull", do: words("pull -q 127.0.0.1:5000/tiny")},
-		{name: "tag", before: lines("load -q -i {dir}/tiny.tar"), do: words("tag tiny other")},
+		{name: "import", fills: true, do: words("import {dir}/tiny-root.tar tiny")},
+		{name: "load", fills: true, do: words("load -q -i {dir}/tiny.tar")},
+		{name: "pull", fills: true, do: words("pull -q 127.0.0.1:5000/tiny")},
+		{name: "tag", fills: true, before: lines("load -q -i {dir}/tiny.tar"), do: words("tag tiny other")},
 		{name: "rmi", before: lines("load -q -i {dir}/tiny.tar"), do: words("rmi tiny")},
-		{name: "volume create", do: words("volume create vol")},
+		{name: "volume create", fills: true, do: words("volume create vol")},
 		{name: "volume rm", before: lines("volume create vol"), do: words("volume rm vol")},
-		{name: "network create", do: words("network create net")},
+		{name: "network create", fills: true, do: words("network create net")},
 		{name: "network rm", before: lines("network create net"), do: words("network rm net")},
 		{name: "network connect", before: lines(sleeper, "network create net"), do: words("network connect net it")},
 		{name: "network disconnect", before: lines(sleeper, "network create net", "network connect net it"),
