@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -55,7 +54,7 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	for i := range n.Started.Ports {
 		n.ports = append(n.ports, take(have, key(n.ID, portName(i))))
 	}
-	if slices.Contains(n.ports, -1) { // another keeper: the network ended with the one that held it
+	if len(n.ports) > 0 && n.ports[0] < 0 { // another keeper: the network ended with the one that held it
 		n.Started.Ports, n.ports = nil, nil
 	}
 	switch {

@@ -164,6 +164,7 @@ func (k *kase) judge(m *machine, tr *tracer, cmd *exec.Cmd, b *bytes.Buffer, bri
 		m.next(k.step.role())
 		k.hold(m, acknowledged, down, out, code)
 	}
+	k.again(m, acknowledged)
 	// A keeper takes the network along: containers go on without one until they are started again.
 	keeper := hit && slices.Contains(k.fault.Kill, "brig-keeper")
 	m.bystands(!keeper)
@@ -172,6 +173,17 @@ func (k *kase) judge(m *machine, tr *tracer, cmd *exec.Cmd, b *bytes.Buffer, bri
 	}
 	m.clear()
 	m.settle()
+}
+
+// again does what has not happened once more: nothing of the first time is in its way.
+func (k *kase) again(m *machine, acknowledged bool) {
+	m.t.Helper()
+	if acknowledged || m.look(&k.verb) != k.allowed[0] {
+		return
+	}
+	if out, code := m.try(m.say(k.do)...); code != k.code {
+		m.t.Errorf("once more: exit code %d\n%s", code, out)
+	}
 }
 
 // recover brings up an engine after one that does not come back by itself, and tells whether it has lost its processes.

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,12 +22,9 @@ func Seal(name string, r io.Reader) (*os.File, error) {
 	f := os.NewFile(uintptr(fd), name)
 	if _, err = io.Copy(f, r); err == nil {
 		seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-		// The kernel itself may hold pages for a moment, and calls that busy.
-		for range 50 {
-			if _, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != unix.EBUSY {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
+		// Busy says the kernel, after a while, if it holds pages itself.
+		for n := 0; n == 0 || n < 20 && err == unix.EBUSY; n++ {
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
 		}
 	}
 	if err != nil {
