@@ -311,3 +311,32 @@ func TestExec(t *testing.T) {
 		t.Errorf("missing program: %+v", r)
 	}
 }
+
+// TestExecByOneRequest: an engine that knows RunHeader is asked once.
+func TestExecByOneRequest(t *testing.T) {
+	for frames, want := range map[string]result{
+		frame(1, "out") + frame(2, "err") + frame(4, `{"StatusCode":3}`): {out: "out", err: "err", code: 3},
+		frame(4, `{"StatusCode":0}`):                                     {},
+		frame(2, "not found\r\n") + frame(4, `{"StatusCode":127}`):       {err: "not found\r\n", code: 127},
+		frame(1, "out"): {out: "out", code: 1,
+			err: "brig: lost the engine while the container was running: unexpected end of JSON input\n"},
+	} {
+		f := newFake(t)
+		f.on("POST /containers/web/exec", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Brig-Run") != "exec" {
+				t.Errorf("asked with %q", r.Header)
+			}
+			s, done := f.hijack(w, `Brig-Created: {"Id":"e1"}`, "Brig-Run: started")
+			defer done()
+			io.WriteString(s, frames)
+		})
+		if got := f.brig("", "exec", "web", "true"); got != want || len(f.lines()) != 1 {
+			t.Errorf("%q: got %+v after %q; want %+v", frames, got, f.lines(), want)
+		}
+	}
+	f := newFake(t)
+	f.json("POST /containers/web/exec", 409, `{"message":"it is not running"}`)
+	if r := f.brig("", "exec", "web", "true"); r.code != 1 || !strings.Contains(r.err, "it is not running") {
+		t.Errorf("refused: %+v", r)
+	}
+}
