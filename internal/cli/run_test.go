@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -338,5 +339,28 @@ func TestExecByOneRequest(t *testing.T) {
 	f.json("POST /containers/web/exec", 409, `{"message":"it is not running"}`)
 	if r := f.brig("", "exec", "web", "true"); r.code != 1 || !strings.Contains(r.err, "it is not running") {
 		t.Errorf("refused: %+v", r)
+	}
+}
+
+// TestContainersEndSideBySide: each answer comes when all have been asked for, and is printed in the order of the names.
+func TestContainersEndSideBySide(t *testing.T) {
+	for _, line := range []string{"stop", "restart", "kill", "pause", "unpause", "rm"} {
+		f := newFake(t)
+		var asked sync.WaitGroup
+		asked.Add(3)
+		for name, status := range map[string]int{"one": 204, "two": 409, "three": 204} {
+			path := "POST /containers/" + name + "/" + line
+			if line == "rm" {
+				path = "DELETE /containers/" + name
+			}
+			f.on(path, func(w http.ResponseWriter, _ *http.Request) {
+				asked.Done()
+				asked.Wait()
+				w.WriteHeader(status)
+			})
+		}
+		if r := f.brig("", line, "one", "two", "three"); r.code != 1 || r.out != "one\nthree\n" || !strings.Contains(r.err, "409") {
+			t.Errorf("%s: %+v", line, r)
+		}
 	}
 }
