@@ -51,6 +51,8 @@ func (w *work) do() (*jobs.TreeResult, error) {
 		return w.pack(w.changed, true)
 	case jobs.TreeChanges:
 		return w.changes()
+	case jobs.TreeSize:
+		return w.size()
 	}
 	return nil, toc.Invalid("nothing called %.32q can be done with a tree", w.params.Do)
 }

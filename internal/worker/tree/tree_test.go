@@ -148,6 +148,20 @@ func TestNamesInArchives(t *testing.T) {
 	}
 }
 
+func TestSize(t *testing.T) {
+	w := newWorld(t, "mkdir -p a/b; printf 12345 > a/f; ln a/f a/b/g; printf 123 > a/b/h; ln -s "+strings.Repeat("x", 50)+
+		" l; truncate -s 1000 hole; mkfifo p; mknod gone c 0 0; ln -s ../host a/out")
+	size := func(limits jobs.Limits) (*jobs.TreeResult, error) {
+		return (&work{params: &jobs.TreeParams{Do: jobs.TreeSize}, limits: limits, changed: w.fd}).do()
+	}
+	if r, err := size(limits); err != nil || r.Bytes != 5+3+1000 || r.Entries != 10 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := size(jobs.Limits{MaxEntries: 9}); !errors.Is(err, errdefs.ErrResourceExhausted) {
+		t.Errorf("too many: %v", err)
+	}
+}
+
 func TestStat(t *testing.T) {
 	w := newWorld(t, `mkdir d; echo xyz > d/f; ln -s ../d/f d/l; ln -s l d/m; ln -s /none/x broken; ln -s loop loop; chmod 4751 d/f; ln -s /../../etc out`)
 	for path, want := range map[string]string{"/d/f": "f -rwxr-x--x u 4 ", "/d": "d drwxr-xr-x  ", "/d/m": "m Lrwxrwxrwx  /d/f",
