@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/brig-engine/brig/internal/cli/api"
 	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
@@ -72,6 +75,9 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	if err != nil {
 		return err
 	}
+	if l.quiet && !size { // stronger than any format, as in Docker
+		return a.psIDs(ctx, engine, q, l.noTrunc)
+	}
 	var list []engineapi.ContainerSummary
 	if err := engine.Call(ctx, "GET", "/containers/json", q, &list); err != nil {
 		return err
@@ -80,10 +86,10 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	for i := range list {
 		rows[i] = makeContainerRow(&list[i], a.Now(), l.noTrunc, size)
 	}
-	if size && len(list) > 0 && list[0].SizeRw < 0 && !l.quiet {
-		a.say("warning: --size: this engine does not measure yet what containers write")
+	if size && !l.quiet && slices.ContainsFunc(list, func(c engineapi.ContainerSummary) bool { return c.SizeRw < 0 }) {
+		a.say("warning: --size: the engine has not measured all of them. Next: brig system df -v")
 	}
-	if l.quiet { // stronger than any format, as in Docker
+	if l.quiet {
 		for _, row := range rows {
 			fmt.Fprintln(a.Out, row.ID)
 		}
@@ -94,6 +100,23 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 		show.Column{Head: "MOUNTS", Field: "Mounts"}, show.Column{Head: "LOCAL VOLUMES", Field: "LocalVolumes"},
 		show.Column{Head: "NETWORKS", Field: "Networks"})
 	return show.List(a.Out, l.format, containerColumns(size), known, rows)
+}
+
+// psIDs reads no more of the list than it prints: scripts ask for that, of many containers.
+func (a *App) psIDs(ctx context.Context, engine *api.Client, q url.Values, full bool) error {
+	var list []struct{ ID string }
+	if err := engine.Call(ctx, "GET", "/containers/json", q, &list); err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, c := range list {
+		if !full {
+			c.ID = show.ShortID(c.ID)
+		}
+		b.WriteString(c.ID + "\n")
+	}
+	_, err := io.WriteString(a.Out, b.String())
+	return err
 }
 
 func makeContainerRow(c *engineapi.ContainerSummary, now time.Time, full, size bool) containerRow {

@@ -3,7 +3,7 @@
 // Zone: brigd.
 // Input: names, labels and options that a caller chose; records that an earlier brigd wrote.
 // Output: volumes that the warden made, one record each.
-// Spec: /volumes of the Docker Engine API, with the driver "local" without options.
+// Spec: /volumes of the Docker Engine API, with the driver "local".
 // Answers: A3 (a name is a name, never a path: it is checked here and again by the warden).
 package volume
 
@@ -34,6 +34,7 @@ type Warden interface {
 type Volume struct {
 	Name      string            `json:"name"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Options   map[string]string `json:"options,omitempty"` // see ParseOptions
 	Anonymous bool              `json:"anonymous,omitempty"`
 	Created   time.Time         `json:"created"`
 }
@@ -111,6 +112,9 @@ func CheckName(n string) error {
 // it was made.
 func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (_ Volume, made bool, err error) {
 	if err := CheckName(v.Name); err != nil {
+		return Volume{}, false, err
+	}
+	if _, err := ParseOptions(v.Options); err != nil {
 		return Volume{}, false, err
 	}
 	release, err := s.claim(ctx, v.Name)
