@@ -164,9 +164,11 @@ func (k *kase) judge(m *machine, tr *tracer, cmd *exec.Cmd, b *bytes.Buffer, bri
 		m.next(k.step.role())
 		k.hold(m, acknowledged, down, out, code)
 	}
-	k.again(m, acknowledged)
 	// A keeper takes the network along: containers go on without one until they are started again.
 	keeper := hit && slices.Contains(k.fault.Kill, "brig-keeper")
+	if !keeper {
+		k.again(m, acknowledged)
+	}
 	m.bystands(!keeper)
 	if keeper {
 		m.seat()

@@ -129,11 +129,18 @@ func within(netns int, do func() error) (err error) {
 // start starts the engine's processes.
 func (m *machine) start() {
 	m.t.Helper()
-	cmd := m.command("engine", "start", "--root", m.Dir+"/root", "--run", m.Dir+"/run", "--socket", m.socket())
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := within(m.netns, cmd.Run); err != nil {
-		m.t.Fatalf("engine start: %v\n%s\n%s", err, out.String(), m.log())
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		cmd := m.command("engine", "start", "--root", m.Dir+"/root", "--run", m.Dir+"/run", "--socket", m.socket())
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		err := within(m.netns, cmd.Run)
+		if err == nil {
+			return
+		}
+		// One that is ending has no name any more, and still its locks.
+		if !strings.Contains(out.String(), "already runs") || time.Now().After(end) {
+			m.t.Fatalf("engine start: %v\n%s\n%s", err, out.String(), m.log())
+		}
 	}
 }
 

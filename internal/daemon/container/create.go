@@ -163,8 +163,15 @@ func (c *Container) letGo(ctx context.Context, anonymous bool) (left error) {
 		if !anonymous || !v.Anonymous {
 			continue
 		}
-		err := c.e.cfg.Volumes.Remove(ctx, v.Name)
-		if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
+		gone := func() (bool, error) {
+			err := c.e.cfg.Volumes.Remove(ctx, v.Name)
+			return err == nil || errdefs.IsNotFound(err) || errdefs.IsConflict(err), err
+		}
+		done, err := gone()
+		if !done { // nobody else asks again before the next start
+			done, err = gone()
+		}
+		if !done {
 			left = errors.Join(left, err)
 		}
 	}
