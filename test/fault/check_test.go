@@ -162,7 +162,7 @@ func TestCheck(t *testing.T) {
 			m.t.Fatalf("an engine with nothing wrong: exit code %d\n%s", code, out)
 		}
 	}
-	for _, b := range breakings() {
+	for n, b := range breakings() {
 		t.Run(b.name, func(t *testing.T) {
 			m.with(t)
 			m.brig("load", "-q", "-i", m.Dir+"/tiny.tar")
@@ -176,10 +176,12 @@ func TestCheck(t *testing.T) {
 					t.Errorf("exit code %d, and %q is not in\n%s", code, w, out)
 				}
 			}
-			var d struct{ Damages []struct{ Next string } }
-			js, _ := m.try("system", "check", "--full", "--format", "json")
-			if err := json.Unmarshal([]byte(js), &d); err != nil || len(d.Damages) == 0 || d.Damages[0].Next == "" {
-				t.Errorf("as JSON: %v\n%s", err, js)
+			if n == 0 {
+				var d struct{ Damages []struct{ Next string } }
+				js, _ := m.try("system", "check", "--full", "--format", "json")
+				if err := json.Unmarshal([]byte(js), &d); err != nil || len(d.Damages) == 0 || d.Damages[0].Next == "" {
+					t.Errorf("as JSON: %v\n%s", err, js)
+				}
 			}
 			switch out, code = m.try("system", "check", "--full", "--repair"); {
 			case b.mends && (code != 0 || !strings.Contains(out, "(mended)")):

@@ -244,6 +244,9 @@ func (k *kase) hold(m *machine, acknowledged, down bool, out string, code int) {
 
 // same compares. Of a start that was not acknowledged a container may remain that says it was cut off.
 func (k *kase) same(now, want state, acknowledged, down bool) bool {
+	if !acknowledged && k.torn {
+		now, want = now.withoutProbe(), want.withoutProbe()
+	}
 	if !acknowledged && k.starts && now.fallen() == want.fallen() {
 		return true
 	}

@@ -123,6 +123,12 @@ func (m *machine) state() state {
 	return state(strings.Join(lines, "\n"))
 }
 
+// withoutProbe is what the engine itself shows.
+func (s state) withoutProbe() state {
+	text, _, _ := strings.Cut(string(s), "\nprobe: ")
+	return state(text)
+}
+
 func anonymous(name string) string {
 	if len(name) == 64 {
 		return "ANONYMOUS"

@@ -22,6 +22,8 @@ type verb struct {
 	probe func(m *machine) string // further state
 	// starts: it starts a container.
 	starts bool
+	// torn: cut off, it may leave what was done so far, as tar does. There is no other way to write into a container that runs.
+	torn bool
 	// fills: it needs room on the disk.
 	fills bool
 }
@@ -58,8 +60,8 @@ func verbs() []verb {
 		{name: "rename", before: lines(sleeper), do: words("rename it that")},
 		{name: "update", before: lines(sleeper), do: words("update --memory 64m --memory-swap 64m --restart on-failure it"),
 			probe: (*machine).memoryOfIt},
-		{name: "cp in", before: lines("create --name it box true"), do: words("cp {dir}/file it:/data/f"), probe: fileOf("/data/f")},
-		{name: "cp in running", before: lines(sleeper), do: words("cp {dir}/file it:/data/f"), probe: fileOf("/data/f")},
+		{name: "cp in", before: lines("create --name it box true"), do: words("cp {dir}/file it:/data/f"), probe: fileOf("/data/f"), torn: true},
+		{name: "cp in running", before: lines(sleeper), do: words("cp {dir}/file it:/data/f"), probe: fileOf("/data/f"), torn: true},
 		{name: "cp out", before: lines("create --name it box true"), do: words("cp it:/data/hello {dir}/out")},
 		{name: "commit", fills: true, before: lines(sleeper, "exec it cp /etc/passwd /data/f"), do: words("commit it made")},
 		{name: "export", before: lines(sleeper), do: words("export -o {dir}/exported it")},
