@@ -154,7 +154,6 @@ func (k *kase) judge(m *machine, tr *tracer, cmd *exec.Cmd, b *bytes.Buffer, bri
 		m.t.Logf("the step was not passed this time; exit code %d", code)
 	}
 	acknowledged := code == k.code && cmd.ProcessState.Exited()
-	m.noteDeaths(&k.fault)
 	down := hit && m.recover(&k.fault)
 	k.hold(m, acknowledged, down, out, code)
 	if !down && k.fault.Errno != 0 { // what is in memory was looked at; now what is on disk
@@ -266,16 +265,21 @@ func running(s state) (names string) {
 	return names
 }
 
-// noteDeaths remembers who died: an engine gives up on wardens and routers that die all the time.
-func (m *machine) noteDeaths(f *fault) {
-	if slices.Contains(f.Kill, "brig-warden") || slices.Contains(f.Kill, "brig-router") || f.Errno != 0 {
+// noteDeaths remembers when wardens died: an engine gives up on those that die all the time. One dies also when it cannot
+// reap a brigd yet, because that is traced.
+func (m *machine) noteDeaths() {
+	log, _ := os.ReadFile(m.Dir + "/run/engine.log")
+	died := strings.Count(string(log), "the warden died")
+	for range died - m.died {
 		m.deaths = append(m.deaths, time.Now())
 	}
+	m.died = died
 }
 
 // refresh gives the machine an engine whose dead are forgotten, when there are many.
 func (m *machine) refresh() {
 	m.t.Helper()
+	m.noteDeaths()
 	m.deaths = slices.DeleteFunc(m.deaths, func(t time.Time) bool { return time.Since(t) > 11*time.Second })
 	if len(m.deaths) < 2 {
 		return
@@ -283,6 +287,7 @@ func (m *machine) refresh() {
 	m.stop()
 	m.start()
 	m.seat()
+	m.noteDeaths()
 	m.deaths = nil
 }
 

@@ -34,6 +34,7 @@ type machine struct {
 	registry  *registrytest.Registry
 	bystander int         // its process
 	base      census      // of the engine at rest
+	died      int         // wardens, in the engine's log
 	deaths    []time.Time // of wardens and routers: the engine gives up on those who die all the time
 }
 

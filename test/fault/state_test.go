@@ -20,8 +20,8 @@ const (
 	image     = "box"
 )
 
-// get asks the engine, also one that is just being followed by another.
-func (m *machine) get(path string, v any) {
+// get asks the engine, also one that is just being followed by another. It tells whether there is such a thing.
+func (m *machine) get(path string, v any) bool {
 	m.t.Helper()
 	var err error
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -34,14 +34,18 @@ func (m *machine) get(path string, v any) {
 		if err = rerr; err != nil {
 			continue
 		}
+		if res.StatusCode == http.StatusNotFound {
+			return false
+		}
 		if res.StatusCode != http.StatusOK {
 			m.t.Fatalf("GET %s: %s %s", path, res.Status, b)
 		}
 		if err = json.Unmarshal(b, v); err == nil {
-			return
+			return true
 		}
 	}
 	m.t.Fatalf("GET %s: %v\n%s", path, err, m.log())
+	return false
 }
 
 type listed struct {
@@ -78,7 +82,9 @@ func (m *machine) state() state {
 	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
 	for _, l := range m.containers() {
 		var c shown
-		m.get("/containers/"+l.ID+"/json", &c)
+		if !m.get("/containers/"+l.ID+"/json", &c) {
+			continue // it has just been removed
+		}
 		var nets, mounts []string
 		for n := range c.NetworkSettings.Networks {
 			nets = append(nets, n)
