@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -92,8 +91,6 @@ func (w *Warden) running(id string) (*container, error) {
 
 func short(id string) string { return id[:min(len(id), 12)] }
 
-func (w *Warden) group(id string) (*cgroup.Group, error) { return w.parent.Open(id) }
-
 // directory is the container's own: upper and work of its root. It lies in one of 256 others: see spread.
 func (w *Warden) directory(id string) string {
 	return filepath.Join(w.cfg.Root, "containers", id[:2], id)
@@ -131,11 +128,7 @@ func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
 	}
 	defer c.mu.Unlock()
 	if q.Signal == int(unix.SIGKILL) {
-		g, err := w.group(q.ID)
-		if err == nil {
-			err = g.Kill()
-		}
-		return nil, err
+		return nil, w.parent.Open(q.ID).Kill()
 	}
 	if q.Signal < 1 || q.Signal > 64 {
 		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)

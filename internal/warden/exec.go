@@ -28,7 +28,7 @@ func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error
 		return wire.Reply{}, err
 	}
 	defer c.mu.Unlock()
-	if g, err := w.group(q.ID); err == nil && g.Frozen() { // the child would stand still before it says that it lives
+	if w.parent.Open(q.ID).Frozen() { // the child would stand still before it says that it lives
 		return wire.Reply{}, fmt.Errorf("container %s is paused: %w", short(q.ID), errdefs.ErrConflict)
 	}
 	if len(c.note.Execs) >= maxExecs {
@@ -82,10 +82,7 @@ func (p *program) joinGroup() error {
 	if err := p.processOne("root"); err != nil {
 		return err
 	}
-	g, err := p.w.group(p.c.id)
-	if err == nil {
-		err = p.enter(g)
-	}
+	err := p.enter(p.w.parent.Open(p.c.id))
 	if err == nil && p.want.Terminal {
 		var pts int
 		pts, err = path.Open(p.fds["root"], "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)

@@ -40,10 +40,8 @@ func (w *Warden) finish(q wire.ProcessRef) (any, error) {
 
 // containerEnded notes the end of process 1, reaps it and takes the sandbox down.
 func (w *Warden) containerEnded(c *container, exit *wire.Exit) error {
-	if g, err := w.group(c.id); err == nil {
-		kills, _ := g.OOMKills()
-		exit.OOMKilled = kills > 0 && exit.Signal == int(unix.SIGKILL)
-	}
+	kills, _ := w.parent.Open(c.id).OOMKills()
+	exit.OOMKilled = kills > 0 && exit.Signal == int(unix.SIGKILL)
 	n := c.note
 	n.Exit = exit
 	if err := w.notes.write(n); err != nil {
@@ -121,11 +119,8 @@ func (w *Warden) takeDown(n *note) {
 
 // removeGroup removes a control group, if there is one, with what may still be in it.
 func (w *Warden) removeGroup(id string) {
-	g, err := w.group(id)
-	if err == nil {
-		err = errors.Join(g.Kill(), g.Remove(10*time.Second)) // a crash may have left it in some hierarchies only
-	}
-	if err != nil {
+	g := w.parent.Open(id)
+	if err := errors.Join(g.Kill(), g.Remove(10*time.Second)); err != nil { // a crash may have left it in some hierarchies only
 		w.log("%v", err)
 	}
 }

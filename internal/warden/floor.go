@@ -160,6 +160,8 @@ func checkResources(r *refusal, res *wire.Resources, memory int64) {
 		"a memory limit between 6 MiB and the machine's %d bytes is needed, not %d", memory, res.Memory)
 	r.when(res.MemorySwap != 0 && res.MemorySwap < res.Memory,
 		"memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
+	r.when(res.MemoryReservation < 0, "a memory reservation of %d bytes is not possible", res.MemoryReservation)
+	r.when(res.CPUQuota < -1, "a CPU quota is positive, or -1 for none, not %d", res.CPUQuota)
 	r.when(res.Pids < 1 || res.Pids > maxPids, "a limit of processes is needed, not %d", res.Pids)
 }
 

@@ -19,7 +19,7 @@ func (w *Warden) containerFreeze(q wire.ContainerFreeze) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, _ := w.group(q.ID)
+	g := w.parent.Open(q.ID)
 	err = g.Tell(q.Frozen)
 	c.mu.Unlock()
 	if err == nil {
@@ -42,7 +42,7 @@ func (w *Warden) containerUpdate(q wire.ContainerUpdate) (any, error) {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	g, _ := w.group(q.ID)
+	g := w.parent.Open(q.ID)
 	return nil, g.Update(q.Resources)
 }
 
@@ -61,7 +61,7 @@ func (w *Warden) containerStats(_ *wire.Request, q wire.ContainerUse) (wire.Repl
 		}
 		return wire.Reply{Body: wire.ContainerStats{NetDev: text}}, nil
 	}
-	g, _ := w.group(q.ID)
+	g := w.parent.Open(q.ID)
 	names, fds := g.Readings()
 	if fd, err := unix.Open("/proc/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
 		names, fds = append(names, "stat"), append(fds, fd)
@@ -97,7 +97,7 @@ func (w *Warden) containerProcs(q wire.ContainerRef) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, _ := w.group(q.ID)
+	g := w.parent.Open(q.ID)
 	pids, err := g.Processes()
 	c.mu.Unlock()
 	list, left := wire.ContainerProcs{Processes: []wire.ProcTexts{}}, totalCmdlines

@@ -46,8 +46,8 @@ const workerGroup = "worker-"
 func (w *Warden) killWorkers() error {
 	groups, err := w.parent.List()
 	for _, id := range groups {
-		if g, _ := w.group(id); strings.HasPrefix(id, workerGroup) {
-			g.Kill()
+		if strings.HasPrefix(id, workerGroup) {
+			w.parent.Open(id).Kill()
 		}
 	}
 	return err

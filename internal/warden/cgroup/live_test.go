@@ -47,7 +47,7 @@ func liveOn(t *testing.T, root opener) *Parent {
 			t.Error(err)
 		}
 		for _, id := range ids {
-			g, _ := p.Open(id)
+			g := p.Open(id)
 			_ = g.Kill()
 			if err := g.Remove(10 * time.Second); err != nil {
 				t.Error(err)

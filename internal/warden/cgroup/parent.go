@@ -55,14 +55,6 @@ func openParent(instance, self string, root opener, extra int) (*Parent, error) 
 	return p, nil
 }
 
-// Close drops the descriptors and nothing else.
-func (p *Parent) Close() {
-	closeAll(p.hierarchies)
-	if p.prog >= 0 {
-		unix.Close(p.prog)
-	}
-}
-
 func (p *Parent) unified() *hierarchy { return p.hierarchies[0] }
 
 func (p *Parent) find(controller string) *hierarchy {

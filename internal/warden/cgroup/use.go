@@ -75,9 +75,6 @@ func (g *Group) Frozen() bool {
 // Update sets every bound of res anew. A bound may be refused before another one has moved out of its way (memory, and
 // memory with swap): what counts is the second round.
 func (g *Group) Update(res wire.Resources) error {
-	if err := validate(res); err != nil {
-		return err
-	}
 	for _, h := range g.p.hierarchies {
 		if h.lazy() && (res.CpusetCpus != "" || res.CpusetMems != "") {
 			if err := g.follow(h); err != nil {
