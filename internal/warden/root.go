@@ -35,12 +35,8 @@ func (w *Warden) image(digest string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	var fds []int
-	for _, f := range files {
-		defer f.Close()
-		fds = append(fds, int(f.Fd()))
-	}
-	fd, err := rootfs.MountImage(fds)
+	defer wire.CloseAll(files)
+	fd, err := rootfs.MountImage(files)
 	if err == nil && w.attachImages {
 		err = w.attachImage(fd, digest)
 	}

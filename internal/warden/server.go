@@ -14,12 +14,12 @@ import (
 func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
 		wire.OpHello:        with(w.hello),
-		wire.OpObjectCreate: w.objectCreate,
+		wire.OpObjectCreate: of(func(*wire.Request, struct{}) (wire.Reply, error) { return handed(w.store.Create()) }),
 		wire.OpObjectSeal: of(func(r *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
 			o, err := w.store.Seal(r.Take(0), q.Digest)
 			return wire.Reply{Body: o}, err
 		}),
-		wire.OpObjectOpen:   of(w.objectOpen),
+		wire.OpObjectOpen:   of(func(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) { return handed(w.store.Open(q.Digest)) }),
 		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
 		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
 		wire.OpIndexSeal: of(func(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
@@ -83,20 +83,8 @@ func (w *Warden) hello(q wire.Hello) (any, error) {
 	return w.facts, nil
 }
 
-func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
-	fd, err := w.store.Create()
-	return wire.Reply{FDs: []int{fd}}, err
-}
-
-func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
-	f, err := w.store.Open(q.Digest)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	defer f.Close()
-	fds, err := dups(int(f.Fd()))
-	return wire.Reply{FDs: fds}, err
-}
+// handed is a reply of one descriptor, which is the caller's alone.
+func handed(fd int, err error) (wire.Reply, error) { return wire.Reply{FDs: []int{fd}}, err }
 
 // networkDNS gives the forwarder's sockets, which outlive every forwarder.
 func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
