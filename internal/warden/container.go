@@ -121,19 +121,14 @@ func (w *Warden) rangeOf(id string) (uint32, error) {
 	return st.Uid, nil
 }
 
-func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
-	c, err := w.running(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
+func (w *Warden) containerSignal(c *container, q wire.ContainerSignal) (wire.Reply, error) {
 	if q.Signal == int(unix.SIGKILL) {
-		return nil, w.parent.Open(q.ID).Kill()
+		return wire.Reply{}, w.parent.Open(q.ID).Kill()
 	}
 	if q.Signal < 1 || q.Signal > 64 {
-		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
+		return wire.Reply{}, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
 	}
-	return nil, pidfd.Signal(c.note.pidfd, unix.Signal(q.Signal))
+	return wire.Reply{}, pidfd.Signal(c.note.pidfd, unix.Signal(q.Signal))
 }
 
 func (w *Warden) containerList() (any, error) {

@@ -19,15 +19,10 @@ import (
 const maxExecs, maxExecName = 128, 64
 
 // execStart executes a process in a running container, capped at the confinement of its process 1.
-func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error) {
+func (w *Warden) execStart(c *container, q wire.ExecStart) (wire.Reply, error) {
 	if !validName(q.Exec, maxExecName) {
 		return wire.Reply{}, fmt.Errorf("%q is no id of an execution: %w", q.Exec, errdefs.ErrInvalidArgument)
 	}
-	c, err := w.running(q.ID)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	defer c.mu.Unlock()
 	if w.parent.Open(q.ID).Frozen() { // the child would stand still before it says that it lives
 		return wire.Reply{}, fmt.Errorf("container %s is paused: %w", short(q.ID), errdefs.ErrConflict)
 	}

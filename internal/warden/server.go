@@ -16,37 +16,35 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpHello:        with(w.hello),
 		wire.OpObjectCreate: of(func(*wire.Request, struct{}) (wire.Reply, error) { return handed(w.store.Create()) }),
 		wire.OpObjectSeal: of(func(r *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
-			o, err := w.store.Seal(r.Take(0), q.Digest)
-			return wire.Reply{Body: o}, err
+			return answer(w.store.Seal(r.Take(0), q.Digest))
 		}),
 		wire.OpObjectOpen:   of(func(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) { return handed(w.store.Open(q.Digest)) }),
 		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
 		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
 		wire.OpIndexSeal: of(func(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
-			o, err := w.store.SealIndex(r.Take(0), q.Data, w.checkIndex)
-			return wire.Reply{Body: o}, err
+			return answer(w.store.SealIndex(r.Take(0), q.Data, w.checkIndex))
 		}),
 		wire.OpIndexRemove: with(w.indexRemove),
 		wire.OpWorkerStart: of(w.workerStart),
 
 		wire.OpContainerStart:  of(w.containerStart),
-		wire.OpContainerAttach: of(w.containerAttach),
-		wire.OpContainerSignal: with(w.containerSignal),
+		wire.OpContainerAttach: whileRunning(w, w.containerAttach),
+		wire.OpContainerSignal: whileRunning(w, w.containerSignal),
 		wire.OpContainerRemove: with(w.containerRemove),
 		wire.OpContainerCopy:   of(w.containerCopy),
 		wire.OpContainerList:   with(func(struct{}) (any, error) { return w.containerList() }),
 
 		wire.OpContainerFreeze: with(w.containerFreeze),
-		wire.OpContainerUpdate: with(w.containerUpdate),
-		wire.OpContainerStats:  of(w.containerStats),
+		wire.OpContainerUpdate: whileRunning(w, w.containerUpdate),
+		wire.OpContainerStats:  whileRunning(w, w.containerStats),
 		wire.OpContainerProcs:  with(w.containerProcs),
 
-		wire.OpExecStart:         of(w.execStart),
+		wire.OpExecStart:         whileRunning(w, w.execStart),
 		wire.OpProcessCloseStdin: with(w.closeStdin),
 		wire.OpProcessFinish:     with(w.finish),
 
 		wire.OpNetworkDNS:  w.networkDNS,
-		wire.OpNetworkJoin: with(w.networkJoin),
+		wire.OpNetworkJoin: whileRunning(w, w.networkJoin),
 
 		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.create(q.Name) }),
 		wire.OpVolumeRemove: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.remove(q.Name) }),
@@ -68,10 +66,23 @@ func of[Q any](f func(*wire.Request, Q) (wire.Reply, error)) wire.Handler {
 // with is of for a function on the body alone. Descriptors that came along are closed by the loop.
 func with[Q any](f func(Q) (any, error)) wire.Handler {
 	return of(func(_ *wire.Request, q Q) (wire.Reply, error) {
-		body, err := f(q)
-		return wire.Reply{Body: body}, err
+		return answer(f(q))
 	})
 }
+
+// whileRunning is of for a function on a container whose process 1 was not reaped, which it has locked.
+func whileRunning[Q interface{ Container() string }](w *Warden, f func(*container, Q) (wire.Reply, error)) wire.Handler {
+	return of(func(_ *wire.Request, q Q) (wire.Reply, error) {
+		c, err := w.running(q.Container())
+		if err != nil {
+			return wire.Reply{}, err
+		}
+		defer c.mu.Unlock()
+		return f(c, q)
+	})
+}
+
+func answer(body any, err error) (wire.Reply, error) { return wire.Reply{Body: body}, err }
 
 func (w *Warden) hello(q wire.Hello) (any, error) {
 	if q.Version != wire.Version {
@@ -97,25 +108,20 @@ func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
 
 // networkJoin puts a running container into networks, and out of all others. The note is first: what it says, the next
 // router does.
-func (w *Warden) networkJoin(q wire.NetworkJoin) (any, error) {
+func (w *Warden) networkJoin(c *container, q wire.NetworkJoin) (wire.Reply, error) {
 	var r refusal
 	if checkMembership(&r, &q.Membership); r.texts != nil {
-		return nil, r.err()
+		return wire.Reply{}, r.err()
 	}
-	c, err := w.running(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
 	e := c.note.Started.Endpoint
 	if e == nil {
-		return nil, fmt.Errorf("container %s has no network: %w", short(q.ID), errdefs.ErrFailedPrecondition)
+		return wire.Reply{}, fmt.Errorf("container %s has no network: %w", short(q.ID), errdefs.ErrFailedPrecondition)
 	}
 	e.Membership = q.Membership
 	if err := w.notes.write(c.note); err != nil {
-		return nil, err
+		return wire.Reply{}, err
 	}
-	return nil, w.router.tell(wire.OpEndpointJoin, wire.EndpointUse{Endpoint: *e})
+	return wire.Reply{}, w.router.use(wire.OpEndpointJoin, e, nil)
 }
 
 // caller is who the kernel says is at the other end of a connection to the API.

@@ -111,17 +111,16 @@ func (b *birth) sandbox() error {
 func (b *birth) reserve() error {
 	s := &b.made.Started
 	for _, p := range b.spec.Network.Ports {
-		got, fds, err := b.w.router.reserve(p)
+		bound, fds, warnings, err := b.w.router.reserve(p)
 		if err != nil {
 			return err
 		}
-		for i, at := range got.Sockets {
-			b.ends = append(b.ends, end{portName(len(s.Ports)), fds[i]})
-			p.HostIP, p.HostPort = at.HostIP.String(), at.HostPort
-			s.Ports = append(s.Ports, p)
+		for i, fd := range fds {
+			b.ends = append(b.ends, end{portName(len(s.Ports) + i), fd})
 		}
+		s.Ports = append(s.Ports, bound...)
 		b.note.ports = append(b.note.ports, fds...)
-		s.Warnings = got.Warnings // the same for every port
+		s.Warnings = warnings // the same for every port
 	}
 	return nil
 }

@@ -234,5 +234,13 @@ type VolumeList struct {
 	Names []string `json:"names"`
 }
 
+// Container is the id of the container that a request is about.
+func (q ContainerRef) Container() string    { return q.ID }
+func (q ContainerSignal) Container() string { return q.ID }
+func (q ContainerUpdate) Container() string { return q.ID }
+func (q ContainerUse) Container() string    { return q.ID }
+func (q ExecStart) Container() string       { return q.ID }
+func (q NetworkJoin) Container() string     { return q.ID }
+
 // Version of the programs, set by the build. All five come from one build and refuse to talk to another one.
 var Version = "0.1.0-dev"
