@@ -136,7 +136,7 @@ func (w *Warden) containerList() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	running := map[string]bool{}
+	running := wire.ContainerList{}
 	for _, id := range ids {
 		running[id] = false
 	}
@@ -146,7 +146,7 @@ func (w *Warden) containerList() (any, error) {
 			c.mu.Unlock()
 		}
 	}
-	return wire.ContainerList{Running: running}, nil
+	return running, nil
 }
 
 // streamDir is where the named pipes of a container, or of a process executed in it, are.

@@ -86,13 +86,13 @@ func (w *Warden) containerProcs(q wire.ContainerRef) (any, error) {
 	}
 	pids, err := w.parent.Open(q.ID).Processes()
 	c.mu.Unlock()
-	list, left := wire.ContainerProcs{Processes: []wire.ProcTexts{}}, totalCmdlines
+	list, left := wire.ContainerProcs{}, totalCmdlines
 	for _, pid := range pids[:min(len(pids), maxProcesses)] {
 		t := wire.ProcTexts{Stat: procText(pid, "stat", maxProcText), Status: procText(pid, "status", maxProcText),
 			Cmdline: procText(pid, "cmdline", min(maxCmdline, left))}
 		left -= len(t.Cmdline)
 		if strings.Contains(procText(pid, "cgroup", maxCmdline), "/"+q.ID) { // read last: the number means no other process by now
-			list.Processes = append(list.Processes, t)
+			list = append(list, t)
 		}
 	}
 	return list, err

@@ -71,10 +71,10 @@ func (v volumes) remove(name string) error {
 
 func (v volumes) list() (wire.VolumeList, error) {
 	entries, err := os.ReadDir(v.dir)
-	list := wire.VolumeList{Names: []string{}}
+	list := wire.VolumeList{}
 	for _, e := range entries {
 		if validName(e.Name(), maxVolumeName) {
-			list.Names = append(list.Names, e.Name())
+			list = append(list, e.Name())
 		}
 	}
 	return list, err

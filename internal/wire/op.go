@@ -189,9 +189,7 @@ type ContainerStats struct {
 }
 
 // ContainerProcs are the processes of a container, at most 2,048. Numbers are those of the engine's namespaces.
-type ContainerProcs struct {
-	Processes []ProcTexts `json:"processes"`
-}
+type ContainerProcs []ProcTexts
 
 // ProcTexts are the beginnings of files in /proc of one process.
 type ProcTexts struct {
@@ -200,10 +198,9 @@ type ProcTexts struct {
 	Cmdline string `json:"cmdline,omitempty"`
 }
 
-// ContainerList has the ids of all containers that have a directory, or a process, or both.
-type ContainerList struct {
-	Running map[string]bool `json:"running"` // or ended and not finished yet
-}
+// ContainerList has the ids of all containers that have a directory, or a process, or both, and tells which run or have ended
+// and are not finished yet.
+type ContainerList map[string]bool
 
 // ProcessRef names a process that was executed in a container, or without Exec the container's own.
 type ProcessRef struct {
@@ -230,9 +227,7 @@ type VolumeRef struct {
 }
 
 // VolumeList holds the names of all volumes.
-type VolumeList struct {
-	Names []string `json:"names"`
-}
+type VolumeList []string
 
 // Container is the id of the container that a request is about.
 func (q ContainerRef) Container() string    { return q.ID }
