@@ -1,7 +1,6 @@
 package wire
 
-// Op names one operation that brigd may ask of the warden. The list is closed: the warden refuses an unknown name, and
-// refuses by name what is not built.
+// Op names one operation that brigd may ask of the warden. The list is closed: the warden refuses any other name.
 type Op string
 
 // The operations, by noun. The comment gives request → reply, and the descriptors that travel with each.
@@ -52,9 +51,6 @@ type List map[Op]Rule
 // Rule says how many descriptors come with a request.
 type Rule struct{ Least, Most int }
 
-// unbuilt is the rule of an operation that this version does not have.
-var unbuilt = Rule{Most: -1}
-
 // Known is what brigd may ask of the warden.
 var Known = List{
 	OpHello: {}, OpObjectCreate: {}, OpObjectSeal: {1, 1}, OpObjectOpen: {}, OpObjectRemove: {}, OpObjectList: {},
@@ -63,12 +59,6 @@ var Known = List{
 	OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
 	OpExecStart: {}, OpProcessCloseStdin: {}, OpProcessFinish: {},
 	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {}, OpNetworkJoin: {},
-
-	// usage is that of the upper directory, in bytes and inodes.
-	"container.usage": unbuilt, "container.checkpoint": unbuilt,
-	// The API cannot ask for a signal to what was executed.
-	"exec.signal": unbuilt, "volume.usage": unbuilt,
-	"secret.put": unbuilt, "secret.remove": unbuilt, "lsm.load": unbuilt, "trail.append": unbuilt,
 }
 
 // Hello opens a connection. Version must be equal on both sides: all binaries come from one build.
