@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -92,15 +93,10 @@ var needed = mask(unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SYS_PTRACE, 
 // harden makes this process unreadable for whoever enters a container with it (traps 13), gives it mounts of its own
 // that follow the host's, and drops the capabilities that it never uses.
 func harden() error {
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("become non-dumpable: %w", err)
-	}
-	if err := os.WriteFile("/proc/self/comm", []byte("brig-warden"), 0); err != nil {
-		return fmt.Errorf("take a name: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("make the mounts follow the host's: %w", err)
-	}
 	unix.Umask(0o022)
-	return cred.Drop(needed)
+	return errors.Join(
+		os.NewSyscallError("become non-dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)),
+		os.WriteFile("/proc/self/comm", []byte("brig-warden"), 0),
+		os.NewSyscallError("make the mounts follow the host's", unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "")),
+		cred.Drop(needed))
 }

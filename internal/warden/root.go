@@ -167,16 +167,10 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 	}
 	defer unix.Close(dir)
 	fd, err := mapped(dir, idmap.Volume(b.box.base), idmap.Volume(b.box.base), false)
-	if err != nil {
-		return -1, err
+	if err == nil && m.Fill {
+		err = b.fill(m, fd)
 	}
-	if m.Fill {
-		if err := b.fill(m, fd); err != nil {
-			unix.Close(fd)
-			return -1, err
-		}
-	}
-	return fd, nil
+	return fd, err
 }
 
 // bind opens a host path as its caller would, and maps exactly the caller's ids to the container's user: nothing else

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -149,21 +150,22 @@ func (w *Warden) callerOf(fds []int) (*caller, error) {
 // sockets do not, above all not the pair that the warden itself made for it, whose peer is root; and nothing but root can
 // bind another socket to that path.
 func accepted(conn, listener int) error {
-	want, err := unix.Getsockname(listener)
-	if err != nil {
-		return fmt.Errorf("the API's socket: %w", err)
-	}
-	have, err := unix.Getsockname(conn)
-	if err != nil {
-		return fmt.Errorf("who asks: %w: %w", err, errdefs.ErrInvalidArgument)
-	}
-	a, ok1 := want.(*unix.SockaddrUnix)
-	b, ok2 := have.(*unix.SockaddrUnix)
-	listening, err := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if !ok1 || !ok2 || a.Name == "" || a.Name != b.Name || err != nil || listening != 0 {
-		return fmt.Errorf("this is not a connection to the API: %w", errdefs.ErrPermissionDenied)
+	api, err := unixName(listener)
+	name, errName := unixName(conn)
+	listening, errListening := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err := errors.Join(err, errName, errListening); err != nil || api == "" || name != api || listening != 0 {
+		return fmt.Errorf("this is not a connection to the API: %w", errors.Join(errdefs.ErrPermissionDenied, err))
 	}
 	return nil
+}
+
+// unixName is the name that a socket is bound to; "" if it is bound to none, or not one of AF_UNIX.
+func unixName(fd int) (string, error) {
+	sa, err := unix.Getsockname(fd)
+	if a, ok := sa.(*unix.SockaddrUnix); ok {
+		return a.Name, err
+	}
+	return "", err
 }
 
 // root reports whether the caller is the administrator.

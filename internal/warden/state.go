@@ -54,10 +54,7 @@ func writeJSON(path string, v any) error {
 	if err == nil {
 		err = os.Rename(path+".tmp", path)
 	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	return nil
+	return err
 }
 
 func readJSON(path string, v any) error {
@@ -124,10 +121,7 @@ func openKeep(fd int) (*keep, map[string]int, error) {
 
 // hold gives the keeper copies of fds. The message is in its socket when this returns, and survives us.
 func (k *keep) hold(keys []string, fds ...int) error {
-	if err := k.conn.Send(&wire.Frame{Op: wire.KeepHold, Keys: keys}, fds); err != nil {
-		return fmt.Errorf("hand %s to the keeper: %w", strings.Join(keys, ", "), err)
-	}
-	return nil
+	return k.conn.Send(&wire.Frame{Op: wire.KeepHold, Keys: keys}, fds)
 }
 
 func (k *keep) drop(keys ...string) error {

@@ -46,10 +46,7 @@ func (g *Group) Freeze(frozen bool) error { return cmp.Or(g.Tell(frozen), g.Awai
 
 // Tell has every process of the group stand still soon, or go on.
 func (g *Group) Tell(frozen bool) error {
-	if err := writeAt(g.p.unified().fd, g.id+"/cgroup.freeze", standing(frozen), 0); err != nil {
-		return fmt.Errorf("freeze control group %s: %w", g.id, class(err))
-	}
-	return nil
+	return class(writeAt(g.p.unified().fd, g.id+"/cgroup.freeze", standing(frozen), 0))
 }
 
 // Await waits until what Tell said is so.

@@ -113,10 +113,7 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 // reaped: its number means no other.
 func adopt(pid int, uids, gids Extent, kinds []string) (fds []int, err error) {
 	proc := fmt.Sprintf("/proc/%d/", pid)
-	if err := os.WriteFile(proc+"uid_map", uids.text(), 0); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(proc+"gid_map", gids.text(), 0); err != nil {
+	if err := errors.Join(os.WriteFile(proc+"uid_map", uids.text(), 0), os.WriteFile(proc+"gid_map", gids.text(), 0)); err != nil {
 		return nil, err
 	}
 	for _, kind := range kinds {
