@@ -112,7 +112,7 @@ func (p *program) join() error {
 		return err
 	}
 	p.atGate = p.setLimits
-	return p.carryOut(plan.Join(plan.JoinInput{Process: p.want, Host: p.host}))
+	return p.carryOut(plan.Join(p.want, &p.host))
 }
 
 // process locks a container and finds a process of it: an executed one, or its own.

@@ -113,10 +113,7 @@ func (r *router) start() error {
 	}
 	r.client, r.pidfd = client.New(conn, "brig-router"), fd
 	open := wire.RouterOpen{Instance: r.w.instance}
-	var s wire.RouterState
-	if err := readJSON(r.w.routerStatePath(), &s); err == nil {
-		open.State = &s
-	}
+	_ = readJSON(r.w.routerStatePath(), &open.State) // without one the router looks for itself
 	adopt := r.kept[:0]
 	if r.kept[0] >= 0 {
 		adopt = r.kept[:1]

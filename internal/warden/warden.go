@@ -134,10 +134,7 @@ func open(cfg Config) (w *Warden, err error) {
 		return nil, err
 	}
 	w.openRouter(have)
-	if err := w.adopt(have); err != nil {
-		return nil, err
-	}
-	return w, nil
+	return w, w.adopt(have)
 }
 
 func (w *Warden) openDirectories() error {

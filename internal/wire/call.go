@@ -82,12 +82,10 @@ func answerOne(conn *Conn, list List, handle Handler, r *Request) {
 	if err == nil && reply.Body != nil {
 		out.Body, err = json.Marshal(reply.Body)
 	}
-	if err != nil { // with an error no descriptor leaves
-		err = conn.Send(&Frame{ID: r.id, Error: ToError(err)}, nil)
-	} else {
+	if err == nil {
 		err = conn.Send(out, reply.FDs)
 	}
-	if errors.Is(err, ErrTooLarge) { // an answer that cannot be sent is an answer all the same
+	if err != nil { // with an error no descriptor leaves, and an answer that is too large is an answer all the same
 		err = conn.Send(&Frame{ID: r.id, Error: ToError(err)}, nil)
 	}
 	if err != nil {

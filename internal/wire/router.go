@@ -50,10 +50,10 @@ type RouterState struct {
 }
 
 // RouterOpen says which network to make. Instance is "brig", or "brig-" and six hex digits; State is what an earlier
-// router of it left.
+// router of it left, if there was one.
 type RouterOpen struct {
-	Instance string       `json:"instance"`
-	State    *RouterState `json:"state,omitempty"`
+	Instance string      `json:"instance"`
+	State    RouterState `json:"state"`
 }
 
 // RouterReply describes the network that is open.

@@ -102,11 +102,8 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 	if err := child.Pass(); err != nil {
 		return fds, err
 	}
-	fd, err := child.Await()
-	if err != nil {
-		return fds, err
-	}
-	return append(fds, fd), nil
+	fd, err := child.Await() // -1 with an error
+	return append(fds, fd), err
 }
 
 // adopt writes the maps of the process that made the namespaces, and opens these. The process is our child and not

@@ -127,20 +127,13 @@ func (b *builder) hostname(s *wire.Spec) {
 	}
 }
 
-// JoinInput is what the entry of a process into a running container is computed from. The descriptors that the plan
-// wants are <pid1> (a pidfd), <tasksN>, <landlock>, and <stdin>, <stdout>, <stderr> or <tty>.
-type JoinInput struct {
-	Process *wire.Process
-	Host
-}
-
-// Join computes the entry into a running container: exec.
-func Join(in JoinInput) (*Plan, error) {
-	p := in.Process
+// Join computes the entry of a process into a running container: exec. The descriptors that the plan wants are <pid1> (a
+// pidfd), <tasksN>, <landlock>, and <stdin>, <stdout>, <stderr> or <tty>.
+func Join(p *wire.Process, h *Host) (*Plan, error) {
 	if err := CheckProcess(p); err != nil {
 		return nil, err
 	}
-	b := begin("root", in.Tasks)
+	b := begin("root", h.Tasks)
 	b.because("All of them in one call, of the process that the descriptor names and no other that got its pid.")
 	b.do("enter the container's namespaces", unix.SYS_SETNS, Ref("<pid1>"),
 		namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)
@@ -153,7 +146,7 @@ func Join(in JoinInput) (*Plan, error) {
 	b.open("open the root", unix.AT_FDCWD, "/", openDir, 0).to(b.root)
 	b.cwd(p.Cwd, false)
 	b.stdio(p.Terminal)
-	if err := b.program(p, &in.Host); err != nil {
+	if err := b.program(p, h); err != nil {
 		return nil, err
 	}
 	return &Plan{Title: "entry into a container: " + strings.Join(p.Args, " "), Ops: b.ops}, nil

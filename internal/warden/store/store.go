@@ -47,10 +47,7 @@ func directory(path string) (int, error) {
 // Create makes an unnamed file for somebody else to fill.
 func (s *Store) Create() (int, error) {
 	fd, err := unix.Openat(s.objects, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return -1, fmt.Errorf("new file in the store: %w", Full(err))
-	}
-	return fd, nil
+	return fd, Full(os.NewSyscallError("new file in the store", err))
 }
 
 // Seal makes the file behind fd immutable and links it under its digest. It takes fd over. want may be "".
