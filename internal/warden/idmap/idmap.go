@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
+	"github.com/brig-engine/brig/internal/kernel/mount"
 )
 
 // Size is the number of ids of a sandbox.
@@ -44,7 +45,7 @@ func Single(host, base, inside uint32) Extent {
 
 // NewUserns makes a user namespace, for the maps of a mount.
 func NewUserns(uids, gids Extent) (int, error) {
-	fds, err := namespaces(unix.CLONE_NEWUSER, uids, gids, nil, "user")
+	fds, err := namespaces(unix.CLONE_NEWUSER, uids, gids, nil, nil, "user")
 	return append(fds, -1)[0], err
 }
 
@@ -52,9 +53,17 @@ func NewUserns(uids, gids Extent) (int, error) {
 // it, with settings and loopback. Nobody is in them; the descriptors keep them. route is a NETLINK_ROUTE socket in there,
 // through which brig-router, which enters no namespace, furnishes the rest: the kernel acts on it for who has
 // CAP_NET_ADMIN both where it was opened and where it is used.
+//
+// The settings are written through a proc of their own: one for all would have "net" of each living namespace in one
+// chain of its cache, and every start would look through it, for 1.8 ms with 2,000 containers.
 func NewSandbox(base uint32) (user, net, route int, err error) {
+	proc, err := mount.New("proc", 0)
+	if err != nil {
+		return -1, -1, -1, err
+	}
+	defer unix.Close(proc)
 	ids := Range(base)
-	fds, err := namespaces(unix.CLONE_NEWUSER|unix.CLONE_NEWNET, ids, ids, furnish, "user", "net")
+	fds, err := namespaces(unix.CLONE_NEWUSER|unix.CLONE_NEWNET, ids, ids, furnish, []int{proc}, "user", "net")
 	fds = append(fds, -1, -1, -1)
 	return fds[0], fds[1], fds[2], err
 }
@@ -63,12 +72,15 @@ func NewSandbox(base uint32) (user, net, route int, err error) {
 type names map[int]string
 
 // namespaces lets a child make namespaces, writes their maps, opens them by name and ends the child. Before that the child
-// does what inside adds, as root of the new namespaces, and sends a descriptor, which is the last of fds.
+// does what inside adds, as root of the new namespaces and with the descriptors given, and sends one, which is the last
+// of fds.
 //
 // The kernel charges whoever makes a user namespace for inotify instances, message queues, signals and locked memory that
 // are taken in it. If that were the host's root for all, one container could take what belongs to every other and to the
 // host (A2), so the child makes them as the first id of the range, with its capabilities: some kernels ask for them.
-func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) names, kinds ...string) (fds []int, err error) {
+func namespaces(
+	flags uintptr, uids, gids Extent, inside func(*clone.Program) names, given []int, kinds ...string,
+) (fds []int, err error) {
 	var what names
 	defer func() {
 		if err != nil {
@@ -88,7 +100,7 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 	if inside != nil {
 		what = inside(p)
 	}
-	child, err := clone.Start(p, nil, 0)
+	child, err := clone.Start(p, given, 0)
 	if err != nil {
 		return nil, err
 	}
