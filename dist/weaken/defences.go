@@ -120,12 +120,12 @@ func userNamespace() []Edit {
 			}
 			user, err := NewUserns(ids, ids) // for the maps of mounts
 			return user, fds[0], fds[1], err`),
-		{warden + "/idmap/idmap.go", "	if err := errors.Join(os.WriteFile(proc+\"uid_map\",", `
+		{warden + "/idmap/idmap.go", "	if err := cmp.Or(os.WriteFile(proc+\"uid_map\",", `
 			if kinds[0] == "net" { // there is no map to write
 				fd, err := unix.Open(proc+"ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 				return []int{fd}, err
 			}
-			if err := errors.Join(os.WriteFile(proc+"uid_map",`},
+			if err := cmp.Or(os.WriteFile(proc+"uid_map",`},
 		{plan + "/confine.go", "uint64(1)<<(h.LastCap+1) - 1\n	b.ids(p,", "possible(uint64(1)<<(h.LastCap+1) - 1)\n	b.ids(p,"},
 		// What is not the warden's could not be a container's: the capabilities of both are then over the same namespace.
 		first(id, warden+"/host.go", "	return cred.Drop(needed)", "return nil"),

@@ -30,8 +30,7 @@ func (w *Warden) finish(q wire.ProcessRef) (any, error) {
 		return nil, err
 	}
 	if q.Exec == "" {
-		err := w.containerEnded(c, &exit)
-		return exit, err
+		return w.containerEnded(c, exit)
 	}
 	w.forgetExec(c, q.Exec, p)
 	w.reaped(p)
@@ -39,14 +38,13 @@ func (w *Warden) finish(q wire.ProcessRef) (any, error) {
 }
 
 // containerEnded notes the end of process 1, reaps it and takes the sandbox down.
-func (w *Warden) containerEnded(c *container, exit *wire.Exit) error {
-	kills, _ := w.parent.Open(c.id).OOMKills()
-	exit.OOMKilled = kills > 0 && exit.Signal == int(unix.SIGKILL)
+func (w *Warden) containerEnded(c *container, exit wire.Exit) (any, error) {
+	exit.OOMKilled = exit.Signal == int(unix.SIGKILL) && w.parent.Open(c.id).OOMKills() > 0
 	n := c.note
-	n.Exit = exit
+	n.Exit = &exit
 	if err := w.notes.write(n); err != nil {
 		n.Exit = nil
-		return err
+		return nil, err
 	}
 	w.reaped(&n.process)
 	if len(n.ports) > 0 {
@@ -57,7 +55,7 @@ func (w *Warden) containerEnded(c *container, exit *wire.Exit) error {
 		defer c.cleaning.Done()
 		w.takeDown(n)
 	})
-	return nil
+	return exit, nil
 }
 
 // ended tells how a process has ended, without reaping it. A child of ours is asked about directly; one that an earlier

@@ -42,14 +42,12 @@ func (w *Warden) openHost() error {
 	}
 	atLeast := func(minor int) bool { return version[0] > 6 || version[0] == 6 && version[1] >= minor }
 	w.host.ExecByFD, w.attachImages = atLeast(14), !atLeast(15)
-	if w.host.LastCap, err = cred.LastCapability(); err != nil {
-		return err
-	}
 	if w.abi = landlock.Version(); w.abi == 0 {
 		w.facts.Missing = append(w.facts.Missing, "landlock")
 	}
 	w.facts.Instance, w.memory = w.instance, int64(info.Totalram)*int64(info.Unit)
-	return nil
+	w.host.LastCap, err = cred.LastCapability()
+	return err
 }
 
 // initFile is process 1 of every container that wants an init. It is sealed, and its mode closes what seals leave open: a

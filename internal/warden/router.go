@@ -148,7 +148,7 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 		return fmt.Errorf("brig-router opened what is no network namespace: %w", errors.Join(err, unix.EINVAL))
 	}
 	copy(r.kept[:], fds)
-	if err := writeJSON(r.w.routerStatePath(), s); err != nil {
+	if err := wire.WriteJSON(r.w.routerStatePath(), s); err != nil {
 		return err
 	}
 	return r.w.keep.hold(routerKeys[:], r.kept[:]...)

@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -43,19 +42,7 @@ type notes struct{ dir string }
 
 func (d notes) path(id string) string { return filepath.Join(d.dir, id+".json") }
 
-func (d notes) write(n *note) error { return writeJSON(d.path(n.ID), n) }
-
-// writeJSON replaces a file in one step.
-func writeJSON(path string, v any) error {
-	b, err := json.Marshal(v)
-	if err == nil {
-		err = os.WriteFile(path+".tmp", b, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
-	}
-	return err
-}
+func (d notes) write(n *note) error { return wire.WriteJSON(d.path(n.ID), n) }
 
 func readJSON(path string, v any) error {
 	b, err := os.ReadFile(path)

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -33,10 +34,7 @@ func (v volumes) create(name string) error {
 		return err
 	}
 	data := filepath.Join(dir, "data")
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return err
-	}
-	return errors.Join(os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755))
+	return cmp.Or(os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755))
 }
 
 // open gives the volume's directory.

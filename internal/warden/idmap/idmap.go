@@ -7,6 +7,7 @@
 package idmap
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -122,7 +123,7 @@ func namespaces(
 // reaped: its number means no other.
 func adopt(pid int, uids, gids Extent, kinds []string) (fds []int, err error) {
 	proc := fmt.Sprintf("/proc/%d/", pid)
-	if err := errors.Join(os.WriteFile(proc+"uid_map", uids.text(), 0), os.WriteFile(proc+"gid_map", gids.text(), 0)); err != nil {
+	if err := cmp.Or(os.WriteFile(proc+"uid_map", uids.text(), 0), os.WriteFile(proc+"gid_map", gids.text(), 0)); err != nil {
 		return nil, err
 	}
 	for _, kind := range kinds {
