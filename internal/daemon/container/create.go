@@ -24,7 +24,7 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	}
 	id = newID()
 	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
-		Networks: e.cfg.Networks.Find})
+		Networks: e.cfg.Networks.Find, VolumeOptions: e.volumeOptions})
 	if err != nil {
 		return "", nil, err
 	}
@@ -77,7 +77,7 @@ func (e *Engine) lend(name string) (*policy.Lent, error) {
 
 func (e *Engine) newContainer(r Record) *Container {
 	c := &Container{e: e, id: r.ID, rec: r, run: newSession(r.Spec.Process.Terminal), removed: make(chan struct{}),
-		copy: make(chan struct{}, 1), lastExit: r.Exit}
+		copy: make(chan struct{}, 1), commit: make(chan struct{}, 1), copies: make(chan struct{}, maxCopiesOfOne), lastExit: r.Exit}
 	c.log = log.New(e.logDir(r.ID), r.Log, log.Source{Info: c.logInfo, Warn: c.warn, Receivers: e.cfg.Receivers})
 	return c
 }
@@ -124,12 +124,18 @@ func (c *Container) acquire(ctx context.Context) error {
 		return err
 	}
 	for _, v := range c.rec.Volumes {
-		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Anonymous: v.Anonymous},
-			c.id); err != nil {
+		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Options: v.Options,
+			Anonymous: v.Anonymous}, c.id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// volumeOptions are those of a volume that is there.
+func (e *Engine) volumeOptions(name string) (map[string]string, bool) {
+	v, err := e.cfg.Volumes.Get(name)
+	return v.Options, err == nil
 }
 
 // letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too.
