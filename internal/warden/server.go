@@ -119,15 +119,17 @@ func (w *Warden) networkJoin(q wire.NetworkJoin) (any, error) {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	e := c.note.Started.Endpoint
-	if e == nil {
+	was := c.note.Started.Endpoint
+	if was == nil {
 		return nil, fmt.Errorf("container %s has no network: %w", short(q.ID), errdefs.ErrFailedPrecondition)
 	}
-	e.Membership = q.Membership
+	e := *was // which a reply that is being written may have
+	e.Membership, c.note.Started.Endpoint = q.Membership, &e
 	if err := w.notes.write(c.note); err != nil {
+		c.note.Started.Endpoint = was
 		return nil, err
 	}
-	return nil, w.router.tell(wire.OpEndpointJoin, wire.EndpointUse{Endpoint: *e})
+	return nil, w.router.tell(wire.OpEndpointJoin, wire.EndpointUse{Endpoint: e})
 }
 
 // caller is who the kernel says is at the other end of a connection to the API.
