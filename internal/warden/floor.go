@@ -202,8 +202,11 @@ func checkNetwork(r *refusal, n *wire.Network, by *caller) {
 	}
 }
 
+// checkMembership: a set has each element once, and 0 is the end of a list in a map.
 func checkMembership(r *refusal, m *wire.Membership) {
-	r.when(len(m.Networks) > wire.MaxNetworks || slices.Contains(m.Networks, 0), "a container is in at most %d networks", wire.MaxNetworks)
+	distinct := slices.Compact(slices.Sorted(slices.Values(m.Networks)))
+	r.when(len(m.Networks) > wire.MaxNetworks || len(distinct) < len(m.Networks) || slices.Contains(m.Networks, 0),
+		"a container is in at most %d networks, in each once", wire.MaxNetworks)
 }
 
 // validName says whether s may become a file name: [a-zA-Z0-9][a-zA-Z0-9_.-]*, of at most so many bytes.

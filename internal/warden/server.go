@@ -114,15 +114,17 @@ func (w *Warden) networkJoin(c *container, q wire.NetworkJoin) (wire.Reply, erro
 	if checkMembership(&r, &q.Membership); r.texts != nil {
 		return wire.Reply{}, r.err()
 	}
-	e := c.note.Started.Endpoint
-	if e == nil {
+	was := c.note.Started.Endpoint
+	if was == nil {
 		return wire.Reply{}, fmt.Errorf("container %s has no network: %w", short(q.ID), errdefs.ErrFailedPrecondition)
 	}
-	e.Membership = q.Membership
+	e := *was // which a reply that is being written may have
+	e.Membership, c.note.Started.Endpoint = q.Membership, &e
 	if err := w.notes.write(c.note); err != nil {
+		c.note.Started.Endpoint = was
 		return wire.Reply{}, err
 	}
-	return wire.Reply{}, w.router.use(wire.OpEndpointJoin, e, nil)
+	return wire.Reply{}, w.router.use(wire.OpEndpointJoin, &e, nil)
 }
 
 // caller is who the kernel says is at the other end of a connection to the API.
