@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -33,7 +34,7 @@ func (v volumes) create(name string) error {
 	}
 	made := v.trash(name)
 	data := filepath.Join(made, "data")
-	if err := errors.Join(os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
+	if err := cmp.Or(os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
 		return err
 	}
 	return os.Rename(made, dir)
@@ -75,10 +76,10 @@ func (v volumes) remove(name string) error {
 
 func (v volumes) list() (wire.VolumeList, error) {
 	entries, err := os.ReadDir(v.dir)
-	list := wire.VolumeList{Names: []string{}}
+	list := wire.VolumeList{}
 	for _, e := range entries {
 		if validName(e.Name(), maxVolumeName) {
-			list.Names = append(list.Names, e.Name())
+			list = append(list, e.Name())
 		}
 	}
 	return list, err

@@ -51,7 +51,7 @@ func (e *Engine) Check(ctx context.Context) (found []damage.Damage, checked int,
 			"needed from %s, then rm -r %s and start the engine again", filepath.Join(filepath.Dir(e.cfg.StateDir), "containers", id[:min(2, len(id))], id,
 			"upper"), e.durable.Path(id)), nil)
 	}
-	for id := range k.list.Running {
+	for id := range k.list {
 		if all[id] == nil && !slices.Contains(damaged, id) {
 			k.add(short(id), "there are files of it, and no record; they are removed", damage.Repairable,
 				func(context.Context) error { return e.deleteTraces(id) })
@@ -80,7 +80,7 @@ func (k *checking) container(c *Container) {
 		k.add(v.Name, "its image is gone, so it cannot be started", fmt.Sprintf("brig pull %s, or load it: the image is %.19s; or brig rm %s",
 			v.Config.Image, v.ImageID, v.Name), nil)
 	}
-	_, there := k.list.Running[c.id] // a container that does not run is there by its directory
+	_, there := k.list[c.id] // a container that does not run is there by its directory
 	if ran := !v.Started.IsZero() || v.Touched; ran && !there && v.State != Running && v.State != Restarting {
 		k.add(v.Name, "its files are gone; it starts with those of its image again", damage.Repairable, c.anew)
 	}

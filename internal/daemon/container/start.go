@@ -113,8 +113,8 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		err = c.takeOver(&st, fds)
 	}
 	if err != nil {
+		c.abandon(ctx) // first: its networks can be removed when it is in them no longer
 		c.rollBack(before)
-		c.abandon(ctx)
 		return err
 	}
 	for _, w := range st.Warnings {

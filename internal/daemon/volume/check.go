@@ -17,7 +17,7 @@ func (s *Store) Check(ctx context.Context) (found []damage.Damage, checked int, 
 		return nil, 0, fmt.Errorf("list volumes: %w", err)
 	}
 	there := map[string]bool{}
-	for _, n := range have.Names {
+	for _, n := range have {
 		there[n] = true
 	}
 	s.mu.Lock()

@@ -2,7 +2,7 @@ package cgroup
 
 import "golang.org/x/sys/unix"
 
-// Close drops the descriptors and nothing else: a warden has its parent for life.
+// Close drops the descriptors and nothing else. The warden keeps them for its life.
 func (p *Parent) Close() {
 	closeAll(p.hierarchies)
 	if p.prog >= 0 {
