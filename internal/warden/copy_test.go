@@ -179,7 +179,7 @@ func TestNothingIsFreeBeforeWhatCopiesHasEnded(t *testing.T) {
 		c.copiers.Store("worker-1", nil)
 		if hangs {
 			c.copiers.Clear()
-			c.copiers.Store(strings.Repeat("too-long", 100), nil) // for a group, so that it cannot be ended
+			c.copiers.Store(strings.Repeat("too-long", 1000), nil) // for a group, so that it cannot be ended
 		}
 		b := &birth{program: program{w: w, c: c}, first: true, box: &sandbox{base: base}}
 		err = b.undoRoot()
