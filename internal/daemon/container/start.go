@@ -144,12 +144,22 @@ func (c *Container) abandon(ctx context.Context) {
 		c.warn(err)
 	}
 	for range 100 {
-		_, err := c.e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, &wire.Exit{})
-		if !errdefs.IsFailedPrecondition(err) { // it is still ending
+		if c.over(ctx) {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	go func() { // the warden has no room to note the end: until it has, it takes the container for one that runs
+		for !c.over(ctx) {
+			time.Sleep(time.Second)
+		}
+	}()
+}
+
+// over has the warden note the end of an abandoned run, and tells whether there is nothing left to note.
+func (c *Container) over(ctx context.Context) bool {
+	_, err := c.e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, &wire.Exit{})
+	return err == nil || errdefs.IsNotFound(err) || errdefs.IsUnavailable(err)
 }
 
 // settle waits for a start or an end that is under way.
