@@ -125,6 +125,12 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	r.when(len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0),
 		"host and domain names have at most 63 characters")
 	checkNetwork(&r, &s.Network, by)
+	j := s.Join
+	const joinable = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWPID
+	r.when(j != wire.Join{} && !containerID(j.Container) || j.Namespaces&^joinable != 0,
+		"namespaces %#x of container %q cannot be joined", j.Namespaces, j.Container)
+	r.when(j.Namespaces&unix.CLONE_NEWNET != 0 && s.Network.Mode != wire.NetworkNone,
+		"a container has another one's network, or one of its own")
 	return r.err()
 }
 

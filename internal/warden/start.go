@@ -27,10 +27,16 @@ type birth struct {
 
 // containerStart is the operation of that name.
 func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
-	by, c, err := w.admit(r.FDs, &q)
+	by, err := w.admit(r.FDs, &q)
 	if err != nil {
 		return wire.Reply{}, err
 	}
+	owner, err := w.joined(q.Spec.Join.Container)
+	defer func() { wire.CloseAll(owner.own) }()
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	c := w.locked(q.ID)
 	defer c.mu.Unlock()
 	if c.note != nil && c.note.Exit == nil {
 		return wire.Reply{}, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
@@ -42,6 +48,7 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}}
 	n.Ceiling.Args, n.Ceiling.Env, n.Ceiling.Cwd = nil, nil, ""
 	b := &birth{program: newProgram(w, c, &q.Spec.Process, &n.process), spec: &q.Spec, caller: by, note: n}
+	b.fds = owner.fds
 	var g *cgroup.Group
 	grouped := beside(func() (err error) {
 		g, err = w.parent.Create(q.ID, q.Spec.Resources)
@@ -57,8 +64,8 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	return b.run(undo, b.sandbox, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
 }
 
-// admit holds a request against the floor, and gives its caller, who is behind fds, and the container, locked.
-func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, *container, error) {
+// admit holds a request against the floor, and gives its caller, who is behind fds.
+func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, error) {
 	by, err := w.callerOf(fds)
 	if err == nil && !containerID(q.ID) {
 		err = fmt.Errorf("%q is no id of a container: %w", q.ID, errdefs.ErrInvalidArgument)
@@ -66,11 +73,8 @@ func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, *container, 
 	if err == nil {
 		err = checkSpec(&q.Spec, by, w.memory)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
 	hide(&q.Spec)
-	return by, w.locked(q.ID), nil
+	return by, err
 }
 
 // beside begins f while the caller goes on, and returns how to wait for it, which may be done more than once.
@@ -85,9 +89,15 @@ func (b *birth) sandbox() error {
 	endpoint := b.spec.Network.Mode == wire.NetworkEndpoint
 	base, err := b.w.rangeOf(b.c.id)
 	b.first = errors.Is(err, os.ErrNotExist)
+	within, joins := b.fds["userns"]
+	if !joins {
+		within = -1
+	}
 	switch {
-	case err == nil:
-		b.box, err = b.w.sandboxAt(base, endpoint)
+	case err == nil && !joins:
+		b.box, err = b.w.sandboxAt(base, within, endpoint)
+	case b.spec.Join.Container != "":
+		b.box, err = b.inherit(base, within, endpoint)
 	case !b.first:
 	case endpoint:
 		b.box, err = b.w.pooled()

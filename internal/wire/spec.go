@@ -25,11 +25,19 @@ type Spec struct {
 	// ShmSize is the size of /dev/shm in bytes; 0 is the default of 64 MiB.
 	ShmSize int64   `json:"shmSize,omitempty"`
 	Network Network `json:"network"`
+	Join    Join    `json:"join,omitzero"`
 	// Init runs the embedded init program as process 1.
 	Init bool `json:"init,omitempty"`
 	// Files are small files that the engine writes into the container before start: hosts, resolv.conf, hostname.
 	// They live on a tmpfs of 64 KiB so that no container can grow them on the host (attacks.md A2).
 	Files []File `json:"files,omitempty"`
+}
+
+// Join shares namespaces of another container, which runs. Both are of one sandbox then: they have its range of ids and its
+// user namespace. With the network come hosts, hostname and resolv.conf of the owner, with IPC its /dev/shm.
+type Join struct {
+	Container  string `json:"container,omitempty"`  // "": every namespace is the container's own
+	Namespaces int    `json:"namespaces,omitempty"` // of CLONE_NEWNET, CLONE_NEWIPC and CLONE_NEWPID
 }
 
 // File is one file that the engine provides, at an absolute path inside the container. At most 16 KiB of content.

@@ -44,17 +44,21 @@ func Single(host, base, inside uint32) Extent {
 
 // NewUserns makes a user namespace, for the maps of a mount.
 func NewUserns(uids, gids Extent) (int, error) {
-	fds, err := namespaces(unix.CLONE_NEWUSER, uids, gids, nil, "user")
+	fds, err := namespaces(-1, unix.CLONE_NEWUSER, uids, gids, nil, "user")
 	return append(fds, -1)[0], err
 }
 
 // NewSandbox makes the user namespace of the container whose range begins at base, and a network namespace that belongs to
 // it, with settings and loopback. Nobody is in them; the descriptors keep them. route is a NETLINK_ROUTE socket in there,
 // through which brig-router, which enters no namespace, furnishes the rest: the kernel acts on it for who has
-// CAP_NET_ADMIN both where it was opened and where it is used.
-func NewSandbox(base uint32) (user, net, route int, err error) {
-	ids := Range(base)
-	fds, err := namespaces(unix.CLONE_NEWUSER|unix.CLONE_NEWNET, ids, ids, furnish, "user", "net")
+// CAP_NET_ADMIN both where it was opened and where it is used. With the descriptor of a user namespace that has this range
+// already, in place of -1, only the network namespace is new.
+func NewSandbox(base uint32, within int) (user, net, route int, err error) {
+	ids, flags := Range(base), uintptr(unix.CLONE_NEWUSER|unix.CLONE_NEWNET)
+	if within >= 0 {
+		flags = unix.CLONE_NEWNET
+	}
+	fds, err := namespaces(within, flags, ids, ids, furnish, "user", "net")
 	fds = append(fds, -1, -1, -1)
 	return fds[0], fds[1], fds[2], err
 }
@@ -68,7 +72,7 @@ type names map[int]string
 // The kernel charges whoever makes a user namespace for inotify instances, message queues, signals and locked memory that
 // are taken in it. If that were the host's root for all, one container could take what belongs to every other and to the
 // host (A2), so the child makes them as the first id of the range, with its capabilities: some kernels ask for them.
-func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) names, kinds ...string) (fds []int, err error) {
+func namespaces(within int, flags uintptr, uids, gids Extent, inside func(*clone.Program) names, kinds ...string) (fds []int, err error) {
 	var what names
 	defer func() {
 		if err != nil {
@@ -83,12 +87,19 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 	p.Add(clone.Do(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, keepCaps))
 	p.Add(clone.Do(unix.SYS_SETRESUID, same, uintptr(uids.Outside), same))
 	p.Add(clone.Do(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
+	var inputs []int
+	if within >= 0 {
+		user, _ := p.NewSlot()
+		p.Input(user)
+		inputs = []int{within}
+		p.Add(clone.Step{Nr: unix.SYS_SETNS, Args: [6]uintptr{0, unix.CLONE_NEWUSER}, From: [6]clone.Slot{user}})
+	}
 	p.Add(clone.Do(unix.SYS_UNSHARE, flags))
 	p.Gate()
 	if inside != nil {
 		what = inside(p)
 	}
-	child, err := clone.Start(p, nil, 0)
+	child, err := clone.Start(p, inputs, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +107,7 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 	if _, err := child.Await(); err != nil {
 		return nil, err
 	}
-	if fds, err = adopt(child.PID, uids, gids, kinds); err != nil || inside == nil {
+	if fds, err = adopt(child.PID, flags&unix.CLONE_NEWUSER != 0, uids, gids, kinds); err != nil || inside == nil {
 		return fds, err
 	}
 	if err := child.Pass(); err != nil {
@@ -109,14 +120,14 @@ func namespaces(flags uintptr, uids, gids Extent, inside func(*clone.Program) na
 	return append(fds, fd), nil
 }
 
-// adopt writes the maps of the process that made the namespaces, and opens these. The process is our child and not
+// adopt writes the maps of the process that made the namespaces, if they are new, and opens these. The process is our child and not
 // reaped: its number means no other.
-func adopt(pid int, uids, gids Extent, kinds []string) (fds []int, err error) {
+func adopt(pid int, new bool, uids, gids Extent, kinds []string) (fds []int, err error) {
 	proc := fmt.Sprintf("/proc/%d/", pid)
-	if err := os.WriteFile(proc+"uid_map", uids.text(), 0); err != nil {
-		return nil, err
+	if new {
+		err = errors.Join(os.WriteFile(proc+"uid_map", uids.text(), 0), os.WriteFile(proc+"gid_map", gids.text(), 0))
 	}
-	if err := os.WriteFile(proc+"gid_map", gids.text(), 0); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	for _, kind := range kinds {

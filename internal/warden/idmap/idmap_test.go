@@ -17,7 +17,7 @@ func TestPairBelongsTogetherAndOutlivesItsMaker(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("missing: root privileges")
 	}
-	user, net, route, err := NewSandbox(0x70020000)
+	user, net, route, err := NewSandbox(0x70020000, -1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func TestMapsOfVolumesAndBindsMeetTheSandbox(t *testing.T) {
 
 func BenchmarkSandbox(b *testing.B) {
 	for b.Loop() {
-		user, net, route, err := NewSandbox(0x70020000)
+		user, net, route, err := NewSandbox(0x70020000, -1)
 		if err != nil {
 			b.Fatal(err)
 		}

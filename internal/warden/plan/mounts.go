@@ -41,9 +41,15 @@ func (b *builder) filesystem(in *Input) {
 	for i, m := range s.Mounts {
 		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, slices.Contains(in.Files, i))
 	}
+	taken := func(path string) bool { // a person's own file wins
+		return slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Target == path })
+	}
+	for _, p := range slices.DeleteFunc(b.shared, taken) {
+		b.mount(Ref("shared "+p), wire.Mount{Target: p, Writable: true}, p != "/dev/shm")
+	}
 	for i, f := range s.Files {
-		if slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Target == f.Path }) {
-			continue // a person's own file wins
+		if taken(f.Path) {
+			continue
 		}
 		b.because("A file of the engine, on a file system of 64 KiB (A2).")
 		b.do("bind "+f.Path, unix.SYS_OPEN_TREE, Ref("<files>"), strconv.Itoa(i), tree|unix.AT_SYMLINK_NOFOLLOW).to("file")

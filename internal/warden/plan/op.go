@@ -67,10 +67,11 @@ type builder struct {
 	ops    []*Op
 	why    string // of the operations that follow
 	labels int
-	parked int  // mounts between the old root and the new one
-	sync   Ref  // the socket of the gate
-	root   Ref  // the descriptor of the root directory
-	init   bool // the program is a child of init
+	parked int      // mounts between the old root and the new one
+	sync   Ref      // the socket of the gate
+	root   Ref      // the descriptor of the root directory
+	init   bool     // the program is a child of init
+	shared []string // paths of the container whose namespaces this one joins
 }
 
 // stage begins a section.
