@@ -24,6 +24,7 @@ type Spec struct {
 	Sysctl map[string]string `json:"sysctl,omitempty"`
 	// ShmSize is the size of /dev/shm in bytes; 0 is the default of 64 MiB.
 	ShmSize int64   `json:"shmSize,omitempty"`
+	NoShm   bool    `json:"noShm,omitempty"` // nothing is mounted on /dev/shm
 	Network Network `json:"network"`
 	Join    Join    `json:"join,omitzero"`
 	// Init runs the embedded init program as process 1.

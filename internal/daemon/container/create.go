@@ -24,7 +24,7 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	}
 	id = newID()
 	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
-		Networks: e.cfg.Networks.Find})
+		Networks: e.cfg.Networks.Find, Owner: e.owner})
 	if err != nil {
 		return "", nil, err
 	}

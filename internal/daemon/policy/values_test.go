@@ -60,8 +60,10 @@ var values = map[string]string{
 
 	"HostConfig.IpcMode": `"shareable"`, "HostConfig.IpcMode=host": `"host"`, "HostConfig.IpcMode=none": `"none"`,
 	"HostConfig.IpcMode=container:NAME": `"container:x"`, "HostConfig.PidMode": `"host"`,
-	"HostConfig.PidMode=container:NAME": `"container:x"`, "HostConfig.UTSMode": `"host"`,
-	"HostConfig.UsernsMode": `"host"`, "HostConfig.CgroupnsMode": `"private"`, "HostConfig.CgroupnsMode=host": `"host"`,
+	"HostConfig.PidMode=container:NAME":  `"container:x"`,
+	"HostConfig.PidMode=container:OTHER": `{"Image":"i","HostConfig":{"IpcMode":"container:x","PidMode":"container:y"}}`,
+	"HostConfig.UTSMode":                 `"host"`,
+	"HostConfig.UsernsMode":              `"host"`, "HostConfig.CgroupnsMode": `"private"`, "HostConfig.CgroupnsMode=host": `"host"`,
 	"HostConfig.CapAdd": `["NET_RAW"]`, "HostConfig.CapAdd=ALL": `["ALL"]`,
 	"HostConfig.CapAdd=SYS_ADMIN and others": `["BPF"]`, "HostConfig.CapDrop": `["CHOWN"]`,
 	"HostConfig.GroupAdd":                                  `["audio"]`,

@@ -37,7 +37,7 @@ func (b *builder) filesystem(in *Input) {
 	b.because("The root file system was mounted without a path; it becomes one here, over the old root.")
 	b.cover("mount the root", b.root)
 	b.confine(b.root, quiet, "the root", 0)
-	b.base()
+	b.base(!s.NoShm)
 	for i, m := range s.Mounts {
 		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, slices.Contains(in.Files, i))
 	}
@@ -84,13 +84,15 @@ func (b *builder) cover(what string, mount Ref) {
 }
 
 // base mounts proc, dev and sys on directories, not links, of the root.
-func (b *builder) base() {
+func (b *builder) base(shm bool) {
 	b.fresh("proc", "proc", inert)
 	b.attach("proc", b.ours(b.root, "proc"), "/proc")
 	b.attach("<dev>", b.ours(b.root, "dev"), "/dev")
 	b.attach("<pts>", b.ours("<dev>", "pts"), "/dev/pts")
-	b.attach("<shm>", b.ours("<dev>", "shm"), "/dev/shm")
-	b.confine("<shm>", inert, "/dev/shm", 0)
+	if shm {
+		b.attach("<shm>", b.ours("<dev>", "shm"), "/dev/shm")
+		b.confine("<shm>", inert, "/dev/shm", 0)
+	}
 	b.fresh("mqueue", "mqueue", inert)
 	b.attach("mqueue", b.ours("<dev>", "mqueue"), "/dev/mqueue")
 	b.fresh("sys", "sysfs", inert|unix.MOUNT_ATTR_RDONLY)

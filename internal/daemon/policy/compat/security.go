@@ -2,33 +2,33 @@ package compat
 
 const (
 	ownNamespace = "the container would share the host's namespace"
-	noSharing    = "no two containers share a namespace"
-	inOne        = "run both programs in one container"
 	floorAllow   = "only the administrator's policy file could allow it, and this version does not read one yet"
 )
 
 var (
 	capFlags      = []string{"--cap-add"}
 	securityFlags = []string{"--security-opt"}
+	ipcFlags      = []string{"--ipc"}
+	pidFlags      = []string{"--pid"}
 )
 
-// The namespaces of a container: it has its own of each kind.
+// The namespaces of a container: its own, or another container's, never the host's.
 var namespaces = []Entry{
-	{Field: "HostConfig.IpcMode", Flags: []string{"--ipc"}, State: Works, Kept: true,
-		Note: "private, and shareable, which nobody joins"},
-	{Field: "HostConfig.IpcMode", Value: "host", Flags: []string{"--ipc"}, State: Refused, Rule: "no-host-namespace",
+	{Field: "HostConfig.IpcMode", Flags: ipcFlags, State: Works, Kept: true, Note: "private and shareable"},
+	{Field: "HostConfig.IpcMode", Value: "host", Flags: ipcFlags, State: Refused, Rule: "no-host-namespace",
 		Reason: ownNamespace, Instead: "leave it out"},
-	{Field: "HostConfig.IpcMode", Value: "container:NAME", Flags: []string{"--ipc"}, State: Missing,
-		Reason:  noSharing,
-		Instead: inOne},
-	{Field: "HostConfig.IpcMode", Value: "none", Flags: []string{"--ipc"}, State: Missing,
-		Reason: "every container has a /dev/shm of its own", Instead: "leave it out"},
-	{Field: "HostConfig.PidMode", As: "--pid host", Flags: []string{"--pid"}, State: Refused,
+	{Field: "HostConfig.IpcMode", Value: "container:NAME", Flags: ipcFlags, State: Works,
+		Note: "one that was made with --ipc shareable, or has joined one"},
+	{Field: "HostConfig.IpcMode", Value: "none", Flags: ipcFlags, State: Works,
+		Note: "/dev/shm is an empty directory of /dev then"},
+	{Field: "HostConfig.PidMode", As: "--pid host", Flags: pidFlags, State: Refused,
 		Rule:   "no-host-namespace",
 		Reason: ownNamespace, Instead: "leave it out"},
-	{Field: "HostConfig.PidMode", Value: "container:NAME", Flags: []string{"--pid"}, State: Missing,
-		Reason:  noSharing,
-		Instead: "look with brig exec"},
+	{Field: "HostConfig.PidMode", Value: "container:NAME", Flags: pidFlags, State: Works,
+		Note: "a debugger needs --cap-add SYS_PTRACE, as in brig exec"},
+	{Field: "HostConfig.PidMode", Value: "container:OTHER", As: "--network, --ipc and --pid container:NAME of different containers",
+		Flags: pidFlags, State: Missing, Reason: "who joins a container is in its sandbox, and nobody is in two",
+		Instead: "let all of them name one container, which may have joined another one"},
 	{Field: "HostConfig.UTSMode", As: "--uts host", Flags: []string{"--uts"}, State: Refused,
 		Rule:   "no-host-namespace",
 		Reason: ownNamespace, Instead: "leave it out; --hostname sets a name"},
@@ -38,7 +38,7 @@ var namespaces = []Entry{
 	{Field: "HostConfig.CgroupnsMode", Flags: []string{"--cgroupns"}, State: Works, Kept: true, Note: "private"},
 	{Field: "HostConfig.CgroupnsMode", Value: "host", Flags: []string{"--cgroupns"}, State: Refused,
 		Rule: "no-host-namespace", Reason: ownNamespace, Instead: "leave it out"},
-	{Field: "HostConfig.Cgroup", State: Missing, Reason: noSharing, Instead: "leave it out"},
+	{Field: "HostConfig.Cgroup", State: Missing, Reason: "no two containers share a control group", Instead: "leave it out"},
 }
 
 // What a container may.
