@@ -127,10 +127,9 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	checkNetwork(&r, &s.Network, by)
 	j := s.Join
 	const joinable = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWPID
-	r.when(j != wire.Join{} && !containerID(j.Container) || j.Namespaces&^joinable != 0,
-		"namespaces %#x of container %q cannot be joined", j.Namespaces, j.Container)
-	r.when(j.Namespaces&unix.CLONE_NEWNET != 0 && s.Network.Mode != wire.NetworkNone,
-		"a container has another one's network, or one of its own")
+	twice := j.Namespaces&unix.CLONE_NEWNET != 0 && s.Network.Mode != wire.NetworkNone
+	r.when(j != wire.Join{} && !containerID(j.Container) || j.Namespaces&^joinable != 0 || twice,
+		"namespaces %#x of container %q cannot be joined with network mode %q", j.Namespaces, j.Container, s.Network.Mode)
 	return r.err()
 }
 

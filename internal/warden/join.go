@@ -31,7 +31,7 @@ func (w *Warden) joined(id string) (p program, err error) {
 
 // inherit makes the sandbox of a container that joins another one, with its range: within its user namespace, or for a look
 // at the files of one that never ran in a new one. own is the range of the container's directory, if it has one.
-func (b *birth) inherit(own uint32, within int, endpoint bool) (s *sandbox, err error) {
+func (b *birth) inherit(own uint32, endpoint bool) (s *sandbox, err error) {
 	owner := b.spec.Join.Container
 	base, err := b.w.rangeOf(owner)
 	if err != nil {
@@ -47,7 +47,7 @@ func (b *birth) inherit(own uint32, within int, endpoint bool) (s *sandbox, err 
 		err = fmt.Errorf("container %s has other ids than %s, which it joins: %w", short(b.c.id), short(owner), errdefs.ErrFailedPrecondition)
 	}
 	if err == nil {
-		s, err = b.w.sandboxAt(base, within, endpoint)
+		s, err = b.w.sandboxAt(base, b.fds["userns"], endpoint)
 	}
 	if err != nil && b.first {
 		b.w.ranges.free(base)

@@ -121,14 +121,14 @@ func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := w.sandboxAt(base, -1, endpoint)
+	s, err := w.sandboxAt(base, 0, endpoint)
 	if err != nil {
 		w.ranges.free(base)
 	}
 	return s, err
 }
 
-// sandboxAt makes a sandbox for a range that the caller holds, in a user namespace that has it unless within is -1.
+// sandboxAt makes a sandbox for a range that the caller holds, in a user namespace that has it unless within is 0.
 func (w *Warden) sandboxAt(base uint32, within int, endpoint bool) (s *sandbox, err error) {
 	user, net, route, err := idmap.NewSandbox(base, within)
 	if err != nil {

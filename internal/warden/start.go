@@ -89,15 +89,11 @@ func (b *birth) sandbox() error {
 	endpoint := b.spec.Network.Mode == wire.NetworkEndpoint
 	base, err := b.w.rangeOf(b.c.id)
 	b.first = errors.Is(err, os.ErrNotExist)
-	within, joins := b.fds["userns"]
-	if !joins {
-		within = -1
-	}
 	switch {
-	case err == nil && !joins:
-		b.box, err = b.w.sandboxAt(base, within, endpoint)
+	case err == nil && b.fds["userns"] == 0:
+		b.box, err = b.w.sandboxAt(base, 0, endpoint)
 	case b.spec.Join.Container != "":
-		b.box, err = b.inherit(base, within, endpoint)
+		b.box, err = b.inherit(base, endpoint)
 	case !b.first:
 	case endpoint:
 		b.box, err = b.w.pooled()

@@ -44,7 +44,7 @@ func Single(host, base, inside uint32) Extent {
 
 // NewUserns makes a user namespace, for the maps of a mount.
 func NewUserns(uids, gids Extent) (int, error) {
-	fds, err := namespaces(-1, unix.CLONE_NEWUSER, uids, gids, nil, "user")
+	fds, err := namespaces(0, unix.CLONE_NEWUSER, uids, gids, nil, "user")
 	return append(fds, -1)[0], err
 }
 
@@ -52,10 +52,10 @@ func NewUserns(uids, gids Extent) (int, error) {
 // it, with settings and loopback. Nobody is in them; the descriptors keep them. route is a NETLINK_ROUTE socket in there,
 // through which brig-router, which enters no namespace, furnishes the rest: the kernel acts on it for who has
 // CAP_NET_ADMIN both where it was opened and where it is used. With the descriptor of a user namespace that has this range
-// already, in place of -1, only the network namespace is new.
+// already, in place of 0, only the network namespace is new.
 func NewSandbox(base uint32, within int) (user, net, route int, err error) {
 	ids, flags := Range(base), uintptr(unix.CLONE_NEWUSER|unix.CLONE_NEWNET)
-	if within >= 0 {
+	if within > 0 {
 		flags = unix.CLONE_NEWNET
 	}
 	fds, err := namespaces(within, flags, ids, ids, furnish, "user", "net")
@@ -88,7 +88,7 @@ func namespaces(within int, flags uintptr, uids, gids Extent, inside func(*clone
 	p.Add(clone.Do(unix.SYS_SETRESUID, same, uintptr(uids.Outside), same))
 	p.Add(clone.Do(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
 	var inputs []int
-	if within >= 0 {
+	if within > 0 {
 		user, _ := p.NewSlot()
 		p.Input(user)
 		inputs = []int{within}
