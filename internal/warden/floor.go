@@ -59,7 +59,8 @@ func mask(caps ...int) (m uint64) {
 const (
 	maxArgs       = 1 << 20 // bytes of arguments and environment together
 	maxMounts     = 48      // each is a descriptor of the child
-	maxPorts      = 48      // each is two descriptors of a reply
+	maxDevices    = 128
+	maxPorts      = 48 // each is two descriptors of a reply
 	maxSysctls    = 64
 	maxSysctl     = 256 // bytes of a value
 	maxPaths      = 512
@@ -99,7 +100,7 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
 	checkProcess(&r, &s.Process, by)
 	checkResources(&r, &s.Resources, memory)
-	tooMany := len(s.Mounts) > maxMounts || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
+	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
 		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
 	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
 		maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
@@ -108,6 +109,12 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	}
 	for i := range s.Mounts {
 		checkMount(&r, &s.Mounts[i], by)
+	}
+	for _, d := range s.Devices {
+		const both = unix.BPF_DEVCG_ACC_READ | unix.BPF_DEVCG_ACC_WRITE
+		below := strings.HasPrefix(d.Target, "/dev/") && path.Clean(d.Target) == d.Target && len(d.Target) <= maxSysctl
+		r.when(!by.root() || !below || d.Access == 0 || d.Access&^both != 0, "only the administrator gives devices, and below /dev: not %q as %q with access %#x",
+			d.Source, d.Target, d.Access)
 	}
 	for _, f := range s.Files {
 		r.when(len(f.Content) > maxFileSize, "engine file %q has at most %d bytes", f.Path, maxFileSize)

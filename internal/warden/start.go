@@ -22,6 +22,7 @@ type birth struct {
 	note       *note
 	first      bool // the container has no directory yet
 	box        *sandbox
+	allowed    []cgroup.Device
 	fileMounts []int // see plan.Input
 }
 
@@ -58,10 +59,10 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 		if err := grouped(); err != nil {
 			return err
 		}
-		return b.enter(g)
+		return errors.Join(g.Allow(b.allowed), b.enter(g))
 	}
 	undo := func() { grouped(); b.undo() }
-	return b.run(undo, b.sandbox, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
+	return b.run(undo, b.sandbox, b.devices, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
 }
 
 // admit holds a request against the floor, and gives its caller, who is behind fds.

@@ -14,8 +14,9 @@ type Spec struct {
 	// Volatile mounts the overlay without syncing: for containers whose upper directory dies with them (--rm).
 	Volatile bool `json:"volatile,omitempty"`
 
-	Process Process `json:"process"`
-	Mounts  []Mount `json:"mounts,omitempty"`
+	Process Process  `json:"process"`
+	Mounts  []Mount  `json:"mounts,omitempty"`
+	Devices []Device `json:"devices,omitempty"`
 	// MaskedPaths and ReadonlyPaths are absolute paths inside the container below /proc and /sys. Missing ones are skipped.
 	MaskedPaths   []string  `json:"maskedPaths,omitempty"`
 	ReadonlyPaths []string  `json:"readonlyPaths,omitempty"`
@@ -124,6 +125,14 @@ type Mount struct {
 	Fill bool `json:"fill,omitempty"`
 	// Recursive includes the mounts below a bind source.
 	Recursive bool `json:"recursive,omitempty"`
+}
+
+// Device gives the container a character device of the host, or those of a directory. A node of it is made, for the
+// administrator alone.
+type Device struct {
+	Source string `json:"source"`
+	Target string `json:"target"` // below /dev/
+	Access uint32 `json:"access"` // BPF_DEVCG_ACC_READ, BPF_DEVCG_ACC_WRITE
 }
 
 // Resources bound a container. A zero value of a bound means the engine's default, never "no bound": the defaults are

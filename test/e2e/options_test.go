@@ -70,10 +70,11 @@ func TestOptionsThroughBothCommandLines(t *testing.T) {
 		})
 	}
 	for option, want := range map[string]string{
-		"--gpus all":                          "--gpus all,capabilities=gpu: not supported: a container has six harmless devices",
+		"--gpus all":                          "--gpus all,capabilities=gpu: no specification in /etc/cdi or /var/run/cdi has the device nvidia.com/gpu=all",
+		"--device brig.test/none=x":           "--device brig.test/none=x: no specification in /etc/cdi or /var/run/cdi has the device brig.test/none=x",
 		"--device-read-bps /dev/a:1m":         "--device-read-bps /dev/a:1048576: not supported: disks have a weight only",
 		"--isolation hyperv":                  "--isolation hyperv: not supported: it is for Windows",
-		"--ipc container:x":                   "--ipc container:x: not supported: no two containers share a namespace",
+		"--ipc container:x":                   "--ipc container:x: no such container: x",
 		"--pid host":                          "--pid host: the rule no-host-namespace forbids it: ",
 		"--cgroup-parent /x":                  "--cgroup-parent /x: the rule engine-cgroup forbids it: ",
 		"--network name=bridge,gw-priority=3": "--network gw-priority 3: not supported: a container has one gateway",

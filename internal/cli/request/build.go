@@ -8,6 +8,7 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/network"
+	"tags.cncf.io/container-device-interface/pkg/parser"
 
 	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
@@ -230,12 +231,20 @@ func (o *Options) fileSystems(h *engineapi.HostConfig) (err error) {
 		}
 		h.Mounts = append(h.Mounts, m)
 	}
+	var named []string
 	for _, s := range o.devices {
+		if parser.IsQualifiedName(s) {
+			named = append(named, s)
+			continue
+		}
 		d, err := parseDevice(s)
 		if err != nil {
 			return err
 		}
 		h.Devices = append(h.Devices, d)
+	}
+	if named != nil {
+		h.DeviceRequests = append(h.DeviceRequests, engineapi.DeviceRequest{Driver: "cdi", DeviceIDs: named})
 	}
 	for _, s := range o.gpus {
 		g, err := parseGPUs(s)

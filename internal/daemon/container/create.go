@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 
+	"github.com/brig-engine/brig/internal/daemon/cdi"
 	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
@@ -24,7 +25,8 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	}
 	id = newID()
 	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
-		Networks: e.cfg.Networks.Find, Owner: e.owner})
+		Networks: e.cfg.Networks.Find, Owner: e.owner,
+		CDI: func(name string) (*cdi.Found, error) { return cdi.Find(cdi.Dirs, name) }})
 	if err != nil {
 		return "", nil, err
 	}

@@ -78,14 +78,7 @@ func (c *collector) unsupported(r *Request) {
 	c.refuse(h.Cgroup != "", "HostConfig.Cgroup", string(h.Cgroup))
 	c.refuse(h.Runtime != "" && h.Runtime != "brig", "HostConfig.Runtime", h.Runtime)
 	c.refuse(!h.Isolation.IsDefault(), "HostConfig.Isolation", string(h.Isolation))
-	for _, d := range h.Devices {
-		c.refuse(true, "HostConfig.Devices",
-			strings.TrimRight(d.PathOnHost+":"+d.PathInContainer+":"+d.CgroupPermissions, ":"))
-	}
 	c.refuse(len(h.DeviceCgroupRules) > 0, "HostConfig.DeviceCgroupRules", strings.Join(h.DeviceCgroupRules, ","))
-	for i := range h.DeviceRequests {
-		c.refuse(true, "HostConfig.DeviceRequests", gpus(&h.DeviceRequests[i]))
-	}
 	c.namespaces(h)
 }
 

@@ -224,7 +224,7 @@ func decide(t *testing.T, b []byte) (error, string) {
 			Shown: []container.MountPoint{{Destination: "/lent"}}}, nil
 	}
 	e, err := Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: host, Lend: lend,
-		Networks: testNetworks, Owner: testOwner})
+		Networks: testNetworks, Owner: testOwner, CDI: testCDI})
 	if err != nil {
 		return err, ""
 	}

@@ -33,7 +33,7 @@ type mounts struct {
 	machine int64  // its memory in bytes
 }
 
-func (c *collector) mounts(in Input) *mounts {
+func (c *collector) mounts(in Input, ofDevices []wire.Mount) *mounts {
 	r, image := in.Request, in.Image.Config.Config.Volumes
 	m := &mounts{collector: c, driver: r.Host.VolumeDriver, machine: in.Host.MemoryTotal}
 	c.refuse(m.driver != "" && m.driver != "local", "HostConfig.VolumeDriver=DRIVER", m.driver)
@@ -45,6 +45,9 @@ func (c *collector) mounts(in Input) *mounts {
 	}
 	for _, target := range sortedKeys(r.Host.Tmpfs) {
 		m.tmpfs(target, r.Host.Tmpfs[target])
+	}
+	for _, w := range ofDevices {
+		m.bind("--device", w, "ro")
 	}
 	lent := m.volumesFrom(r.Host.VolumesFrom, in.Lend)
 	for _, target := range sortedKeys(r.Config.Volumes) {

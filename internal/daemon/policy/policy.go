@@ -10,6 +10,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/cdi"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/network"
@@ -53,6 +54,8 @@ type Input struct {
 	Lend func(container string) (*Lent, error)
 	// Owner finds a container whose namespaces are to be joined.
 	Owner func(container string) (*Owner, error)
+	// CDI finds a device by its qualified name.
+	CDI func(name string) (*cdi.Found, error)
 }
 
 // Effective is what a request comes to.
@@ -92,10 +95,12 @@ func Make(in Input) (*Effective, error) {
 	e.RestartUnhealthy = c.restartUnhealthy(r, e.Config.Healthcheck)
 	var errs []error
 	e.Log, errs = log.Parse(r.Host.LogConfig)
-	m := c.mounts(in)
+	d := c.devices(in)
+	m := c.mounts(in, d.mounts)
 	e.Volumes, e.Mounts = m.volumes, m.shown
 	e.Spec = c.spec(in, e, joins)
-	e.Spec.Mounts = m.spec
+	e.Spec.Mounts, e.Spec.Devices = m.spec, d.list
+	e.Spec.Process.Env = c.overlayEnv(e.Spec.Process.Env, d.env)
 	if len(errs) == 0 {
 		info := LogInfo(in.ID, "", in.Image.ID, &e.Config, &r.Host, e.Spec.Process.Args, time.Time{})
 		if _, err := e.Log.Meta(info); err != nil {
@@ -311,7 +316,7 @@ func needsCaller(s *wire.Spec) bool {
 	}
 	p := &s.Process
 	return p.AllowNewPrivileges || p.Filter != nil || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
-		len(s.Sysctl) > 0
+		len(s.Sysctl) > 0 || len(s.Devices) > 0
 }
 
 // LogInfo is what a log may tell about a container. args is what is executed: the entry point and the command.

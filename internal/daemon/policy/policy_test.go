@@ -150,7 +150,7 @@ var refused = map[string]string{
 		"CpuShares":1,"CpusetCpus":"a","CpusetMems":"3-1","PidsLimit":-1,"BlkioWeight":5,"ShmSize":-1,"MemorySwappiness":50,
 		"CpuRealtimePeriod":1,"Umask":4096,"Ulimits":[{"Name":"core","Soft":-1,"Hard":-1},{"Name":"nofile","Soft":9,
 			"Hard":3},{"Name":"none","Soft":1,"Hard":1}]}}`,
-	"beyond":            `{"Image":"i","HostConfig":{"CpusetCpus":"0,1-2"}}`,
+	"beyond": `{"Image":"i","HostConfig":{"CpusetCpus":"0,1-2"}}`,
 	"mounts": `{"Image":"i","Volumes":{"relative":{}},"HostConfig":{"Binds":["/a","/a:b","/a:/../x","/a/../b:/c",
 		"/a:/proc/x","/a:/d","/a:/d",
 		"x:/e","v1:/f:suid","vv:/g:shared"],"Tmpfs":{"/h":"size=x","/i":"uid=3"},"VolumesFrom":["z"],"VolumeDriver":"nfs",
