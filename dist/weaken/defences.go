@@ -165,7 +165,7 @@ func ofSurroundings() []Defence {
 		}, []Test{{warden + "/rootfs", "TestTerminalsOfAContainerAreBounded"}}, ""},
 
 		{"devices", "control group: six devices and no other", []Edit{
-			empty("devices", warden+"/cgroup/group.go", "func (g *Group) refuseDevices() error {", "nil"),
+			empty("devices", warden+"/cgroup/group.go", "func (g *Group) refuseDevices(prog, old int) error {", "nil"),
 		}, []Test{{warden + "/cgroup", "TestDeviceProgramRefusesWhatIsNotListed"}}, ""},
 
 		{"rules", "firewall rules of the router and of the host", []Edit{

@@ -191,3 +191,33 @@ func (a *App) each(names []string, do func(name string) error) error {
 	}
 	return nil
 }
+
+// atOnce is how many requests together has under way, as docker has.
+const atOnce = 50
+
+// together is each with all names under way at once: containers that take their time to end take it side by side. The
+// order of what is printed is that of the names.
+func (a *App) together(names []string, do func(name string) error) error {
+	if len(names) < 2 {
+		return a.each(names, do)
+	}
+	results := make([]chan error, len(names))
+	for i := range results {
+		results[i] = make(chan error, 1)
+	}
+	go func() {
+		places := make(chan struct{}, atOnce)
+		for i, name := range names {
+			places <- struct{}{}
+			go func() {
+				results[i] <- do(name)
+				<-places
+			}()
+		}
+	}()
+	next := 0
+	return a.each(names, func(string) error {
+		next++
+		return <-results[next-1]
+	})
+}

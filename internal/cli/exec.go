@@ -57,39 +57,48 @@ func newExec(a *App) *cobra.Command {
 	return cmd
 }
 
-// execCreate returns the path of the new exec.
-func (a *App) execCreate(
-	ctx context.Context, name string, spec engineapi.ExecCreateRequest,
-) (engine *api.Client, path string, err error) {
+// execCreate returns the path of the new exec, and, if run is asked for and the engine knows it, what it writes.
+func (a *App) execCreate(ctx context.Context, name string, spec engineapi.ExecCreateRequest, run string) (
+	engine *api.Client, path string, stream *api.Stream, err error) {
 	if engine, err = a.engine(); err != nil {
-		return nil, "", err
+		return nil, "", nil, err
 	}
 	var made common.IDResponse
 	req := api.Request{Method: "POST", Path: "/containers/" + url.PathEscape(name) + "/exec", JSON: spec}
-	if err := engine.CallRequest(ctx, req, &made); err != nil {
-		return nil, "", err
+	if run == "" {
+		err = engine.CallRequest(ctx, req, &made)
+	} else {
+		req.Header = map[string]string{api.RunHeader: run}
+		stream, err = engine.CreateRun(ctx, req, &made)
 	}
-	return engine, "/exec/" + url.PathEscape(made.ID), nil
+	return engine, "/exec/" + url.PathEscape(made.ID), stream, err
 }
 
-// execStart makes an exec and starts it. An engine that was killed in between does not know it any more: nothing has run
-// then, and both are tried once more.
+// execStart starts an exec, and makes it if path is empty. An engine that was killed in between does not know it any
+// more: nothing has run then, and both are tried once more.
 func (a *App) execStart(
-	ctx context.Context, name string, spec engineapi.ExecCreateRequest, start func(engine *api.Client, path string) error,
-) (engine *api.Client, path string, err error) {
+	ctx context.Context, name string, spec engineapi.ExecCreateRequest, path string,
+	start func(engine *api.Client, path string) error,
+) (engine *api.Client, _ string, err error) {
+	if engine, err = a.engine(); err != nil {
+		return nil, "", err
+	}
 	for try := 0; ; try++ {
-		if engine, path, err = a.execCreate(ctx, name, spec); err != nil {
-			return nil, "", err
+		if path == "" {
+			if _, path, _, err = a.execCreate(ctx, name, spec, ""); err != nil {
+				return nil, "", err
+			}
 		}
 		if err = start(engine, path); try > 0 || !api.IsStatus(err, 404) {
 			return engine, path, execFailed(err)
 		}
+		path = ""
 	}
 }
 
 func (a *App) execDetached(ctx context.Context, name string, spec engineapi.ExecCreateRequest) error {
 	request := engineapi.ExecStartRequest{Detach: true, Tty: spec.Tty}
-	_, _, err := a.execStart(ctx, name, spec, func(engine *api.Client, path string) error {
+	_, _, err := a.execStart(ctx, name, spec, "", func(engine *api.Client, path string) error {
 		return engine.CallRequest(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: request}, nil)
 	})
 	return err
@@ -99,22 +108,17 @@ func (a *App) execAttached(ctx context.Context, name string, spec engineapi.Exec
 	if err := s.checkTerminal(); err != nil {
 		return err
 	}
-	request := engineapi.ExecStartRequest{Tty: spec.Tty}
 	if rows, cols, ok := console.Of(a.Out).Size(); ok && spec.Tty {
 		spec.ConsoleSize = &[2]uint{rows, cols}
-		request.ConsoleSize = spec.ConsoleSize
 	}
-	var stream *api.Stream
-	engine, path, err := a.execStart(ctx, name, spec, func(engine *api.Client, path string) (err error) {
-		stream, err = engine.Upgrade(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: request})
-		return err
-	})
+	engine, path, stream, err := a.execOpen(ctx, name, spec)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
 	s.terminal = s.own()
-	pump, restore, err := s.pump(stream, nil, true)
+	var result []byte
+	pump, restore, err := s.pump(stream, &result, true)
 	if err != nil {
 		return err
 	}
@@ -127,14 +131,40 @@ func (a *App) execAttached(ctx context.Context, name string, spec engineapi.Exec
 	} else if err != nil {
 		return err
 	}
-	var end engineapi.ExecInspectResponse
-	if err := engine.Call(ctx, "GET", path+"/json", nil, &end); err != nil {
+	code, err := execEnd(ctx, engine, path, stream.Started, result)
+	if err == nil && code != 0 {
+		err = &exitError{code: code}
+	}
+	return err
+}
+
+// execOpen makes an exec and starts it: without a terminal by one request, if the engine knows it.
+func (a *App) execOpen(ctx context.Context, name string, spec engineapi.ExecCreateRequest) (
+	engine *api.Client, path string, stream *api.Stream, err error) {
+	if !spec.Tty {
+		if engine, path, stream, err = a.execCreate(ctx, name, spec, "exec"); err != nil || stream != nil {
+			return engine, path, stream, err
+		}
+	}
+	request := engineapi.ExecStartRequest{Tty: spec.Tty, ConsoleSize: spec.ConsoleSize}
+	engine, path, err = a.execStart(ctx, name, spec, path, func(engine *api.Client, path string) (err error) {
+		stream, err = engine.Upgrade(ctx, api.Request{Method: "POST", Path: path + "/start", JSON: request})
 		return err
+	})
+	return engine, path, stream, err
+}
+
+// execEnd is the exit status of a program that has ended: the end of its stream, or an answer of its own.
+func execEnd(ctx context.Context, engine *api.Client, path string, told bool, result []byte) (int, error) {
+	if told {
+		end := parseEnd(result, nil)
+		return end.code, end.err
 	}
-	if end.ExitCode != nil && *end.ExitCode != 0 {
-		return &exitError{code: *end.ExitCode}
+	var end engineapi.ExecInspectResponse
+	if err := engine.Call(ctx, "GET", path+"/json", nil, &end); err != nil || end.ExitCode == nil {
+		return 0, err
 	}
-	return nil
+	return *end.ExitCode, nil
 }
 
 // execFailed gives a program that could not be started the exit status that a shell would give it.

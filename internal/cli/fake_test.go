@@ -95,7 +95,7 @@ func (f *fakeEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		seen.Line += "?" + r.URL.Query().Encode()
 	}
 	// The body of a stream is read by its answer.
-	if r.Header.Get("Upgrade") == "" {
+	if r.Header.Get("Upgrade") == "" || r.ContentLength > 0 {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			if !f.broken {

@@ -14,13 +14,13 @@ import (
 	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
 
-// act sends one bodyless request per container and prints the names that it worked for.
+// act sends one bodyless request per container, all at once, and prints the names that it worked for.
 func (a *App) act(ctx context.Context, names []string, verb string, query url.Values) error {
 	engine, err := a.engine()
 	if err != nil {
 		return err
 	}
-	return a.each(names, func(name string) error {
+	return a.together(names, func(name string) error {
 		return engine.Call(ctx, "POST", "/containers/"+url.PathEscape(name)+verb, query, nil)
 	})
 }
@@ -88,7 +88,7 @@ func newRemove(a *App) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.each(args, func(name string) error {
+			return a.together(args, func(name string) error {
 				err := engine.Call(cmd.Context(), "DELETE", "/containers/"+url.PathEscape(name), q, nil)
 				if force && api.IsStatus(err, 404) {
 					return nil

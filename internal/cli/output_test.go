@@ -70,7 +70,7 @@ func TestOutput(t *testing.T) {
 		{"version", "version"}, {"version-client", "version --client"},
 		{"version-template", "version -f {{.Server.Version}}"},
 		{"info", "info"}, {"info-template", "info -f {{.ServerVersion}}/{{.NCPU}}"},
-		{"rm", "rm -f web gone"}, {"rmi", "rmi alpine"}, {"stop", "stop -t 5 -s TERM web"}, {"kill", "kill -s HUP web"},
+		{"rm", "rm -f web"}, {"rm-gone", "rm -f gone"}, {"rmi", "rmi alpine"}, {"stop", "stop -t 5 -s TERM web"}, {"kill", "kill -s HUP web"},
 		{"volume-create", "volume create --label a=b v"}, {"wait", "wait web"}, {"rename", "rename web www"},
 		{"logs", "logs --since 5m -n 10 -t web"}, {"tag", "tag alpine host:5000/x:y"},
 		{"push", "push alpine"}, {"pull", "pull alpine"}, {"pull-digest", "pull -q alpine@sha256:00"},

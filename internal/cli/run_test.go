@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -309,5 +310,57 @@ func TestExec(t *testing.T) {
 	f.json("POST /exec/e1/start", 400, `{"message":"exec: \"x\": executable file not found in $PATH"}`)
 	if r := f.brig("", "exec", "web", "x"); r.code != 127 {
 		t.Errorf("missing program: %+v", r)
+	}
+}
+
+// TestExecByOneRequest: an engine that knows RunHeader is asked once.
+func TestExecByOneRequest(t *testing.T) {
+	for frames, want := range map[string]result{
+		frame(1, "out") + frame(2, "err") + frame(4, `{"StatusCode":3}`): {out: "out", err: "err", code: 3},
+		frame(4, `{"StatusCode":0}`):                                     {},
+		frame(2, "not found\r\n") + frame(4, `{"StatusCode":127}`):       {err: "not found\r\n", code: 127},
+		frame(1, "out"): {out: "out", code: 1,
+			err: "brig: lost the engine while the container was running: unexpected end of JSON input\n"},
+	} {
+		f := newFake(t)
+		f.on("POST /containers/web/exec", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Brig-Run") != "exec" {
+				t.Errorf("asked with %q", r.Header)
+			}
+			s, done := f.hijack(w, `Brig-Created: {"Id":"e1"}`, "Brig-Run: started")
+			defer done()
+			io.WriteString(s, frames)
+		})
+		if got := f.brig("", "exec", "web", "true"); got != want || len(f.lines()) != 1 {
+			t.Errorf("%q: got %+v after %q; want %+v", frames, got, f.lines(), want)
+		}
+	}
+	f := newFake(t)
+	f.json("POST /containers/web/exec", 409, `{"message":"it is not running"}`)
+	if r := f.brig("", "exec", "web", "true"); r.code != 1 || !strings.Contains(r.err, "it is not running") {
+		t.Errorf("refused: %+v", r)
+	}
+}
+
+// TestContainersEndSideBySide: each answer comes when all have been asked for, and is printed in the order of the names.
+func TestContainersEndSideBySide(t *testing.T) {
+	for _, line := range []string{"stop", "restart", "kill", "pause", "unpause", "rm"} {
+		f := newFake(t)
+		var asked sync.WaitGroup
+		asked.Add(3)
+		for name, status := range map[string]int{"one": 204, "two": 409, "three": 204} {
+			path := "POST /containers/" + name + "/" + line
+			if line == "rm" {
+				path = "DELETE /containers/" + name
+			}
+			f.on(path, func(w http.ResponseWriter, _ *http.Request) {
+				asked.Done()
+				asked.Wait()
+				w.WriteHeader(status)
+			})
+		}
+		if r := f.brig("", line, "one", "two", "three"); r.code != 1 || r.out != "one\nthree\n" || !strings.Contains(r.err, "409") {
+			t.Errorf("%s: %+v", line, r)
+		}
 	}
 }

@@ -36,7 +36,6 @@ func (b *birth) device(fd int, name string, access uint32) error {
 		return err
 	}
 	d := cgroup.Device{Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev), Access: access}
-	memory := d.Major == 1 && (d.Minor < 3 || d.Minor == 4 || d.Minor == 11) // mem, kmem, port, kmsg
 	switch kind := st.Mode & unix.S_IFMT; {
 	case kind == unix.S_IFDIR:
 		entries, err := os.ReadDir(path.Proc(fd))
@@ -48,8 +47,8 @@ func (b *birth) device(fd int, name string, access uint32) error {
 		return err
 	case kind == unix.S_IFLNK: // in a directory: what it leads to is there by itself, or was not asked for
 		return nil
-	case kind != unix.S_IFCHR || memory || len(b.allowed) == maxDevices:
-		return fmt.Errorf("the floor policy gives %s to no container: no disk, no memory, no more than %d devices: %w",
+	case kind != unix.S_IFCHR || len(b.allowed) == maxDevices:
+		return fmt.Errorf("the floor policy gives %s to no container: no disk, nothing but devices, no more than %d devices: %w",
 			name, maxDevices, errdefs.ErrPermissionDenied)
 	}
 	b.allowed = append(b.allowed, d)

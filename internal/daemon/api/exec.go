@@ -1,8 +1,10 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/common"
 	apicontainer "github.com/moby/moby/api/types/container"
 
@@ -28,6 +30,11 @@ func (s *Server) execCreate(w http.ResponseWriter, r *http.Request) error {
 	if Version(r) < 42 {
 		req.ConsoleSize = nil
 	}
+	run := r.Header.Get(RunHeader)
+	if run != "" && (run != runExec || req.Tty) {
+		return fmt.Errorf("%s: %.64q, of a program without a terminal: %s: %w", RunHeader, run, runExec,
+			errdefs.ErrInvalidArgument)
+	}
 	c, err := s.find(r)
 	if err != nil {
 		return err
@@ -36,7 +43,11 @@ func (s *Server) execCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	WriteJSON(w, http.StatusCreated, common.IDResponse{ID: id})
+	made := common.IDResponse{ID: id}
+	if run != "" {
+		return s.execRun(w, r, made)
+	}
+	WriteJSON(w, http.StatusCreated, made)
 	return nil
 }
 

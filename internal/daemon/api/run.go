@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/common"
 	apicontainer "github.com/moby/moby/api/types/container"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 )
 
-// RunHeader makes one request of three or of four. A client of Brig that wants to run a container without a terminal
-// sends it with the request to attach, or to create, and the condition that it would wait for:
+// RunHeader makes one request of three or of four. A client of Brig that wants to run a container, or to execute a program
+// in one, without a terminal sends it with the request to attach, or to create, and the condition that it would wait for:
 //
 //	POST /containers/{id}/attach?stream=1&stdout=1…     attach, wait, start
 //	Brig-Run: next-exit | removed
@@ -31,6 +32,14 @@ import (
 //	Brig-Created: {"Id":…,"Warnings":…}                 the answer to the creation, unless that failed
 //	frames as above
 //
+//	POST /containers/{id}/exec                          create an exec, start it, inspect it
+//	Brig-Run: exec
+//
+//	101, Brig-Run: started                              or the answer to a creation that failed
+//	Brig-Created: {"Id":…}
+//	frames of streams 1 and 2                           also the reason why the program could not be executed
+//	one frame of stream 4                               {"StatusCode":…}
+//
 // An engine that does not know the header answers without it, and has only attached or created.
 const (
 	RunHeader     = "Brig-Run"
@@ -38,6 +47,7 @@ const (
 )
 
 const (
+	runExec      = "exec" // the value of RunHeader for it
 	resultStream = 4
 	// resultPatience is for the removal of a container whose output has ended.
 	resultPatience = time.Minute
@@ -132,6 +142,39 @@ func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *contain
 	}
 	if err != nil {
 		slog.Info("run", "id", c.ID()[:12], "error", err)
+	}
+	return nil
+}
+
+// execRun starts an exec that was made for this, and tells its end.
+func (s *Server) execRun(w http.ResponseWriter, r *http.Request, made common.IDResponse) error {
+	x, err := s.Engine.FindExec(made.ID)
+	if err != nil {
+		return err
+	}
+	created, err := json.Marshal(made)
+	if err != nil {
+		return err
+	}
+	var conn *stream
+	err = x.Start(context.WithoutCancel(r.Context()), nil, func() (container.Conn, error) {
+		conn, err = hijack(w, r, true, RunHeader+": started", CreatedHeader+": "+string(created))
+		return conn, err
+	})
+	if conn == nil {
+		return err
+	}
+	defer conn.Close()
+	code := x.View().ExitCode
+	if err != nil || code == nil { // the client has gone
+		return nil
+	}
+	result, err := json.Marshal(apicontainer.WaitResponse{StatusCode: int64(*code)})
+	if err == nil {
+		err = container.WriteFrame(conn, true, resultStream, result)
+	}
+	if err != nil {
+		slog.Info("exec", "id", made.ID[:12], "error", err)
 	}
 	return nil
 }

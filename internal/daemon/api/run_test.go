@@ -139,3 +139,26 @@ func TestARunIsWithdrawnWithItsClient(t *testing.T) {
 	becomes("early", `"Status":"running"`)
 	must(t, s, 204, "DELETE", "/containers/early?force=1", "")
 }
+
+func TestOneRequestExecutes(t *testing.T) {
+	s := startDaemon(t, newFakeWarden(t), t.TempDir()).socket
+	id := create(t, s, "while :; do sleep 0.01; done", "")
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+	for _, x := range []struct{ until, body, want string }{
+		{"exec", `{"AttachStdin":true,"AttachStdout":true,"Cmd":["sh","-c","cat; exit 3"]}`, `typed{"StatusCode":3}`},
+		{"exec", `{"AttachStdout":true,"AttachStderr":true,"Cmd":["no-such-program"]}`, `{"StatusCode":127}`},
+	} {
+		r, body := runAsk(t, s, "/containers/"+id+"/exec", x.until, x.body, "typed")
+		if got := demux(t, body); r.StatusCode != 101 || r.Header.Get(RunHeader) != "started" ||
+			!strings.HasPrefix(r.Header.Get(CreatedHeader), `{"Id":"`) || !strings.HasSuffix(got, x.want) {
+			t.Errorf("%v: status %d, %q: %q", x, r.StatusCode, r.Header, got)
+		}
+	}
+	for _, x := range []struct{ until, body string }{
+		{"removed", `{"AttachStdout":true,"Cmd":["true"]}`}, {"exec", `{"AttachStdout":true,"Tty":true,"Cmd":["true"]}`},
+	} {
+		if r, body := runAsk(t, s, "/containers/"+id+"/exec", x.until, x.body, ""); r.StatusCode != 400 {
+			t.Errorf("%v: %d %s", x, r.StatusCode, body)
+		}
+	}
+}

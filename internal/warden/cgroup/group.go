@@ -65,7 +65,7 @@ func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
 		err = g.bound(res)
 	}
 	if err == nil {
-		err = g.refuseDevices()
+		err = g.refuseDevices(p.prog, -1)
 	}
 	if err != nil {
 		for _, fd := range made {
@@ -76,14 +76,14 @@ func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
 	return g, nil
 }
 
-// refuseDevices leaves the group the devices of every container.
-func (g *Group) refuseDevices() error {
+// refuseDevices leaves the group what prog allows: the devices of every container, if it is that of all.
+func (g *Group) refuseDevices(prog, old int) error {
 	dir, err := openDir(g.p.unified().fd, g.id)
 	if err != nil {
 		return class(err)
 	}
 	defer unix.Close(dir)
-	return bpf.AttachDevice(dir, g.p.prog, -1)
+	return bpf.AttachDevice(dir, prog, old)
 }
 
 // Device is one that a group may use beside those of every container; Access has bits of BPF_DEVCG_ACC.
@@ -110,12 +110,7 @@ func (g *Group) Allow(more []Device) error {
 		return err
 	}
 	defer unix.Close(prog)
-	dir, err := openDir(g.p.unified().fd, g.id)
-	if err != nil {
-		return class(err)
-	}
-	defer unix.Close(dir)
-	return bpf.AttachDevice(dir, prog, g.p.prog)
+	return g.refuseDevices(prog, g.p.prog)
 }
 
 // Attach opens what a new process needs to enter the group, close-on-exec: the directory in version 2, for

@@ -21,13 +21,15 @@ var settings = []struct {
 }
 
 // furnish sets up the network namespace of a container, before anything is born in it and with or without a network, and
-// sends a socket of it.
+// sends a socket of it. It is given a proc.
 func furnish(p *clone.Program) names {
 	what := names{}
-	fd, _ := p.NewSlot() // of a new program: there is one
+	proc, _ := p.NewSlot() // of a new program: there are two
+	fd, _ := p.NewSlot()
+	p.Input(proc)
 	for _, s := range settings {
-		open := clone.Step{Nr: unix.SYS_OPENAT, Out: fd,
-			Args: [6]uintptr{0, p.String("/proc/sys/net/" + s.name), unix.O_WRONLY | unix.O_CLOEXEC}}
+		open := clone.Step{Nr: unix.SYS_OPENAT, Out: fd, From: [6]clone.Slot{proc},
+			Args: [6]uintptr{0, p.String("sys/net/" + s.name), unix.O_WRONLY | unix.O_CLOEXEC}}
 		if s.optional {
 			open.On[0] = clone.Tolerance{Errno: unix.ENOENT, Skip: 1}
 		}

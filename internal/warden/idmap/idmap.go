@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
+	"github.com/brig-engine/brig/internal/kernel/mount"
 )
 
 // Size is the number of ids of a sandbox.
@@ -44,7 +45,7 @@ func Single(host, base, inside uint32) Extent {
 
 // NewUserns makes a user namespace, for the maps of a mount.
 func NewUserns(uids, gids Extent) (int, error) {
-	fds, err := namespaces(0, unix.CLONE_NEWUSER, uids, gids, nil, "user")
+	fds, err := namespaces(unix.CLONE_NEWUSER, uids, gids, nil, nil, "user")
 	return append(fds, -1)[0], err
 }
 
@@ -53,12 +54,20 @@ func NewUserns(uids, gids Extent) (int, error) {
 // through which brig-router, which enters no namespace, furnishes the rest: the kernel acts on it for who has
 // CAP_NET_ADMIN both where it was opened and where it is used. With the descriptor of a user namespace that has this range
 // already, in place of 0, only the network namespace is new.
+//
+// The settings are written through a proc of their own: one for all would have "net" of each living namespace in one
+// chain of its cache, and every start would look through it, for 1.8 ms with 2,000 containers.
 func NewSandbox(base uint32, within int) (user, net, route int, err error) {
-	ids, flags := Range(base), uintptr(unix.CLONE_NEWUSER|unix.CLONE_NEWNET)
-	if within > 0 {
-		flags = unix.CLONE_NEWNET
+	proc, err := mount.New("proc", 0)
+	if err != nil {
+		return -1, -1, -1, err
 	}
-	fds, err := namespaces(within, flags, ids, ids, furnish, "user", "net")
+	defer unix.Close(proc)
+	ids, flags, given := Range(base), uintptr(unix.CLONE_NEWUSER|unix.CLONE_NEWNET), []int{proc}
+	if within > 0 {
+		flags, given = unix.CLONE_NEWNET, []int{within, proc}
+	}
+	fds, err := namespaces(flags, ids, ids, furnish, given, "user", "net")
 	fds = append(fds, -1, -1, -1)
 	return fds[0], fds[1], fds[2], err
 }
@@ -67,12 +76,15 @@ func NewSandbox(base uint32, within int) (user, net, route int, err error) {
 type names map[int]string
 
 // namespaces lets a child make namespaces, writes their maps, opens them by name and ends the child. Before that the child
-// does what inside adds, as root of the new namespaces, and sends a descriptor, which is the last of fds.
+// does what inside adds, as root of the new namespaces and with the descriptors given, and sends one, which is the last
+// of fds.
 //
 // The kernel charges whoever makes a user namespace for inotify instances, message queues, signals and locked memory that
 // are taken in it. If that were the host's root for all, one container could take what belongs to every other and to the
 // host (A2), so the child makes them as the first id of the range, with its capabilities: some kernels ask for them.
-func namespaces(within int, flags uintptr, uids, gids Extent, inside func(*clone.Program) names, kinds ...string) (fds []int, err error) {
+func namespaces(
+	flags uintptr, uids, gids Extent, inside func(*clone.Program) names, given []int, kinds ...string,
+) (fds []int, err error) {
 	var what names
 	defer func() {
 		if err != nil {
@@ -87,11 +99,9 @@ func namespaces(within int, flags uintptr, uids, gids Extent, inside func(*clone
 	p.Add(clone.Do(unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, keepCaps))
 	p.Add(clone.Do(unix.SYS_SETRESUID, same, uintptr(uids.Outside), same))
 	p.Add(clone.Do(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
-	var inputs []int
-	if within > 0 {
+	if flags&unix.CLONE_NEWUSER == 0 { // it is the first of what is given
 		user, _ := p.NewSlot()
 		p.Input(user)
-		inputs = []int{within}
 		p.Add(clone.Step{Nr: unix.SYS_SETNS, Args: [6]uintptr{0, unix.CLONE_NEWUSER}, From: [6]clone.Slot{user}})
 	}
 	p.Add(clone.Do(unix.SYS_UNSHARE, flags))
@@ -99,7 +109,7 @@ func namespaces(within int, flags uintptr, uids, gids Extent, inside func(*clone
 	if inside != nil {
 		what = inside(p)
 	}
-	child, err := clone.Start(p, inputs, 0)
+	child, err := clone.Start(p, given, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -86,7 +86,7 @@ var security = []Entry{
 		Reason: "it changes the whole machine, not the container's namespaces", Instead: "set it on the host"},
 	{Field: "HostConfig.Devices", Below: []string{"PathOnHost", "PathInContainer", "CgroupPermissions"},
 		Flags: deviceFlags, State: Works,
-		Note: "character devices, or a directory of them, for root only; disks and the machine's memory are given to nobody"},
+		Note: "character devices, or a directory of them, for root only; disks are given to nobody"},
 	{Field: "HostConfig.Devices", Value: "m", As: "--device PATH:PATH:m", Flags: deviceFlags, State: Missing,
 		Reason: "no container makes device nodes", Instead: "write r, w or rw"},
 	{Field: "HostConfig.Devices", Value: "TARGET", As: "--device PATH:TARGET outside of /dev", Flags: deviceFlags, State: Missing,
