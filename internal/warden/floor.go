@@ -180,7 +180,9 @@ func checkMount(r *refusal, m *wire.Mount, by *caller) {
 		"nothing is mounted over /dev (asked: %s)", m.Target)
 	switch m.Kind {
 	case wire.MountTmpfs:
-		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0, "tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
+		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0 || max(m.UID, m.GID) >= idsPerSandbox,
+			"tmpfs on %s: size %d, mode %o or owner %d:%d is not possible", m.Target, m.Size, m.Mode, m.UID, m.GID)
+	case wire.MountImage: // the store knows its own
 	case wire.MountVolume:
 		r.when(!validName(m.Source, maxVolumeName), "%q is no name of a volume", m.Source)
 	case wire.MountBind:

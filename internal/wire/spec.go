@@ -107,6 +107,7 @@ const (
 	MountTmpfs  MountKind = "tmpfs"
 	MountVolume MountKind = "volume" // Source is the volume's name
 	MountBind   MountKind = "bind"   // Source is a host path, opened with the caller's credentials
+	MountImage  MountKind = "image"  // Source is the digest of a sealed index, read-only
 )
 
 // Mount is one mount below the root, in order. nosuid and nodev are always set.
@@ -121,6 +122,11 @@ type Mount struct {
 	// Size in bytes and Mode (octal permission bits) are for tmpfs; brigd's policy fills in what nobody asked for.
 	Size int64  `json:"size,omitempty"`
 	Mode uint32 `json:"mode,omitempty"`
+	// UID and GID, inside the container, of a tmpfs.
+	UID uint32 `json:"uid,omitempty"`
+	GID uint32 `json:"gid,omitempty"`
+	// Subpath is the part of a volume or an image that is mounted, if it is not all.
+	Subpath string `json:"subpath,omitempty"`
 	// Fill copies what the image has at Target into a new, empty volume.
 	Fill bool `json:"fill,omitempty"`
 	// Recursive includes the mounts below a bind source.

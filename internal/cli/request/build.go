@@ -203,6 +203,9 @@ func keyValues(option string, list []string) (map[string]string, error) {
 	m := make(map[string]string, len(list))
 	for _, s := range list {
 		k, v, ok := strings.Cut(s, "=")
+		if !ok && option == "--annotation" { // as in Docker, one without a value
+			ok = true
+		}
 		if !ok || k == "" {
 			return nil, fmt.Errorf("%s %q: key=value is needed", option, s)
 		}

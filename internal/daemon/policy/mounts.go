@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 
+	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -29,13 +30,15 @@ type mounts struct {
 	spec    []wire.Mount
 	shown   []container.MountPoint
 	volumes []VolumeUse
+	images  []string // ids
+	find    func(ref string) (*image.Image, error)
 	driver  string // HostConfig.VolumeDriver
 	machine int64  // its memory in bytes
 }
 
 func (c *collector) mounts(in Input, ofDevices []wire.Mount) *mounts {
-	r, image := in.Request, in.Image.Config.Config.Volumes
-	m := &mounts{collector: c, driver: r.Host.VolumeDriver, machine: in.Host.MemoryTotal}
+	r, ofImage := in.Request, in.Image.Config.Config.Volumes
+	m := &mounts{collector: c, find: in.Images, driver: r.Host.VolumeDriver, machine: in.Host.MemoryTotal}
 	c.refuse(m.driver != "" && m.driver != "local", "HostConfig.VolumeDriver=DRIVER", m.driver)
 	for _, b := range r.Host.Binds {
 		m.bindSpec(b)
@@ -55,7 +58,7 @@ func (c *collector) mounts(in Input, ofDevices []wire.Mount) *mounts {
 			m.anonymous("-v", target)
 		}
 	}
-	for _, target := range sortedKeys(image) {
+	for _, target := range sortedKeys(ofImage) {
 		if t, ok := cleanTarget(target); ok && !m.taken(t) {
 			m.anonymous("VOLUME of the image", target)
 		}
@@ -111,7 +114,6 @@ func (m *mounts) bindSpec(s string) {
 
 func (m *mounts) mount(x *mount.Mount) {
 	desc := "type=" + string(x.Type) + ",target=" + x.Target
-	m.refuse(x.ImageOptions != nil, "HostConfig.Mounts[].ImageOptions", desc)
 	m.refuse(x.ClusterOptions != nil, "HostConfig.Mounts[].ClusterOptions", desc)
 	switch x.Consistency {
 	case "", mount.ConsistencyDefault, mount.ConsistencyFull, mount.ConsistencyCached, mount.ConsistencyDelegated:
@@ -124,7 +126,7 @@ func (m *mounts) mount(x *mount.Mount) {
 		of  mount.Type
 	}{
 		{x.BindOptions != nil, mount.TypeBind}, {x.VolumeOptions != nil, mount.TypeVolume},
-		{x.TmpfsOptions != nil, mount.TypeTmpfs},
+		{x.TmpfsOptions != nil, mount.TypeTmpfs}, {x.ImageOptions != nil, mount.TypeImage},
 	} {
 		if o.set && o.of != x.Type {
 			m.invalid("--mount", desc, "options of a %s mount", o.of)
@@ -139,6 +141,8 @@ func (m *mounts) mount(x *mount.Mount) {
 		m.mountVolume(desc, w, x.VolumeOptions)
 	case mount.TypeTmpfs:
 		m.mountTmpfs(desc, w, x.TmpfsOptions)
+	case mount.TypeImage:
+		m.mountImage(desc, w, x.ImageOptions)
 	default:
 		m.refuse(true, "HostConfig.Mounts[].Type=TYPE", desc)
 	}
@@ -168,7 +172,9 @@ func (m *mounts) mountVolume(desc string, w wire.Mount, o *mount.VolumeOptions) 
 		w.Fill = !o.NoCopy
 		use.Labels = o.Labels
 		const at = "HostConfig.Mounts[].VolumeOptions."
-		m.refuse(o.Subpath != "", at+"Subpath", desc+",volume-subpath="+clip(o.Subpath))
+		if o.Subpath != "" {
+			w.Subpath, w.Fill = m.subpath(desc+",volume-subpath=", o.Subpath), false
+		}
 		if d := o.DriverConfig; d != nil {
 			m.refuse(d.Name != "" && d.Name != "local", at+"DriverConfig.Name=DRIVER", desc+",volume-driver="+clip(d.Name))
 			m.refuse(len(d.Options) > 0, at+"DriverConfig.Options", desc+",volume-opt="+pairs(d.Options))
@@ -179,6 +185,37 @@ func (m *mounts) mountVolume(desc string, w wire.Mount, o *mount.VolumeOptions) 
 	}
 	w.Source = use.Name
 	m.volume("--mount", w, use, "")
+}
+
+// mountImage is always for reading, and all of it has the ids of the container.
+func (m *mounts) mountImage(desc string, w wire.Mount, o *mount.ImageOptions) {
+	if m.find == nil {
+		m.find = func(string) (*image.Image, error) { return nil, errdefs.ErrNotFound }
+	}
+	if w.Source == "" {
+		m.invalid("--mount", desc, "source is missing: it is an image")
+		return
+	}
+	img, err := m.find(w.Source)
+	if err != nil { // not "not found", which clients take for the image of the container, and pull
+		m.invalid("--mount", desc, "there is no image %s. Next: brig pull", clip(w.Source))
+		return
+	}
+	p := container.MountPoint{Type: mount.TypeImage, Name: w.Source, Source: img.ID}
+	w.Kind, w.Source, w.Writable, w.Exec = wire.MountImage, img.Index, false, true
+	if o != nil && o.Subpath != "" {
+		w.Subpath = m.subpath(desc+",image-subpath=", o.Subpath)
+	}
+	m.images = append(m.images, img.ID)
+	m.add("--mount", w, p)
+}
+
+// subpath is a part of a volume or an image.
+func (m *mounts) subpath(desc, s string) string {
+	if path.IsAbs(s) || slices.Contains(strings.Split(s, "/"), "..") || strings.Contains(s, "\x00") || len(s) > 4095 {
+		m.invalid("--mount", desc+clip(s), "is a relative path without ..")
+	}
+	return s
 }
 
 func (m *mounts) bind(option string, w wire.Mount, mode string) {

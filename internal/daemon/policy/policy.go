@@ -54,6 +54,8 @@ type Input struct {
 	Lend func(container string) (*Lent, error)
 	// Owner finds a container whose namespaces are to be joined.
 	Owner func(container string) (*Owner, error)
+	// Images finds an image that is to be mounted.
+	Images func(ref string) (*image.Image, error)
 	// CDI finds a device by its qualified name.
 	CDI func(name string) (*cdi.Found, error)
 }
@@ -73,6 +75,7 @@ type Effective struct {
 	RestartUnhealthy bool
 	Log              log.Options
 	Volumes          []VolumeUse
+	Images           []string // ids of those that are mounted
 	Networks         []network.Membership
 	Mounts           []container.MountPoint
 	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
@@ -97,7 +100,7 @@ func Make(in Input) (*Effective, error) {
 	e.Log, errs = log.Parse(r.Host.LogConfig)
 	d := c.devices(in)
 	m := c.mounts(in, d.mounts)
-	e.Volumes, e.Mounts = m.volumes, m.shown
+	e.Volumes, e.Mounts, e.Images = m.volumes, m.shown, m.images
 	e.Spec = c.spec(in, e, joins)
 	e.Spec.Mounts, e.Spec.Devices = m.spec, d.list
 	e.Spec.Process.Env = c.overlayEnv(e.Spec.Process.Env, d.env)
