@@ -39,9 +39,10 @@ func (b *birth) device(fd int, name string, access uint32) error {
 	switch kind := st.Mode & unix.S_IFMT; {
 	case kind == unix.S_IFDIR:
 		entries, err := os.ReadDir(path.Proc(fd))
-		for _, e := range entries {
-			if next, oerr := unix.Openat(fd, e.Name(), unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); oerr == nil && err == nil {
-				err = b.device(next, name+"/"+e.Name(), access)
+		for i := 0; i < len(entries) && err == nil; i++ {
+			var next int
+			if next, err = unix.Openat(fd, entries[i].Name(), unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
+				err = b.device(next, name+"/"+entries[i].Name(), access)
 			}
 		}
 		return err

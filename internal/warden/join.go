@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -33,20 +34,16 @@ func (w *Warden) joined(id string) (p program, err error) {
 // at the files of one that never ran in a new one. own is the range of the container's directory, if it has one.
 func (b *birth) inherit(own uint32, endpoint bool) (s *sandbox, err error) {
 	owner := b.spec.Join.Container
-	base, err := b.w.rangeOf(owner)
-	if err != nil {
-		return nil, fmt.Errorf("container %s was never started: %w: %w", short(owner), err, errdefs.ErrFailedPrecondition)
-	}
+	base, _ := b.w.rangeOf(owner)
 	if b.first {
 		own = base
 		b.w.ranges.hold(base)
 	}
 	// Its directory is still there: nobody else can have had the range before it was held.
 	again, err := b.w.rangeOf(owner)
-	if err == nil && (again != base || own != base) {
-		err = fmt.Errorf("container %s has other ids than %s, which it joins: %w", short(b.c.id), short(owner), errdefs.ErrFailedPrecondition)
-	}
-	if err == nil {
+	if err != nil || again != base || own != base {
+		err = fmt.Errorf("container %s was never started, or has other ids than %s: %w", short(owner), short(b.c.id), errors.Join(errdefs.ErrFailedPrecondition, err))
+	} else {
 		s, err = b.w.sandboxAt(base, b.fds["userns"], endpoint)
 	}
 	if err != nil && b.first {

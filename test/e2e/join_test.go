@@ -304,3 +304,33 @@ func TestJoinersRestartAfterTheirOwners(t *testing.T) {
 		t.Errorf("shared in the next engine: %s", got)
 	}
 }
+
+// Nobody moves what the engine has put into a container, so that another one finds something else there; and a joiner
+// whose image has a directory in the place of a file is not started.
+func TestWhatIsSharedStaysInItsPlace(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	c := e.bothClients()[0]
+	c.starts("owner", "--ipc", "shareable")
+	if out, code := c.says("owner", "sh", "-c", "rm /etc/hosts || mv /etc/hosts /etc/x || mv -f /dev/shm /dev/y || rmdir /dev/shm || umount /etc/hosts"); code == 0 {
+		t.Errorf("an owner has moved its files: %s", out)
+	}
+	c.does("exec", "owner", "sh", "-c", "echo 10.9.9.9 mine > /etc/hosts; mkfifo /dev/shm/fifo; ln -s /proc /dev/shm/proc")
+	got := c.does("run", "--rm", "--network", "container:owner", "--ipc", "container:owner", "box", "sh", "-c",
+		"cat /etc/hosts; ls /dev/shm; cat /dev/shm/proc/keys /dev/shm/proc/timer_list | wc -c; grep ' /dev/shm ' /proc/mounts | tail -n 1 | cut -d ' ' -f 4 | cut -d , -f 1-4")
+	if got != "10.9.9.9 mine\nfifo\nproc\n0\nrw,nosuid,nodev,noexec" {
+		t.Errorf("%q", got)
+	}
+	c.does("rm", "-f", "owner")
+}
+
+// An init in the process namespace of another container is not process 1 there, and ends with its program all the same.
+func TestInitInAnotherProcessNamespace(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	c := e.bothClients()[0]
+	c.starts("owner")
+	if out, code := c.run(c.cmd("run", "--rm", "--init", "--pid", "container:owner", "box", "sh", "-c", "(sleep 1000 &); echo ok; exit 3")); out != "ok" || code != 3 {
+		t.Errorf("exit code %d, %q", code, out)
+	}
+	e.eventually("the orphan's end", func() bool { return strings.Count(c.does("exec", "owner", "ps"), "sleep 1000") == 1 })
+	c.does("rm", "-f", "owner")
+}

@@ -95,9 +95,9 @@ func (b *builder) enter(j *wire.Join) {
 // share takes what the other container sees at a path, with the rights of its root and inside its root.
 func (b *builder) share(paths ...string) {
 	for _, p := range paths {
-		b.because("It is the other container's, as it sees it.")
+		b.because("It is the other container's, as it sees it, with what is mounted below: nothing is uncovered, whatever was put there.")
 		b.open("open "+p, unix.AT_FDCWD, p[1:], unix.O_PATH, inRoot).to("theirs")
-		b.do("clone "+p, unix.SYS_OPEN_TREE, Ref("theirs"), "", tree|unix.AT_EMPTY_PATH).to(Ref("shared " + p))
+		b.do("clone "+p, unix.SYS_OPEN_TREE, Ref("theirs"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).to(Ref("shared " + p))
 	}
 	b.shared = append(b.shared, paths...)
 }
