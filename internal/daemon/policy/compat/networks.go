@@ -20,7 +20,7 @@ var networks = []Entry{
 	{Field: "HostConfig.NetworkMode", Value: "host", Flags: networkFlags, State: Refused, Rule: "no-host-network",
 		Reason: "the container would see and use the host's network", Instead: "use bridge, none or a network of one's own"},
 	{Field: "HostConfig.NetworkMode", Value: "container:NAME", Flags: networkFlags, State: Works,
-		Note: "it has to be there at create, and to run at start; its sysctls are its own"},
+		Note: "it has to be there when the other one is made, and to run when that starts; its settings of the network hold for both"},
 	{Field: "NetworkingConfig.EndpointsConfig", Value: "SECOND", As: "--network, more than one",
 		Flags: networkFlags, State: Works,
 		Note: "at most 16; the container has one address and one interface for all of them"},
