@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/url"
 	"sort"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/brig-engine/brig/internal/cli/api"
 	"github.com/brig-engine/brig/internal/cli/engineapi"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
@@ -72,6 +74,9 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	if err != nil {
 		return err
 	}
+	if l.quiet && !size { // stronger than any format, as in Docker
+		return a.psIDs(ctx, engine, q, l.noTrunc)
+	}
 	var list []engineapi.ContainerSummary
 	if err := engine.Call(ctx, "GET", "/containers/json", q, &list); err != nil {
 		return err
@@ -83,7 +88,7 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	if size && len(list) > 0 && list[0].SizeRw < 0 && !l.quiet {
 		a.say("warning: --size: this engine does not measure yet what containers write")
 	}
-	if l.quiet { // stronger than any format, as in Docker
+	if l.quiet {
 		for _, row := range rows {
 			fmt.Fprintln(a.Out, row.ID)
 		}
@@ -94,6 +99,23 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 		show.Column{Head: "MOUNTS", Field: "Mounts"}, show.Column{Head: "LOCAL VOLUMES", Field: "LocalVolumes"},
 		show.Column{Head: "NETWORKS", Field: "Networks"})
 	return show.List(a.Out, l.format, containerColumns(size), known, rows)
+}
+
+// psIDs reads no more of the list than it prints: scripts ask for that, of many containers.
+func (a *App) psIDs(ctx context.Context, engine *api.Client, q url.Values, full bool) error {
+	var list []struct{ ID string }
+	if err := engine.Call(ctx, "GET", "/containers/json", q, &list); err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, c := range list {
+		if !full {
+			c.ID = show.ShortID(c.ID)
+		}
+		b.WriteString(c.ID + "\n")
+	}
+	_, err := io.WriteString(a.Out, b.String())
+	return err
 }
 
 func makeContainerRow(c *engineapi.ContainerSummary, now time.Time, full, size bool) containerRow {

@@ -1,6 +1,7 @@
 // Command bench measures Brig beside the engines that are installed, in one interleaved run, and prints tables.
 //
 //	bench [-bin DIR] [-write FILE] [-only NAME,NAME] [-rounds N] [-lasts DURATION] [-idle N] [-large MB] [-dir DIR]
+//	bench -scale N -churn M …   only the last part of the page: N containers at once, M one after the other
 //	bench -install     fetch the peers first: Debian's packages, unpacked and not installed, and newer ones built from
 //	                   the Go module proxy, all below the user's cache directory
 //

@@ -14,6 +14,11 @@ type engine struct {
 	Exec         []string // true, in {id}
 	Idle, Remove []string // start detached; remove by force
 	Unload       []string // forget {image}
+	Many         []string // as Idle, of a program that writes a line first and ends at once when it is asked to
+	Names, Stats []string // of all that run, a line each; what they use
+	Logs         []string // of {id}
+	Stop, Clear  []string // many ids follow: end them; remove them
+	Back         string   // the program that is ended, and comes back while containers run
 	Bundle       bool     // needs {dir}/once and {dir}/idle
 	Bare         bool     // no engine: the yardstick
 }
@@ -26,8 +31,10 @@ func engines(bin, cgroup string) []engine {
 	podman := withClient(room.Podman(), room.PodmanWords, "--cgroup-parent", "/"+cgroup)
 	podman.Remove = append(podman.Remove, "--time", "0")       // it is polite first, for ten seconds
 	podman.Daemon, podman.Ready, podman.Groups = nil, nil, nil // its command line needs no service
+	ours := withClient(brig, []string{brig.Program, "--host", "unix://" + brig.Socket})
+	ours.Back = "brigd"
 	return []engine{
-		withClient(brig, []string{brig.Program, "--host", "unix://" + brig.Socket}),
+		ours,
 		withClient(room.DockerIO(cgroup), []string{"docker"}),
 		withClient(room.Moby(cgroup), []string{"docker"}),
 		podman,
@@ -50,6 +57,9 @@ func withClient(served room.Engine, client []string, more ...string) engine {
 	e.Idle = start("-d", "--name", "{id}", "{image}", "sleep", sleep)
 	e.Remove = say("rm", "-f", "{id}")
 	e.Unload = say("rmi", "-f", "{image}")
+	e.Many = start("-d", "--name", "{id}", "--stop-signal", "KILL", "{image}", "sh", "-c", "echo ready; exec sleep "+sleep)
+	e.Names, e.Stats, e.Logs = say("ps", "-q"), say("stats", "--no-stream"), say("logs", "{id}")
+	e.Stop, e.Clear = say("stop"), say("rm")
 	return e
 }
 

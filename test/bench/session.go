@@ -37,6 +37,8 @@ type contender struct {
 	rates              map[int]rates // by workers
 	idle               *idleCost     // nil: not measured
 	load               sample        // large image: load to the end of the first run
+	crowd              *crowd        // nil: not measured
+	churn              []churnPoint
 }
 
 // idleCost is in KB per idle container, and what one costs who supervises it.
@@ -81,21 +83,30 @@ func (s *session) measure(ctx context.Context) error {
 			}
 		}
 	}
-	steps := []struct {
-		name string
-		do   func(context.Context)
-	}{
-		{"command line to exit", s.measureOnce}, {"detached starts and exec", s.measureDetached},
-		{"starts per second", s.measureRates}, {"memory of idle containers", s.measureIdle},
-		{"the large image", s.measureLarge},
-	}
-	for _, step := range steps {
+	for _, step := range s.steps() {
 		if ctx.Err() == nil {
 			room.Note("measuring %s", step.name)
 			step.do(ctx)
 		}
 	}
 	return ctx.Err()
+}
+
+type step struct {
+	name string
+	do   func(context.Context)
+}
+
+// steps are those of a page, or of its last part alone.
+func (s *session) steps() []step {
+	if s.o.crowds() {
+		return []step{{"many containers at once", s.measureCrowd}, {"many one after the other", s.measureChurn}}
+	}
+	return []step{
+		{"command line to exit", s.measureOnce}, {"detached starts and exec", s.measureDetached},
+		{"starts per second", s.measureRates}, {"memory of idle containers", s.measureIdle},
+		{"the large image", s.measureLarge},
+	}
 }
 
 // close ends all rooms, with all that is in them, and removes the control groups that are left of those that could not

@@ -23,6 +23,7 @@ const (
 	OpMany   = "many"   // command lines by a number of workers, for a time or up to a count
 	OpDaemon = "daemon" // start and keep; output goes to a file
 	OpMemory = "memory" // of the processes in this room
+	OpEnd    = "end"    // end a program by SIGKILL, and ask by a command line until it prints Count lines
 	OpKeep   = "keep"   // one command line, whose whole standard output goes to a file; any exit status will do
 )
 
@@ -42,7 +43,8 @@ type Job struct {
 	Command []string // "{id}" in it becomes Prefix and a number that counts from 1 within the job
 	Prefix  string
 	Workers int
-	Count   int           // many: stop after so many
+	Program string        // end: what it calls itself
+	Count   int           // many: stop after so many; end: lines
 	Lasts   time.Duration // many: stop starting after so long
 	Log     string        // daemon, keep: file for the output
 	Limit   time.Duration // keep: ends a command line that hangs
@@ -91,6 +93,8 @@ func (j *Job) serve() (a Answer, err error) {
 		err = j.daemon()
 	case OpKeep:
 		a.Status, a.Output, err = j.keep()
+	case OpEnd:
+		a.Took, err = endAndAsk(j.Program, j.Command, j.Count)
 	case OpMemory:
 		a.Memory, err = measureMemory()
 	default:

@@ -20,6 +20,8 @@ type Memory struct {
 	PSS       int64 // of the engine's processes: shared pages are divided among those that share them
 	Private   int64 // of the engine's processes
 	Available int64 // of the whole machine: MemAvailable
+	Files     int   // open in the engine's processes
+	Cgroups   int   // of the whole machine, as the kernel counts them: also those that are removed and not yet gone
 }
 
 // IdleProgram is the file that every container's program is. What else runs in a room belongs to the engine.
@@ -30,6 +32,9 @@ func measureMemory() (Memory, error) {
 	var m Memory
 	var err error
 	if m.Available, err = machineAvailable(); err != nil {
+		return m, err
+	}
+	if m.Cgroups, err = countCgroups(); err != nil {
 		return m, err
 	}
 	entries, err := os.ReadDir("/proc")
@@ -68,7 +73,12 @@ func (m *Memory) add(proc string) error {
 	if err != nil {
 		return err
 	}
+	files, err := os.ReadDir(filepath.Join(proc, "fd"))
+	if err != nil && !gone(err) {
+		return err
+	}
 	m.Processes++
+	m.Files += len(files)
 	m.PSS += field(rollup, "Pss")
 	m.Private += field(rollup, "Private_Clean") + field(rollup, "Private_Dirty")
 	return nil
@@ -98,4 +108,18 @@ func field(text []byte, name string) int64 {
 		}
 	}
 	return 0
+}
+
+// countCgroups reads how many control groups the memory controller has.
+func countCgroups() (int, error) {
+	text, err := os.ReadFile("/proc/cgroups")
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(text) {
+		if f := bytes.Fields(line); len(f) == 4 && string(f[0]) == "memory" {
+			return strconv.Atoi(string(f[2]))
+		}
+	}
+	return 0, errors.New("/proc/cgroups has no memory controller")
 }

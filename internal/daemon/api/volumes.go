@@ -36,7 +36,11 @@ func (s *Server) show(v volume.Volume) apivolume.Volume {
 	if v.Anonymous {
 		labels = map[string]string{"com.docker.volume.anonymous": ""}
 	}
-	return apivolume.Volume{Name: v.Name, Driver: "local", Scope: "local", Labels: labels, Options: map[string]string{},
+	options := v.Options
+	if options == nil {
+		options = map[string]string{}
+	}
+	return apivolume.Volume{Name: v.Name, Driver: "local", Scope: "local", Labels: labels, Options: options,
 		Mountpoint: s.mountpoint(v.Name), CreatedAt: v.Created.UTC().Format(time.RFC3339)}
 }
 
@@ -73,14 +77,12 @@ func (s *Server) volumeCreate(w http.ResponseWriter, r *http.Request) error {
 		return refuse("cluster volumes")(w, r)
 	case req.Driver != "" && req.Driver != "local":
 		return fmt.Errorf("--driver %.64s: Brig has the volume driver local only: %w", req.Driver, errdefs.ErrNotImplemented)
-	case len(req.DriverOpts) > 0:
-		return fmt.Errorf("--opt: the volume driver local has no options here: %w", errdefs.ErrNotImplemented)
 	}
-	v := volume.Volume{Name: req.Name, Labels: req.Labels}
+	v := volume.Volume{Name: req.Name, Labels: req.Labels, Options: req.DriverOpts}
 	if v.Name == "" {
 		var b [32]byte
 		rand.Read(b[:])
-		v.Name, v.Anonymous = hex.EncodeToString(b[:]), len(req.Labels) == 0
+		v.Name, v.Anonymous = hex.EncodeToString(b[:]), len(req.Labels)+len(req.DriverOpts) == 0
 	}
 	v, err := s.Volumes.Ensure(r.Context(), v, "")
 	if err != nil {

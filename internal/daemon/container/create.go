@@ -25,7 +25,7 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	}
 	id = newID()
 	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
-		Networks: e.cfg.Networks.Find, Owner: e.owner, Images: e.cfg.Images.Lookup,
+		Networks: e.cfg.Networks.Find, Owner: e.owner, Images: e.cfg.Images.Lookup, VolumeOptions: e.volumeOptions,
 		CDI: func(name string) (*cdi.Found, error) { return cdi.Find(cdi.Dirs, name) }})
 	if err != nil {
 		return "", nil, err
@@ -128,12 +128,18 @@ func (c *Container) acquire(ctx context.Context) error {
 		}
 	}
 	for _, v := range c.rec.Volumes {
-		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Anonymous: v.Anonymous},
-			c.id); err != nil {
+		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Options: v.Options,
+			Anonymous: v.Anonymous}, c.id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// volumeOptions are those of a volume that is there.
+func (e *Engine) volumeOptions(name string) (map[string]string, bool) {
+	v, err := e.cfg.Volumes.Get(name)
+	return v.Options, err == nil
 }
 
 // letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too.

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/brig-engine/brig/internal/wire"
@@ -38,7 +37,7 @@ func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) ma
 		}
 		from, err := lend(name)
 		if err != nil {
-			m.invalid("--volumes-from", ref, "%s", strings.TrimSuffix(err.Error(), ": "+errdefs.ErrNotFound.Error()))
+			m.invalid("--volumes-from", ref, "%s", withoutClass(err))
 			continue
 		}
 		m.images = append(m.images, from.Images...)
@@ -55,16 +54,17 @@ func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) ma
 // borrow adds one mount of another container. Its volume is as it is: nothing of this image is copied into it.
 func (m *mounts) borrow(w wire.Mount, from *Lent, writable bool) {
 	w.Writable, w.Fill = w.Writable && writable, false
-	for _, v := range from.Volumes {
-		held := slices.ContainsFunc(m.volumes, func(u VolumeUse) bool { return u.Name == v.Name })
-		if w.Kind == wire.MountVolume && v.Name == w.Source && !held {
-			m.volumes = append(m.volumes, v)
-		}
-	}
 	for _, p := range from.Shown {
-		if p.Destination == w.Target {
-			m.add("--volumes-from", w, p)
-			return
+		if p.Destination != w.Target {
+			continue
 		}
+		for _, v := range from.Volumes {
+			held := slices.ContainsFunc(m.volumes, func(u VolumeUse) bool { return u.Name == v.Name })
+			if p.Name == v.Name && !held {
+				m.volumes = append(m.volumes, v)
+			}
+		}
+		m.add("--volumes-from", w, p)
+		return
 	}
 }

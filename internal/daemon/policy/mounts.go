@@ -21,6 +21,7 @@ type VolumeUse struct {
 	Name      string            `json:"name"`
 	Anonymous bool              `json:"anonymous,omitempty"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Options   map[string]string `json:"options,omitempty"`
 }
 
 // mounts collects what every spelling of a mount comes to: Binds, Mounts, Tmpfs and Volumes of the request, then the
@@ -33,12 +34,13 @@ type mounts struct {
 	images  []string // ids
 	find    func(ref string) (*image.Image, error)
 	driver  string // HostConfig.VolumeDriver
-	machine int64  // its memory in bytes
+	options func(name string) (map[string]string, bool)
+	machine int64 // its memory in bytes
 }
 
 func (c *collector) mounts(in Input, ofDevices []wire.Mount) *mounts {
 	r, ofImage := in.Request, in.Image.Config.Config.Volumes
-	m := &mounts{collector: c, find: in.Images, driver: r.Host.VolumeDriver, machine: in.Host.MemoryTotal}
+	m := &mounts{collector: c, find: in.Images, driver: r.Host.VolumeDriver, options: in.VolumeOptions, machine: in.Host.MemoryTotal}
 	c.refuse(m.driver != "" && m.driver != "local", "HostConfig.VolumeDriver=DRIVER", m.driver)
 	for _, b := range r.Host.Binds {
 		m.bindSpec(b)
@@ -177,7 +179,7 @@ func (m *mounts) mountVolume(desc string, w wire.Mount, o *mount.VolumeOptions) 
 		}
 		if d := o.DriverConfig; d != nil {
 			m.refuse(d.Name != "" && d.Name != "local", at+"DriverConfig.Name=DRIVER", desc+",volume-driver="+clip(d.Name))
-			m.refuse(len(d.Options) > 0, at+"DriverConfig.Options", desc+",volume-opt="+pairs(d.Options))
+			use.Options = d.Options
 		}
 	}
 	if use.Name == "" {
@@ -232,11 +234,37 @@ func (m *mounts) bind(option string, w wire.Mount, mode string) {
 func (m *mounts) volume(option string, w wire.Mount, use VolumeUse, mode string) {
 	w.Kind = wire.MountVolume
 	if err := volume.CheckName(use.Name); err != nil {
-		m.invalid(option, use.Name, "%s", strings.TrimSuffix(err.Error(), ": "+errdefs.ErrInvalidArgument.Error()))
+		m.invalid(option, use.Name, "%s", withoutClass(err))
 		return
+	}
+	if m.options != nil {
+		if there, ok := m.options(use.Name); ok { // which is what the name means then
+			use.Options = there
+		}
+	}
+	place, err := volume.ParseOptions(use.Options)
+	if err != nil {
+		m.invalid(option, pairs(use.Options), "%s", withoutClass(err))
+		return
+	}
+	if place != nil && w.Subpath != "" {
+		m.invalid(option, use.Name+",volume-subpath="+clip(w.Subpath), "this volume is a place of the host, and mounted as a whole: bind the part by its path")
+	}
+	if place != nil { // a bind mount in all but its name, and decided about as one
+		w.Kind, w.Source, w.Recursive, w.Fill = wire.MountBind, place.Path, place.Recursive, false
+		w.Writable = w.Writable && !place.ReadOnly
 	}
 	m.volumes = append(m.volumes, use)
 	m.add(option, w, container.MountPoint{Type: mount.TypeVolume, Name: use.Name, Driver: "local", Mode: mode})
+}
+
+// withoutClass leaves out what only programs read of an error.
+func withoutClass(err error) string {
+	s := err.Error()
+	for _, class := range []error{errdefs.ErrInvalidArgument, errdefs.ErrNotImplemented, errdefs.ErrNotFound} {
+		s = strings.TrimSuffix(s, ": "+class.Error())
+	}
+	return s
 }
 
 func (m *mounts) anonymous(option, target string) {

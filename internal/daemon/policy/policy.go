@@ -50,6 +50,8 @@ type Input struct {
 	Host    Host
 	// Networks finds a network by what a request calls it.
 	Networks func(ref string) (network.Network, error)
+	// VolumeOptions finds the options of a volume, if there is one of that name.
+	VolumeOptions func(name string) (map[string]string, bool)
 	// Lend finds what --volumes-from takes from another container.
 	Lend func(container string) (*Lent, error)
 	// Owner finds a container whose namespaces are to be joined.

@@ -100,5 +100,5 @@ var values = map[string]string{
 	"NetworkingConfig.EndpointsConfig.DNSNames":            `["x"]`,
 	"HostConfig.Mounts.VolumeOptions.Labels":               `{"a":"b"}`,
 	"HostConfig.ExtraHosts":                                `["a:1.2.3.4"]`,
-	"HostConfig.Mounts.VolumeOptions.DriverConfig.Options": `{"type":"nfs"}`,
+	"HostConfig.Mounts.VolumeOptions.DriverConfig.Options": `{"type":"none","o":"bind","device":"/srv"}`,
 }

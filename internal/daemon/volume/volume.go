@@ -3,7 +3,7 @@
 // Zone: brigd.
 // Input: names, labels and options that a caller chose; records that an earlier brigd wrote.
 // Output: volumes that the warden made, one record each.
-// Spec: /volumes of the Docker Engine API, with the driver "local" without options.
+// Spec: /volumes of the Docker Engine API, with the driver "local".
 // Answers: A3 (a name is a name, never a path: it is checked here and again by the warden).
 package volume
 
@@ -34,6 +34,7 @@ type Warden interface {
 type Volume struct {
 	Name      string            `json:"name"`
 	Labels    map[string]string `json:"labels,omitempty"`
+	Options   map[string]string `json:"options,omitempty"` // see ParseOptions
 	Anonymous bool              `json:"anonymous,omitempty"`
 	Created   time.Time         `json:"created"`
 }
@@ -110,6 +111,9 @@ func CheckName(n string) error {
 // Ensure makes v unless it is there, and lets holder hold it ("" for nobody). It returns the volume as it is.
 func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (Volume, error) {
 	if err := CheckName(v.Name); err != nil {
+		return Volume{}, err
+	}
+	if _, err := ParseOptions(v.Options); err != nil {
 		return Volume{}, err
 	}
 	release, err := s.claim(ctx, v.Name)
