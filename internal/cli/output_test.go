@@ -61,7 +61,7 @@ func TestOutput(t *testing.T) {
 		{"inspect-json", "inspect --format json web"}, {"inspect-image", "image inspect alpine"},
 		{"inspect-none", "inspect nothing"},
 		{"top", "top web"}, {"top-options", "top web -eo pid,args"}, {"top-hostile", "top evil"},
-		{"pause", "pause web none"}, {"unpause", "container unpause web"}, {"update", "update -m 64m --cpus 1.5 web none"},
+		{"pause", "pause web"}, {"pause-none", "pause none"}, {"unpause", "container unpause web"}, {"update", "update -m 64m --cpus 1.5 web none"},
 		{"update-nothing", "update web"}, {"update-bad", "update --memory lots web"},
 		{"stats", "stats --no-stream web"}, {"stats-full", "stats --no-stream --no-trunc web"}, {"stats-json", "stats --no-stream --format json web"},
 		{"stats-template", "stats --no-stream --format {{.Name}}={{.CPUPerc}}|{{.MemPerc}}|{{.NetIO}}|{{.BlockIO}}|{{.Container}} web"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -85,8 +86,8 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	for i := range list {
 		rows[i] = makeContainerRow(&list[i], a.Now(), l.noTrunc, size)
 	}
-	if size && len(list) > 0 && list[0].SizeRw < 0 && !l.quiet {
-		a.say("warning: --size: this engine does not measure yet what containers write")
+	if size && !l.quiet && slices.ContainsFunc(list, func(c engineapi.ContainerSummary) bool { return c.SizeRw < 0 }) {
+		a.say("warning: --size: the engine has not measured all of them. Next: brig system df -v")
 	}
 	if l.quiet {
 		for _, row := range rows {

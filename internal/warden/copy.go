@@ -2,14 +2,15 @@ package warden
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -27,12 +28,10 @@ func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (wire.Rep
 	b := &birth{program: newProgram(w, c, &q.Spec.Process, &process{}), spec: &q.Spec, caller: by, note: &note{}}
 	defer func() { go wire.CloseAll(b.own) }()
 	view := &plan.Input{Host: w.host}
-	steps := []func() error{func() error { return b.processOne("root", "userns") }}
+	steps := []func() error{b.processOne}
 	if c.note == nil || c.note.Exit != nil {
-		w.dismiss(c)
-		c.cleaning.Wait()
 		view.Spec = b.spec
-		steps = []func() error{b.sandbox, b.rootfs, b.mounts, b.files}
+		steps = []func() error{func() error { return w.dismiss(c) }, b.sandbox, b.rootfs, b.mounts, b.files}
 	}
 	b.fds["fd0"] = r.FDs[0]
 	if err := inOrder(append(steps, b.layers, func() error { return b.copier(view) })...); err != nil {
@@ -43,12 +42,7 @@ func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (wire.Rep
 
 // layers opens what was changed and the image that it is a change of, each as a mount that leads nowhere else.
 func (b *birth) layers() error {
-	image, err := b.w.image(b.spec.Image)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(image)
-	lower, err := rootfs.Idmap(image, b.fds["userns"], false)
+	lower, err := b.lower()
 	b.give("fd2", lower)
 	upper, errUpper := unix.OpenTree(unix.AT_FDCWD, filepath.Join(b.w.directory(b.c.id), "upper"),
 		unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
@@ -78,9 +72,14 @@ func (b *birth) copier(view *plan.Input) error {
 	return err
 }
 
-// dismiss ends those workers, so that nobody else has the root of a container that is about to start or to go.
-func (w *Warden) dismiss(c *container) {
+// dismiss ends those workers and waits for the rest of the last run, so that nobody else has the root of a container that
+// is about to start or to go. One that hangs in the kernel is waited for as long as for any group, and no longer.
+func (w *Warden) dismiss(c *container) error {
 	for group := range c.copiers.Range {
-		w.removeGroup(group.(string))
+		if err := w.removeGroup(group.(string)); err != nil {
+			return fmt.Errorf("what copies files of container %s does not end: %w: %w", short(c.id), errdefs.ErrConflict, err)
+		}
 	}
+	c.cleaning.Wait()
+	return nil
 }

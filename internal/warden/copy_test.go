@@ -1,8 +1,14 @@
 package warden
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -72,10 +78,21 @@ func TestAStartEndsACopy(t *testing.T) {
 	gone("another copy", first)
 	p := r.run(id, q.Spec)
 	gone("a start", second)
+	opened := r.opens(fmt.Sprintf("/proc/%d/root", p.started.PID))
 	beside := copier() // of one that runs there may be many
 	more := copier()
 	if ended, _ := pidfd.Ended(beside, 100*time.Millisecond); ended {
 		t.Error("two copies of a container that runs do not go together")
+	}
+	if adj, err := os.ReadFile(fmt.Sprintf("/proc/%d/oom_score_adj", pidOf(t, more))); err != nil || string(adj) != "900\n" {
+		t.Errorf("a worker's share of the host's memory is worth %q (%v): the kernel would end containers first", adj, err)
+	}
+	x := &running{r: r, fds: r.call(wire.OpExecStart, wire.ExecStart{ID: id, Exec: "x", Process: wire.Process{Args: []string{"true"},
+		Env: []string{"PATH=/bin"}, Cwd: "/"}}, &wire.Started{})}
+	x.output()
+	r.call(wire.OpProcessFinish, wire.ProcessRef{ID: id, Exec: "x"}, &wire.Exit{})
+	if n := opened(); n > 0 { // it may be one of a file system that the container brings along, and that does what it likes then
+		t.Errorf("the root that a container chose was opened %d times for what was done in it", n)
 	}
 	r.call(wire.OpContainerSignal, wire.ContainerSignal{ID: id, Signal: int(unix.SIGKILL)}, nil)
 	p.wait()
@@ -84,5 +101,100 @@ func TestAStartEndsACopy(t *testing.T) {
 	gone("a removal", more)
 	if _, err := os.Stat(filepath.Join(r.dir, "root/containers", id[:2], id)); !errdefs.IsNotFound(err) && !os.IsNotExist(err) {
 		t.Errorf("it is still there: %v", err)
+	}
+}
+
+// pidOf asks the kernel for the number behind a pidfd.
+func pidOf(t *testing.T, fd int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	m := regexp.MustCompile(`(?m)^Pid:\s+(\d+)$`).FindSubmatch(b)
+	if err != nil || m == nil {
+		t.Fatalf("%v in %s", err, b)
+	}
+	pid, _ := strconv.Atoi(string(m[1]))
+	return pid
+}
+
+// opens counts how often a directory itself was opened, other than for its place alone (O_PATH), until it is asked.
+func (r *rig) opens(dir string) func() int {
+	r.t.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err == nil {
+		_, err = unix.InotifyAddWatch(fd, dir, unix.IN_OPEN|unix.IN_ONLYDIR)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { unix.Close(fd) })
+	return func() (n int) {
+		b := make([]byte, 64<<10)
+		for got, _ := unix.Read(fd, b); got >= unix.SizeofInotifyEvent; {
+			length := unix.SizeofInotifyEvent + int(b[12]) + int(b[13])<<8
+			if length == unix.SizeofInotifyEvent { // without the name of something in it
+				n++
+			}
+			b, got = b[length:], got-length
+		}
+		return n
+	}
+}
+
+// While a worker may still be there the directory and the ids of a container are nobody else's: a failed copy, and a
+// removal, end it first; and where it does not end they keep both.
+func TestNothingIsFreeBeforeWhatCopiesHasEnded(t *testing.T) {
+	w := newWarden(t)
+	for _, dir := range []string{"trash", "containers"} {
+		if err := os.MkdirAll(filepath.Join(w.cfg.Root, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, hangs := range map[string]bool{"one that ends": false, "one that hangs": true} {
+		base, err := w.ranges.take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := w.locked(newID())
+		c.mu.Unlock()
+		if err := os.MkdirAll(w.directory(c.id), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		g, err := w.parent.Create("worker-1", wire.Resources{Memory: 64 << 20, Pids: 64})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, tasks, err := g.Attach()
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker := exec.Command("sleep", "60")
+		worker.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: dir}
+		if err := worker.Start(); err != nil {
+			t.Fatal(err)
+		}
+		wire.CloseAll(append(tasks, dir))
+		ended := make(chan error, 1)
+		go func() { ended <- worker.Wait() }()
+		c.copiers.Store("worker-1", nil)
+		if hangs {
+			c.copiers.Clear()
+			c.copiers.Store("no name of a group, so that it cannot be ended", nil)
+		}
+		b := &birth{program: program{w: w, c: c}, first: true, box: &sandbox{base: base}}
+		err = b.undoRoot()
+		if w.ranges.used[base] != hangs || errdefs.IsConflict(err) != hangs || (err != nil) != hangs {
+			t.Errorf("%s: the ids are in use: %v; error %v", name, w.ranges.used[base], err)
+		}
+		if _, err := os.Stat(filepath.Join(w.directory(c.id))); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+		select {
+		case <-ended:
+		case <-time.After(200 * time.Millisecond):
+			if !hangs {
+				t.Errorf("%s: it lives", name)
+			}
+		}
+		w.removeGroup("worker-1")
 	}
 }

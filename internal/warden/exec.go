@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -79,7 +78,7 @@ func capProcess(p, ceiling *wire.Process) error {
 // joinGroup opens the container's control group, its root and, for a terminal, its devpts, without following anything that
 // the container could have put in its place.
 func (p *program) joinGroup() error {
-	if err := p.processOne("root"); err != nil {
+	if err := p.processOne(); err != nil {
 		return err
 	}
 	g, err := p.w.group(p.c.id)
@@ -94,25 +93,24 @@ func (p *program) joinGroup() error {
 	return err
 }
 
-// processOne opens what the process 1 of a container has: root, userns.
-func (p *program) processOne(what ...string) error {
+// processOne opens what the process 1 of a container has. Its root it chose itself: nobody but the kernel looks at that.
+func (p *program) processOne() error {
 	n := p.c.note
 	ending := fmt.Errorf("container %s is ending: %w", short(n.ID), errdefs.ErrConflict)
 	if n.pidfd < 0 { // it ended while nobody was there, and its number is anybody's
 		return ending
 	}
-	for _, name := range what {
-		fd, err := unix.Open(fmt.Sprintf("/proc/%d/%s", n.Started.PID, strings.Replace(name, "userns", "ns/user", 1)), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		p.give(name, fd)
-		if err != nil {
-			return errors.Join(ending, err)
-		}
-	}
-	if done, err := pidfd.Ended(n.pidfd, 0); done || err != nil { // the number was process 1's when it was used
+	proc := fmt.Sprintf("/proc/%d/", n.Started.PID)
+	root, err := unix.Open(proc+"root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	p.give("root", root)
+	userns, errUser := unix.Open(proc+"ns/user", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	p.give("userns", userns)
+	// The number was process 1's when it was used. One that goes has lost its root a little before it has ended.
+	if done, errEnd := pidfd.Ended(n.pidfd, 0); done || errEnd != nil || err == unix.ENOENT || err == unix.ESRCH {
 		return ending
 	}
 	p.fds["pid1"] = n.pidfd
-	return nil
+	return errors.Join(err, errUser)
 }
 
 func (p *program) join() error {

@@ -119,15 +119,17 @@ func (w *Warden) takeDown(n *note) {
 	w.removeGroup(n.ID)
 }
 
-// removeGroup removes a control group, if there is one, with what may still be in it.
-func (w *Warden) removeGroup(id string) {
+// removeGroup removes a control group, if there is one, with what may still be in it. It ends: the kernel holds one that
+// writes a file system's caches out for as long as that takes, and one whose disk hangs for ever.
+func (w *Warden) removeGroup(id string) error {
 	g, err := w.group(id)
 	if err == nil {
-		err = errors.Join(g.Kill(), g.Remove(10*time.Second)) // a crash may have left it in some hierarchies only
+		err = errors.Join(g.Kill(), g.Remove(30*time.Second)) // a crash may have left it in some hierarchies only
 	}
 	if err != nil {
 		w.log("%v", err)
 	}
+	return err
 }
 
 // containerRemove deletes every trace of a container that does not run.
@@ -140,14 +142,13 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	if c.note != nil && c.note.Exit == nil {
 		return nil, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
 	}
-	w.dismiss(c)
 	base, _ := w.rangeOf(q.ID)
 	// Forget first, delete after: the sweep at start finds what a crash leaves behind.
 	if err := w.notes.remove(q.ID); err != nil {
 		return nil, err
 	}
 	c.note = nil
-	erase, err := w.discard(q.ID, base)
+	erase, err := w.discard(c, base)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +159,6 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 // forget deletes what is left of a container. Its entry stays until everything of its last run is down, so that a start
 // under the same id waits for that.
 func (w *Warden) forget(c *container, erase func() error) {
-	c.cleaning.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err := erase()
@@ -174,14 +174,14 @@ func (w *Warden) forget(c *container, erase func() error) {
 }
 
 // discard moves the container's directory out of the way: what is in it was written by strangers, and there may be much
-// of it. Erase deletes it, and then its ids are free.
-func (w *Warden) discard(id string, base uint32) (erase func() error, err error) {
-	trash := filepath.Join(w.cfg.Root, "trash", fmt.Sprintf("%s.%d", id, w.workers.Add(1)))
-	if err := os.Rename(w.directory(id), trash); err != nil && !errors.Is(err, os.ErrNotExist) {
+// of it. Erase deletes it when nobody has it any more, and then its ids are free.
+func (w *Warden) discard(c *container, base uint32) (erase func() error, err error) {
+	trash := filepath.Join(w.cfg.Root, "trash", fmt.Sprintf("%s.%d", c.id, w.workers.Add(1)))
+	if err := os.Rename(w.directory(c.id), trash); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	return func() error {
-		if err := os.RemoveAll(trash); err != nil {
+		if err := inOrder(func() error { return w.dismiss(c) }, func() error { return os.RemoveAll(trash) }); err != nil {
 			return err // its ids stay taken
 		}
 		w.ranges.free(base)

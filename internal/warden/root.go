@@ -75,14 +75,19 @@ func (w *Warden) indexRemove(q wire.ObjectRef) (any, error) {
 	return nil, w.store.RemoveIndex(q.Digest)
 }
 
-// rootfs makes the container's root: the image, with ids of the sandbox, below a directory of the container's own.
-func (b *birth) rootfs() error {
+// lower is the image with ids of the sandbox, for the caller to close.
+func (b *birth) lower() (int, error) {
 	image, err := b.w.image(b.spec.Image)
 	if err != nil {
-		return err
+		return -1, err
 	}
-	b.own = append(b.own, image)
-	lower, err := rootfs.Idmap(image, b.box.fds["userns"], false)
+	defer unix.Close(image)
+	return rootfs.Idmap(image, b.fds["userns"], false)
+}
+
+// rootfs makes the container's root: the image below a directory of the container's own.
+func (b *birth) rootfs() error {
+	lower, err := b.lower()
 	if err != nil {
 		return err
 	}

@@ -172,7 +172,7 @@ func workerLimits(pid int) error {
 			return fmt.Errorf("limits of a worker: %w", err)
 		}
 	}
-	return nil
+	return os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("900"), 0) // the first to go; not the engine's -500
 }
 
 // startService gives birth to a process of the engine and returns its pidfd. A control group that outlived its warden

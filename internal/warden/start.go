@@ -42,8 +42,9 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	if c.note != nil && c.note.Exit == nil {
 		return wire.Reply{}, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
 	}
-	w.dismiss(c)
-	c.cleaning.Wait()
+	if err := w.dismiss(c); err != nil {
+		return wire.Reply{}, err
+	}
 	w.starts <- struct{}{} // beyond about two starts per core only latency grows
 	defer func() { <-w.starts }()
 	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}}
@@ -172,7 +173,7 @@ func (b *birth) undoRoot() error {
 	if !b.first || b.box == nil {
 		return nil
 	}
-	erase, err := b.w.discard(b.c.id, b.box.base)
+	erase, err := b.w.discard(b.c, b.box.base)
 	if err != nil {
 		return err
 	}

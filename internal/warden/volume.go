@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/path"
-	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -94,12 +93,7 @@ func (b *birth) fill(m *wire.Mount, volume int) error {
 }
 
 func (b *birth) copyImage(target string, volume int) error {
-	image, err := b.w.image(b.spec.Image)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(image)
-	view, err := rootfs.Idmap(image, b.box.fds["userns"], false)
+	view, err := b.lower()
 	if err != nil {
 		return err
 	}

@@ -158,12 +158,13 @@ func TestCopyStreams(t *testing.T) {
 	w := tar.NewWriter(&tarball)
 	w.WriteHeader(&tar.Header{Name: "x/y", Typeflag: tar.TypeReg, Size: 5, Mode: 0o600, Uid: 1000, Gid: 1000})
 	w.Write([]byte("hello"))
+	w.WriteHeader(&tar.Header{Name: "x/p", Typeflag: tar.TypeFifo, Mode: 0o666})
 	w.Close()
 	for _, cl := range []commandLine{e.dockerCommand, e.brigCommand} {
 		cmd := cl("cp", "-", "web:/tmp")
 		cmd.Stdin = bytes.NewReader(tarball.Bytes())
 		e.must(cmd)
-		if out := e.brig("exec", "web", "sh", "-c", "cat /tmp/x/y; stat -c ' %a %u:%g' /tmp/x/y; rm -r /tmp/x"); out != "hello 600 1000:1000" {
+		if out := e.brig("exec", "web", "sh", "-c", "cat /tmp/x/y; stat -c ' %a %u:%g' /tmp/x/y; stat -c %a /tmp/x/p; rm -r /tmp/x"); out != "hello 600 1000:1000\n666" {
 			t.Errorf("%q", out)
 		}
 		for path, want := range map[string]string{"/data": "data/ data/hello", "/data/.": "./ ./hello", "/data/hello": "hello"} {

@@ -78,7 +78,7 @@ func Copier(arch filter.Arch) filter.Filter {
 	t.allow(descriptors)
 	t.allow("memfd_create", low(1, filter.MaskedEQ, 0, ^uint32(unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)))
 	t.allow("openat2 newfstatat getdents64 readlinkat mkdirat symlinkat linkat unlinkat fchown fchownat fchmod utimensat " +
-		"fgetxattr flistxattr fsetxattr")
+		"fgetxattr flistxattr fsetxattr umask")
 	t.allow("mknodat", low(2, filter.MaskedEQ, unix.S_IFIFO, unix.S_IFMT))
 	return t.allowList()
 }

@@ -55,7 +55,6 @@ func TestDockerClientAsks(t *testing.T) {
 	mustDocker(t, s, "run", "-d", "--name", "two", "test", "sleep", "100")
 	const unsupported = "not supported by this version of Brig"
 	for args, want := range map[string]string{
-		"inspect -s two":   "--size: what containers write is not measured",
 		"top two --forest": unsupported,
 		"swarm init":       unsupported, "network create -d overlay mine": "--driver overlay",
 		"network connect bridge two":   "already exists",

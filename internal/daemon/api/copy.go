@@ -3,11 +3,14 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -90,8 +93,7 @@ func (s *Server) archiveGet(w http.ResponseWriter, r *http.Request, c *container
 		return err
 	}
 	out := &outgoing{w: w, kind: "application/x-tar"}
-	begin := func(st *jobs.PathStat) { setStat(w, st) }
-	return out.end(s.Engine.Archive(r.Context(), c, caller, path, begin, out))
+	return out.end(s.Engine.Archive(r.Context(), c, caller, path, out.describe, out))
 }
 
 func (s *Server) containerExport(w http.ResponseWriter, r *http.Request, c *container.Container, caller int) error {
@@ -107,20 +109,36 @@ func (s *Server) containerChanges(w http.ResponseWriter, r *http.Request, c *con
 // outgoing is a body that a worker makes. What fails before its first byte is an ordinary error; later all that can be
 // said is that the connection breaks off, so that nobody takes a part for the whole.
 type outgoing struct {
-	w     http.ResponseWriter
-	kind  string
+	w    http.ResponseWriter
+	kind string
+
+	mu    sync.Mutex // one goroutine describes, another one writes
 	begun bool
 }
 
+// stalled is how long a client may take no byte, or send none, of a transfer that keeps a worker; spillFor how long it may
+// go on sending what nobody wants: one that is cut off never reads why. Tests have less patience.
+var stalled, spillFor = time.Minute, 10 * time.Second
+
+func (o *outgoing) describe(st *jobs.PathStat) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	setStat(o.w, st)
+}
+
 func (o *outgoing) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if !o.begun {
 		o.begun = true
 		o.w.Header().Set("Content-Type", o.kind)
 	}
+	_ = http.NewResponseController(o.w).SetWriteDeadline(time.Now().Add(stalled))
 	return o.w.Write(p)
 }
 
 func (o *outgoing) end(err error) error {
+	_ = http.NewResponseController(o.w).SetWriteDeadline(time.Time{})
 	if err == nil || !o.begun {
 		if err != nil {
 			o.w.Header().Del(statHeader)
@@ -131,8 +149,37 @@ func (o *outgoing) end(err error) error {
 	panic(http.ErrAbortHandler)
 }
 
-// spillFor is how long a client may go on sending what nobody wants: one that is cut off never reads why.
-const spillFor = 10 * time.Second
+// incoming is a body that a worker reads. A client that sends nothing for long is cut off; and however much it sends, soon
+// after nobody wants it any more.
+type incoming struct {
+	r    io.Reader
+	wait func(until time.Time) error
+
+	mu    sync.Mutex
+	ended bool // it was read to its end, or is not wanted
+}
+
+func (i *incoming) until(t time.Time, ends bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.ended {
+		i.ended = ends
+		_ = i.wait(t)
+	}
+}
+
+func (i *incoming) Read(p []byte) (int, error) {
+	i.until(time.Now().Add(stalled), false)
+	n, err := i.r.Read(p)
+	if errors.Is(err, io.EOF) {
+		i.until(time.Time{}, true) // else the server took it for the end of the connection
+	} else if err != nil {
+		i.until(time.Now(), true) // or the server waited for the rest before it answers
+	}
+	return n, err
+}
+
+func (i *incoming) late() { i.until(time.Now().Add(spillFor), true) }
 
 func (s *Server) archivePut(w http.ResponseWriter, r *http.Request, c *container.Container, caller int) error {
 	path, err := pathParam(r)
@@ -141,8 +188,9 @@ func (s *Server) archivePut(w http.ResponseWriter, r *http.Request, c *container
 	}
 	q := query{r}
 	o := container.ExtractOptions{Path: path, KeepKind: q.on("noOverwriteDirNonDir"), Own: q.on("copyUIDGID")}
-	o.Late = func() { _ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(spillFor)) }
-	err = s.Engine.Extract(r.Context(), c, caller, o, r.Body)
+	in := &incoming{r: r.Body, wait: http.NewResponseController(w).SetReadDeadline}
+	o.Late = in.late
+	err = s.Engine.Extract(r.Context(), c, caller, o, in)
 	if errdefs.IsPermissionDenied(err) && strings.Contains(err.Error(), "read-only") {
 		err = fmt.Errorf("container rootfs or volume is marked read-only: %w", err)
 	}

@@ -17,10 +17,6 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/container"
 )
 
-// notMeasured is the API's word for a size that was not calculated: what containers and volumes have written is root's,
-// and brigd cannot look.
-const notMeasured = -1
-
 // oldUsage is the report as API versions before 1.52 have it, and later ones unless they are asked for verbosity.
 type oldUsage struct {
 	LayersSize  int64
@@ -50,7 +46,7 @@ func (s *Server) diskUsage(w http.ResponseWriter, r *http.Request) error {
 		}
 		old = false
 	}
-	usage, err := s.usage(wanted, Version(r))
+	usage, err := s.usage(r, wanted)
 	if err != nil {
 		return err
 	}
@@ -88,13 +84,13 @@ func usageTypes(r *http.Request) ([]system.DiskUsageObject, error) {
 	return wanted, nil
 }
 
-func (s *Server) usage(wanted []system.DiskUsageObject, version int) (*system.DiskUsage, error) {
+func (s *Server) usage(r *http.Request, wanted []system.DiskUsageObject) (*system.DiskUsage, error) {
 	var u system.DiskUsage
 	var err error
 	for _, kind := range wanted {
 		switch kind {
 		case system.ContainerObject:
-			u.ContainerUsage = s.containerUsage(version)
+			u.ContainerUsage, err = s.containerUsage(r)
 		case system.ImageObject:
 			u.ImageUsage, err = s.imageUsage()
 		case system.VolumeObject:
@@ -109,21 +105,32 @@ func (s *Server) usage(wanted []system.DiskUsageObject, version int) (*system.Di
 	return &u, nil
 }
 
-func (s *Server) containerUsage(version int) *apicontainer.DiskUsage {
+// containerUsage measures all containers. One that went meanwhile does not count; one that cannot be measured leaves the
+// sum unknown.
+func (s *Server) containerUsage(r *http.Request) (*apicontainer.DiskUsage, error) {
 	u := &apicontainer.DiskUsage{Items: []apicontainer.Summary{}}
 	now := time.Now()
 	for _, v := range s.Engine.List() {
-		row := s.summary(&v, now, version)
-		row.SizeRw = notMeasured
-		u.Items = append(u.Items, row)
+		u.Items = append(u.Items, s.summary(&v, now, Version(r)))
 		if v.State == container.Running {
 			u.ActiveCount++
 		}
 	}
-	if u.TotalCount = int64(len(u.Items)); u.TotalCount > 0 {
-		u.TotalSize, u.Reclaimable = notMeasured, notMeasured
+	if err := s.measure(r, u.Items); err != nil {
+		return nil, err
 	}
-	return u
+	u.TotalCount = int64(len(u.Items))
+	for _, row := range u.Items {
+		if row.SizeRw < 0 {
+			u.TotalSize, u.Reclaimable = notMeasured, notMeasured
+			break
+		}
+		u.TotalSize += row.SizeRw
+		if row.State != apicontainer.StateRunning {
+			u.Reclaimable += row.SizeRw
+		}
+	}
+	return u, nil
 }
 
 // imageUsage: what could be reclaimed is what no image with a container has.

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/containerd/errdefs"
 	apicontainer "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/api/types/storage"
@@ -24,17 +23,25 @@ const noTime = "0001-01-01T00:00:00Z"
 const driver = "erofs"
 
 func (s *Server) containerInspect(w http.ResponseWriter, r *http.Request) error {
-	if boolParam(r, "size") {
-		// Not in the words of refuse: docker inspect would take them for "there is no such container".
-		return fmt.Errorf("--size: what containers write is not measured by this version of Brig. Next: leave --size out: %w",
-			errdefs.ErrNotImplemented)
-	}
 	c, err := s.find(r)
 	if err != nil {
 		return err
 	}
 	v := c.View()
-	WriteJSON(w, http.StatusOK, s.inspect(&v, Version(r)))
+	reply := s.inspect(&v, Version(r))
+	if boolParam(r, "size") {
+		fd, err := callerFD(r)
+		if err != nil {
+			return err
+		}
+		defer closeFD(fd)
+		size, err := s.Engine.Size(r.Context(), c, fd)
+		if err != nil {
+			return fmt.Errorf("size of container %s: %w", v.Name, err)
+		}
+		reply.SizeRw, reply.SizeRootFs = &size.Own, &size.Root
+	}
+	WriteJSON(w, http.StatusOK, reply)
 	return nil
 }
 

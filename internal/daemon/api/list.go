@@ -37,22 +37,22 @@ func (s *Server) containerList(w http.ResponseWriter, r *http.Request) error {
 	all := boolParam(r, "all") || limit > 0 || len(f["status"]) > 0
 	out := []apicontainer.Summary{}
 	now := time.Now()
-	var size int64
-	if boolParam(r, "size") {
-		// What a container has written is not measured. A refusal would be more than was asked for: docker asks for sizes
-		// whenever it prints whole objects (ps --format json). -1 is the API's word for what was not calculated.
-		size = -1
-	}
 	for _, v := range s.Engine.List() {
 		if limit > 0 && len(out) == limit {
 			break
 		}
 		if all || v.State == container.Running || v.State == container.Restarting {
 			if m.match(&v) {
-				row := s.summary(&v, now, Version(r))
-				row.SizeRw = size
-				out = append(out, row)
+				out = append(out, s.summary(&v, now, Version(r)))
 			}
+		}
+	}
+	if boolParam(r, "size") {
+		if err := s.measure(r, out[:min(len(out), mostSizes)]); err != nil {
+			return err
+		}
+		for i := mostSizes; i < len(out); i++ {
+			out[i].SizeRw = notMeasured
 		}
 	}
 	WriteJSON(w, http.StatusOK, out)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // fakeWarden runs processes of the host where the real one runs containers; everything that brigd sees of it is the
@@ -30,6 +31,8 @@ type fakeWarden struct {
 	callers int   // starts that came with a connection
 	refuse  error // of a change of networks
 	use     fakeUse
+	copier  func(id string, t *jobs.Task) (*jobs.Result, error) // is every worker that copies
+	asked   func()                                              // before one is made
 }
 
 type fakeProc struct {
@@ -98,6 +101,8 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 		return f.start(r)
 	case wire.OpExecStart:
 		return f.execStart(r)
+	case wire.OpContainerCopy:
+		return f.copy(r)
 	case wire.OpVolumeCreate, wire.OpVolumeRemove, wire.OpVolumeList:
 		return f.volume(r)
 	case wire.OpContainerList:

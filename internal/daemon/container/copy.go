@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -23,6 +24,9 @@ import (
 // Stat describes a file of a container.
 func (e *Engine) Stat(ctx context.Context, c *Container, caller int, path string) (*jobs.PathStat, error) {
 	r, err := c.tree(ctx, caller, &jobs.TreeParams{Do: jobs.TreeStat, Path: path}, jobs.Host{})
+	if err == nil && r.Stat == nil {
+		err = errors.New("the worker described nothing")
+	}
 	if err != nil {
 		return nil, c.missing(path, err)
 	}
@@ -60,38 +64,37 @@ type ExtractOptions struct {
 // Extract unpacks an archive into a directory of a container. All of r is read, unless it fails.
 func (e *Engine) Extract(ctx context.Context, c *Container, caller int, o ExtractOptions, r io.Reader) error {
 	p := &jobs.TreeParams{Do: jobs.TreeWrite, Path: o.Path, KeepKind: o.KeepKind}
-	if u := c.rec.Spec.Process.User; o.Own && (u.UID != 0 || u.GID != 0) {
+	if u := c.View().Spec.Process.User; o.Own && (u.UID != 0 || u.GID != 0) {
 		p.Owner = &jobs.TreeOwner{UID: u.UID, GID: u.GID}
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("pipe: %w", err)
 	}
-	received := make(chan struct{})
+	received := make(chan error, 1)
+	var lost atomic.Bool
 	go func() {
-		defer close(received)
 		source := &source{r: r}
 		_, err := io.Copy(pw, source)
 		if source.err != nil { // half an archive is not to look like a whole one
-			cancel(fmt.Errorf("the archive could not be received: %w: %w", source.err, errdefs.ErrInvalidArgument))
+			lost.Store(true)
+			cancel()
 		}
 		pw.Close()
 		if err != nil && source.err == nil { // the worker reads no more; the client still has to read why
-			_, _ = io.Copy(io.Discard, r)
+			_, _ = io.Copy(io.Discard, source)
 		}
+		received <- source.err
 	}()
 	_, err = c.tree(ctx, caller, p, jobs.Host{}, int(pr.Fd()))
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
+	half := lost.Load() // what is lost from now on is not wanted
 	pr.Close()
-	if err != nil {
-		o.Late()
-	}
-	if <-received; err == nil {
-		err = context.Cause(ctx)
+	_ = pw.SetWriteDeadline(time.Now()) // a conquered worker may have kept the other end
+	o.Late()
+	if why := <-received; half {
+		err = fmt.Errorf("the archive could not be received: %v: %w", why, errdefs.ErrInvalidArgument)
 	}
 	if err != nil {
 		return c.missing(o.Path, err)
@@ -137,16 +140,24 @@ func (e *Engine) Changes(ctx context.Context, c *Container, caller int, w io.Wri
 // Commit makes an image of a container: its image, and its changes as a layer on top. With pause a container that runs
 // stands still while they are read.
 func (e *Engine) Commit(ctx context.Context, c *Container, caller int, pause bool, opt image.CommitOptions) (string, error) {
-	opt.Base, opt.Config = c.rec.ImageID, &c.rec.Config
+	v := c.View()
+	opt.Base, opt.Config = v.ImageID, &v.Config
 	id, err := e.cfg.Images.Commit(ctx, opt, func(ctx context.Context, fd int) error {
+		resume := func() error { return nil }
 		if pause {
-			resume, err := e.still(ctx, c)
-			if err != nil {
+			if err := take(ctx, c.commit); err != nil {
+				return err
+			}
+			defer func() { <-c.commit }()
+			var err error
+			if resume, err = e.still(ctx, c); err != nil {
 				return fmt.Errorf("%w. Next: commit with --pause=false", err)
 			}
-			defer resume()
 		}
 		_, err := c.tree(ctx, caller, &jobs.TreeParams{Do: jobs.TreeLayer}, jobs.Host{}, fd)
+		if moved := resume(); err == nil {
+			err = moved
+		}
 		return err
 	})
 	if err == nil {
@@ -154,6 +165,10 @@ func (e *Engine) Commit(ctx context.Context, c *Container, caller int, pause boo
 	}
 	return id, err
 }
+
+// drainFor is how long it may take until a client has what was in a pipe when the worker gave its result; and a conquered
+// worker, which does not end, can fill it no longer.
+const drainFor = 2 * time.Minute
 
 // outward gives do a pipe whose other end goes to w, and waits until all has gone there.
 func outward(ctx context.Context, w io.Writer, do func(ctx context.Context, fd int) error) error {
@@ -174,15 +189,16 @@ func outward(ctx context.Context, w io.Writer, do func(ctx context.Context, fd i
 		sent <- err
 	}()
 	err = do(ctx, int(pw.Fd()))
-	pw.Close() // end of file for the copy, now that the worker is gone
+	pw.Close() // end of file for the copy, when the worker is gone, too
+	_ = pr.SetReadDeadline(time.Now().Add(drainFor))
 	return errors.Join(err, <-sent)
 }
 
 // tree has a worker that sees what the container sees do one thing.
 func (c *Container) tree(ctx context.Context, caller int, p *jobs.TreeParams, host jobs.Host, fds ...int) (*jobs.TreeResult, error) {
 	for until := time.Now().Add(endingFor); ; time.Sleep(20 * time.Millisecond) {
-		r, err := c.treeOnce(ctx, caller, p, host, fds...)
-		if !errdefs.IsConflict(err) || c.state() == Removing || ctx.Err() != nil || time.Now().After(until) {
+		r, begun, err := c.treeOnce(ctx, caller, p, host, fds...)
+		if begun || !errdefs.IsConflict(err) || c.state() == Removing || ctx.Err() != nil || time.Now().After(until) {
 			return r, err
 		}
 	}
@@ -191,15 +207,37 @@ func (c *Container) tree(ctx context.Context, caller int, p *jobs.TreeParams, ho
 // endingFor is how long a container may be neither running nor ended.
 const endingFor = 10 * time.Second
 
-func (c *Container) treeOnce(ctx context.Context, caller int, p *jobs.TreeParams, host jobs.Host, fds ...int) (*jobs.TreeResult, error) {
+// How many workers copy at once, of all containers and of one: each may take two gigabytes, and those that wait do so here.
+const maxCopies, maxCopiesOfOne = 8, 2
+
+// take waits for a place.
+func take(ctx context.Context, places chan struct{}) error {
+	select {
+	case places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// treeOnce tells as well whether the worker has begun: it may have read or written then, and is not to do so twice.
+func (c *Container) treeOnce(ctx context.Context, caller int, p *jobs.TreeParams, host jobs.Host, fds ...int) (t *jobs.TreeResult, begun bool, err error) {
+	if err := take(ctx, c.copies); err != nil {
+		return nil, false, err
+	}
+	defer func() { <-c.copies }()
 	release, err := c.holdRoot(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer release()
+	if err := take(ctx, c.e.copies); err != nil {
+		return nil, false, err
+	}
+	defer func() { <-c.e.copies }()
 	req := wire.ContainerStart{ID: c.id, Spec: c.View().Spec}
 	req.Spec.Network, req.Spec.Sysctl, req.Spec.Process.Terminal = wire.Network{}, nil, false
-	if p.Do == jobs.TreeExport || p.Do == jobs.TreeChanges || p.Do == jobs.TreeLayer {
+	if p.Do == jobs.TreeExport || p.Do == jobs.TreeChanges || p.Do == jobs.TreeLayer || p.Do == jobs.TreeSize {
 		req.Spec.Mounts = nil // what is mounted on the root is no part of it
 	}
 	start := func(socket int) ([]int, error) {
@@ -207,20 +245,34 @@ func (c *Container) treeOnce(ctx context.Context, caller int, p *jobs.TreeParams
 		if c.rec.Caller && caller >= 0 {
 			pass = append(pass, caller)
 		}
-		return c.e.cfg.Warden.Call(ctx, wire.OpContainerCopy, req, nil, pass...)
+		got, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerCopy, req, nil, pass...)
+		begun = err == nil
+		return got, err
 	}
+	defer c.goneMeanwhile()
 	r, err := work.Run(ctx, start, &jobs.Job{Kind: jobs.Tree, Tree: p}, host, fds...)
 	if errdefs.IsUnavailable(err) && ctx.Err() == nil {
-		return nil, fmt.Errorf("container %s was started or removed meanwhile, or what copied was ended: %w", c.id[:12], err)
+		return nil, begun, fmt.Errorf("container %s was started or removed meanwhile, or what copied was ended: %w", c.id[:12], err)
 	}
 	var said *wire.Error
 	if errors.As(err, &said) {
-		return nil, said // in the words of who has refused
+		return nil, begun, said // in the words of who has refused
 	}
 	if err != nil {
-		return nil, err
+		return nil, begun, err
 	}
-	return r.Tree, nil
+	return r.Tree, true, nil
+}
+
+// goneMeanwhile has the warden forget a container that was removed while it was asked for a copy: the copy may have come
+// to it after the removal, and made the directory and the ids of a new one.
+func (c *Container) goneMeanwhile() {
+	if c.state() != Removing {
+		return
+	}
+	if err := c.e.deleteTraces(c.id); err != nil {
+		c.warn(err)
+	}
 }
 
 // holdRoot has the root of a container that does not run to itself. A start does not wait for that: it ends the worker.
@@ -232,10 +284,8 @@ func (c *Container) holdRoot(ctx context.Context) (release func(), err error) {
 	case Running:
 		return func() {}, nil
 	}
-	select {
-	case c.copy <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := take(ctx, c.copy); err != nil {
+		return nil, err
 	}
 	return func() { <-c.copy }, c.touch()
 }

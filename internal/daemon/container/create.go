@@ -79,7 +79,7 @@ func (e *Engine) lend(name string) (*policy.Lent, error) {
 
 func (e *Engine) newContainer(r Record) *Container {
 	c := &Container{e: e, id: r.ID, rec: r, run: newSession(r.Spec.Process.Terminal), removed: make(chan struct{}),
-		copy: make(chan struct{}, 1), lastExit: r.Exit}
+		copy: make(chan struct{}, 1), commit: make(chan struct{}, 1), copies: make(chan struct{}, maxCopiesOfOne), lastExit: r.Exit}
 	c.log = log.New(e.logDir(r.ID), r.Log, log.Source{Info: c.logInfo, Warn: c.warn, Receivers: e.cfg.Receivers})
 	return c
 }

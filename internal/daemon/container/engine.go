@@ -69,6 +69,7 @@ type Engine struct {
 	watch    *watcher
 	starts   chan struct{} // admits twice as many starts at once as there are processors
 	probes   chan struct{} // the same for probes of health checks
+	copies   chan struct{} // admits workers that copy, each of which may take gigabytes
 	vitals   *record.Store // how health checks stand
 
 	// boot: the engine has just started, not this brigd alone; until NewEngine decides who comes up.
@@ -95,6 +96,9 @@ type Container struct {
 	life sync.Mutex
 	// copy is held by who makes a root for a container that does not run: there is one at a time.
 	copy chan struct{}
+	// commit is held by who has the container stand still for a while, copies by who has a worker in it: see copies below.
+	commit, copies chan struct{}
+
 	save sync.Mutex // one write of the record at a time
 
 	mu        sync.Mutex
@@ -104,6 +108,7 @@ type Container struct {
 	unsynced  bool
 	stopProxy func()
 	lastExit  wire.Exit
+	thaws     int         // how often it was let go on
 	timer     *time.Timer // of a restart
 	turn      int         // a timer of another turn does nothing
 	renewing  int         // how many are restarting it by hand
@@ -116,6 +121,7 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, byID: map[string]*Container{}, names: map[string]string{}, execs: map[string]*Exec{}}
 	e.starts = make(chan struct{}, max(2, 2*cfg.Host.CPUs))
 	e.probes = make(chan struct{}, max(2, 2*cfg.Host.CPUs))
+	e.copies = make(chan struct{}, maxCopies)
 	var err error
 	if e.durable, err = record.Open(filepath.Join(cfg.StateDir, "containers")); err != nil {
 		return nil, err

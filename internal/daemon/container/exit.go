@@ -60,7 +60,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	unhealthy := c.stopProbes()
 	c.mu.Lock()
 	c.rec.State, c.rec.Exit, c.rec.Finished = Exited, exit, time.Unix(0, exit.At).UTC()
-	c.rec.Paused, c.rec.Undo = false, nil
+	c.rec.Paused, c.rec.Brief, c.rec.Undo = false, false, nil
 	if exit.Unknown && c.rec.Error == "" {
 		c.rec.Error = "nobody saw this container end"
 	}

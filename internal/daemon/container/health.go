@@ -99,6 +99,10 @@ func (c *Container) stopProbes() (unhealthy bool) {
 // probe is what the timer does: one probe, and the timer again.
 func (c *Container) probe(m *monitor) {
 	r := c.runProbe(m)
+	if r == nil {
+		c.probeLater(m)
+		return
+	}
 	if r.ExitCode == probeFailed || r.ExitCode == 128+int(unix.SIGKILL) {
 		endsSoon(m.run)
 	}
@@ -124,6 +128,16 @@ func (c *Container) probe(m *monitor) {
 	if renew {
 		c.renewUnhealthy(m.run)
 	}
+}
+
+// probeLater sets the timer again after a probe that has no result.
+func (c *Container) probeLater(m *monitor) {
+	c.mu.Lock()
+	if !m.over {
+		m.timer.Reset(m.check.Pause(c.rec.Health, time.Since(c.rec.Started)))
+	}
+	c.mu.Unlock()
+	c.saveVital(m, 0)
 }
 
 // endsSoon waits a moment for the end of a run: a probe that goes down with its container is no result.

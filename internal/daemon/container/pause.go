@@ -59,24 +59,42 @@ func (e *Engine) Unpause(ctx context.Context, c *Container) error {
 	return c.thaw(ctx)
 }
 
-// still has a container that runs stand still until resume is called, or somebody lets it go on.
-func (e *Engine) still(ctx context.Context, c *Container) (resume func(), err error) {
+// still has a container that runs stand still until resume is called, which tells whether nothing in it has moved all the
+// time: somebody else may let it go on, or start it. It is called with a place in c.commit, so what is brief is its own.
+func (e *Engine) still(ctx context.Context, c *Container) (resume func() error, err error) {
 	err = e.pause(ctx, c, true)
-	if err == nil {
-		return func() {
-			if err := e.Unpause(context.WithoutCancel(ctx), c); err != nil && c.paused() {
+	if err != nil && (errdefs.IsUnavailable(err) || c.state() == Running && !c.paused()) {
+		return nil, err
+	}
+	c.mu.Lock()
+	run, thaws, ran := c.run, c.thaws, c.rec.State == Running
+	moved := ran && !c.rec.Paused
+	c.mu.Unlock()
+	return func() error {
+		c.life.Lock()
+		defer c.life.Unlock()
+		c.mu.Lock()
+		moved = moved || c.thaws != thaws || !ran && (c.rec.State == Running || c.run != run)
+		mine := c.rec.State == Running && c.rec.Paused && c.rec.Brief
+		c.mu.Unlock()
+		if mine {
+			if err := c.thaw(context.WithoutCancel(ctx)); err != nil {
 				c.warn(err)
 			}
-		}, nil
-	}
-	if c.state() != Running || c.paused() && !errdefs.IsUnavailable(err) {
-		return func() {}, nil // nothing moves in it
-	}
-	return nil, err
+		}
+		if moved {
+			return fmt.Errorf("container %s was started or unpaused while its files were read, so that what was read is of "+
+				"no one moment. Next: commit again, or with --pause=false: %w", c.id[:12], errdefs.ErrConflict)
+		}
+		return nil
+	}, nil
 }
 
 // thaw is called with life held.
 func (c *Container) thaw(ctx context.Context) error {
+	c.mu.Lock()
+	c.thaws++
+	c.mu.Unlock()
 	if err := c.freeze(ctx, false); err != nil {
 		return fmt.Errorf("Cannot unpause container %s: %w", c.id, err) //nolint:staticcheck // Docker's words
 	}

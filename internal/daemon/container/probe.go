@@ -22,8 +22,12 @@ const (
 )
 
 // runProbe executes the check's command as the container's user, with the container's confinement, and waits for it no
-// longer than its timeout.
+// longer than its timeout. There is no result, nil, of a container that stands still, or stood still meanwhile.
 func (c *Container) runProbe(m *monitor) *container.HealthcheckResult {
+	stood := c.standing()
+	if stood() {
+		return nil
+	}
 	r := &container.HealthcheckResult{Start: time.Now(), ExitCode: probeFailed}
 	defer func() { r.End = time.Now() }()
 	if m.hung != nil && m.hung.running() && !c.killProbe(m.hung) {
@@ -33,8 +37,7 @@ func (c *Container) runProbe(m *monitor) *container.HealthcheckResult {
 	m.hung = nil
 	x, err := c.e.createExec(c, &container.ExecCreateRequest{Cmd: m.check.Command, AttachStdout: true, AttachStderr: true})
 	if err != nil {
-		r.Output = err.Error()
-		return r
+		return failedProbe(r, err, stood)
 	}
 	defer c.e.forgetExec(x)
 	out := collect(x.run)
@@ -42,8 +45,7 @@ func (c *Container) runProbe(m *monitor) *container.HealthcheckResult {
 	err = x.Start(context.Background(), nil, nil)
 	<-c.e.probes
 	if err != nil {
-		r.Output = err.Error()
-		return r
+		return failedProbe(r, err, stood)
 	}
 	c.saveVital(m, x.run.info().StartTime)
 	late := time.NewTimer(m.check.Timeout)
@@ -55,14 +57,36 @@ func (c *Container) runProbe(m *monitor) *container.HealthcheckResult {
 	case <-late.C:
 	}
 	r.Output = fmt.Sprintf("Health check exceeded timeout (%v)", m.check.Timeout) // clients read it
+	excused := stood()
 	if !c.killProbe(x) {
 		m.hung = x
-		return r
-	}
-	if s := (<-out).String(); s != "" {
+	} else if s := (<-out).String(); s != "" {
 		r.Output += ": " + s
 	}
+	if excused {
+		return nil
+	}
 	return r
+}
+
+func failedProbe(r *container.HealthcheckResult, err error, stood func() bool) *container.HealthcheckResult {
+	if stood() {
+		return nil
+	}
+	r.Output = err.Error()
+	return r
+}
+
+// standing gives a function that tells whether the container stands still, or has since it was made.
+func (c *Container) standing() func() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.thaws
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.rec.Paused || c.thaws != before
+	}
 }
 
 // collect takes what a process writes until it has ended.

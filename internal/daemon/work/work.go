@@ -16,9 +16,21 @@ import (
 	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
-// late is how long a worker may take to end after its result: until then it can still write to its files, and what can
-// be written to cannot be sealed.
-const late = 5 * time.Second
+// How long a worker may take to end after its result: until then it can still write to its files, and what can be written
+// to cannot be sealed. One that made the root of a container that does not run takes its file systems down meanwhile, and
+// the kernel writes out everything that waits to be written to the disk below, whoever's it is.
+const late, lateTree = 5 * time.Second, time.Minute
+
+// patience is that for one job. Nothing is sealed of what most jobs on a tree make, so that a result is enough.
+func patience(job *jobs.Job) time.Duration {
+	switch {
+	case job.Tree == nil:
+		return late
+	case job.Tree.Do == jobs.TreeLayer:
+		return lateTree
+	}
+	return 0
+}
 
 // Run has the warden start a worker (start is given the worker's end of the connection, and returns its pidfd), and the
 // worker do the job. fds stay open.
@@ -38,8 +50,9 @@ func Run(ctx context.Context, start func(socket int) ([]int, error), job *jobs.J
 	if len(got) != 1 {
 		return nil, errors.Join(err, errors.New("the warden named no process for the worker"))
 	}
-	ended, perr := pidfd.Ended(got[0], late)
-	if perr == nil && !ended {
+	wait := patience(job)
+	ended, perr := pidfd.Ended(got[0], wait)
+	if perr == nil && !ended && wait > 0 {
 		perr = fmt.Errorf("%s: the worker does not end after its result", job.Kind)
 	}
 	if err != nil {

@@ -28,9 +28,10 @@ func How(flags uint64, mode uint32, resolve uint64) unix.OpenHow {
 // Open opens name below dir, in a way to resolve. The descriptor is close-on-exec.
 func Open(dir int, name string, flags int, mode uint32, resolve uint64) (int, error) {
 	how := How(uint64(flags), mode, resolve)
-	for {
+	for tries := 0; ; tries++ {
 		fd, err := unix.Openat2(dir, name, &how)
-		if err == unix.EINTR || err == unix.EAGAIN { // EAGAIN: a rename raced with "..", the kernel asks to try again
+		// EAGAIN: a rename raced with "..", so try again; or somebody has a lease of the file, for as long as he likes.
+		if err == unix.EINTR || err == unix.EAGAIN && tries < 100 {
 			continue
 		}
 		if err != nil {

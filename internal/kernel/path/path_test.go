@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,5 +44,36 @@ func TestLinksDoNotLeaveTheDirectory(t *testing.T) {
 		if err == nil {
 			unix.Close(fd)
 		}
+	}
+}
+
+// A lease has every open of a file that does not wait fail with EAGAIN for as long as its holder likes (fcntl(2)).
+func TestALeaseEndsAnOpen(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "leased"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Skip("missing: leases: ", err)
+	}
+	at, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(at)
+	done := make(chan error, 1)
+	go func() {
+		_, err := Open(at, "leased", unix.O_RDONLY|unix.O_NONBLOCK, 0, NoLinks)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		if !errors.Is(err, unix.EAGAIN) {
+			t.Errorf("%v", err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it is tried again without end")
 	}
 }

@@ -29,6 +29,8 @@ const (
 	TreeExport TreeDo = "export"
 	// TreeChanges lists what differs from the image, as JSON of the API. fds: list (write).
 	TreeChanges TreeDo = "changes"
+	// TreeSize adds up the lengths of what differs from the image, in Bytes.
+	TreeSize TreeDo = "size"
 	// TreeLayer packs what differs from the image as a layer. fds: layer (empty, write).
 	TreeLayer TreeDo = "layer"
 )

@@ -20,6 +20,7 @@ func Job(t *jobs.Task) (*jobs.Result, error) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become unreadable: %w", err)
 	}
+	unix.Umask(0) // modes are those of the archive
 	root, err := kernel.Open(unix.AT_FDCWD, "/", unix.O_PATH|unix.O_DIRECTORY, 0, 0)
 	if err != nil {
 		return nil, err
@@ -51,6 +52,8 @@ func (w *work) do() (*jobs.TreeResult, error) {
 		return w.pack(w.changed, true)
 	case jobs.TreeChanges:
 		return w.changes()
+	case jobs.TreeSize:
+		return w.size()
 	}
 	return nil, toc.Invalid("nothing called %.32q can be done with a tree", w.params.Do)
 }

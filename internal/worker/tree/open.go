@@ -70,6 +70,7 @@ func classify(err error) error {
 	for errno, class := range map[unix.Errno]error{unix.ENOENT: errdefs.ErrNotFound, unix.ENOTDIR: errdefs.ErrInvalidArgument,
 		unix.ELOOP: errdefs.ErrInvalidArgument, unix.ENAMETOOLONG: errdefs.ErrInvalidArgument, unix.EXDEV: errdefs.ErrInvalidArgument,
 		unix.EROFS: errdefs.ErrPermissionDenied, unix.EACCES: errdefs.ErrPermissionDenied, unix.EPERM: errdefs.ErrPermissionDenied,
+		unix.EAGAIN: errdefs.ErrConflict, // somebody in the container has a lease of the file
 		unix.ENOSPC: errdefs.ErrResourceExhausted, unix.EDQUOT: errdefs.ErrResourceExhausted} {
 		if errors.Is(err, errno) {
 			return fmt.Errorf("%w: %w", err, class)

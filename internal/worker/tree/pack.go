@@ -26,7 +26,13 @@ type packer struct {
 	buf     []byte
 }
 
-type inode struct{ dev, ino uint64 }
+// inode is known by when it changed, too: while its names are read a file may go, and another one take its number.
+type inode struct {
+	dev, ino uint64
+	changed  unix.Timespec
+}
+
+func inodeOf(st *unix.Stat_t) inode { return inode{uint64(st.Dev), st.Ino, st.Ctim} }
 
 func newPacker(w io.Writer, limits jobs.Limits) *packer {
 	return &packer{w: tar.NewWriter(w), limits: limits, links: map[inode]string{}, buf: make([]byte, 256<<10)}
@@ -152,11 +158,11 @@ func (p *packer) file(dir int, name, as string) error {
 		return err
 	}
 	if st.Nlink > 1 {
-		if first, ok := p.links[inode{uint64(st.Dev), st.Ino}]; ok {
+		if first, ok := p.links[inodeOf(&st)]; ok {
 			st.Size = 0
 			return p.record(&tar.Header{Typeflag: tar.TypeLink, Name: as, Linkname: first}, &st)
 		}
-		p.links[inode{uint64(st.Dev), st.Ino}] = as
+		p.links[inodeOf(&st)] = as
 	}
 	if err := p.header(fd, as, "", &st); err != nil {
 		return err

@@ -148,6 +148,20 @@ func TestNamesInArchives(t *testing.T) {
 	}
 }
 
+func TestSize(t *testing.T) {
+	w := newWorld(t, "mkdir -p a/b; printf 12345 > a/f; ln a/f a/b/g; printf 123 > a/b/h; ln -s "+strings.Repeat("x", 50)+
+		" l; truncate -s 1000 hole; mkfifo p; mknod gone c 0 0; ln -s ../host a/out")
+	size := func(limits jobs.Limits) (*jobs.TreeResult, error) {
+		return (&work{params: &jobs.TreeParams{Do: jobs.TreeSize}, limits: limits, changed: w.fd}).do()
+	}
+	if r, err := size(limits); err != nil || r.Bytes != 5+3+1000 || r.Entries != 10 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	if _, err := size(jobs.Limits{MaxEntries: 9}); !errors.Is(err, errdefs.ErrResourceExhausted) {
+		t.Errorf("too many: %v", err)
+	}
+}
+
 func TestStat(t *testing.T) {
 	w := newWorld(t, `mkdir d; echo xyz > d/f; ln -s ../d/f d/l; ln -s l d/m; ln -s /none/x broken; ln -s loop loop; chmod 4751 d/f; ln -s /../../etc out`)
 	for path, want := range map[string]string{"/d/f": "f -rwxr-x--x u 4 ", "/d": "d drwxr-xr-x  ", "/d/m": "m Lrwxrwxrwx  /d/f",
@@ -334,4 +348,57 @@ func FuzzUnpack(f *testing.F) {
 			t.Errorf("left the directory: %v %v", names, err)
 		}
 	})
+}
+
+// A few bytes of an archive can stand for gigabytes of zeros; and what compression blows up is bounded.
+func TestZerosTakeNoRoom(t *testing.T) {
+	w := newWorld(t, "mkdir in")
+	zero := file("zeros", strings.Repeat("\x00", 32<<20))
+	mixed := file("mixed", strings.Repeat("\x00", 1<<20)+"x"+strings.Repeat("\x00", 1<<20))
+	if err := w.write(&jobs.TreeParams{Path: "in"}, entries(t, zero, mixed)); err != nil {
+		t.Fatal(err)
+	}
+	if out := w.sh("stat -c '%n %s' in/*; tr -d '\\0' < in/mixed; head -c 1048577 in/mixed | tail -c 1"); out != "in/mixed 2097153\nin/zeros 33554432\nxx" {
+		t.Errorf("%q", out)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(w.root+"/in/zeros", &st); err != nil || st.Blocks*512 > 1<<20 {
+		t.Errorf("32 MiB of zeros take %d bytes (%v)", st.Blocks*512, err)
+	}
+	raw := &counter{}
+	raw.n.Store(1 << 20)
+	b := &bounded{r: nothing{}, raw: raw, limits: limits}
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, b, make([]byte, 1<<20))
+	if !errdefs.IsResourceExhausted(err) || n > 1<<30 {
+		t.Errorf("a MiB became %d bytes: %v", n, err)
+	}
+}
+
+// nothing reads as zeros, without end.
+type nothing struct{}
+
+func (nothing) Read(p []byte) (int, error) { return len(p), nil }
+
+// A process of the container that has a lease of a file holds up no copy: it fails, and says that it may be tried again.
+func TestALeaseHoldsUpNoCopy(t *testing.T) {
+	w := newWorld(t, "echo x > f")
+	f, err := os.OpenFile(w.root+"/f", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Skip("missing: leases: ", err)
+	}
+	if _, _, err := w.read("/f"); !errdefs.IsConflict(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+// While names are read a file may go and another one take its number: that is no second name of the first.
+func TestANumberThatIsUsedAgainIsAnotherFile(t *testing.T) {
+	a, b := unix.Stat_t{Ino: 1, Ctim: unix.Timespec{Sec: 1}}, unix.Stat_t{Ino: 1, Ctim: unix.Timespec{Sec: 1, Nsec: 5}}
+	if inodeOf(&a) == inodeOf(&b) {
+		t.Error("they are one")
+	}
 }

@@ -2,12 +2,14 @@ package tree
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -40,7 +42,7 @@ type stamp struct {
 }
 
 func newUnpacker(dest int, params *jobs.TreeParams, limits jobs.Limits) *unpacker {
-	u := &unpacker{dest: dest, params: params, limits: limits, buf: make([]byte, 256<<10)}
+	u := &unpacker{dest: dest, params: params, limits: limits, buf: make([]byte, len(zeros))}
 	u.way = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS
 	if path.Clean("/"+params.Path) == "/" {
 		u.way = kernel.InRoot
@@ -50,12 +52,13 @@ func newUnpacker(dest int, params *jobs.TreeParams, limits jobs.Limits) *unpacke
 
 // unpack reads an archive, compressed or not, to its end. No program decompresses it (CVE-2026-41567).
 func (u *unpacker) unpack(in io.Reader) error {
-	plainText, _, done, err := layer.Sniff(in)
+	raw := &counter{r: in}
+	plainText, _, done, err := layer.Sniff(raw)
 	if err != nil {
 		return err
 	}
 	defer done()
-	r := tar.NewReader(&bounded{r: plainText, left: u.limits.MaxBytes + u.limits.MaxEntries<<10, limit: u.limits.MaxBytes})
+	r := tar.NewReader(&bounded{r: plainText, raw: raw, limits: u.limits})
 	for {
 		h, err := r.Next()
 		if err == io.EOF {
@@ -85,17 +88,38 @@ func unreadable(err error) error {
 	return toc.Invalid("the archive cannot be read: %w", err)
 }
 
-// bounded ends an archive that is larger than any that is taken.
+// bounded ends an archive that is larger than any that is taken, or that was blown up by its compression.
 type bounded struct {
-	r           io.Reader
-	left, limit int64
+	r      io.Reader
+	raw    *counter
+	limits jobs.Limits
+	n      int64
 }
+
+// ratioFrom is the size in bytes from which the ratio counts.
+const ratioFrom = 1 << 30
 
 func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	if b.left -= int64(n); b.left < 0 {
-		return 0, toc.Exceeded("bytes in an archive", b.limit)
+	b.n += int64(n)
+	switch l := &b.limits; {
+	case b.n > l.MaxBytes+l.MaxEntries<<10:
+		return 0, toc.Exceeded("bytes in an archive", l.MaxBytes)
+	case b.n > ratioFrom && b.n/l.MaxRatio > b.raw.n.Load():
+		return 0, toc.Exceeded("times the size of the compressed archive", l.MaxRatio)
 	}
+	return n, err
+}
+
+// counter counts what a reader gave, maybe in another goroutine: a decompressor has its own.
+type counter struct {
+	r io.Reader
+	n atomic.Int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(int64(n))
 	return n, err
 }
 
@@ -238,7 +262,11 @@ func remove(dir int, name string, depth int) error {
 	return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
 }
 
-// file creates a regular file. It is a new one: what somebody puts there meanwhile is an error, not written to.
+// zeros is what a hole reads as.
+var zeros [256 << 10]byte
+
+// file creates a regular file. It is a new one: what somebody puts there meanwhile is an error, not written to. Zeros become
+// holes: a few bytes of an archive may say that there are gigabytes of them.
 func (u *unpacker) file(at *spot, h *tar.Header, content io.Reader) error {
 	if u.bytes += h.Size; h.Size < 0 || u.bytes > u.limits.MaxBytes {
 		return toc.Exceeded("bytes in an archive", u.limits.MaxBytes)
@@ -251,7 +279,11 @@ func (u *unpacker) file(at *spot, h *tar.Header, content io.Reader) error {
 	defer f.Close()
 	for {
 		n, err := content.Read(u.buf)
-		if _, err := f.Write(u.buf[:n]); err != nil {
+		if bytes.Equal(u.buf[:n], zeros[:n]) {
+			if _, err := f.Seek(int64(n), io.SeekCurrent); err != nil {
+				return err
+			}
+		} else if _, err := f.Write(u.buf[:n]); err != nil {
 			return err
 		}
 		if err == io.EOF {
@@ -260,6 +292,9 @@ func (u *unpacker) file(at *spot, h *tar.Header, content io.Reader) error {
 		if err != nil {
 			return unreadable(err)
 		}
+	}
+	if err := unix.Ftruncate(fd, h.Size); err != nil {
+		return err
 	}
 	return u.finish(fd, h)
 }
