@@ -22,9 +22,10 @@ func (w *Warden) joined(id string) (p program, err error) {
 		return p, err
 	}
 	defer p.c.mu.Unlock()
-	if err = p.processOne("userns"); err != nil {
+	if err = p.processOne(); err != nil {
 		return p, err
 	}
+	delete(p.fds, "root") // that one's, and no birth's
 	fd, err := dup(p.fds["pid1"])
 	p.give("pid1", fd)
 	return p, err
