@@ -178,7 +178,7 @@ func TestNothingIsFreeBeforeWhatCopiesHasEnded(t *testing.T) {
 		c.copiers.Store("worker-1", nil)
 		if hangs {
 			c.copiers.Clear()
-			c.copiers.Store("no name of a group, so that it cannot be ended", nil)
+			c.copiers.Store("worker\x00", nil) // which no group can be called, so that it cannot be ended
 		}
 		b := &birth{program: program{w: w, c: c}, first: true, box: &sandbox{base: base}}
 		err = b.undoRoot()

@@ -51,15 +51,15 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	n.Ceiling.Args, n.Ceiling.Env, n.Ceiling.Cwd = nil, nil, ""
 	b := &birth{program: newProgram(w, c, &q.Spec.Process, &n.process), spec: &q.Spec, caller: by, note: n}
 	b.fds = owner.fds
-	var g *cgroup.Group
-	grouped := beside(func() (err error) {
-		g, err = w.parent.Create(q.ID, q.Spec.Resources)
+	grouped := beside(func() error {
+		_, err := w.parent.Create(q.ID, q.Spec.Resources)
 		return err
 	})
 	enter := func() error {
 		if err := grouped(); err != nil {
 			return err
 		}
+		g := w.parent.Open(q.ID)
 		return errors.Join(g.Allow(b.allowed), b.enter(g))
 	}
 	undo := func() { grouped(); b.undo() }
@@ -119,17 +119,16 @@ func (b *birth) sandbox() error {
 func (b *birth) reserve() error {
 	s := &b.made.Started
 	for _, p := range b.spec.Network.Ports {
-		got, fds, err := b.w.router.reserve(p)
+		bound, fds, warnings, err := b.w.router.reserve(p)
 		if err != nil {
 			return err
 		}
-		for i, at := range got.Sockets {
-			b.ends = append(b.ends, end{portName(len(s.Ports)), fds[i]})
-			p.HostIP, p.HostPort = at.HostIP.String(), at.HostPort
-			s.Ports = append(s.Ports, p)
+		for i, fd := range fds {
+			b.ends = append(b.ends, end{portName(len(s.Ports) + i), fd})
 		}
+		s.Ports = append(s.Ports, bound...)
 		b.note.ports = append(b.note.ports, fds...)
-		s.Warnings = got.Warnings // the same for every port
+		s.Warnings = warnings // the same for every port
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"unsafe"
@@ -100,8 +101,6 @@ func AttachDevice(cgroup, prog, old int) error {
 	if old >= 0 {
 		a.flags |= unix.BPF_F_REPLACE
 	}
-	if _, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
-		return fmt.Errorf("attach device program: %w", err)
-	}
-	return nil
+	_, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
+	return os.NewSyscallError("attach device program", err)
 }

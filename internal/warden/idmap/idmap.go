@@ -7,6 +7,7 @@
 package idmap
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -123,11 +124,8 @@ func namespaces(
 	if err := child.Pass(); err != nil {
 		return fds, err
 	}
-	fd, err := child.Await()
-	if err != nil {
-		return fds, err
-	}
-	return append(fds, fd), nil
+	fd, err := child.Await() // -1 with an error
+	return append(fds, fd), err
 }
 
 // adopt writes the maps of the process that made the namespaces, if they are new, and opens these. The process is our child and not
@@ -135,7 +133,7 @@ func namespaces(
 func adopt(pid int, new bool, uids, gids Extent, kinds []string) (fds []int, err error) {
 	proc := fmt.Sprintf("/proc/%d/", pid)
 	if new {
-		err = errors.Join(os.WriteFile(proc+"uid_map", uids.text(), 0), os.WriteFile(proc+"gid_map", gids.text(), 0))
+		err = cmp.Or(os.WriteFile(proc+"uid_map", uids.text(), 0), os.WriteFile(proc+"gid_map", gids.text(), 0))
 	}
 	if err != nil {
 		return nil, err
