@@ -19,7 +19,7 @@ func (w *Warden) adopt(have map[string]int) error {
 	}
 	for _, id := range ids {
 		if base, err := w.rangeOf(id); err == nil {
-			w.ranges.used[base] = true // nobody else is there yet
+			w.ranges.hold(base)
 		}
 	}
 	list, err := w.notes.all()

@@ -182,7 +182,7 @@ func TestNothingIsFreeBeforeWhatCopiesHasEnded(t *testing.T) {
 		}
 		b := &birth{program: program{w: w, c: c}, first: true, box: &sandbox{base: base}}
 		err = b.undoRoot()
-		if w.ranges.used[base] != hangs || errdefs.IsConflict(err) != hangs || (err != nil) != hangs {
+		if (w.ranges.used[base] != 0) != hangs || errdefs.IsConflict(err) != hangs || (err != nil) != hangs {
 			t.Errorf("%s: the ids are in use: %v; error %v", name, w.ranges.used[base], err)
 		}
 		if _, err := os.Stat(filepath.Join(w.directory(c.id))); !errors.Is(err, os.ErrNotExist) {

@@ -76,9 +76,11 @@ func (k *checking) container(c *Container) {
 	if v.State == Removing {
 		return
 	}
-	if _, err := e.cfg.Images.Lookup(v.ImageID); errdefs.IsNotFound(err) {
-		k.add(v.Name, "its image is gone, so it cannot be started", fmt.Sprintf("brig pull %s, or load it: the image is %.19s; or brig rm %s",
-			v.Config.Image, v.ImageID, v.Name), nil)
+	for _, id := range append([]string{v.ImageID}, v.Images...) {
+		if _, err := e.cfg.Images.Lookup(id); errdefs.IsNotFound(err) {
+			k.add(v.Name, fmt.Sprintf("the image %.19s is gone, so it cannot be started", id),
+				fmt.Sprintf("brig pull it, or load it (the container was made of %s); or brig rm %s", v.Config.Image, v.Name), nil)
+		}
 	}
 	_, there := k.list[c.id] // a container that does not run is there by its directory
 	if ran := !v.Started.IsZero() || v.Touched; ran && !there && v.State != Running && v.State != Restarting {

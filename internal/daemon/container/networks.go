@@ -126,6 +126,10 @@ func (c *Container) mayChange(s State) error {
 	if s == Removing {
 		return errRemoving(c)
 	}
+	if c.rec.Host.NetworkMode.IsContainer() {
+		return fmt.Errorf("container sharing network namespace with another container or host cannot be connected to any other network: %w",
+			errdefs.ErrInvalidArgument)
+	}
 	if c.rec.Spec.Network.Mode == wire.NetworkNone {
 		return fmt.Errorf("container %s was made with --network none: it has no interface, and cannot be connected: %w", c.id[:12],
 			errdefs.ErrPermissionDenied)

@@ -70,6 +70,9 @@ func (c *Container) fresh() {
 
 // start is called with life held. The record is made durable while the warden works.
 func (c *Container) start(ctx context.Context, caller int) error {
+	if err := c.ownerRuns(); err != nil {
+		return err
+	}
 	filter, err := c.e.filter(c.rec.Profile, &c.rec.Spec.Process)
 	if err != nil {
 		return err
