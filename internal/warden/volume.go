@@ -32,12 +32,11 @@ func (v volumes) create(name string) error {
 	if err != nil {
 		return err
 	}
-	made := v.trash(name)
-	data := filepath.Join(made, "data")
+	data := filepath.Join(v.trash(name), "data")
 	if err := cmp.Or(os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
 		return err
 	}
-	return os.Rename(made, dir)
+	return os.Rename(v.trash(name), dir)
 }
 
 // trash is where a volume is made and ends, so that there is never half of one: the sweep finds what a crash leaves there.
@@ -64,9 +63,7 @@ func (v volumes) remove(name string) error {
 		return err
 	}
 	gone := v.trash(name)
-	if err := os.RemoveAll(gone); err != nil {
-		return err
-	}
+	os.RemoveAll(gone) // or the next line fails
 	if err := os.Rename(dir, gone); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
