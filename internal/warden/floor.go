@@ -101,9 +101,8 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	checkResources(&r, &s.Resources, memory)
 	tooMany := len(s.Mounts) > maxMounts || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
 		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
-	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
-		maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
-	if tooMany {
+	if r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
+		maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths); tooMany {
 		return r.err()
 	}
 	for i := range s.Mounts {
@@ -201,7 +200,9 @@ func checkNetwork(r *refusal, n *wire.Network, by *caller) {
 }
 
 func checkMembership(r *refusal, m *wire.Membership) {
-	r.when(len(m.Networks) > wire.MaxNetworks || slices.Contains(m.Networks, 0), "a container is in at most %d networks", wire.MaxNetworks)
+	n := slices.Sorted(slices.Values(m.Networks))
+	r.when(len(n) > wire.MaxNetworks || slices.Contains(n, 0) || len(slices.Compact(n)) < len(m.Networks),
+		"a container is in at most %d networks, and in each once", wire.MaxNetworks)
 }
 
 // validName says whether s may become a file name: [a-zA-Z0-9][a-zA-Z0-9_.-]*, of at most so many bytes.

@@ -70,6 +70,10 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"low port by root":            {func(s *wire.Spec) { s.Network = published(80) }, root, ""},
 		"too many networks":           {func(s *wire.Spec) { s.Network.Networks = make([]uint32, wire.MaxNetworks+1) }, root, "at most 16 networks"},
 		"a network without a number":  {func(s *wire.Spec) { s.Network.Networks = []uint32{5, 0} }, root, "networks"},
+		"a network twice":             {func(s *wire.Spec) { s.Network.Networks = []uint32{7, 8, 7} }, root, "each once"},
+		"networks in any order": {func(s *wire.Spec) {
+			s.Network = wire.Network{Mode: wire.NetworkEndpoint, Name: "bridge", Membership: wire.Membership{Networks: []uint32{9, 8, 7}}}
+		}, root, ""},
 		"another network":             {func(s *wire.Spec) { s.Network = wire.Network{Mode: "host"} }, root, "network"},
 		"priority by a user":          {func(s *wire.Spec) { s.Process.Rlimits = []wire.Rlimit{{Type: "rtprio", Hard: 99}} }, user, "priority"},
 		"zero byte":                   {func(s *wire.Spec) { s.Process.Env = []string{"A=\x00"} }, root, "zero byte"},

@@ -123,14 +123,13 @@ func (r *router) start() error {
 	}
 	var reply wire.RouterReply
 	fds, err := r.call(wire.OpRouterOpen, open, &reply, adopt...)
+	if err == nil {
+		err = r.take(&reply, fds, len(adopt) == 1)
+	}
 	if err != nil {
-		return err
-	}
-	if err := r.take(&reply, fds, len(adopt) == 1); err != nil {
 		wire.CloseAll(fds)
-		return err
 	}
-	return nil
+	return err
 }
 
 // take notes what a process that opened the network said and gave.
@@ -234,11 +233,10 @@ func (r *router) use(op wire.Op, e *wire.Endpoint, bound []wire.Port) error {
 // release revokes an endpoint, if there is one. Without a process there is nothing to revoke, and the next one never
 // hears of it.
 func (r *router) release(e *wire.Endpoint) {
-	if e == nil || r.w.noRouter() != nil {
-		return
-	}
-	if err := r.tell(wire.OpEndpointRelease, wire.EndpointUse{Endpoint: *e}); err != nil && !errdefs.IsUnavailable(err) {
-		r.w.log("release %s: %v", e.Addr, err)
+	if e != nil && r.w.noRouter() == nil {
+		if err := r.use(wire.OpEndpointRelease, e, nil); err != nil && !errdefs.IsUnavailable(err) {
+			r.w.log("release %s: %v", e.Addr, err)
+		}
 	}
 }
 

@@ -119,15 +119,16 @@ func (w *Warden) networkJoin(q wire.NetworkJoin) (any, error) {
 		return nil, err
 	}
 	defer c.mu.Unlock()
-	e := c.note.Started.Endpoint
-	if e == nil {
+	if c.note.Started.Endpoint == nil {
 		return nil, fmt.Errorf("container %s has no network: %w", short(q.ID), errdefs.ErrFailedPrecondition)
 	}
-	e.Membership = q.Membership
-	if err := w.notes.write(c.note); err != nil {
+	n, e := *c.note, *c.note.Started.Endpoint // what there is may be part of a reply that is being written
+	n.Started.Endpoint, e.Membership = &e, q.Membership
+	if err := w.notes.write(&n); err != nil {
 		return nil, err
 	}
-	return nil, w.router.tell(wire.OpEndpointJoin, wire.EndpointUse{Endpoint: *e})
+	c.note.Started.Endpoint = &e
+	return nil, w.router.use(wire.OpEndpointJoin, &e, nil)
 }
 
 // caller is who the kernel says is at the other end of a connection to the API.
