@@ -122,7 +122,7 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
-	networks, err := openNetworks(filepath.Join(state, "networks"), facts, bus, f)
+	networks, err := network.Open(filepath.Join(state, "networks"), facts, bus)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +132,9 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	})
 	if err != nil {
 		return nil, err
+	}
+	if forwards || hasNames(networks) { // it knows whoever runs from its first question on
+		f.start()
 	}
 	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
 		Networks: networks, Forward: f.start,

@@ -127,9 +127,8 @@ func (s *Server) networkPrune(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	used := s.places()
 	names, err := s.Networks.Prune(func(n network.Network) bool {
-		return !used[n.ID] && f.labels(n.Labels) && (until.IsZero() || !n.Created.After(until))
+		return f.labels(n.Labels) && (until.IsZero() || !n.Created.After(until)) && !s.places()[n.ID]
 	})
 	if err != nil {
 		return err
@@ -141,42 +140,47 @@ func (s *Server) networkPrune(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) networkConnect(w http.ResponseWriter, r *http.Request) error {
 	var q apinetwork.ConnectRequest
-	n, c, err := s.pair(w, r, &q, &q.Container)
+	c, err := s.about(w, r, &q, &q.Container)
 	if err != nil {
 		return err
 	}
-	if err := s.Engine.Connect(r.Context(), c, n, q.EndpointConfig); err != nil {
+	ref := r.PathValue("id")
+	if ref == apinetwork.NetworkHost {
+		return fmt.Errorf("container %s cannot be connected to the host's network: no container sees it: %w", c.ID()[:12],
+			errdefs.ErrInvalidArgument)
+	}
+	n, err := s.Networks.Find(ref)
+	if err == nil {
+		err = s.Engine.Connect(r.Context(), c, n, q.EndpointConfig)
+	}
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// networkDisconnect: force is for containers that an engine has lost, which this one does not.
 func (s *Server) networkDisconnect(w http.ResponseWriter, r *http.Request) error {
 	var q apinetwork.DisconnectRequest
-	n, c, err := s.pair(w, r, &q, &q.Container)
-	if err != nil {
-		return err
+	c, err := s.about(w, r, &q, &q.Container)
+	if err == nil {
+		err = s.Engine.Disconnect(r.Context(), c, r.PathValue("id"), q.Force)
 	}
-	if err := s.Engine.Disconnect(r.Context(), c, n); err != nil {
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// pair reads a request about a container in a network.
-func (s *Server) pair(w http.ResponseWriter, r *http.Request, q any, ref *string) (n network.Network, c *container.Container, err error) {
+// about reads a request about a container in a network, and finds the container.
+func (s *Server) about(w http.ResponseWriter, r *http.Request, q any, ref *string) (*container.Container, error) {
 	b, err := readBody(w, r, maxBody)
 	if err == nil {
 		err = policy.DecodeStrict(b, q)
 	}
-	if err == nil {
-		n, err = s.Networks.Find(r.PathValue("id"))
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		c, err = s.Engine.Find(*ref)
-	}
-	return n, c, err
+	return s.Engine.Find(*ref)
 }

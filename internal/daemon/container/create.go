@@ -62,6 +62,12 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		c.syncLater()
 	}
 	c.publish(events.ActionCreate)
+	if err := e.cfg.Networks.Missing(eff.Networks); err != nil { // one was removed while nobody knew of this container
+		c.life.Lock()
+		defer c.life.Unlock()
+		c.forget(true)
+		return "", nil, fmt.Errorf("%.256s: %w", err.Error(), errdefs.ErrInvalidArgument) // "not found" is the image to clients
+	}
 	return id, eff.Warnings, nil
 }
 
@@ -184,7 +190,7 @@ func (e *Engine) Rename(c *Container, name string) error {
 		return err
 	}
 	if list, state := c.memberships(); state == Running {
-		c.tellNames(list, e.cfg.Networks.Confined(list))
+		c.tellNames(list)
 	}
 	c.publish(events.ActionRename, "oldName", "/"+old)
 	return nil

@@ -23,7 +23,8 @@ type Host struct {
 	File func(File) (fd int, err error)
 	// Progress may be nil.
 	Progress func(Progress)
-	// Names, if it is not nil, runs beside the job, in a goroutine of its own, and sends names until ctx or send ends it.
+	// Names, if it is not nil, runs beside the job, in a goroutine of its own, and sends names until ctx or send ends it;
+	// the job ends with it.
 	Names func(ctx context.Context, send func(Names) error)
 }
 
@@ -44,7 +45,10 @@ func Run(ctx context.Context, conn *wire.Conn, job *Job, fds []int, host Host) (
 	if host.Names != nil && err == nil {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		go host.Names(ctx, func(n Names) error { return sendNames(conn, n) })
+		go func() { // a worker that hears nothing more must not go on with what it knows
+			host.Names(ctx, func(n Names) error { return sendNames(conn, n) })
+			conn.Close()
+		}()
 	}
 	for n := 0; err == nil; {
 		var f *wire.Frame
