@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -30,7 +29,7 @@ type forwarder struct {
 	once    sync.Once
 }
 
-// open tells whether containers need the forwarder because they could not reach the host's resolvers (a stub on loopback,
+// open tells whether the forwarder is needed because containers could not reach the host's resolvers (a stub on loopback,
 // say).
 func (f *forwarder) open(ctx context.Context) (bool, error) {
 	b, err := os.ReadFile("/etc/resolv.conf")
@@ -56,11 +55,6 @@ func (f *forwarder) start() {
 			}
 		}()
 	})
-}
-
-// hasNames tells whether there are networks with names.
-func hasNames(s *network.Store) bool {
-	return slices.ContainsFunc(s.List(), func(n network.Network) bool { return !n.Builtin })
 }
 
 func hostAddresses() (list []netip.Addr) {

@@ -93,12 +93,9 @@ func reserve(router *link.Router, r *wire.Request) (wire.Reply, error) {
 	if err != nil {
 		return wire.Reply{}, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	var out wire.PortReply
 	var fds []int
 	for _, s := range sockets {
-		out.Sockets = append(out.Sockets, wire.BoundSocket{HostIP: s.HostIP, HostPort: s.Port})
 		fds = append(fds, s.FD)
 	}
-	out.Warnings = router.Warnings()
-	return wire.Reply{Body: out, FDs: fds}, nil
+	return wire.Reply{Body: router.Warnings(), FDs: fds}, nil
 }

@@ -44,7 +44,6 @@ func newWarden(t *testing.T) *Warden {
 		if err := w.parent.Remove(); err != nil {
 			t.Error(err)
 		}
-		w.parent.Close()
 	})
 	return w
 }
@@ -103,14 +102,14 @@ func TestAChangeOfNetworksTouchesNoReplyUnderWay(t *testing.T) {
 	n.Started.Endpoint = &wire.Endpoint{Addr: w.router.reply.Gateway.Next(), Ifindex: 65537, Name: "ep1"}
 	w.live[n.ID] = &container{id: n.ID, note: n}
 	reply := n.Started
-	if _, err := w.networkJoin(wire.NetworkJoin{ID: n.ID, Membership: wire.Membership{Networks: []uint32{7}}}); err != nil {
+	if _, err := w.networkJoin(w.live[n.ID], wire.NetworkJoin{ID: n.ID, Membership: wire.Membership{Networks: []uint32{7}}}); err != nil {
 		t.Fatal(err)
 	}
 	if len(reply.Endpoint.Networks) != 0 || len(n.Started.Endpoint.Networks) != 1 {
 		t.Errorf("the reply has %v, the note %v", reply.Endpoint, n.Started.Endpoint)
 	}
 	w.notes.dir += "/none"
-	_, err := w.networkJoin(wire.NetworkJoin{ID: n.ID, Membership: wire.Membership{Confined: true}})
+	_, err := w.networkJoin(w.live[n.ID], wire.NetworkJoin{ID: n.ID, Membership: wire.Membership{Confined: true}})
 	if err == nil || n.Started.Endpoint.Confined {
 		t.Errorf("a change that could not be noted: %v, the note has %v", err, n.Started.Endpoint)
 	}

@@ -135,6 +135,10 @@ func (c *Container) mayChange(s State) error {
 	if s == Removing {
 		return errRemoving(c)
 	}
+	if c.rec.Host.NetworkMode.IsContainer() {
+		return fmt.Errorf("container sharing network namespace with another container or host cannot be connected to any other network: %w",
+			errdefs.ErrInvalidArgument)
+	}
 	if c.rec.Spec.Network.Mode == wire.NetworkNone {
 		return fmt.Errorf("container %s was made with --network none: it has no interface, and cannot be connected: %w", c.id[:12],
 			errdefs.ErrPermissionDenied)
@@ -204,13 +208,17 @@ func (c *Container) tellNames(list []network.Membership) {
 			continue
 		}
 		in := jobs.NamesIn{ID: m.ID, Name: m.Name, Names: network.DNSNames(name, c.id, hostname, m.Aliases)}
+		in.Names = append(in.Names, linkName(c.id))
 		for _, l := range m.Links {
-			in.Links = append(in.Links, jobs.Link{Alias: l.Alias, To: l.ID[:12]})
+			in.Links = append(in.Links, jobs.Link{Alias: l.Alias, To: linkName(l.ID)})
 		}
 		of.Networks = append(of.Networks, in)
 	}
 	c.e.cfg.Names.Set(c.id, of)
 }
+
+// linkName is what links lead to: no alias and no host name has a slash, so that nobody else can be called so.
+func linkName(id string) string { return "/" + id }
 
 // rejoin finds the place of a container that an earlier brigd left. What the warden has may be older than the record, and
 // more: brigd may have been killed in the middle of a change. A network cannot be gone, but if it is, the container goes on

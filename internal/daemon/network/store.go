@@ -155,7 +155,7 @@ func (s *Store) Find(ref string) (Network, error) {
 }
 
 func (s *Store) find(ref string) (Network, error) {
-	if n, ok := s.byID[ref]; ok {
+	if n, ok := s.byID[ref]; ok { // before one that is called like it
 		return n, nil
 	}
 	var hits []Network

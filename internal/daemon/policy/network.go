@@ -27,8 +27,10 @@ func (c *collector) network(in Input, e *Effective) wire.Network {
 	case mode == network.NetworkHost:
 		c.refuse(true, "HostConfig.NetworkMode=host", mode)
 		return wire.Network{}
-	case r.Host.NetworkMode.IsContainer():
-		c.refuse(true, "HostConfig.NetworkMode=container:NAME", mode)
+	case mode == "container:":
+		c.invalid("--network", mode, "invalid container format container:<name|id>")
+		return wire.Network{}
+	case r.Host.NetworkMode.IsContainer(): // join has said what is wrong with it, if it is not what is wanted
 		return wire.Network{}
 	}
 	found := c.memberships(in, mode, e)

@@ -23,8 +23,7 @@ type Host struct {
 	File func(File) (fd int, err error)
 	// Progress may be nil.
 	Progress func(Progress)
-	// Names, if it is not nil, runs beside the job, in a goroutine of its own, and sends names until ctx or send ends it;
-	// the job ends with it.
+	// Names, if it is not nil, runs beside the job, in a goroutine of its own, and sends names until ctx or send ends it.
 	Names func(ctx context.Context, send func(Names) error)
 }
 
@@ -45,9 +44,9 @@ func Run(ctx context.Context, conn *wire.Conn, job *Job, fds []int, host Host) (
 	if host.Names != nil && err == nil {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		go func() { // a worker that hears nothing more must not go on with what it knows
+		go func() {
 			host.Names(ctx, func(n Names) error { return sendNames(conn, n) })
-			conn.Close()
+			conn.Close() // whom it cannot be told of, it would not know for ever
 		}()
 	}
 	for n := 0; err == nil; {
