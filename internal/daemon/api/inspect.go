@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -123,7 +124,11 @@ func (s *Server) networkSettings(v *container.View, version int) settings {
 		Ports: ports(v), Networks: map[string]*network.EndpointSettings{},
 	}}
 	for _, m := range v.Networks {
-		out.Networks[m.Name] = s.endpoint(v, &m)
+		e := s.endpoint(v, &m)
+		if version < 45 && !brignet.IsBuiltin(m.Name) {
+			e.Aliases = brignet.Once(slices.Concat(m.Aliases, []string{v.ID[:12], v.Config.Hostname}))
+		}
+		out.Networks[m.Name] = e
 	}
 	if v.State == container.Running {
 		out.SandboxID = v.ID
@@ -152,7 +157,7 @@ func (s *Server) endpoint(v *container.View, m *brignet.Membership) *network.End
 	if v.State != container.Running {
 		return e
 	}
-	e.EndpointID = brignet.EndpointID(v.ID, m.Name)
+	e.EndpointID = brignet.EndpointID(v.ID, m.ID)
 	if at := v.Run.Endpoint; at != nil {
 		e.IPAddress, e.Gateway, e.IPPrefixLen = at.Addr, at.Gateway, at.PrefixLen
 		_ = e.MacAddress.UnmarshalText([]byte(at.MAC))

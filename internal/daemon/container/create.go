@@ -57,6 +57,12 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		c.syncLater()
 	}
 	c.publish(events.ActionCreate)
+	if err := e.cfg.Networks.Missing(eff.Networks); err != nil { // one was removed while nobody knew of this container
+		c.life.Lock()
+		defer c.life.Unlock()
+		c.forget(true)
+		return "", nil, fmt.Errorf("%.256s: %w", err.Error(), errdefs.ErrInvalidArgument) // "not found" is the image to clients
+	}
 	return id, eff.Warnings, nil
 }
 
@@ -228,7 +234,7 @@ func (e *Engine) Rename(c *Container, name string) error {
 	delete(e.names, old)
 	e.mu.Unlock()
 	if list, state := c.memberships(); state == Running {
-		c.tellNames(list, e.cfg.Networks.Confined(e.cfg.Networks.There(list)))
+		c.tellNames(list)
 	}
 	c.publish(events.ActionRename, "oldName", "/"+old)
 	return nil

@@ -17,9 +17,9 @@ func (c *Container) ended() {
 	c.mu.Lock()
 	run, stop := c.run, c.stopProxy
 	c.stopProxy = nil
+	close(run.dying)
 	c.mu.Unlock()
 	c.dropNames(run.info().Endpoint)
-	close(run.dying)
 	if stop != nil {
 		stop()
 	}
@@ -88,7 +88,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 		c.publish(events.ActionOOM)
 	}
 	c.publishEnd("exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
-	c.left(run.info().Endpoint)
+	c.e.cfg.Networks.Leave(c.id)
 	if remove {
 		c.warnIf(c.forget(true))
 	}

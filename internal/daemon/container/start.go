@@ -83,6 +83,11 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		}
 	}
 	in, err := c.e.cfg.Networks.Enter(c.id, c.rec.Networks)
+	if err == nil && in.Confined && len(c.rec.Networks) > 0 && len(c.rec.Spec.Network.Ports) > 0 {
+		c.e.cfg.Networks.Leave(c.id)
+		err = fmt.Errorf("-p: every network of container %s is internal, so that nothing outside reaches it. Next: "+
+			"brig network connect NETWORK %s: %w", c.id[:12], c.id[:12], errdefs.ErrFailedPrecondition)
+	}
 	if err != nil {
 		return err
 	}
@@ -123,7 +128,7 @@ func (c *Container) start(ctx context.Context, caller int) error {
 	for _, w := range st.Warnings {
 		c.warn(errors.New(w))
 	}
-	c.entered(in)
+	c.tellNames(c.rec.Networks)
 	c.publishStart()
 	return nil
 }
