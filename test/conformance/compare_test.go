@@ -1,0 +1,63 @@
+package conformance
+
+import (
+	"slices"
+	"testing"
+)
+
+// comparison holds Brig's answers to dockerd's, and the table of differences to both.
+type comparison struct {
+	whole bool // all scripts are run
+	shown map[[2]int]bool
+}
+
+func newComparison(whole bool) *comparison { return &comparison{whole: whole, shown: map[[2]int]bool{}} }
+
+func (c *comparison) verb(t *testing.T, s *Script, want []Answer, r played) {
+	t.Helper()
+	if !complete(t, "Brig", s, r) {
+		return
+	}
+	i := 0
+	for _, l := range s.Lines {
+		if l.Setup {
+			continue
+		}
+		if i >= len(want) || want[i].Line != l.Text {
+			t.Errorf("%s: the record does not have %q. Next: go test ./test/conformance -run Dockerd -update", s.Verb, l.Text)
+			return
+		}
+		c.answer(t, s.Verb, want[i], r.Answers[i])
+		i++
+	}
+	if i != len(want) {
+		t.Errorf("%s: the record has %q, and the script has not", s.Verb, want[i].Line)
+	}
+}
+
+func (c *comparison) answer(t *testing.T, verb string, want, got Answer) {
+	t.Helper()
+	explained, used := applied(verb, want)
+	if explained != got {
+		t.Errorf("%s: Brig\n%sdockerd\n%s", verb, Record([]Answer{got}), Record([]Answer{want}))
+		return
+	}
+	for _, i := range used {
+		c.shown[[2]int{i, slices.Index(differences[i].Verbs, verb)}] = true
+	}
+}
+
+// end demands that each difference showed in each of its verbs.
+func (c *comparison) end(t *testing.T) {
+	t.Helper()
+	if !c.whole || t.Failed() {
+		return
+	}
+	for i, d := range differences {
+		for j, verb := range d.Verbs {
+			if !c.shown[[2]int{i, j}] {
+				t.Errorf("the difference %q no longer shows in %s. Next: take it out of the table", d.Pattern, verb)
+			}
+		}
+	}
+}
