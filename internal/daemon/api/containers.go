@@ -182,7 +182,7 @@ func (s *Server) containerKill(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 	}
 	if err := s.Engine.Kill(r.Context(), c, signal); err != nil {
-		return err
+		return fmt.Errorf("cannot kill container: %s: %w", r.PathValue("id"), err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

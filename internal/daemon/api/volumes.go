@@ -30,9 +30,6 @@ func (s *Server) mountpoint(name string) string { return s.Root + "/volumes/" + 
 
 func (s *Server) show(v volume.Volume) apivolume.Volume {
 	labels := v.Labels
-	if labels == nil {
-		labels = map[string]string{}
-	}
 	if v.Anonymous {
 		labels = map[string]string{"com.docker.volume.anonymous": ""}
 	}

@@ -41,12 +41,14 @@ func (s *Store) Push(ctx context.Context, repo reference.Named, tag string, auth
 	defer o.end()
 	for _, name := range names {
 		img, err := s.Lookup(name)
+		if errdefs.IsNotFound(err) {
+			return notHere(repo)
+		}
 		if err != nil {
 			return err
 		}
 		if o.existing(img.ID) == nil {
-			return fmt.Errorf("No such image: %s: %w", familiar(name),
-				errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+			return notHere(repo)
 		}
 		tag := strings.TrimPrefix(name, repo.Name()+":")
 		if err := s.push(ctx, c, img, tag, tell); err != nil {
@@ -72,10 +74,14 @@ func (s *Store) namesToPush(repo reference.Named, tag string) ([]string, error) 
 	}
 	names := s.tagsOf(repo.Name())
 	if len(names) == 0 {
-		return nil, fmt.Errorf("An image does not exist locally with the tag: %s: %w", //nolint:staticcheck // clients read it
-			reference.FamiliarName(repo), errdefs.ErrNotFound)
+		return nil, notHere(repo)
 	}
 	return names, nil
+}
+
+func notHere(repo reference.Named) error {
+	return fmt.Errorf("An image does not exist locally with the tag: %s: %w", //nolint:staticcheck // clients read it
+		reference.FamiliarName(repo), errdefs.ErrNotFound)
 }
 
 // tagsOf gives the full references with a tag in one repository.
