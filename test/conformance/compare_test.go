@@ -11,7 +11,9 @@ type comparison struct {
 	shown map[[2]int]bool
 }
 
-func newComparison(whole bool) *comparison { return &comparison{whole: whole, shown: map[[2]int]bool{}} }
+func newComparison(whole bool) *comparison {
+	return &comparison{whole: whole, shown: map[[2]int]bool{}}
+}
 
 func (c *comparison) verb(t *testing.T, s *Script, want []Answer, r played) {
 	t.Helper()

@@ -63,7 +63,7 @@ func playerMain(file string) int {
 	return 0
 }
 
-// dress makes a PATH in which docker is the client that was asked for, and loads the image.
+// dress makes a PATH in which docker is the client that was asked for, and the image the only one.
 func (p *player) dress() error {
 	if err := os.MkdirAll(filepath.Join(p.Dir, "bin"), 0o755); err != nil {
 		return err
@@ -71,14 +71,8 @@ func (p *player) dress() error {
 	if err := os.Symlink(p.Client, filepath.Join(p.Dir, "bin", "docker")); err != nil {
 		return err
 	}
-	return p.load()
-}
-
-func (p *player) load() error {
-	if code, out, complaint := p.sh(p.Dir, "docker load -q -i "+p.Image); code != 0 {
-		return fmt.Errorf("load the image: %s%s", out, complaint)
-	}
-	return nil
+	p.sh(p.Dir, "docker rmi -f brig-probe") // which Brig brings along; where it is not there this fails
+	return p.clear()
 }
 
 // play runs one script in a directory of its own.

@@ -107,20 +107,20 @@ func (s *Store) push(ctx context.Context, c *registry.Client, img *Image, tag st
 	if err != nil {
 		return err
 	}
-	seen := map[digest.Digest]bool{}
+	// Docker does not show the config. It goes first, alone: nothing is told of layers before the registry has answered.
+	if err := s.pushBlob(ctx, c, m.Config, func(Event) {}); err != nil {
+		return err
+	}
+	seen := map[digest.Digest]bool{m.Config.Digest: true}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelPushes)
-	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+	for _, d := range m.Layers {
 		if seen[d.Digest] {
 			continue
 		}
 		seen[d.Digest] = true
-		say := tell
-		if d.Digest == m.Config.Digest {
-			say = func(Event) {} // Docker does not show the config either
-		}
-		say(Event{ID: short(d.Digest.String()), Status: "Preparing"})
-		g.Go(func() error { return s.pushBlob(gctx, c, d, say) })
+		tell(Event{ID: short(d.Digest.String()), Status: "Preparing"})
+		g.Go(func() error { return s.pushBlob(gctx, c, d, tell) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
