@@ -1,18 +1,18 @@
 package conformance
 
 import (
-	"slices"
+	"strings"
 	"testing"
 )
 
 // comparison holds Brig's answers to dockerd's, and the table of differences to both.
 type comparison struct {
 	whole bool // all scripts are run
-	shown map[[2]int]bool
+	shown map[use]bool
 }
 
 func newComparison(whole bool) *comparison {
-	return &comparison{whole: whole, shown: map[[2]int]bool{}}
+	return &comparison{whole: whole, shown: map[use]bool{}}
 }
 
 func (c *comparison) verb(t *testing.T, s *Script, want []Answer, r played) {
@@ -39,26 +39,28 @@ func (c *comparison) verb(t *testing.T, s *Script, want []Answer, r played) {
 
 func (c *comparison) answer(t *testing.T, verb string, want, got Answer) {
 	t.Helper()
-	explained, used := applied(verb, want)
+	explained, uses := applied(verb, want)
 	if explained != got {
 		t.Errorf("%s: Brig\n%sdockerd\n%s", verb, Record([]Answer{got}), Record([]Answer{want}))
 		return
 	}
-	for _, i := range used {
-		c.shown[[2]int{i, slices.Index(differences[i].Verbs, verb)}] = true
+	for _, u := range uses {
+		c.shown[u] = true
 	}
 }
 
-// end demands that each difference showed in each of its verbs.
+// end demands that each wording of each difference showed in each of its verbs.
 func (c *comparison) end(t *testing.T) {
 	t.Helper()
 	if !c.whole || t.Failed() {
 		return
 	}
 	for i, d := range differences {
-		for j, verb := range d.Verbs {
-			if !c.shown[[2]int{i, j}] {
-				t.Errorf("the difference %q no longer shows in %s. Next: take it out of the table", d.Pattern, verb)
+		for j, w := range d.Wordings {
+			for verb := range strings.FieldsSeq(w.Verbs) {
+				if !c.shown[use{i, j, verb}] {
+					t.Errorf("%s: %q in place of %q no longer shows. Next: take it out of the table", verb, w.Brig, w.Dockerd)
+				}
 			}
 		}
 	}

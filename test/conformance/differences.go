@@ -3,17 +3,26 @@ package conformance
 import (
 	"regexp"
 	"slices"
+	"strings"
 )
 
-// Difference is one way in which Brig answers otherwise than dockerd, on purpose. Where an answer of dockerd's, after
-// Pattern in it was replaced by Brig, is Brig's answer, the two agree.
+// Difference is one way in which Brig answers otherwise than dockerd, on purpose.
 type Difference struct {
-	Verbs   []string       // scripts in which it shows
-	Stream  string         // Stdout or Stderr
-	Pattern *regexp.Regexp // what dockerd says
-	Brig    string         // what Brig says instead
-	Reason  string
+	Stream   string // Stdout or Stderr: no difference is in an exit code
+	What     string // what Brig does
+	Reason   string
+	Wordings []Wording
 }
+
+// Wording is a text of dockerd's and what Brig says in its place. Where an answer of dockerd's, with all wordings applied,
+// is Brig's answer, the two agree.
+type Wording struct {
+	Verbs   string         // the scripts in which it shows
+	Dockerd *regexp.Regexp // as Normal leaves it
+	Brig    string         // with ${1} for what the pattern has in parentheses
+}
+
+func (w *Wording) in(verb string) bool { return slices.Contains(strings.Fields(w.Verbs), verb) }
 
 // The streams.
 const (
@@ -24,26 +33,35 @@ const (
 // Exact are the verbs whose standard output has no difference.
 var Exact = []string{"run", "exec", "logs", "ps", "cp", "inspect"}
 
+// Most is how many differences there may be.
+const Most = 10
+
 // Differences returns all of them.
 func Differences() []Difference { return differences }
 
-var differences = []Difference{}
+// use is a wording of a difference that changed an answer of a verb.
+type use struct {
+	difference, wording int
+	verb                string
+}
 
-// applied is dockerd's answer as Brig would give it, with the numbers of the differences that changed it.
-func applied(verb string, a Answer) (Answer, []int) {
-	var used []int
+// applied is dockerd's answer as Brig would give it, with the wordings that changed it.
+func applied(verb string, a Answer) (Answer, []use) {
+	var uses []use
 	for i, d := range differences {
-		if !slices.Contains(d.Verbs, verb) {
-			continue
-		}
-		text := &a.Stderr
-		if d.Stream == Stdout {
-			text = &a.Stdout
-		}
-		if changed := d.Pattern.ReplaceAllString(*text, d.Brig); changed != *text {
-			*text = changed
-			used = append(used, i)
+		for j, w := range d.Wordings {
+			if !w.in(verb) {
+				continue
+			}
+			text := &a.Stderr
+			if d.Stream == Stdout {
+				text = &a.Stdout
+			}
+			if changed := w.Dockerd.ReplaceAllString(*text, w.Brig); changed != *text {
+				*text = changed
+				uses = append(uses, use{i, j, verb})
+			}
 		}
 	}
-	return a, used
+	return a, uses
 }

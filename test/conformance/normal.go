@@ -12,6 +12,8 @@ type rule struct {
 }
 
 var rules = []rule{
+	// The client has a goroutine that may or may not have written all when the engine refuses.
+	{regexp.MustCompile(`(?m)^time="[^"]*" level=error msg="Can't .* closed pipe"\n`), ""},
 	{regexp.MustCompile(`\b[0-9a-f]{64}\b`), "<id>"},
 	{regexp.MustCompile(`\b[0-9a-f]{12}\b`), "<short>"},
 	{regexp.MustCompile(`\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?( ?(Z|[+-]\d\d:?\d\d))?( [A-Z]{3})?`), "<time>"},
