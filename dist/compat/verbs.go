@@ -11,8 +11,8 @@ import (
 func differences(b *strings.Builder) {
 	b.WriteString("\n## Where an answer differs from dockerd's\n\n" + fill("The same command lines of every verb of the docker "+
 		"client (28.2) run against Brig and against dockerd (20.10). Exit codes, standard output and standard error are the "+
-		"same, once identities, times, addresses and sizes are left aside, but for these. None is in an exit code, and none in "+
-		"the standard output of "+strings.Join(conformance.Exact, ", ")+". Besides, a new engine has one image, brig-probe, "+
+		"same, once identities, times, addresses and sizes are left aside, but for these. No line of the comparison differs in its exit code, and none of "+
+		strings.Join(conformance.Exact, ", ")+" in its standard output. Besides, a new engine has one image, brig-probe, "+
 		"which the comparison removes first.") + "\n\n")
 	var rows [][]string
 	for _, d := range conformance.Differences() {

@@ -108,7 +108,7 @@ var differences = []Difference{
 		}},
 	{Stdout, "A container has neither /.dockerenv nor a link /etc/mtab", "Brig puts nothing into a root but the files that have a meaning for the program",
 		[]Wording{is("export", `(?m)^(\.dockerenv|etc/mtab)\n`, ``)}},
-	{Stdout, "create refuses a network that is not there", "where dockerd makes the container, and fails when it is started",
+	{Stdout, "create refuses a network that is not there", "a mistake is said at once: dockerd makes the container, and fails when it is started",
 		[]Wording{is("create", `^<id>\n$`, ``)}},
 	{Stdout, "The kernel's own name (comm) of a program that was found through a link is that of the file", "it is opened before it is executed, and executed by its descriptor",
 		[]Wording{is("top", `(?m)^<pid>  sleep  sleep`, `<pid>  busybox  sleep`)}},
