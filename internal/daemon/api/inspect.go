@@ -9,6 +9,7 @@ import (
 	"time"
 
 	apicontainer "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/api/types/storage"
 
@@ -76,6 +77,9 @@ type inspectReply struct {
 
 func (s *Server) inspect(v *container.View, version int) inspectReply {
 	cfg, host := v.Config, v.Host
+	if len(cfg.Volumes) == 0 {
+		cfg.Volumes = nil // null, as Docker has it
+	}
 	args := v.Spec.Process.Args
 	i := inspectReply{InspectResponse: apicontainer.InspectResponse{
 		ID: v.ID, Created: stamp(v.Created), Name: "/" + v.Name, Image: v.ImageID, Driver: driver, Platform: "linux",
@@ -109,8 +113,13 @@ func state(v *container.View) *apicontainer.State {
 }
 
 func (s *Server) mounts(v *container.View) []apicontainer.MountPoint {
-	out := make([]apicontainer.MountPoint, len(v.Mounts))
-	copy(out, v.Mounts)
+	out := slices.DeleteFunc(slices.Clone(v.Mounts), func(m apicontainer.MountPoint) bool {
+		_, option := v.Host.Tmpfs[m.Destination] // those of --tmpfs are in HostConfig alone, as with Docker
+		return option && m.Type == mount.TypeTmpfs
+	})
+	if out == nil {
+		out = []apicontainer.MountPoint{}
+	}
 	for i := range out {
 		if out[i].Name != "" {
 			out[i].Source = s.mountpoint(out[i].Name)

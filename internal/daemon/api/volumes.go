@@ -30,17 +30,10 @@ func (s *Server) mountpoint(name string) string { return s.Root + "/volumes/" + 
 
 func (s *Server) show(v volume.Volume) apivolume.Volume {
 	labels := v.Labels
-	if labels == nil {
-		labels = map[string]string{}
-	}
 	if v.Anonymous {
 		labels = map[string]string{"com.docker.volume.anonymous": ""}
 	}
-	options := v.Options
-	if options == nil {
-		options = map[string]string{}
-	}
-	return apivolume.Volume{Name: v.Name, Driver: "local", Scope: "local", Labels: labels, Options: options,
+	return apivolume.Volume{Name: v.Name, Driver: "local", Scope: "local", Labels: labels, Options: v.Options,
 		Mountpoint: s.mountpoint(v.Name), CreatedAt: v.Created.UTC().Format(time.RFC3339)}
 }
 

@@ -204,7 +204,7 @@ func (c *Container) rename(to, from string) {
 func (e *Engine) Rename(c *Container, name string) error {
 	name = strings.TrimPrefix(name, "/")
 	if err := checkName(name); err != nil {
-		return err
+		return fmt.Errorf("error when allocating new name: %w", err)
 	}
 	c.life.Lock()
 	defer c.life.Unlock()
@@ -214,12 +214,12 @@ func (e *Engine) Rename(c *Container, name string) error {
 	e.mu.Lock()
 	if e.names[name] == c.id {
 		e.mu.Unlock()
-		return fmt.Errorf("container %s is called that already: renaming it to the same name changes nothing: %w", name,
+		return fmt.Errorf("Renaming a container with the same name as its current name: %w", //nolint:staticcheck // Docker's words
 			errdefs.ErrInvalidArgument)
 	}
 	if other := e.names[name]; other != "" {
 		e.mu.Unlock()
-		return nameTaken(name, other)
+		return fmt.Errorf("error when allocating new name: %w", nameTaken(name, other))
 	}
 	c.mu.Lock()
 	old := c.rec.Name

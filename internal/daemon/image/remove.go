@@ -69,12 +69,12 @@ func (s *Store) plan(id, name string, force bool) (names []string, whole bool, e
 	all := append(slices.Clone(img.Names), img.Digests...)
 	if name == "" {
 		switch {
+		case !force && (len(repositories(all)) > 1 || len(img.Names) > 1):
+			return nil, false, conflict("unable to delete %s (must be forced) - image is referenced in multiple repositories",
+				short(id))
 		case user != "":
 			return nil, false, conflict("unable to delete %s (cannot be forced) - image is being used by container %s",
 				short(id), user)
-		case len(repositories(all)) > 1 && !force:
-			return nil, false, conflict("unable to delete %s (must be forced) - image is referenced in multiple repositories",
-				short(id))
 		}
 		return all, true, nil
 	}
