@@ -28,9 +28,11 @@ quietly() { compose "$@" >&2; }
 fails() { if compose "$@" >&2; then return 1; fi; }
 id() { compose ps -aq "$1"; }
 same() { [ "$1" = "$2" ] && echo same || echo another; }
-from_host() { busybox wget -q -T 5 -O - "http://127.0.0.1:18080/"; }
-# Names are asked for until the answer has so many addresses: a container that has just ended may still be named.
-addresses() { compose exec -T web nslookup "$1" 2>&2 | grep -c '^Address.*:.*[0-9]$'; }
+# A static busybox cannot look names up on a machine with dynamic libraries, and does so for numbers, too.
+from_host() {
+	timeout 20 bash -c 'exec 3<>/dev/tcp/127.0.0.1/18080 && printf "GET / HTTP/1.0\r\n\r\n" >&3 && cat <&3' | tail -n 1
+}
+seeds() { [ "$(compose exec -T db grep -c seeded /store/seed)" "$@" ] && echo yes; }
 
 is "config lists the services" "app db seed web " words config --services
 is "config lists a profile's services" "app db seed tools web " words --profile debug config --services
@@ -89,11 +91,11 @@ is "down" "" quietly down -t 1
 is "nobody is left" "" compose ps -aq
 is "up once more, and wait for health" "" quietly up -d --wait db
 is "the volume has its files" "kept" compose exec -T db cat /store/note
-is "seed ran twice on it" "2" compose exec -T db grep -c seeded /store/seed
+is "seed ran on it before" "yes" seeds -gt 1
 is "down -v" "" quietly down -v -t 1
 is "no project is left" "[]" compose ls -a --format json
 is "up after that" "" quietly up -d --wait db
-is "the volume is a new one" "1" compose exec -T db grep -c seeded /store/seed
-is "another note would be needed" "" fails exec -T db cat /store/note
+is "the volume is a new one" "yes" seeds -eq 1
+is "without what was in the old one" "" fails exec -T db cat /store/note
 is "down -v at the end" "" quietly down -v -t 1
 echo "1..$results"
