@@ -59,7 +59,8 @@ func mask(caps ...int) (m uint64) {
 const (
 	maxArgs       = 1 << 20 // bytes of arguments and environment together
 	maxMounts     = 48      // each is a descriptor of the child
-	maxPorts      = 48      // each is two descriptors of a reply
+	maxDevices    = 128
+	maxPorts      = 48 // each is two descriptors of a reply
 	maxSysctls    = 64
 	maxSysctl     = 256 // bytes of a value
 	maxPaths      = 512
@@ -99,7 +100,7 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
 	checkProcess(&r, &s.Process, by)
 	checkResources(&r, &s.Resources, memory)
-	tooMany := len(s.Mounts) > maxMounts || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
+	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
 		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
 	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
 		maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
@@ -108,6 +109,12 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	}
 	for i := range s.Mounts {
 		checkMount(&r, &s.Mounts[i], by)
+	}
+	for _, d := range s.Devices {
+		const both = unix.BPF_DEVCG_ACC_READ | unix.BPF_DEVCG_ACC_WRITE
+		below := strings.HasPrefix(d.Target, "/dev/") && path.Clean(d.Target) == d.Target && len(d.Target) <= maxSysctl
+		r.when(!by.root() || !below || d.Access == 0 || d.Access&^both != 0, "only the administrator gives devices, and below /dev: not %q as %q with access %#x",
+			d.Source, d.Target, d.Access)
 	}
 	for _, f := range s.Files {
 		r.when(len(f.Content) > maxFileSize, "engine file %q has at most %d bytes", f.Path, maxFileSize)
@@ -125,6 +132,11 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	r.when(len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0),
 		"host and domain names have at most 63 characters")
 	checkNetwork(&r, &s.Network, by)
+	j := s.Join
+	const joinable = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWPID
+	twice := j.Namespaces&unix.CLONE_NEWNET != 0 && s.Network.Mode != wire.NetworkNone
+	r.when(j != wire.Join{} && !containerID(j.Container) || j.Namespaces&^joinable != 0 || twice,
+		"namespaces %#x of container %q cannot be joined with network mode %q", j.Namespaces, j.Container, s.Network.Mode)
 	return r.err()
 }
 
@@ -160,6 +172,8 @@ func checkResources(r *refusal, res *wire.Resources, memory int64) {
 		"a memory limit between 6 MiB and the machine's %d bytes is needed, not %d", memory, res.Memory)
 	r.when(res.MemorySwap != 0 && res.MemorySwap < res.Memory,
 		"memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
+	r.when(res.MemoryReservation < 0, "a memory reservation of %d bytes is not possible", res.MemoryReservation)
+	r.when(res.CPUQuota < -1, "a CPU quota is positive, or -1 for none, not %d", res.CPUQuota)
 	r.when(res.Pids < 1 || res.Pids > maxPids, "a limit of processes is needed, not %d", res.Pids)
 }
 
@@ -168,7 +182,9 @@ func checkMount(r *refusal, m *wire.Mount, by *caller) {
 		"nothing is mounted over /dev (asked: %s)", m.Target)
 	switch m.Kind {
 	case wire.MountTmpfs:
-		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0, "tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
+		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0 || max(m.UID, m.GID) >= idsPerSandbox,
+			"tmpfs on %s: size %d, mode %o or owner %d:%d is not possible", m.Target, m.Size, m.Mode, m.UID, m.GID)
+	case wire.MountImage: // the store knows its own
 	case wire.MountVolume:
 		r.when(!validName(m.Source, maxVolumeName), "%q is no name of a volume", m.Source)
 	case wire.MountBind:
@@ -200,8 +216,11 @@ func checkNetwork(r *refusal, n *wire.Network, by *caller) {
 	}
 }
 
+// checkMembership: a set has each element once, and 0 is the end of a list in a map.
 func checkMembership(r *refusal, m *wire.Membership) {
-	r.when(len(m.Networks) > wire.MaxNetworks || slices.Contains(m.Networks, 0), "a container is in at most %d networks", wire.MaxNetworks)
+	distinct := slices.Compact(slices.Sorted(slices.Values(m.Networks)))
+	r.when(len(m.Networks) > wire.MaxNetworks || len(distinct) < len(m.Networks) || slices.Contains(m.Networks, 0),
+		"a container is in at most %d networks, in each once", wire.MaxNetworks)
 }
 
 // validName says whether s may become a file name: [a-zA-Z0-9][a-zA-Z0-9_.-]*, of at most so many bytes.

@@ -31,6 +31,9 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 	capability := func(c int) func(*wire.Spec) {
 		return func(s *wire.Spec) { s.Process.Capabilities.Bounding |= 1 << c }
 	}
+	joins := func(container string, namespaces int) func(*wire.Spec) {
+		return func(s *wire.Spec) { s.Join = wire.Join{Container: container, Namespaces: namespaces} }
+	}
 	for name, c := range map[string]struct {
 		change func(*wire.Spec)
 		by     *caller
@@ -49,9 +52,22 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"no memory limit":             {func(s *wire.Spec) { s.Resources.Memory = 0 }, root, "memory limit"},
 		"more memory than there is":   {func(s *wire.Spec) { s.Resources.Memory = 5 * gib }, root, "memory limit"},
 		"unlimited swap":              {func(s *wire.Spec) { s.Resources.MemorySwap = -1 }, root, "swap"},
+		"memory -1":                   {func(s *wire.Spec) { s.Resources.Memory = -1 }, root, "memory limit"},
+		"swap less than memory":       {func(s *wire.Spec) { s.Resources.MemorySwap = 1 }, root, "swap"},
+		"a negative reservation":      {func(s *wire.Spec) { s.Resources.MemoryReservation = -1 }, root, "reservation"},
+		"a negative quota":            {func(s *wire.Spec) { s.Resources.CPUQuota = -2 }, root, "quota"},
+		"processes -1":                {func(s *wire.Spec) { s.Resources.Pids = -1 }, root, "processes"},
 		"no limit of processes":       {func(s *wire.Spec) { s.Resources.Pids = 0 }, root, "processes"},
 		"an id beyond the range":      {func(s *wire.Spec) { s.Process.User.UID = idsPerSandbox }, root, "ids"},
 		"a group beyond the range":    {func(s *wire.Spec) { s.Process.User.Groups = []uint32{1 << 31} }, root, "group"},
+		"a sandbox of another's":      {joins(strings.Repeat("a", 64), unix.CLONE_NEWNET|unix.CLONE_NEWIPC|unix.CLONE_NEWPID), nil, ""},
+		"a sandbox that is a path":    {joins("../../1", unix.CLONE_NEWNET), root, "cannot be joined"},
+		"a sandbox of nobody's":       {joins("", unix.CLONE_NEWPID), root, "cannot be joined"},
+		"another's mounts":            {joins(strings.Repeat("a", 64), unix.CLONE_NEWNS), root, "cannot be joined"},
+		"two networks": {func(s *wire.Spec) {
+			joins(strings.Repeat("a", 64), unix.CLONE_NEWNET)(s)
+			s.Network = wire.Network{Mode: wire.NetworkEndpoint, Name: "bridge"}
+		}, root, "cannot be joined"},
 		"mount over /proc":            {mount(wire.MountTmpfs, "", "/proc/self"), root, "/proc"},
 		"mount over /dev":             {mount(wire.MountTmpfs, "", "/dev/null"), root, "/dev"},
 		"tmpfs without bounds":        {func(s *wire.Spec) { s.Mounts = []wire.Mount{{Kind: wire.MountTmpfs, Target: "/t"}} }, root, "size 0"},
@@ -70,6 +86,7 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"low port by root":            {func(s *wire.Spec) { s.Network = published(80) }, root, ""},
 		"too many networks":           {func(s *wire.Spec) { s.Network.Networks = make([]uint32, wire.MaxNetworks+1) }, root, "at most 16 networks"},
 		"a network without a number":  {func(s *wire.Spec) { s.Network.Networks = []uint32{5, 0} }, root, "networks"},
+		"a network twice":             {func(s *wire.Spec) { s.Network.Networks = []uint32{5, 6, 5} }, root, "in each once"},
 		"another network":             {func(s *wire.Spec) { s.Network = wire.Network{Mode: "host"} }, root, "network"},
 		"priority by a user":          {func(s *wire.Spec) { s.Process.Rlimits = []wire.Rlimit{{Type: "rtprio", Hard: 99}} }, user, "priority"},
 		"zero byte":                   {func(s *wire.Spec) { s.Process.Env = []string{"A=\x00"} }, root, "zero byte"},

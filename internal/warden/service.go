@@ -1,7 +1,7 @@
 package warden
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,7 +33,7 @@ var (
 // readable are host files that brigd may look at: names, certificates, resolvers.
 var readable = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates",
 	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/localtime", "/usr/share/zoneinfo", "/proc/sys/net/core/somaxconn",
-	"/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/dev/null", "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"}
+	"/etc/cdi", "/run/cdi", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/dev/null", "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"}
 
 // service is one of the engine's own processes before its birth.
 type service struct {
@@ -81,10 +81,7 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		d.paths[p] = landlock.Read
 	}
 	for _, dir := range []string{state, run} {
-		err := os.MkdirAll(dir, 0o700)
-		if err == nil {
-			err = errors.Join(os.Lchown(dir, brigdID, brigdID), enterable(filepath.Dir(dir)))
-		}
+		err := cmp.Or(os.MkdirAll(dir, 0o700), os.Lchown(dir, brigdID, brigdID), enterable(filepath.Dir(dir)))
 		if err != nil {
 			return -1, err
 		}

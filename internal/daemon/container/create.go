@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 
+	"github.com/brig-engine/brig/internal/daemon/cdi"
 	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
@@ -24,7 +25,8 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	}
 	id = newID()
 	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
-		Networks: e.cfg.Networks.Find, VolumeOptions: e.volumeOptions})
+		Networks: e.cfg.Networks.Find, Owner: e.owner, Images: e.cfg.Images.Lookup, VolumeOptions: e.volumeOptions,
+		CDI: func(name string) (*cdi.Found, error) { return cdi.Find(cdi.Dirs, name) }})
 	if err != nil {
 		return "", nil, err
 	}
@@ -38,7 +40,7 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		ID: id, State: Created, Created: time.Now().UTC(), ImageID: img.ID,
 		Config: eff.Config, Host: eff.HostConf, Spec: eff.Spec, Caller: eff.NeedsCaller, Log: eff.Log,
 		Profile: eff.Profile,
-		Volumes: eff.Volumes, Mounts: eff.Mounts, Networks: eff.Networks, PortsTo: eff.PortsTo,
+		Volumes: eff.Volumes, Images: eff.Images, Mounts: eff.Mounts, Networks: eff.Networks, PortsTo: eff.PortsTo,
 		RestartUnhealthy: eff.RestartUnhealthy,
 	})
 	if err := e.reserve(c, name); err != nil {
@@ -72,7 +74,7 @@ func (e *Engine) lend(name string) (*policy.Lent, error) {
 		return nil, err
 	}
 	v := c.View()
-	return &policy.Lent{Spec: v.Spec.Mounts, Shown: v.Mounts, Volumes: v.Volumes}, nil
+	return &policy.Lent{Spec: v.Spec.Mounts, Shown: v.Mounts, Volumes: v.Volumes, Images: v.Images}, nil
 }
 
 func (e *Engine) newContainer(r Record) *Container {
@@ -120,8 +122,10 @@ func (e *Engine) unreserve(c *Container) {
 
 // acquire holds the image and the volumes; missing volumes are made.
 func (c *Container) acquire(ctx context.Context) error {
-	if err := c.e.cfg.Images.Hold(c.rec.ImageID, c.id); err != nil {
-		return err
+	for _, id := range append([]string{c.rec.ImageID}, c.rec.Images...) {
+		if err := c.e.cfg.Images.Hold(id, c.id); err != nil {
+			return err
+		}
 	}
 	for _, v := range c.rec.Volumes {
 		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Options: v.Options,
@@ -140,7 +144,9 @@ func (e *Engine) volumeOptions(name string) (map[string]string, bool) {
 
 // letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too.
 func (c *Container) letGo(ctx context.Context, anonymous bool) {
-	c.e.cfg.Images.Release(c.rec.ImageID, c.id)
+	for _, id := range append([]string{c.rec.ImageID}, c.rec.Images...) {
+		c.e.cfg.Images.Release(id, c.id)
+	}
 	for _, v := range c.rec.Volumes {
 		c.e.cfg.Volumes.Release(v.Name, c.id)
 		if !anonymous || !v.Anonymous {
@@ -184,7 +190,7 @@ func (e *Engine) Rename(c *Container, name string) error {
 		return err
 	}
 	if list, state := c.memberships(); state == Running {
-		c.tellNames(list, e.cfg.Networks.Confined(list))
+		c.tellNames(list, e.cfg.Networks.Confined(e.cfg.Networks.There(list)))
 	}
 	c.publish(events.ActionRename, "oldName", "/"+old)
 	return nil

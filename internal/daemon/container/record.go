@@ -38,6 +38,7 @@ type Record struct {
 	Profile  string                 `json:"profile,omitempty"`
 	Log      log.Options            `json:"log"`
 	Volumes  []policy.VolumeUse     `json:"volumes,omitempty"`
+	Images   []string               `json:"images,omitempty"` // that are mounted, by their ids
 	Mounts   []container.MountPoint `json:"mounts,omitempty"`
 	Networks []network.Membership   `json:"networks"`
 	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.

@@ -70,6 +70,9 @@ func (c *Container) fresh() {
 
 // start is called with life held. The record is made durable while the warden works.
 func (c *Container) start(ctx context.Context, caller int) error {
+	if err := c.ownerRuns(); err != nil {
+		return err
+	}
 	filter, err := c.e.filter(c.rec.Profile, &c.rec.Spec.Process)
 	if err != nil {
 		return err
@@ -107,8 +110,8 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		return err
 	}
 	if err := c.takeOver(&st, fds); err != nil {
+		c.abandon(ctx) // first: its networks can be removed when it is in them no longer
 		c.rollBack(before)
-		c.abandon(ctx)
 		return err
 	}
 	if werr != nil {

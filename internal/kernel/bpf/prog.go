@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"unsafe"
@@ -91,13 +92,15 @@ func lastLines(s string, n int) string {
 }
 
 // AttachDevice makes prog decide about every device that a process of the control group (a directory of version 2)
-// opens or makes, from now on. Programs of the groups above keep their say. The program goes away with the group.
-func AttachDevice(cgroup, prog int) error {
-	a := struct{ target, prog, kind, flags uint32 }{
-		uint32(cgroup), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI,
+// opens or makes, from now on, in place of the program old, unless that is -1. Programs of the groups above keep their say.
+// The program goes away with the group.
+func AttachDevice(cgroup, prog, old int) error {
+	a := struct{ target, prog, kind, flags, old uint32 }{
+		uint32(cgroup), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI, uint32(old),
 	}
-	if _, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
-		return fmt.Errorf("attach device program: %w", err)
+	if old >= 0 {
+		a.flags |= unix.BPF_F_REPLACE
 	}
-	return nil
+	_, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
+	return os.NewSyscallError("attach device program", err)
 }

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -29,23 +30,16 @@ func validID(id string) bool {
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == ""
 }
 
-// Open names an existing group; whether it exists is found out by using it (errdefs.ErrNotFound).
-func (p *Parent) Open(id string) (*Group, error) {
-	if !validID(id) {
-		return nil, fmt.Errorf("control group %q: not a name: %w", id, errdefs.ErrInvalidArgument)
-	}
-	return &Group{p, id}, nil
-}
+// Open names an existing group, one that Create made or List found; whether it exists still is found out by using it
+// (errdefs.ErrNotFound).
+func (p *Parent) Open(id string) *Group { return &Group{p, id} }
 
 // Create makes a group and sets every bound of res. It leaves nothing behind when it fails.
 func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
-	g, err := p.Open(id)
-	if err != nil {
-		return nil, err
+	if !validID(id) {
+		return nil, fmt.Errorf("control group %q: not a name: %w", id, errdefs.ErrInvalidArgument)
 	}
-	if err = validate(res); err != nil {
-		return nil, fmt.Errorf("control group %s: %w", id, err)
-	}
+	g, err := p.Open(id), error(nil)
 	var made []int
 	for _, h := range p.hierarchies {
 		if h.lazy() && res.CpusetCpus == "" && res.CpusetMems == "" {
@@ -64,7 +58,7 @@ func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
 		err = g.bound(res)
 	}
 	if err == nil {
-		err = g.refuseDevices()
+		err = g.refuseDevices(p.prog, -1)
 	}
 	if err != nil {
 		for _, fd := range made {
@@ -75,14 +69,41 @@ func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
 	return g, nil
 }
 
-// refuseDevices leaves the group the devices of every container.
-func (g *Group) refuseDevices() error {
+// refuseDevices leaves the group what prog allows: the devices of every container, if it is that of all.
+func (g *Group) refuseDevices(prog, old int) error {
 	dir, err := openDir(g.p.unified().fd, g.id)
 	if err != nil {
 		return class(err)
 	}
 	defer unix.Close(dir)
-	return bpf.AttachDevice(dir, g.p.prog)
+	return bpf.AttachDevice(dir, prog, old)
+}
+
+// Device is one that a group may use beside those of every container; Access has bits of BPF_DEVCG_ACC.
+type Device struct{ Major, Minor, Access uint32 }
+
+// Allow lets the group use more devices. Each is a block of eight instructions in front of the decisions of the program, with
+// operands that are the device's (dist/embed/devices).
+func (g *Group) Allow(more []Device) error {
+	if len(more) == 0 {
+		return nil
+	}
+	const decisions, block, access, major, minor = 6 * 8, 8 * 8, 2*8 + 4, 4*8 + 4, 5*8 + 4
+	end := len(g.p.device) - block
+	code := slices.Clone(g.p.device[:decisions])
+	for _, d := range more {
+		code = append(code, g.p.device[end:]...)
+		at := code[len(code)-block:]
+		binary.LittleEndian.PutUint32(at[access:], ^d.Access)
+		binary.LittleEndian.PutUint32(at[major:], d.Major)
+		binary.LittleEndian.PutUint32(at[minor:], d.Minor)
+	}
+	prog, err := bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", append(code, g.p.device[decisions:end]...))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(prog)
+	return g.refuseDevices(prog, g.p.prog)
 }
 
 // Attach opens what a new process needs to enter the group, close-on-exec: the directory in version 2, for

@@ -22,6 +22,7 @@ type Parent struct {
 	hierarchies []*hierarchy // version 2 first
 	Missing     []string     // sentences: the default bounds that this kernel cannot give
 	prog        int          // the device program
+	device      []byte       // the same, and what Allow puts into it
 	extra       int          // further flags for opening files: tests work on plain directories
 }
 
@@ -49,18 +50,7 @@ func openParent(instance, self string, root opener, extra int) (*Parent, error) 
 			return nil, fmt.Errorf("control group %s in %s: %w", instance, h.name(), err)
 		}
 	}
-	if err := p.finish(); err != nil {
-		return nil, fmt.Errorf("control group %s: %w", instance, err)
-	}
-	return p, nil
-}
-
-// Close drops the descriptors and nothing else.
-func (p *Parent) Close() {
-	closeAll(p.hierarchies)
-	if p.prog >= 0 {
-		unix.Close(p.prog)
-	}
+	return p, p.finish()
 }
 
 func (p *Parent) unified() *hierarchy { return p.hierarchies[0] }
@@ -191,9 +181,8 @@ func (p *Parent) finish() (err error) {
 			return err
 		}
 	}
-	device, err := code.Read("devices")
-	if err == nil {
-		p.prog, err = bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", device)
+	if p.device, err = code.Read("devices"); err == nil {
+		p.prog, err = bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", p.device[:len(p.device)-64])
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -51,16 +52,23 @@ func TestGoldenPlans(t *testing.T) {
 		"sysctl": func(in *plan.Input) {
 			in.Spec.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.msgmax": "65536"}
 		},
+		"join-network": func(in *plan.Input) {
+			in.Spec.Join = wire.Join{Container: strings.Repeat("a", 64), Namespaces: unix.CLONE_NEWNET}
+			in.Spec.Network, in.Spec.Files = wire.Network{}, nil
+		},
+		"join-ipc-pid": func(in *plan.Input) {
+			in.Spec.Join = wire.Join{Container: strings.Repeat("a", 64), Namespaces: unix.CLONE_NEWIPC | unix.CLONE_NEWPID}
+		},
 		"cgroups": func(in *plan.Input) { in.Tasks, in.ExecByFD = 2, false },
 	}
 	plans := map[string]func() (*plan.Plan, error){
 		"exec": func() (*plan.Plan, error) {
-			return plan.Join(plan.JoinInput{Process: &spec("sh", "-c", "id").Process, Host: goldenTasks(1)})
+			return plan.Join(&spec("sh", "-c", "id").Process, new(goldenTasks(1)))
 		},
 		"exec-it": func() (*plan.Plan, error) {
 			p := spec("sh").Process
 			p.Terminal, p.Cwd = true, "/home/user"
-			return plan.Join(plan.JoinInput{Process: &p, Host: goldenHost()})
+			return plan.Join(&p, new(goldenHost()))
 		},
 		"service-brigd": func() (*plan.Plan, error) {
 			return plan.Service(plan.ServiceInput{Args: []string{"brigd"}, Env: []string{"GOMAXPROCS=2"}, FDs: 2,
