@@ -250,6 +250,20 @@ func TestSeveralClientsAttachAndOneDetaches(t *testing.T) {
 	}
 }
 
+// dockerode sends the options of attach in a body as well: it is not what is typed.
+func TestTheBodyOfAnAttachIsNoInput(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	id := create(t, s, "cat", `,"Tty":true,"OpenStdin":true,"StdinOnce":true`)
+	a, in := attach(t, s, "/containers/"+id+"/attach?stream=1&stdin=1&stdout=1", `{"stream":true,"stdin":true}`)
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+	fmt.Fprint(a, "typed\n")
+	if line, err := in.ReadString('\n'); err != nil || line != "typed\r\n" {
+		t.Errorf("the terminal shows %q, %v", line, err)
+	}
+	must(t, s, 204, "POST", "/containers/"+id+"/kill", "")
+}
+
 func TestASlowClientHoldsUpNobodyElse(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket
@@ -371,6 +385,10 @@ func TestBodiesAreBoundedAndStrict(t *testing.T) {
 	} {
 		must(t, s, want, "POST", "/containers/create", body)
 	}
+	must(t, s, 201, "POST", "/containers/create?name=twice", `{"Image":"test","name":"twice"}`) // as dockerode says it
+	must(t, s, 400, "POST", "/containers/create?name=one", `{"Image":"test","name":"two"}`)
+	must(t, s, 400, "POST", "/containers/create", `{"Image":"test","name":"two"}`)
+	must(t, s, 201, "POST", "/containers/create", `{"Image":"test","VolumesFrom":[],"NetworkingConfig":{"bridge":null}}`)
 	must(t, s, 400, "GET", "/v1.39/info", "")
 	must(t, s, 400, "GET", "/v1.99/info", "")
 	must(t, s, 501, "POST", "/build", "")

@@ -169,6 +169,9 @@ func (s *stage) play(t *testing.T, place *room.Room, e room.Engine, dir string, 
 	if err = errors.Join(err, readErr, tapErr); err != nil || a.Status != 0 {
 		t.Errorf("status %d: %v\n%s", a.Status, err, a.Output)
 	}
+	if tapErr != nil && len(r.Passed) > 0 {
+		t.Errorf("the last that passed: %s", r.Passed[len(r.Passed)-1])
+	}
 	for _, failed := range r.Failed {
 		t.Error(failed)
 	}

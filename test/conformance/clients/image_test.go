@@ -49,7 +49,8 @@ func boxArchive(t *testing.T) []byte {
 	config := jsonOf(t, map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
 		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sh"}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
+		"rootfs":  map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
+		"history": []any{map[string]any{"created_by": "COPY root / # box"}},
 	})
 	name, blob := sum(config)+".json", sum(layer)+"/layer.tar"
 	manifest := jsonOf(t, []any{map[string]any{"Config": name, "RepoTags": []string{"box:latest"}, "Layers": []string{blob}}})

@@ -80,7 +80,7 @@ def images():
           ["example.test/other:1"])
     client.images.remove("example.test/other:1")
     check("image.history", len(client.images.get("box").history()) >= 1)
-    raises("images.load: junk", docker.errors.APIError, lambda: list(client.images.load(b"junk" * 4000)))
+    raises("images.load: junk", docker.errors.DockerException, lambda: list(client.images.load(b"junk" * 4000)))
 
 
 def run():

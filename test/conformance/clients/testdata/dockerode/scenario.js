@@ -134,7 +134,7 @@ async function attach() {
   await ended(stream);
   equal('attach: apart', [out.text(), err.text()], ['typed\n', 'end\n']);
   const logs = await c.logs({ stdout: true, stderr: true });
-  equal('logs: framed', [logs[0], logs.readUInt32BE(4)], [1, 6]);
+  equal('logs: framed', [1, 2].includes(logs[0]) && logs.length, 8 + 6 + 8 + 4);
   await c.remove();
   const tty = await docker.createContainer({ Image: 'box', Cmd: ['sh'], Tty: true, OpenStdin: true, Env: ['PS1=> '] });
   const terminal = await tty.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true });
@@ -143,7 +143,7 @@ async function attach() {
   await tty.start();
   await tty.resize({ w: 100, h: 30 });
   equal('resize', (await tty.inspect()).State.Running, true);
-  terminal.write('test -t 0 && echo $((40+2))-; exit 9\n');
+  terminal.write('test -t 0 && echo $((40+2))-\nexit 9\n');
   equal('attach: terminal, status', (await tty.wait()).StatusCode, 9);
   await ended(terminal);
   check('attach: terminal', screen.text().includes('42-\r\n'), screen.text());
@@ -245,14 +245,14 @@ async function networks() {
 }
 
 async function volumes() {
-  const v = await docker.createVolume({ Name: 'goods', Labels: { purpose: 'test' } });
+  const v = await docker.createVolume({ Name: 'goods-js', Labels: { purpose: 'test' } });
   equal('volume.inspect', (await v.inspect()).Labels, { purpose: 'test' });
-  await docker.run('box', ['sh', '-c', 'echo kept > /goods/file'], sink(), { HostConfig: { Binds: ['goods:/goods'], AutoRemove: true } });
+  await docker.run('box', ['sh', '-c', 'echo kept > /goods/file'], sink(), { HostConfig: { Binds: ['goods-js:/goods'], AutoRemove: true } });
   const out = sink();
   await docker.run('box', ['cat', '/goods/file'], [out, sink()],
-    { Tty: false, HostConfig: { Mounts: [{ Type: 'volume', Source: 'goods', Target: '/goods', ReadOnly: true }] } });
+    { Tty: false, HostConfig: { Mounts: [{ Type: 'volume', Source: 'goods-js', Target: '/goods', ReadOnly: true }] } });
   equal('volumes: kept', out.text(), 'kept\n');
-  equal('listVolumes', (await docker.listVolumes({ filters: { label: ['purpose=test'] } })).Volumes.map((x) => x.Name), ['goods']);
+  equal('listVolumes', (await docker.listVolumes({ filters: { label: ['purpose=test'] } })).Volumes.map((x) => x.Name), ['goods-js']);
   await fails('volume.remove: in use', 409, v.remove());
   check('pruneContainers', (await docker.pruneContainers()).ContainersDeleted.length >= 1);
   await v.remove();
@@ -286,8 +286,8 @@ async function events() {
   check('getEvents: old names', seen.every((e) => e.status === e.Action && e.id === e.Actor.ID && e.scope === 'local' && e.timeNano > 0), seen[0]);
   const live = await docker.getEvents({ filters: { type: ['volume'] } });
   const next = new Promise((resolve) => live.once('data', (d) => resolve(JSON.parse(d.toString().split('\n')[0]))));
-  const v = await docker.createVolume({ Name: 'watched' });
-  equal('getEvents: live', (await next).Actor.ID, 'watched');
+  const v = await docker.createVolume({ Name: 'watched-js' });
+  equal('getEvents: live', (await next).Actor.ID, 'watched-js');
   live.destroy();
   await v.remove();
 }

@@ -201,7 +201,7 @@ func files(ctx context.Context) {
 	c := running(ctx, "run: files and a volume",
 		tc.WithFiles(tc.ContainerFile{HostFilePath: filepath.Join(dir, "note"), ContainerFilePath: "/data/note", FileMode: 0o640},
 			tc.ContainerFile{Reader: strings.NewReader("from memory"), ContainerFilePath: "/root/deep/below", FileMode: 0o600}),
-		tc.WithMounts(tc.VolumeMount("things", "/things")), tc.WithCmd("sh", "-c", "cat /data/note; exec sleep 1000"),
+		tc.WithMounts(tc.VolumeMount("things", "/things")), tc.WithCmd("sh", "-c", "cat /data/note; echo; exec sleep 1000"),
 		tc.WithWaitStrategy(wait.ForLog("a note")))
 	if c == nil {
 		return
