@@ -264,6 +264,29 @@ func TestTheBodyOfAnAttachIsNoInput(t *testing.T) {
 	must(t, s, 204, "POST", "/containers/"+id+"/kill", "")
 }
 
+// dockerode asks once, as soon as it knows that the exec begins.
+func TestAnExecIsResizedThatIsBeingBorn(t *testing.T) {
+	f := newFakeWarden(t)
+	asked := make(chan struct{})
+	f.birth = func() {
+		<-asked
+		time.Sleep(100 * time.Millisecond) // the request is on its way
+	}
+	s := startDaemon(t, f, t.TempDir()).socket
+	id := create(t, s, "sleep 100", "")
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+	exec := idOf(t, s, "/containers/"+id+"/exec", `{"Cmd":["sh","-c","read x; stty size"],"Tty":true,"AttachStdin":true,"AttachStdout":true}`)
+	must(t, s, 409, "POST", "/exec/"+exec+"/resize?h=31&w=97", "")
+	a, in := attach(t, s, "/exec/"+exec+"/start", `{"Tty":true}`)
+	close(asked)
+	must(t, s, 200, "POST", "/exec/"+exec+"/resize?h=31&w=97", "")
+	fmt.Fprint(a, "\n")
+	if text, err := io.ReadAll(in); err != nil || !strings.HasSuffix(string(text), "31 97\r\n") {
+		t.Errorf("the terminal shows %q, %v", text, err)
+	}
+	must(t, s, 204, "POST", "/containers/"+id+"/kill", "")
+}
+
 func TestASlowClientHoldsUpNobodyElse(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket

@@ -33,6 +33,7 @@ type fakeWarden struct {
 	use     fakeUse
 	copier  func(id string, t *jobs.Task) (*jobs.Result, error) // is every worker that copies
 	asked   func()                                              // before one is made
+	birth   func()                                              // before an exec begins
 }
 
 type fakeProc struct {
@@ -277,6 +278,9 @@ func (f *fakeWarden) execStart(r *wire.Request) (wire.Reply, error) {
 	var q wire.ExecStart
 	if err := r.Decode(&q); err != nil {
 		return wire.Reply{}, err
+	}
+	if f.birth != nil {
+		f.birth()
 	}
 	p, err := f.run(q.ID+"."+q.Exec, &q.Process)
 	if err != nil {

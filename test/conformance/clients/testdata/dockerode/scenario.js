@@ -25,7 +25,7 @@ async function fails(what, status, promise) {
     await promise;
     check(what, false, 'no error');
   } catch (e) {
-    check(what, e.statusCode === status, [e.statusCode, e.message]);
+    check(what, [].concat(status).includes(e.statusCode), [e.statusCode, e.message]);
   }
 }
 
@@ -74,6 +74,15 @@ function firstFile(bytes) {
   return null;
 }
 
+// boxed runs a program to its end and to that of its output: run itself waits for the former alone.
+async function boxed(cmd, options = {}) {
+  const out = sink(), err = sink();
+  const closed = [out, err].map((s) => new Promise((resolve) => s.on('finish', resolve)));
+  const [data, container] = await docker.run('box', cmd, [out, err], { Tty: false, ...options });
+  await Promise.all(closed);
+  return { status: data.StatusCode, out: out.text(), err: err.text(), container };
+}
+
 async function running(options) {
   const c = await docker.createContainer({ Image: 'box', StopSignal: 'KILL', ...options });
   await c.start();
@@ -103,49 +112,47 @@ async function images() {
 }
 
 async function run() {
-  const out = sink(), err = sink();
-  const [data, c] = await docker.run('box', ['sh', '-c', 'echo out; echo err >&2; exit 6'], [out, err], { Tty: false });
-  equal('run: status', data.StatusCode, 6);
-  equal('run: streams', [out.text(), err.text()], ['out\n', 'err\n']);
-  await c.remove();
+  const one = await boxed(['sh', '-c', 'echo out; echo err >&2; exit 6']);
+  equal('run: status and streams', [one.status, one.out, one.err], [6, 'out\n', 'err\n']);
+  await one.container.remove();
   const tty = sink();
+  const shown = new Promise((resolve) => tty.on('finish', resolve));
   const [, t] = await docker.run('box', ['sh', '-c', 'test -t 1 && echo terminal'], tty, { HostConfig: { AutoRemove: true } });
+  await shown;
   equal('run: terminal', tty.text(), 'terminal\r\n');
   for (let i = 0; i < 100 && await t.inspect().catch(() => null); i++) await sleep(100);
   await fails('run: removes itself', 404, t.inspect());
   await fails('run: no such image', 404, docker.run('nobodys:image', ['true'], sink()));
-  const many = sink();
-  const [, m] = await docker.run('box', ['sh', '-c', 'i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done'],
-    [many, sink()], { Tty: false });
-  equal('run: all that was written', many.text().length, 220000);
-  await m.remove();
+  const many = await boxed(['sh', '-c', 'i=0; while [ $i -lt 20000 ]; do echo 0123456789; i=$((i+1)); done']);
+  equal('run: all that was written', many.out.length, 220000);
+  await many.container.remove();
 }
 
 async function attach() {
   const c = await docker.createContainer({ Image: 'box', Cmd: ['sh', '-c', 'cat; echo end >&2'], OpenStdin: true, StdinOnce: true,
     AttachStdin: true, AttachStdout: true, AttachStderr: true, Labels: { purpose: 'attach' } });
   const stream = await c.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true });
-  const out = sink(), err = sink();
+  const out = sink(), err = sink(), end = ended(stream);
   c.modem.demuxStream(stream, out, err);
   await c.start();
   stream.write('typed\n');
   stream.end();
   equal('attach: status', (await c.wait()).StatusCode, 0);
-  await ended(stream);
+  await end;
   equal('attach: apart', [out.text(), err.text()], ['typed\n', 'end\n']);
   const logs = await c.logs({ stdout: true, stderr: true });
   equal('logs: framed', [1, 2].includes(logs[0]) && logs.length, 8 + 6 + 8 + 4);
   await c.remove();
   const tty = await docker.createContainer({ Image: 'box', Cmd: ['sh'], Tty: true, OpenStdin: true, Env: ['PS1=> '] });
   const terminal = await tty.attach({ stream: true, stdin: true, stdout: true, stderr: true, hijack: true });
-  const screen = sink();
+  const screen = sink(), closed = ended(terminal);
   terminal.pipe(screen);
   await tty.start();
   await tty.resize({ w: 100, h: 30 });
   equal('resize', (await tty.inspect()).State.Running, true);
   terminal.write('test -t 0 && echo $((40+2))-\nexit 9\n');
   equal('attach: terminal, status', (await tty.wait()).StatusCode, 9);
-  await ended(terminal);
+  await closed;
   check('attach: terminal', screen.text().includes('42-\r\n'), screen.text());
   await tty.remove();
 }
@@ -187,8 +194,7 @@ async function files() {
   equal('putArchive: compressed', firstFile(await whole(await c.getArchive({ path: '/tmp/zipped' }))), ['zipped', 'z']);
   await fails('getArchive: nothing there', 404, c.getArchive({ path: '/nothing' }));
   await fails('putArchive: nowhere', 404, c.putArchive(tar('a', 'b'), { path: '/nowhere' }));
-  await fails('putArchive: a directory over a file', 400,
-    c.putArchive(tar('hello/below', 'x'), { path: '/data', noOverwriteDirNonDir: 'true' }));
+  await fails('putArchive: below a file', [400, 500], c.putArchive(tar('hello/below', 'x'), { path: '/data' })); // dockerd: 500
   check('changes', (await c.changes()).some((d) => d.Path === '/data/note' && d.Kind === 1));
   check('export', firstFile(await whole(await c.export())) !== null);
   await c.remove({ force: true });
@@ -224,10 +230,8 @@ async function networks() {
   const server = await running({ Cmd: ['httpd', '-f', '-h', '/data'], name: 'page', ExposedPorts: { '80/tcp': {} },
     HostConfig: { NetworkMode: 'lane', PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '' }] } },
     NetworkingConfig: { EndpointsConfig: { lane: { Aliases: ['www'] } } } });
-  const out = sink();
-  await docker.run('box', ['wget', '-q', '-O', '-', 'http://www/hello'], [out, sink()],
-    { Tty: false, HostConfig: { NetworkMode: 'lane', AutoRemove: true } });
-  equal('network: by alias', out.text(), 'from the image\n');
+  const visit = await boxed(['wget', '-q', '-O', '-', 'http://www/hello'], { HostConfig: { NetworkMode: 'lane', AutoRemove: true } });
+  equal('network: by alias', visit.out, 'from the image\n');
   const port = (await server.inspect()).NetworkSettings.Ports['80/tcp'][0].HostPort;
   const answer = await new Promise((resolve, reject) => {
     const s = net.connect(+port, '127.0.0.1', () => s.end('GET /hello HTTP/1.0\r\n\r\n'));
@@ -247,11 +251,10 @@ async function networks() {
 async function volumes() {
   const v = await docker.createVolume({ Name: 'goods-js', Labels: { purpose: 'test' } });
   equal('volume.inspect', (await v.inspect()).Labels, { purpose: 'test' });
-  await docker.run('box', ['sh', '-c', 'echo kept > /goods/file'], sink(), { HostConfig: { Binds: ['goods-js:/goods'], AutoRemove: true } });
-  const out = sink();
-  await docker.run('box', ['cat', '/goods/file'], [out, sink()],
-    { Tty: false, HostConfig: { Mounts: [{ Type: 'volume', Source: 'goods-js', Target: '/goods', ReadOnly: true }] } });
-  equal('volumes: kept', out.text(), 'kept\n');
+  await boxed(['sh', '-c', 'echo kept > /goods/file'], { HostConfig: { Binds: ['goods-js:/goods'] } });
+  const again = await boxed(['cat', '/goods/file'],
+    { HostConfig: { Mounts: [{ Type: 'volume', Source: 'goods-js', Target: '/goods', ReadOnly: true }] } });
+  equal('volumes: kept', again.out, 'kept\n');
   equal('listVolumes', (await docker.listVolumes({ filters: { label: ['purpose=test'] } })).Volumes.map((x) => x.Name), ['goods-js']);
   await fails('volume.remove: in use', 409, v.remove());
   check('pruneContainers', (await docker.pruneContainers()).ContainersDeleted.length >= 1);
@@ -283,7 +286,10 @@ async function events() {
   const seen = lines.trim().split('\n').map((l) => JSON.parse(l));
   const order = seen.map((e) => e.Action).filter((a) => ['create', 'attach', 'start', 'die', 'destroy'].includes(a));
   equal('getEvents: order', order, ['create', 'attach', 'start', 'die', 'destroy']);
-  check('getEvents: old names', seen.every((e) => e.status === e.Action && e.id === e.Actor.ID && e.scope === 'local' && e.timeNano > 0), seen[0]);
+  check('getEvents: scope and time', seen.every((e) => e.scope === 'local' && e.timeNano > 0), seen[0]);
+  const old = await whole(await new Docker({ version: 'v1.41' }).getEvents({ since: began, until, filters: { event: ['destroy'] } }));
+  const last = JSON.parse(old.toString().split('\n')[0]);
+  equal('getEvents: the names of an older version', [last.status, last.id === last.Actor.ID], ['destroy', true]);
   const live = await docker.getEvents({ filters: { type: ['volume'] } });
   const next = new Promise((resolve) => live.once('data', (d) => resolve(JSON.parse(d.toString().split('\n')[0]))));
   const v = await docker.createVolume({ Name: 'watched-js' });

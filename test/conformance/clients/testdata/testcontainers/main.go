@@ -210,7 +210,7 @@ func files(ctx context.Context) {
 	same("files: modes", out, "640 6\n600 11\n", err)
 	check("copy to container", c.CopyToContainer(ctx, []byte("later"), "/tmp/later", 0o644))
 	check("copy file to container", c.CopyFileToContainer(ctx, filepath.Join(dir, "note"), "/things/note", 0o644))
-	check("copy directory to container", c.CopyDirToContainer(ctx, dir, "/tmp", 0o755))
+	check("copy directory to container", c.CopyDirToContainer(ctx, dir, "/tmp/"+filepath.Base(dir), 0o755))
 	_, out, err = execute(ctx, c, []string{"cat", "/tmp/later", "/things/note", "/tmp/" + filepath.Base(dir) + "/note"})
 	same("copied", out, "latera notea note", err)
 	r, err := c.CopyFileFromContainer(ctx, "/things/note")
