@@ -33,7 +33,7 @@ type fakeWarden struct {
 	use     fakeUse
 	copier  func(id string, t *jobs.Task) (*jobs.Result, error) // is every worker that copies
 	asked   func()                                              // before one is made
-	birth   func()                                              // before an exec begins
+	before  func(wire.Op)                                       // it is carried out
 }
 
 type fakeProc struct {
@@ -92,7 +92,11 @@ func (f *fakeWarden) count(op wire.Op) int {
 func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 	f.mu.Lock()
 	f.calls[r.Op]++
+	before := f.before
 	f.mu.Unlock()
+	if before != nil {
+		before(r.Op)
+	}
 	switch r.Op {
 	case wire.OpHello:
 		return wire.Reply{Body: wire.HelloReply{Instance: "brig", Subnet: "172.30.0.0/16", Gateway: "172.30.0.1",
@@ -278,9 +282,6 @@ func (f *fakeWarden) execStart(r *wire.Request) (wire.Reply, error) {
 	var q wire.ExecStart
 	if err := r.Decode(&q); err != nil {
 		return wire.Reply{}, err
-	}
-	if f.birth != nil {
-		f.birth()
 	}
 	p, err := f.run(q.ID+"."+q.Exec, &q.Process)
 	if err != nil {

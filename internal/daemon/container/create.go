@@ -46,15 +46,8 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	if err := e.reserve(c, name); err != nil {
 		return "", nil, err
 	}
-	if err := c.acquire(ctx); err != nil {
+	if err := c.establish(ctx); err != nil {
 		e.unreserve(c)
-		c.letGo(ctx, true)
-		return "", nil, err
-	}
-	c.unsynced = !c.rec.Host.AutoRemove
-	if err := c.write(false); err != nil {
-		e.unreserve(c)
-		c.letGo(ctx, true)
 		return "", nil, err
 	}
 	e.mu.Lock()
@@ -64,6 +57,12 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		c.syncLater()
 	}
 	c.publish(events.ActionCreate)
+	if err := e.cfg.Networks.Missing(eff.Networks); err != nil { // one was removed while nobody knew of this container
+		c.life.Lock()
+		defer c.life.Unlock()
+		c.forget(true)
+		return "", nil, fmt.Errorf("%.256s: %w", err.Error(), errdefs.ErrInvalidArgument) // "not found" is the image to clients
+	}
 	return id, eff.Warnings, nil
 }
 
@@ -120,20 +119,43 @@ func (e *Engine) unreserve(c *Container) {
 	}
 }
 
-// acquire holds the image and the volumes; missing volumes are made.
-func (c *Container) acquire(ctx context.Context) error {
+// establish writes the record of a new container and then makes what it needs: what a crash in between leaves out, the
+// next brigd makes. What fails leaves nothing.
+func (c *Container) establish(ctx context.Context) error {
+	c.unsynced = !c.rec.Host.AutoRemove
+	if err := c.write(false); err != nil {
+		return err
+	}
+	made, err := c.acquire(ctx)
+	if err == nil || errdefs.IsUnavailable(err) { // without a warden nothing can be taken back, and the next brigd goes on
+		return err
+	}
+	c.warnIf(c.letGo(ctx, false))
+	for _, name := range made {
+		c.warnIf(c.e.cfg.Volumes.Remove(context.WithoutCancel(ctx), name))
+	}
+	c.warnIf(c.store().Remove(c.id, false))
+	return err
+}
+
+// acquire holds the image and the volumes; missing volumes are made, and named.
+func (c *Container) acquire(ctx context.Context) (made []string, err error) {
 	for _, id := range append([]string{c.rec.ImageID}, c.rec.Images...) {
 		if err := c.e.cfg.Images.Hold(id, c.id); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	for _, v := range c.rec.Volumes {
-		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Options: v.Options,
-			Anonymous: v.Anonymous}, c.id); err != nil {
-			return err
+		_, isNew, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Options: v.Options,
+			Anonymous: v.Anonymous}, c.id)
+		if err != nil {
+			return made, err
+		}
+		if isNew {
+			made = append(made, v.Name)
 		}
 	}
-	return nil
+	return made, nil
 }
 
 // volumeOptions are those of a volume that is there.
@@ -142,8 +164,9 @@ func (e *Engine) volumeOptions(name string) (map[string]string, bool) {
 	return v.Options, err == nil
 }
 
-// letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too.
-func (c *Container) letGo(ctx context.Context, anonymous bool) {
+// letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too, and the error tells that one
+// is still there.
+func (c *Container) letGo(ctx context.Context, anonymous bool) (left error) {
 	for _, id := range append([]string{c.rec.ImageID}, c.rec.Images...) {
 		c.e.cfg.Images.Release(id, c.id)
 	}
@@ -152,18 +175,36 @@ func (c *Container) letGo(ctx context.Context, anonymous bool) {
 		if !anonymous || !v.Anonymous {
 			continue
 		}
-		err := c.e.cfg.Volumes.Remove(ctx, v.Name)
-		if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
-			c.warn(err)
+		gone := func() (bool, error) {
+			err := c.e.cfg.Volumes.Remove(ctx, v.Name)
+			return err == nil || errdefs.IsNotFound(err) || errdefs.IsConflict(err), err
+		}
+		done, err := gone()
+		if !done { // nobody else asks again before the next start
+			done, err = gone()
+		}
+		if !done {
+			left = errors.Join(left, err)
 		}
 	}
+	return left
+}
+
+// rename gives a container a name that it has, and takes another one away.
+func (c *Container) rename(to, from string) {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec.Name = to
+	delete(c.e.names, from)
 }
 
 // Rename changes the name.
 func (e *Engine) Rename(c *Container, name string) error {
 	name = strings.TrimPrefix(name, "/")
 	if err := checkName(name); err != nil {
-		return err
+		return fmt.Errorf("error when allocating new name: %w", err)
 	}
 	c.life.Lock()
 	defer c.life.Unlock()
@@ -173,24 +214,27 @@ func (e *Engine) Rename(c *Container, name string) error {
 	e.mu.Lock()
 	if e.names[name] == c.id {
 		e.mu.Unlock()
-		return fmt.Errorf("container %s is called that already: renaming it to the same name changes nothing: %w", name,
+		return fmt.Errorf("Renaming a container with the same name as its current name: %w", //nolint:staticcheck // Docker's words
 			errdefs.ErrInvalidArgument)
 	}
 	if other := e.names[name]; other != "" {
 		e.mu.Unlock()
-		return nameTaken(name, other)
+		return fmt.Errorf("error when allocating new name: %w", nameTaken(name, other))
 	}
 	c.mu.Lock()
 	old := c.rec.Name
-	delete(e.names, old)
-	e.names[name], c.rec.Name = c.id, name
+	e.names[name], c.rec.Name = c.id, name // it has both until one is on disk
 	c.mu.Unlock()
 	e.mu.Unlock()
 	if err := c.write(true); err != nil {
+		c.rename(old, name)
 		return err
 	}
+	e.mu.Lock()
+	delete(e.names, old)
+	e.mu.Unlock()
 	if list, state := c.memberships(); state == Running {
-		c.tellNames(list, e.cfg.Networks.Confined(e.cfg.Networks.There(list)))
+		c.tellNames(list)
 	}
 	c.publish(events.ActionRename, "oldName", "/"+old)
 	return nil

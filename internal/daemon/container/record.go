@@ -55,6 +55,8 @@ type Record struct {
 	Undo *policy.Bounds `json:"undo,omitempty"`
 	// Error is why the last start failed.
 	Error string `json:"error,omitempty"`
+	// Doomed: it is removed, with its anonymous volumes. What a crash leaves of them the next brigd removes.
+	Doomed bool `json:"doomed,omitempty"`
 	// Touched: a container that has not been started yet has files all the same, since something was copied.
 	Touched bool `json:"touched,omitempty"`
 

@@ -48,7 +48,7 @@ func boxArchive(t *testing.T) []byte {
 	layer := boxLayer(t)
 	config := jsonOf(t, map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
-		"config": map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sh"}},
+		"config":  map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"sh"}},
 		"rootfs":  map[string]any{"type": "layers", "diff_ids": []string{"sha256:" + sum(layer)}},
 		"history": []any{map[string]any{"created_by": "COPY root / # box"}},
 	})
