@@ -8,10 +8,20 @@ import (
 	"testing"
 )
 
-// compose is Docker Compose, built from its source.
+// compose is Docker Compose, built from its source: the plugin of the docker client, or a command where there is none.
 func compose(t *testing.T, dir string) scenario {
 	copyTestdata(t, dir)
-	program := build(t, dir, "docker-compose", "github.com/docker/compose/v5/cmd")
+	if err := os.Mkdir(filepath.Join(dir, "cli-plugins"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	program := build(t, dir, "cli-plugins/docker-compose", "github.com/docker/compose/v5/cmd")
+	if client, err := exec.LookPath("docker"); err == nil {
+		text := "#!/bin/sh\nexec " + client + " --config " + dir + " compose \"$@\"\n"
+		program = filepath.Join(dir, "compose")
+		if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return scenario{command: []string{"sh", filepath.Join(dir, "scenario.sh")}, env: []string{"COMPOSE=" + program}}
 }
 
