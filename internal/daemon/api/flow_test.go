@@ -266,6 +266,37 @@ func TestTheBodyOfAnAttachIsNoInput(t *testing.T) {
 	must(t, s, 204, "POST", "/containers/"+id+"/kill", "")
 }
 
+// docker-py reads the head of the reply with whatever else has come, and drops the rest.
+func TestOutputWaitsUntilTheHeadWasRead(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	id := create(t, s, "sleep 100", "")
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+	for _, late := range []time.Duration{0, headPatience / 3} {
+		exec := idOf(t, s, "/containers/"+id+"/exec", `{"Cmd":["echo","output"],"Tty":true,"AttachStdout":true}`)
+		c, err := net.Dial("unix", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "POST /exec/%s/start HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}", exec)
+		time.Sleep(late)
+		head := make([]byte, 8192)
+		n := 0
+		for !strings.HasSuffix(string(head[:n]), "\r\n\r\n") { // it may come in pieces
+			more, err := c.Read(head[n:])
+			if err != nil || strings.Contains(string(head[:n+more]), "output") {
+				t.Fatalf("read late by %s: %q, %v", late, head[:n+more], err)
+			}
+			n += more
+		}
+		if text, err := io.ReadAll(c); err != nil || string(text) != "output\r\n" {
+			t.Errorf("read late by %s: %q, %v", late, text, err)
+		}
+		c.Close()
+	}
+	must(t, s, 204, "POST", "/containers/"+id+"/kill", "")
+}
+
 // dockerode asks once, as soon as it knows that the exec begins.
 func TestAnExecIsResizedThatIsBeingBorn(t *testing.T) {
 	f := newFakeWarden(t)

@@ -124,6 +124,7 @@ def life():
     equal("exec_run: user, directory, environment", c.exec_run(["sh", "-c", "id -u; pwd; echo $V"], user="worker", workdir="/data",
                                                                environment={"V": "w"}).output, b"1000\n/data\nw\n")
     equal("exec_run: streamed", b"".join(c.exec_run(["sh", "-c", "echo 1; sleep 0.2; echo 2"], stream=True).output), b"1\n2\n")
+    equal("exec_run: again and again", [c.exec_run(["echo", str(i)]).output for i in range(20)], [b"%d\n" % i for i in range(20)])
     equal("exec_run: terminal", c.exec_run(["test", "-t", "0"], tty=True, stdin=True).exit_code, 0)
     _, sock = c.exec_run(["cat"], stdin=True, socket=True)
     raw = getattr(sock, "_sock", sock)

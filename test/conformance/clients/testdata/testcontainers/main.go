@@ -164,19 +164,22 @@ func server(ctx context.Context) {
 // waits tries each strategy on a program that is ready after a while.
 func waits(ctx context.Context) {
 	const late = "sleep 1; echo now ready; touch /tmp/ready; exec httpd -f -h /data"
-	for what, strategy := range map[string]wait.Strategy{
-		"a line of the log": wait.ForLog("now ready"),
-		"a pattern twice":   wait.ForLog("(now|ready)").AsRegexp().WithOccurrence(1),
-		"a port":            wait.ForListeningPort("80/tcp"),
-		"a port inside":     wait.ForListeningPort("80/tcp").SkipExternalCheck(),
-		"a command":         wait.ForExec([]string{"test", "-e", "/tmp/ready"}),
-		"a file":            wait.ForFile("/tmp/ready"),
-		"all":               wait.ForAll(wait.ForLog("now ready"), wait.ForHTTP("/hello").WithPort("80/tcp")),
+	for _, w := range []struct {
+		what     string
+		strategy wait.Strategy
+	}{
+		{"a line of the log", wait.ForLog("now ready")},
+		{"a pattern twice", wait.ForLog("now|ready").AsRegexp().WithOccurrence(2)},
+		{"a port", wait.ForListeningPort("80/tcp")},
+		{"a port inside", wait.ForListeningPort("80/tcp").SkipExternalCheck()},
+		{"a command", wait.ForExec([]string{"test", "-e", "/tmp/ready"})},
+		{"a file", wait.ForFile("/tmp/ready")},
+		{"all", wait.ForAll(wait.ForLog("now ready"), wait.ForHTTP("/hello").WithPort("80/tcp"))},
 	} {
-		c := running(ctx, "wait for "+what, tc.WithExposedPorts("80/tcp"), tc.WithCmd("sh", "-c", late),
-			tc.WithWaitStrategy(strategy))
+		c := running(ctx, "wait for "+w.what, tc.WithExposedPorts("80/tcp"), tc.WithCmd("sh", "-c", late),
+			tc.WithWaitStrategy(w.strategy))
 		if c != nil {
-			check("terminate after "+what, tc.TerminateContainer(c))
+			check("terminate after "+w.what, tc.TerminateContainer(c))
 		}
 	}
 	c := running(ctx, "wait for health", tc.WithCmd("sh", "-c", late), tc.WithWaitStrategy(wait.ForHealthCheck()),
