@@ -272,7 +272,7 @@ func TestOutputWaitsUntilTheHeadWasRead(t *testing.T) {
 	s := startDaemon(t, f, t.TempDir()).socket
 	id := create(t, s, "sleep 100", "")
 	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
-	for _, late := range []time.Duration{0, headPatience / 3} {
+	for _, late := range []time.Duration{0, 100 * time.Millisecond} {
 		exec := idOf(t, s, "/containers/"+id+"/exec", `{"Cmd":["echo","output"],"Tty":true,"AttachStdout":true}`)
 		c, err := net.Dial("unix", s)
 		if err != nil {

@@ -24,7 +24,7 @@ type stream struct {
 func (s *stream) Read(p []byte) (int, error) { return s.in.Read(p) }
 
 // headPatience is how long output waits for a client that does not read.
-const headPatience = 250 * time.Millisecond
+const headPatience = time.Second
 
 // Write keeps the first output apart from the head of the reply: docker-py reads the head through a buffer, and goes on
 // below it.
