@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 
 	"github.com/moby/moby/api/types"
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func (s *stream) Read(p []byte) (int, error) { return s.in.Read(p) }
 
 // Gone tells, after the end of the input, whether the client has closed the whole connection: it cannot read either.
 func (s *stream) Gone() bool {
-	u, ok := s.Conn.(*net.UnixConn)
+	u, ok := s.Conn.(syscall.Conn)
 	if !ok {
 		return true
 	}
@@ -77,7 +78,7 @@ func contentType(r *http.Request, multiplexed bool) string {
 
 // callerFD gives a duplicate of the caller's connection, or -1 where it is no unix socket. The receiver closes it.
 func callerFD(r *http.Request) (int, error) {
-	u, ok := r.Context().Value(keyConn).(*net.UnixConn)
+	u, ok := r.Context().Value(keyConn).(syscall.Conn)
 	if !ok {
 		return -1, nil
 	}

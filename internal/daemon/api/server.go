@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/containerd/errdefs"
 	apiimage "github.com/moby/moby/api/types/image"
@@ -98,9 +97,35 @@ func (s *Server) Handler() http.Handler {
 			WriteError(w, err)
 			return
 		}
+		if c, ok := r.Context().Value(keyConn).(*conn); ok {
+			if err := c.refusal(); err != nil {
+				h.Set("Connection", "close")
+				WriteError(w, err)
+				return
+			}
+		}
 		s.admit(r)
+		if _, pattern := mux.Handler(r); computes(pattern, r.URL.Path) {
+			done, err := turn(r.Context())
+			if err != nil {
+				WriteError(w, err)
+				return
+			}
+			defer done()
+		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// computes tells which requests take turns: those that are answered at once, from what is known.
+func computes(pattern, path string) bool {
+	switch {
+	case pattern == "/images/":
+		return strings.HasSuffix(path, "/json") || strings.HasSuffix(path, "/history")
+	case pattern == "GET /info", pattern == "GET /system/df", pattern == "GET /networks", pattern == "GET /volumes":
+		return true
+	}
+	return strings.HasPrefix(pattern, "GET ") && (strings.HasSuffix(pattern, "/json") || strings.HasSuffix(pattern, "/top"))
 }
 
 // stripVersion takes /v1.NN off the path.
@@ -140,14 +165,4 @@ func minor(v string) (int, bool) {
 	}
 	n, err := strconv.Atoi(s)
 	return n, err == nil && n >= 0 && len(s) <= 4
-}
-
-// NewHTTPServer gives a server with bounds on what a client can hold open before it has sent its request.
-func NewHTTPServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ConnContext:       ConnContext,
-		ReadHeaderTimeout: 30 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-	}
 }

@@ -114,8 +114,7 @@ func (s *Server) containerStats(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return nil // there is no warden: the client sees the end
 		}
-		writeLine(w, v)
-		if !sampler.wait(r.Context()) {
+		if !writeLine(w, v) || !sampler.wait(r.Context()) {
 			return nil
 		}
 	}

@@ -18,8 +18,12 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// maxExecs is how many execs of one container are remembered; the oldest that is not running makes room.
-const maxExecs = 256
+// maxExecs is how many execs of one container are remembered, and maxExecBytes how much of what their requests say; the
+// oldest that is not running makes room.
+const (
+	maxExecs     = 256
+	maxExecBytes = 16 << 20
+)
 
 // Exec is one process that is, was or will be executed in a container.
 type Exec struct {
@@ -111,18 +115,17 @@ func (e *Engine) remember(c *Container, x *Exec) error {
 	if c.rec.State != Running {
 		return errNotRunning(c)
 	}
-	if len(c.execs) >= maxExecs {
-		oldest := -1
-		for i, o := range c.execs {
-			if !o.running() {
-				oldest = i
-				break
-			}
-		}
+	bytes := x.size()
+	for _, o := range c.execs {
+		bytes += o.size()
+	}
+	for len(c.execs) >= maxExecs || bytes > maxExecBytes {
+		oldest := slices.IndexFunc(c.execs, func(o *Exec) bool { return !o.running() })
 		if oldest < 0 {
-			return fmt.Errorf("%d processes are being executed in container %s: %w", maxExecs, c.id[:12],
-				errdefs.ErrResourceExhausted)
+			return fmt.Errorf("%d processes are being executed in container %s, as many as can be remembered (%d, or %d MiB of "+
+				"arguments and environment): %w", len(c.execs), c.id[:12], maxExecs, maxExecBytes>>20, errdefs.ErrResourceExhausted)
 		}
+		bytes -= c.execs[oldest].size()
 		delete(e.execs, c.execs[oldest].id)
 		c.execs = append(c.execs[:oldest:oldest], c.execs[oldest+1:]...)
 	}
@@ -140,6 +143,16 @@ func (e *Engine) FindExec(id string) (*Exec, error) {
 	}
 	return nil, fmt.Errorf("No such exec instance: %.256s: %w", id,
 		errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+}
+
+// size is how much memory the request holds, roughly.
+func (x *Exec) size() (n int) {
+	for _, list := range [][]string{x.request.Cmd, x.request.Env, x.process.Env} {
+		for _, s := range list {
+			n += len(s) + 16
+		}
+	}
+	return n
 }
 
 func (x *Exec) running() bool {
