@@ -7,13 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
@@ -31,8 +29,8 @@ type forwarder struct {
 	once    sync.Once
 }
 
-// open starts the forwarder if containers could not reach the host's resolvers (a stub on loopback, say), and tells
-// whether it did.
+// open tells whether the forwarder is needed because containers could not reach the host's resolvers (a stub on loopback,
+// say).
 func (f *forwarder) open(ctx context.Context) (bool, error) {
 	b, err := os.ReadFile("/etc/resolv.conf")
 	if err != nil && !os.IsNotExist(err) {
@@ -40,11 +38,7 @@ func (f *forwarder) open(ctx context.Context) (bool, error) {
 	}
 	r := network.ParseResolvConf(b)
 	f.ctx, f.servers = ctx, r.Servers
-	if !r.NeedsForwarder(hostAddresses()) {
-		return false, nil
-	}
-	f.start()
-	return true, nil
+	return r.NeedsForwarder(hostAddresses()), nil
 }
 
 // start starts the forwarder, once; for networks with names, whatever the host's resolvers are.
@@ -61,15 +55,6 @@ func (f *forwarder) start() {
 			}
 		}()
 	})
-}
-
-// openNetworks reads the records, and starts the forwarder if there are networks with names.
-func openNetworks(dir string, facts network.Facts, bus *event.Bus, f *forwarder) (*network.Store, error) {
-	s, err := network.Open(dir, facts, bus)
-	if err == nil && slices.ContainsFunc(s.List(), func(n network.Network) bool { return !n.Builtin }) {
-		f.start()
-	}
-	return s, err
 }
 
 func hostAddresses() (list []netip.Addr) {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"runtime"
 	"strings"
 
@@ -122,7 +123,7 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
-	networks, err := openNetworks(filepath.Join(state, "networks"), facts, bus, f)
+	networks, err := network.Open(filepath.Join(state, "networks"), facts, bus)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +133,10 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	})
 	if err != nil {
 		return nil, err
+	}
+	// Not before the engine has told it of those who run: it would know none of them. Until then their questions wait.
+	if forwards || slices.ContainsFunc(networks.List(), func(n network.Network) bool { return !n.Builtin }) {
+		f.start()
 	}
 	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
 		Networks: networks, Forward: f.start,

@@ -90,9 +90,9 @@ func ofPrograms() []Defence {
 
 		{"dumpable", "unreadable processes: nobody inside looks into one that joins", []Edit{
 			// A change of ids makes a process unreadable, too, unless fs.suid_dumpable says otherwise: as if it did.
-			{plan + "/begin.go", "	b.do(\"become unreadable\", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)",
-				"	b.do(\"become unreadable\", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, map[bool]int{true: 1}[without(\"dumpable\")])"},
-			first("dumpable", warden+"/host.go", "	if err := os.WriteFile(\"/proc/self/comm\", []byte(\"brig-warden\"), 0); err != nil {",
+			{plan + "/begin.go", "b.do(what, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)",
+				"b.do(what, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, map[bool]int{true: 1}[without(\"dumpable\")])"},
+			first("dumpable", warden+"/host.go", "	err = errors.Join(err, os.WriteFile(\"/proc/self/comm\", []byte(\"brig-warden\"), 0),",
 				"unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)"),
 		}, []Test{{plan, "TestJoiningProcessIsUnreadable"}}, ""},
 
@@ -120,12 +120,12 @@ func userNamespace() []Edit {
 			}
 			user, err := NewUserns(ids, ids) // for the maps of mounts
 			return user, fds[0], fds[1], err`),
-		{warden + "/idmap/idmap.go", "	if err := os.WriteFile(proc+\"uid_map\",", `
+		{warden + "/idmap/idmap.go", "	if err := cmp.Or(os.WriteFile(proc+\"uid_map\",", `
 			if kinds[0] == "net" { // there is no map to write
 				fd, err := unix.Open(proc+"ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 				return []int{fd}, err
 			}
-			if err := os.WriteFile(proc+"uid_map",`},
+			if err := cmp.Or(os.WriteFile(proc+"uid_map",`},
 		{plan + "/confine.go", "uint64(1)<<(h.LastCap+1) - 1\n	b.ids(p,", "possible(uint64(1)<<(h.LastCap+1) - 1)\n	b.ids(p,"},
 		// What is not the warden's could not be a container's: the capabilities of both are then over the same namespace.
 		first(id, warden+"/host.go", "	return cred.Drop(needed)", "return nil"),
@@ -199,7 +199,7 @@ func ofImages() []Defence {
 
 		{"worker", "confinement of the process that reads strangers' archives", []Edit{
 			{plan + "/service.go", "	if in.Worker {\n		b.worker(&in)", "	if in.Worker && !without(\"worker\") {\n		b.worker(&in)"},
-			{plan + "/service.go", "	if in.Landlock {\n		b.because(", "	if in.Landlock && !(in.Worker && without(\"worker\")) {\n		b.because("},
+			{plan + "/service.go", "	if in.Landlock {\n		// The", "	if in.Landlock && !(in.Worker && without(\"worker\")) {\n		// The"},
 			{plan + "/service.go", "	b.seccomp(in.Filters)", "	if !(in.Worker && without(\"worker\")) {\n		b.seccomp(in.Filters)\n	}"},
 		}, []Test{{plan, "TestWorkerHasNothing"}}, ""},
 	}
@@ -219,7 +219,7 @@ func ofCopies() []Defence {
 		}, []Test{{tree, "TestSwappedNamesStayInside"}, {tree, "TestHostileArchivesStayInside"}}, why},
 
 		{"copy-no-mounts", "a copy mounts and makes nothing in a container that runs (CVE-2026-41568, CVE-2026-42306)", []Edit{
-			first("copy-no-mounts", plan+"/service.go", "	b.because(\"The root file system by itself, for reading:", `
+			first("copy-no-mounts", plan+"/service.go", "	// The root file system by itself, for reading:", `
 				b.do("make a mount point", unix.SYS_MKDIRAT, unix.AT_FDCWD, "/data", 0o755).or(unix.EEXIST)
 				b.do("mount a volume again", unix.SYS_MOUNT, "/data", "/data", "", unix.MS_BIND, "")`),
 		}, []Test{{plan, "TestCopierOfARunningContainerMountsNothing"}}, why},

@@ -1,7 +1,6 @@
 package keeper
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -52,11 +51,8 @@ func note(dir string, pid int, how pidfd.Status) {
 	if err != nil {
 		return
 	}
-	b, _ := json.Marshal(wire.Exit{Code: how.ExitCode(), Signal: int(how.Signal), At: time.Now().UnixNano()})
-	name := filepath.Join(dir, wire.NoteName(pid, start))
-	if os.WriteFile(name+".tmp", b, 0o600) == nil {
-		os.Rename(name+".tmp", name)
-	}
+	_ = wire.WriteJSON(filepath.Join(dir, wire.NoteName(pid, start)),
+		wire.Exit{Code: how.ExitCode(), Signal: int(how.Signal), At: time.Now().UnixNano()})
 }
 
 // restart starts a new warden after the old one died, unless that happens all the time.

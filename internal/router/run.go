@@ -88,7 +88,7 @@ func (s *server) open(r *wire.Request) (wire.Reply, error) {
 	if len(r.FDs) == 1 {
 		existing = r.FDs[0]
 	}
-	router, err := link.OpenRouter(link.Config{Instance: q.Instance, State: q.State}, existing)
+	router, err := link.OpenRouter(link.Config{Instance: q.Instance, State: &q.State}, existing)
 	if err := surrender(); err != nil {
 		s.fail(err)
 		return wire.Reply{}, err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/containerd/errdefs"
 
@@ -68,9 +67,6 @@ func decodeUse(r *wire.Request) (*wire.EndpointUse, []link.Port, error) {
 	if e := &use.Endpoint; !e.Addr.Is4() || e.Ifindex <= 0 || e.Name == "" {
 		return nil, nil, fmt.Errorf("%s: this is no endpoint: %w", r.Op, errdefs.ErrInvalidArgument)
 	}
-	if n := use.Endpoint.Networks; len(n) > wire.MaxNetworks || slices.Contains(n, 0) || repeated(n) {
-		return nil, nil, fmt.Errorf("%s: %d networks, or one twice, or one without a number: %w", r.Op, len(n), errdefs.ErrInvalidArgument)
-	}
 	var ports []link.Port
 	for _, p := range use.Ports {
 		host, err := netip.ParseAddr(p.HostIP)
@@ -82,16 +78,6 @@ func decodeUse(r *wire.Request) (*wire.EndpointUse, []link.Port, error) {
 		ports = append(ports, link.Port{Proto: proto, HostIP: host, HostPort: p.HostPort, ContainerPort: p.ContainerPort})
 	}
 	return &use, ports, nil
-}
-
-// repeated tells whether a number is there twice: a set has each element once.
-func repeated(numbers []uint32) bool {
-	for i, n := range numbers {
-		if slices.Contains(numbers[:i], n) {
-			return true
-		}
-	}
-	return false
 }
 
 // reserve binds a published port.
@@ -107,12 +93,9 @@ func reserve(router *link.Router, r *wire.Request) (wire.Reply, error) {
 	if err != nil {
 		return wire.Reply{}, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	var out wire.PortReply
 	var fds []int
 	for _, s := range sockets {
-		out.Sockets = append(out.Sockets, wire.BoundSocket{HostIP: s.HostIP, HostPort: s.Port})
 		fds = append(fds, s.FD)
 	}
-	out.Warnings = router.Warnings()
-	return wire.Reply{Body: out, FDs: fds}, nil
+	return wire.Reply{Body: router.Warnings(), FDs: fds}, nil
 }

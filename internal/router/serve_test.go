@@ -44,18 +44,15 @@ func TestPortsAreThoseThatAreBound(t *testing.T) {
 		t.Errorf("%+v, %v", ports, err)
 	}
 	for name, change := range map[string]func(*wire.EndpointUse){
-		"no protocol":              func(u *wire.EndpointUse) { u.Ports[0].Proto = "sctp" },
-		"a name":                   func(u *wire.EndpointUse) { u.Ports[0].HostIP = "localhost" },
-		"every address":            func(u *wire.EndpointUse) { u.Ports[0].HostIP = "" },
-		"no port":                  func(u *wire.EndpointUse) { u.Ports[0].HostPort = 0 },
-		"no port inside":           func(u *wire.EndpointUse) { u.Ports[0].ContainerPort = 0 },
-		"no address":               func(u *wire.EndpointUse) { u.Endpoint.Addr = netip.Addr{} },
-		"IPv6":                     func(u *wire.EndpointUse) { u.Endpoint.Addr = netip.MustParseAddr("fd00::1") },
-		"no interface":             func(u *wire.EndpointUse) { u.Endpoint.Ifindex = 0 },
-		"too many networks":        func(u *wire.EndpointUse) { u.Endpoint.Networks = make([]uint32, wire.MaxNetworks+1) },
-		"a network without number": func(u *wire.EndpointUse) { u.Endpoint.Networks = []uint32{7, 0} },
-		"a network twice":          func(u *wire.EndpointUse) { u.Endpoint.Networks = []uint32{7, 8, 7} },
-		"no interface name":        func(u *wire.EndpointUse) { u.Endpoint.Name = "" },
+		"no protocol":       func(u *wire.EndpointUse) { u.Ports[0].Proto = "sctp" },
+		"a name":            func(u *wire.EndpointUse) { u.Ports[0].HostIP = "localhost" },
+		"every address":     func(u *wire.EndpointUse) { u.Ports[0].HostIP = "" },
+		"no port":           func(u *wire.EndpointUse) { u.Ports[0].HostPort = 0 },
+		"no port inside":    func(u *wire.EndpointUse) { u.Ports[0].ContainerPort = 0 },
+		"no address":        func(u *wire.EndpointUse) { u.Endpoint.Addr = netip.Addr{} },
+		"IPv6":              func(u *wire.EndpointUse) { u.Endpoint.Addr = netip.MustParseAddr("fd00::1") },
+		"no interface":      func(u *wire.EndpointUse) { u.Endpoint.Ifindex = 0 },
+		"no interface name": func(u *wire.EndpointUse) { u.Endpoint.Name = "" },
 	} {
 		u := use()
 		change(&u)

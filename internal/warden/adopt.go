@@ -30,7 +30,7 @@ func (w *Warden) adopt(have map[string]int) error {
 		w.adoptContainer(n, have)
 	}
 	if w.noRouter() == nil {
-		if err := w.router.tell(wire.OpRouterSync, nil); err != nil {
+		if err := w.router.tell(wire.OpRouterSync, nil, nil); err != nil {
 			w.router.failed(err)
 		}
 	}
@@ -156,14 +156,9 @@ func (w *Warden) finishOrphan(q wire.ProcessRef, ends int) {
 }
 
 // containerAttach gives a new brigd what the one before had of a container.
-func (w *Warden) containerAttach(_ *wire.Request, q wire.ContainerRef) (wire.Reply, error) {
-	c, err := w.running(q.ID)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	defer c.mu.Unlock()
+func (w *Warden) containerAttach(c *container, _ wire.ContainerRef) (r wire.Reply, err error) {
 	n := c.note
-	r := wire.Reply{Body: n.Started}
+	r.Body = n.Started
 	add := func(fd int, ferr error) {
 		r.FDs = append(r.FDs, fd)
 		err = errors.Join(err, ferr)

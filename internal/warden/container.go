@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -92,8 +91,6 @@ func (w *Warden) running(id string) (*container, error) {
 
 func short(id string) string { return id[:min(len(id), 12)] }
 
-func (w *Warden) group(id string) (*cgroup.Group, error) { return w.parent.Open(id) }
-
 // directory is the container's own: upper and work of its root. It lies in one of 256 others: see spread.
 func (w *Warden) directory(id string) string {
 	return filepath.Join(w.cfg.Root, "containers", id[:2], id)
@@ -124,23 +121,14 @@ func (w *Warden) rangeOf(id string) (uint32, error) {
 	return st.Uid, nil
 }
 
-func (w *Warden) containerSignal(q wire.ContainerSignal) (any, error) {
-	c, err := w.running(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
+func (w *Warden) containerSignal(c *container, q wire.ContainerSignal) (wire.Reply, error) {
 	if q.Signal == int(unix.SIGKILL) {
-		g, err := w.group(q.ID)
-		if err == nil {
-			err = g.Kill()
-		}
-		return nil, err
+		return wire.Reply{}, w.parent.Open(q.ID).Kill()
 	}
 	if q.Signal < 1 || q.Signal > 64 {
-		return nil, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
+		return wire.Reply{}, fmt.Errorf("there is no signal %d: %w", q.Signal, errdefs.ErrInvalidArgument)
 	}
-	return nil, pidfd.Signal(c.note.pidfd, unix.Signal(q.Signal))
+	return wire.Reply{}, pidfd.Signal(c.note.pidfd, unix.Signal(q.Signal))
 }
 
 func (w *Warden) containerList() (any, error) {
@@ -148,7 +136,7 @@ func (w *Warden) containerList() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	running := map[string]bool{}
+	running := wire.ContainerList{}
 	for _, id := range ids {
 		running[id] = false
 	}
@@ -158,7 +146,7 @@ func (w *Warden) containerList() (any, error) {
 			c.mu.Unlock()
 		}
 	}
-	return wire.ContainerList{Running: running}, nil
+	return running, nil
 }
 
 // streamDir is where the named pipes of a container, or of a process executed in it, are.

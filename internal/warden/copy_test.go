@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -178,7 +179,7 @@ func TestNothingIsFreeBeforeWhatCopiesHasEnded(t *testing.T) {
 		c.copiers.Store("worker-1", nil)
 		if hangs {
 			c.copiers.Clear()
-			c.copiers.Store("no name of a group, so that it cannot be ended", nil)
+			c.copiers.Store(strings.Repeat("too-long", 100), nil) // for a group, so that it cannot be ended
 		}
 		b := &birth{program: program{w: w, c: c}, first: true, box: &sandbox{base: base}}
 		err = b.undoRoot()

@@ -397,6 +397,7 @@ func TestContainerLives(t *testing.T) {
 		r.call(wire.OpNetworkJoin, wire.NetworkJoin{ID: server, Membership: wire.Membership{Networks: []uint32{8}, Confined: true}}, nil)
 		reach("it has joined the other", "x", wire.Membership{Networks: []uint32{8}})
 		reach("it has left", "no", wire.Membership{Networks: []uint32{7}})
+		r.joinsLeaveRepliesAlone(server)
 		r.run(alone, spec(image, "sleep", "60"))
 		for what, c := range map[string]struct {
 			q    wire.NetworkJoin
@@ -405,6 +406,7 @@ func TestContainerLives(t *testing.T) {
 			"no container":        {wire.NetworkJoin{ID: newID()}, errdefs.IsNotFound},
 			"no endpoint":         {wire.NetworkJoin{ID: alone}, errdefs.IsFailedPrecondition},
 			"too many":            {wire.NetworkJoin{ID: server, Membership: wire.Membership{Networks: make([]uint32, 17)}}, errdefs.IsPermissionDenied},
+			"one twice":           {wire.NetworkJoin{ID: server, Membership: wire.Membership{Networks: []uint32{5, 5}}}, errdefs.IsPermissionDenied},
 			"one that is no such": {wire.NetworkJoin{ID: server, Membership: wire.Membership{Networks: []uint32{0}}}, errdefs.IsPermissionDenied},
 		} {
 			if _, err := r.try(wire.OpNetworkJoin, c.q, nil); !c.want(err) {
@@ -508,3 +510,36 @@ func TestContainerLives(t *testing.T) {
 }
 
 var _ = io.EOF
+
+// joinsLeaveRepliesAlone: the endpoint in a reply that is being written does not change with the container's networks.
+func (r *rig) joinsLeaveRepliesAlone(id string) {
+	r.t.Helper()
+	many := make([]uint32, wire.MaxNetworks)
+	for i := range many {
+		many[i] = uint32(i + 1)
+	}
+	r.call(wire.OpNetworkJoin, wire.NetworkJoin{ID: id}, nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 300 {
+			r.try(wire.OpNetworkJoin, wire.NetworkJoin{ID: id, Membership: wire.Membership{Networks: many[:len(many)*(i%2)]}}, nil)
+		}
+	}()
+	for asked := 0; ; asked++ {
+		var st wire.Started
+		fds, err := r.try(wire.OpContainerAttach, wire.ContainerRef{ID: id}, &st)
+		if err != nil {
+			r.t.Fatalf("attach %d: %v", asked, err)
+		}
+		wire.CloseAll(fds)
+		if n := len(st.Endpoint.Networks); n != 0 && n != len(many) {
+			r.t.Fatalf("attach %d: in %d networks", asked, n)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}

@@ -18,16 +18,11 @@ import (
 const maxExecs, maxExecName = 128, 64
 
 // execStart executes a process in a running container, capped at the confinement of its process 1.
-func (w *Warden) execStart(_ *wire.Request, q wire.ExecStart) (wire.Reply, error) {
+func (w *Warden) execStart(c *container, q wire.ExecStart) (wire.Reply, error) {
 	if !validName(q.Exec, maxExecName) {
 		return wire.Reply{}, fmt.Errorf("%q is no id of an execution: %w", q.Exec, errdefs.ErrInvalidArgument)
 	}
-	c, err := w.running(q.ID)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	defer c.mu.Unlock()
-	if g, err := w.group(q.ID); err == nil && g.Frozen() { // the child would stand still before it says that it lives
+	if w.parent.Open(q.ID).Frozen() { // the child would stand still before it says that it lives
 		return wire.Reply{}, fmt.Errorf("container %s is paused: %w", short(q.ID), errdefs.ErrConflict)
 	}
 	if len(c.note.Execs) >= maxExecs {
@@ -81,10 +76,7 @@ func (p *program) joinGroup() error {
 	if err := p.processOne(); err != nil {
 		return err
 	}
-	g, err := p.w.group(p.c.id)
-	if err == nil {
-		err = p.enter(g)
-	}
+	err := p.enter(p.w.parent.Open(p.c.id))
 	if err == nil && p.want.Terminal {
 		var pts int
 		pts, err = path.Open(p.fds["root"], "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
@@ -118,7 +110,7 @@ func (p *program) join() error {
 		return err
 	}
 	p.atGate = p.setLimits
-	return p.carryOut(plan.Join(plan.JoinInput{Process: p.want, Host: p.host}))
+	return p.carryOut(plan.Join(p.want, &p.host))
 }
 
 // process locks a container and finds a process of it: an executed one, or its own.

@@ -30,8 +30,7 @@ func (w *Warden) finish(q wire.ProcessRef) (any, error) {
 		return nil, err
 	}
 	if q.Exec == "" {
-		err := w.containerEnded(c, &exit)
-		return exit, err
+		return w.containerEnded(c, exit)
 	}
 	w.forgetExec(c, q.Exec, p)
 	w.reaped(p)
@@ -39,16 +38,13 @@ func (w *Warden) finish(q wire.ProcessRef) (any, error) {
 }
 
 // containerEnded notes the end of process 1, reaps it and takes the sandbox down.
-func (w *Warden) containerEnded(c *container, exit *wire.Exit) error {
-	if g, err := w.group(c.id); err == nil {
-		kills, _ := g.OOMKills()
-		exit.OOMKilled = kills > 0 && exit.Signal == int(unix.SIGKILL)
-	}
+func (w *Warden) containerEnded(c *container, exit wire.Exit) (any, error) {
+	exit.OOMKilled = exit.Signal == int(unix.SIGKILL) && w.parent.Open(c.id).OOMKills() > 0
 	n := c.note
-	n.Exit = exit
+	n.Exit = &exit
 	if err := w.notes.write(n); err != nil {
 		n.Exit = nil
-		return err
+		return nil, err
 	}
 	w.reaped(&n.process)
 	if len(n.ports) > 0 {
@@ -59,7 +55,7 @@ func (w *Warden) containerEnded(c *container, exit *wire.Exit) error {
 		defer c.cleaning.Done()
 		w.takeDown(n)
 	})
-	return nil
+	return exit, nil
 }
 
 // ended tells how a process has ended, without reaping it. A child of ours is asked about directly; one that an earlier
@@ -122,10 +118,8 @@ func (w *Warden) takeDown(n *note) {
 // removeGroup removes a control group, if there is one, with what may still be in it. It ends: the kernel holds one that
 // writes a file system's caches out for as long as that takes, and one whose disk hangs for ever.
 func (w *Warden) removeGroup(id string) error {
-	g, err := w.group(id)
-	if err == nil {
-		err = errors.Join(g.Kill(), g.Remove(30*time.Second)) // a crash may have left it in some hierarchies only
-	}
+	g := w.parent.Open(id)
+	err := errors.Join(g.Kill(), g.Remove(30*time.Second)) // a crash may have left it in some hierarchies only
 	if err != nil {
 		w.log("%v", err)
 	}

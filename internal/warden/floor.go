@@ -160,6 +160,8 @@ func checkResources(r *refusal, res *wire.Resources, memory int64) {
 		"a memory limit between 6 MiB and the machine's %d bytes is needed, not %d", memory, res.Memory)
 	r.when(res.MemorySwap != 0 && res.MemorySwap < res.Memory,
 		"memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
+	r.when(res.MemoryReservation < 0, "a memory reservation of %d bytes is not possible", res.MemoryReservation)
+	r.when(res.CPUQuota < -1, "a CPU quota is positive, or -1 for none, not %d", res.CPUQuota)
 	r.when(res.Pids < 1 || res.Pids > maxPids, "a limit of processes is needed, not %d", res.Pids)
 }
 
@@ -200,8 +202,11 @@ func checkNetwork(r *refusal, n *wire.Network, by *caller) {
 	}
 }
 
+// checkMembership: a set has each element once, and 0 is the end of a list in a map.
 func checkMembership(r *refusal, m *wire.Membership) {
-	r.when(len(m.Networks) > wire.MaxNetworks || slices.Contains(m.Networks, 0), "a container is in at most %d networks", wire.MaxNetworks)
+	distinct := slices.Compact(slices.Sorted(slices.Values(m.Networks)))
+	r.when(len(m.Networks) > wire.MaxNetworks || len(distinct) < len(m.Networks) || slices.Contains(m.Networks, 0),
+		"a container is in at most %d networks, in each once", wire.MaxNetworks)
 }
 
 // validName says whether s may become a file name: [a-zA-Z0-9][a-zA-Z0-9_.-]*, of at most so many bytes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,14 +42,12 @@ func (w *Warden) openHost() error {
 	}
 	atLeast := func(minor int) bool { return version[0] > 6 || version[0] == 6 && version[1] >= minor }
 	w.host.ExecByFD, w.attachImages = atLeast(14), !atLeast(15)
-	if w.host.LastCap, err = cred.LastCapability(); err != nil {
-		return err
-	}
 	if w.abi = landlock.Version(); w.abi == 0 {
 		w.facts.Missing = append(w.facts.Missing, "landlock")
 	}
 	w.facts.Instance, w.memory = w.instance, int64(info.Totalram)*int64(info.Unit)
-	return nil
+	w.host.LastCap, err = cred.LastCapability()
+	return err
 }
 
 // initFile is process 1 of every container that wants an init. It is sealed, and its mode closes what seals leave open: a
@@ -92,15 +91,12 @@ var needed = mask(unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SYS_PTRACE, 
 // harden makes this process unreadable for whoever enters a container with it (traps 13), gives it mounts of its own
 // that follow the host's, and drops the capabilities that it never uses.
 func harden() error {
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("become non-dumpable: %w", err)
-	}
-	if err := os.WriteFile("/proc/self/comm", []byte("brig-warden"), 0); err != nil {
-		return fmt.Errorf("take a name: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("make the mounts follow the host's: %w", err)
-	}
 	unix.Umask(0o022)
+	err := os.NewSyscallError("become non-dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
+	err = errors.Join(err, os.WriteFile("/proc/self/comm", []byte("brig-warden"), 0),
+		os.NewSyscallError("make the mounts follow the host's", unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "")))
+	if err != nil {
+		return err
+	}
 	return cred.Drop(needed)
 }

@@ -18,10 +18,7 @@ import (
 
 func dup(fd int) (int, error) {
 	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return -1, fmt.Errorf("duplicate a descriptor: %w", err)
-	}
-	return n, nil
+	return n, os.NewSyscallError("duplicate a descriptor", err)
 }
 
 // dups duplicates all or none.

@@ -35,12 +35,8 @@ func (w *Warden) image(digest string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	var fds []int
-	for _, f := range files {
-		defer f.Close()
-		fds = append(fds, int(f.Fd()))
-	}
-	fd, err := rootfs.MountImage(fds)
+	defer wire.CloseAll(files)
+	fd, err := rootfs.MountImage(files)
 	if err == nil && w.attachImages {
 		err = w.attachImage(fd, digest)
 	}
@@ -176,16 +172,10 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 	}
 	defer unix.Close(dir)
 	fd, err := mapped(dir, idmap.Volume(b.box.base), idmap.Volume(b.box.base), false)
-	if err != nil {
-		return -1, err
+	if err == nil && m.Fill {
+		err = b.fill(m, fd)
 	}
-	if m.Fill {
-		if err := b.fill(m, fd); err != nil {
-			unix.Close(fd)
-			return -1, err
-		}
-	}
-	return fd, nil
+	return fd, err
 }
 
 // bind opens a host path as its caller would, and maps exactly the caller's ids to the container's user: nothing else

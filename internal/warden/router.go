@@ -113,10 +113,7 @@ func (r *router) start() error {
 	}
 	r.client, r.pidfd = client.New(conn, "brig-router"), fd
 	open := wire.RouterOpen{Instance: r.w.instance}
-	var s wire.RouterState
-	if err := readJSON(r.w.routerStatePath(), &s); err == nil {
-		open.State = &s
-	}
+	_ = readJSON(r.w.routerStatePath(), &open.State) // without one the router looks for itself
 	adopt := r.kept[:0]
 	if r.kept[0] >= 0 {
 		adopt = r.kept[:1]
@@ -151,7 +148,7 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 		return fmt.Errorf("brig-router opened what is no network namespace: %w", errors.Join(err, unix.EINVAL))
 	}
 	copy(r.kept[:], fds)
-	if err := writeJSON(r.w.routerStatePath(), s); err != nil {
+	if err := wire.WriteJSON(r.w.routerStatePath(), s); err != nil {
 		return err
 	}
 	return r.w.keep.hold(routerKeys[:], r.kept[:]...)
@@ -176,10 +173,10 @@ func (r *router) close() error {
 	if r.w.noRouter() != nil {
 		return nil
 	}
-	err := r.tell(wire.OpRouterClose, nil)
+	err := r.tell(wire.OpRouterClose, nil, nil)
 	if errdefs.IsUnavailable(err) {
 		if err = r.start(); err == nil {
-			err = r.tell(wire.OpRouterClose, nil)
+			err = r.tell(wire.OpRouterClose, nil, nil)
 		}
 	}
 	r.client.Close()
@@ -206,8 +203,8 @@ func (r *router) call(op wire.Op, q, reply any, fds ...int) ([]int, error) {
 }
 
 // tell is ask for what brings no descriptors back.
-func (r *router) tell(op wire.Op, q any) error {
-	got, err := r.ask(op, q, nil)
+func (r *router) tell(op wire.Op, q, reply any, fds ...int) error {
+	got, err := r.ask(op, q, reply, fds...)
 	wire.CloseAll(got)
 	return err
 }
@@ -215,9 +212,7 @@ func (r *router) tell(op wire.Op, q any) error {
 // newEndpoint gives a network namespace, in which route is a socket, an endpoint, mute until it is activated.
 func (r *router) newEndpoint(ns, route int) (*wire.Endpoint, error) {
 	e := new(wire.Endpoint)
-	got, err := r.ask(wire.OpEndpointNew, nil, e, route, ns)
-	wire.CloseAll(got)
-	if err != nil {
+	if err := r.tell(wire.OpEndpointNew, nil, e, route, ns); err != nil {
 		return nil, err
 	}
 	if !r.reply.State.Subnet.Contains(e.Addr) || e.Gateway != r.reply.Gateway || e.Ifindex <= 0 {
@@ -226,9 +221,9 @@ func (r *router) newEndpoint(ns, route int) (*wire.Endpoint, error) {
 	return e, nil
 }
 
-// use has an endpoint adopted or activated, so that it may talk, and publishes its ports.
+// use has an endpoint adopted or activated, so that it may talk, with its published ports, or released, or joined to networks.
 func (r *router) use(op wire.Op, e *wire.Endpoint, bound []wire.Port) error {
-	return r.tell(op, wire.EndpointUse{Endpoint: *e, Ports: bound})
+	return r.tell(op, wire.EndpointUse{Endpoint: *e, Ports: bound}, nil)
 }
 
 // release revokes an endpoint, if there is one. Without a process there is nothing to revoke, and the next one never
@@ -237,40 +232,41 @@ func (r *router) release(e *wire.Endpoint) {
 	if e == nil || r.w.noRouter() != nil {
 		return
 	}
-	if err := r.tell(wire.OpEndpointRelease, wire.EndpointUse{Endpoint: *e}); err != nil && !errdefs.IsUnavailable(err) {
+	if err := r.use(wire.OpEndpointRelease, e, nil); err != nil && !errdefs.IsUnavailable(err) {
 		r.w.log("release %s: %v", e.Addr, err)
 	}
 }
 
 // reserve binds a published port: one socket, or one for each family. The keeper and brigd let go of the sockets of a
 // container a moment after its end, so for that moment a port in use is tried again.
-func (r *router) reserve(p wire.Port) (reply wire.PortReply, fds []int, err error) {
-	fds, err = r.ask(wire.OpPortReserve, p, &reply)
+func (r *router) reserve(p wire.Port) (bound []wire.Port, fds []int, warnings []string, err error) {
+	fds, err = r.ask(wire.OpPortReserve, p, &warnings)
 	for until := time.Unix(0, r.freed.Load()).Add(portLinger); errdefs.IsConflict(err) && time.Now().Before(until); {
 		time.Sleep(portLinger / 50)
-		fds, err = r.ask(wire.OpPortReserve, p, &reply)
+		fds, err = r.ask(wire.OpPortReserve, p, &warnings)
 	}
 	if err != nil {
-		return reply, nil, err
+		return nil, nil, nil, err
 	}
-	if err := checkSockets(&p, reply.Sockets, fds); err != nil {
+	if bound, err = checkSockets(p, fds); err != nil {
 		wire.CloseAll(fds)
-		return reply, nil, fmt.Errorf("brig-router reserved a port that cannot be: %w", err)
+		return nil, nil, nil, fmt.Errorf("brig-router reserved a port that cannot be: %w", err)
 	}
-	return reply, fds, nil
+	return bound, fds, warnings, nil
 }
 
-// checkSockets holds what came for a published port against what was asked for: brigd will serve strangers on it.
-func checkSockets(p *wire.Port, said []wire.BoundSocket, fds []int) error {
-	if len(fds) == 0 || len(fds) > 2 || len(said) != len(fds) {
-		return fmt.Errorf("%d sockets, %d descriptors", len(said), len(fds))
+// checkSockets holds what came for a published port against what was asked for, as brigd will serve strangers on it, and
+// tells what each socket is bound to.
+func checkSockets(p wire.Port, fds []int) (bound []wire.Port, err error) {
+	if len(fds) == 0 || len(fds) > 2 {
+		return nil, fmt.Errorf("%d descriptors", len(fds))
 	}
 	kind := map[string]int{"tcp": unix.SOCK_STREAM, "udp": unix.SOCK_DGRAM}[p.Proto]
 	asked, _ := netip.ParseAddr(p.HostIP) // none is every address
-	for i, s := range said {
-		sa, err := unix.Getsockname(fds[i])
+	for _, fd := range fds {
+		sa, err := unix.Getsockname(fd)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		var at netip.AddrPort
 		switch sa := sa.(type) {
@@ -279,11 +275,12 @@ func checkSockets(p *wire.Port, said []wire.BoundSocket, fds []int) error {
 		case *unix.SockaddrInet6:
 			at = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
 		}
-		is, err := unix.GetsockoptInt(fds[i], unix.SOL_SOCKET, unix.SO_TYPE)
-		if err != nil || is != kind || at != netip.AddrPortFrom(s.HostIP, s.HostPort) || p.HostPort != 0 && s.HostPort != p.HostPort ||
-			asked.IsValid() && s.HostIP != asked.Unmap() || !asked.IsValid() && !s.HostIP.IsUnspecified() {
-			return fmt.Errorf("a socket of type %d at %s in place of %s %s:%d", is, at, p.Proto, s.HostIP, s.HostPort)
+		is, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+		if err != nil || is != kind || p.HostPort != 0 && at.Port() != p.HostPort ||
+			asked.IsValid() && at.Addr() != asked.Unmap() || !asked.IsValid() && !at.Addr().IsUnspecified() {
+			return nil, fmt.Errorf("a socket of type %d at %s in place of %s %s:%d", is, at, p.Proto, p.HostIP, p.HostPort)
 		}
+		bound = append(bound, wire.Port{Proto: p.Proto, HostIP: at.Addr().String(), HostPort: at.Port(), ContainerPort: p.ContainerPort})
 	}
-	return nil
+	return bound, nil
 }

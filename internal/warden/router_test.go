@@ -59,7 +59,7 @@ func TestASilentRouterIsKilled(t *testing.T) {
 	defer close(never)
 	r := newRouter(t, func(*wire.Request) (wire.Reply, error) { <-never; return wire.Reply{}, nil })
 	r.patience = 50 * time.Millisecond
-	if _, _, err := r.reserve(wire.Port{Proto: "tcp", HostPort: 80}); !errdefs.IsUnavailable(err) {
+	if _, _, _, err := r.reserve(wire.Port{Proto: "tcp", HostPort: 80}); !errdefs.IsUnavailable(err) {
 		t.Errorf("reserve: %v", err)
 	}
 	p := []unix.PollFd{{Fd: int32(r.pidfd), Events: unix.POLLIN}}
@@ -90,22 +90,21 @@ func TestAPortThatIsBeingGivenBackIsWaitedFor(t *testing.T) {
 			}
 			return wire.Reply{}, errdefs.ErrConflict
 		}
-		said := []wire.BoundSocket{{HostIP: at.Addr(), HostPort: at.Port()}}
 		fd, err := dup(int(f.Fd()))
-		return wire.Reply{Body: wire.PortReply{Sockets: said}, FDs: []int{fd}}, err
+		return wire.Reply{Body: []string{}, FDs: []int{fd}}, err
 	})
 	ask := wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: at.Port()}
-	if _, _, err := r.reserve(ask); !errdefs.IsConflict(err) || refusals != 2 {
+	if _, _, _, err := r.reserve(ask); !errdefs.IsConflict(err) || refusals != 2 {
 		t.Errorf("with nothing that has just ended: %v, %d tries are left", err, refusals)
 	}
 	r.freed.Store(time.Now().UnixNano())
-	_, fds, err := r.reserve(ask)
+	_, fds, _, err := r.reserve(ask)
 	wire.CloseAll(fds)
 	if err != nil || refusals != -1 {
 		t.Errorf("after an end: %v, %d tries are left", err, refusals)
 	}
 	refusals = 3 * int(portLinger/(portLinger/50))
-	if _, _, err := r.reserve(ask); !errdefs.IsConflict(err) {
+	if _, _, _, err := r.reserve(ask); !errdefs.IsConflict(err) {
 		t.Errorf("a port that stays in use: %v", err)
 	}
 }
@@ -137,25 +136,20 @@ func TestALyingRouterIsFoundOut(t *testing.T) {
 	}
 	tcp, port := listen("tcp", "127.0.0.1:0")
 	udp, other := listen("udp", "127.0.0.1:0")
-	local := netip.MustParseAddr("127.0.0.1")
-	at := func(port uint16) wire.BoundSocket { return wire.BoundSocket{HostIP: local, HostPort: port} }
 	for _, x := range []struct {
 		name  string
 		ask   wire.Port
-		said  []wire.BoundSocket
 		fds   []int
 		fault string
 	}{
-		{"honest", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, []wire.BoundSocket{at(port)}, []int{tcp}, ""},
-		{"any port", wire.Port{Proto: "udp", HostIP: "127.0.0.1"}, []wire.BoundSocket{at(other)}, []int{udp}, ""},
-		{"another address", wire.Port{Proto: "tcp", HostIP: "127.0.0.2", HostPort: port}, []wire.BoundSocket{at(port)}, []int{tcp}, "in place of tcp"},
-		{"one address of all", wire.Port{Proto: "tcp", HostPort: port}, []wire.BoundSocket{at(port)}, []int{tcp}, "in place of tcp"},
-		{"nothing", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, nil, nil, "0 sockets, 0 descriptors"},
-		{"no socket", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, []wire.BoundSocket{at(port)}, nil, "1 sockets, 0 descriptors"},
-		{"another protocol", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: other}, []wire.BoundSocket{at(other)}, []int{udp}, "in place of tcp"},
-		{"another port", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port + 1}, []wire.BoundSocket{at(port)}, []int{tcp}, "in place of tcp"},
-		{"another port than it says", wire.Port{Proto: "tcp", HostIP: "127.0.0.1"}, []wire.BoundSocket{at(port + 1)}, []int{tcp}, "in place of tcp"},
-		{"no socket at all", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, []wire.BoundSocket{at(port)}, []int{0}, "cannot be"},
+		{"honest", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, []int{tcp}, ""},
+		{"any port", wire.Port{Proto: "udp", HostIP: "127.0.0.1"}, []int{udp}, ""},
+		{"another address", wire.Port{Proto: "tcp", HostIP: "127.0.0.2", HostPort: port}, []int{tcp}, "in place of tcp"},
+		{"one address of all", wire.Port{Proto: "tcp", HostPort: port}, []int{tcp}, "in place of tcp"},
+		{"nothing", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, nil, "0 descriptors"},
+		{"another protocol", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: other}, []int{udp}, "in place of tcp"},
+		{"another port", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port + 1}, []int{tcp}, "in place of tcp"},
+		{"no socket at all", wire.Port{Proto: "tcp", HostIP: "127.0.0.1", HostPort: port}, []int{0}, "cannot be"},
 	} {
 		r := newRouter(t, func(*wire.Request) (wire.Reply, error) {
 			var fds []int
@@ -166,12 +160,16 @@ func TestALyingRouterIsFoundOut(t *testing.T) {
 				}
 				fds = append(fds, copied)
 			}
-			return wire.Reply{Body: wire.PortReply{Sockets: x.said}, FDs: fds}, nil
+			return wire.Reply{Body: []string{}, FDs: fds}, nil
 		})
-		_, fds, err := r.reserve(x.ask)
+		bound, fds, _, err := r.reserve(x.ask)
 		wire.CloseAll(fds)
 		if (err == nil) != (x.fault == "") || err != nil && !strings.Contains(err.Error(), x.fault) {
 			t.Errorf("%s: %v", x.name, err)
+		}
+		is := map[int]uint16{tcp: port, udp: other}
+		if err == nil && (len(bound) != 1 || bound[0].HostIP != "127.0.0.1" || bound[0].HostPort != is[x.fds[0]]) {
+			t.Errorf("%s: it is bound to %+v", x.name, bound)
 		}
 	}
 	for name, change := range map[string]func(*wire.RouterReply){

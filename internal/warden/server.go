@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/containerd/errdefs"
@@ -14,39 +15,37 @@ import (
 func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
 		wire.OpHello:        with(w.hello),
-		wire.OpObjectCreate: w.objectCreate,
+		wire.OpObjectCreate: of(func(*wire.Request, struct{}) (wire.Reply, error) { return handed(w.store.Create()) }),
 		wire.OpObjectSeal: of(func(r *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
-			o, err := w.store.Seal(r.Take(0), q.Digest)
-			return wire.Reply{Body: o}, err
+			return answer(w.store.Seal(r.Take(0), q.Digest))
 		}),
-		wire.OpObjectOpen:   of(w.objectOpen),
+		wire.OpObjectOpen:   of(func(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) { return handed(w.store.Open(q.Digest)) }),
 		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
 		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
 		wire.OpIndexSeal: of(func(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
-			o, err := w.store.SealIndex(r.Take(0), q.Data, w.checkIndex)
-			return wire.Reply{Body: o}, err
+			return answer(w.store.SealIndex(r.Take(0), q.Data, w.checkIndex))
 		}),
 		wire.OpIndexRemove: with(w.indexRemove),
 		wire.OpWorkerStart: of(w.workerStart),
 
 		wire.OpContainerStart:  of(w.containerStart),
-		wire.OpContainerAttach: of(w.containerAttach),
-		wire.OpContainerSignal: with(w.containerSignal),
+		wire.OpContainerAttach: whileRunning(w, w.containerAttach),
+		wire.OpContainerSignal: whileRunning(w, w.containerSignal),
 		wire.OpContainerRemove: with(w.containerRemove),
 		wire.OpContainerCopy:   of(w.containerCopy),
 		wire.OpContainerList:   with(func(struct{}) (any, error) { return w.containerList() }),
 
 		wire.OpContainerFreeze: with(w.containerFreeze),
-		wire.OpContainerUpdate: with(w.containerUpdate),
-		wire.OpContainerStats:  of(w.containerStats),
+		wire.OpContainerUpdate: whileRunning(w, w.containerUpdate),
+		wire.OpContainerStats:  whileRunning(w, w.containerStats),
 		wire.OpContainerProcs:  with(w.containerProcs),
 
-		wire.OpExecStart:         of(w.execStart),
+		wire.OpExecStart:         whileRunning(w, w.execStart),
 		wire.OpProcessCloseStdin: with(w.closeStdin),
 		wire.OpProcessFinish:     with(w.finish),
 
 		wire.OpNetworkDNS:  w.networkDNS,
-		wire.OpNetworkJoin: with(w.networkJoin),
+		wire.OpNetworkJoin: whileRunning(w, w.networkJoin),
 
 		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.create(q.Name) }),
 		wire.OpVolumeRemove: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.remove(q.Name) }),
@@ -68,10 +67,23 @@ func of[Q any](f func(*wire.Request, Q) (wire.Reply, error)) wire.Handler {
 // with is of for a function on the body alone. Descriptors that came along are closed by the loop.
 func with[Q any](f func(Q) (any, error)) wire.Handler {
 	return of(func(_ *wire.Request, q Q) (wire.Reply, error) {
-		body, err := f(q)
-		return wire.Reply{Body: body}, err
+		return answer(f(q))
 	})
 }
+
+// whileRunning is of for a function on a container whose process 1 was not reaped, which it has locked.
+func whileRunning[Q interface{ Container() string }](w *Warden, f func(*container, Q) (wire.Reply, error)) wire.Handler {
+	return of(func(_ *wire.Request, q Q) (wire.Reply, error) {
+		c, err := w.running(q.Container())
+		if err != nil {
+			return wire.Reply{}, err
+		}
+		defer c.mu.Unlock()
+		return f(c, q)
+	})
+}
+
+func answer(body any, err error) (wire.Reply, error) { return wire.Reply{Body: body}, err }
 
 func (w *Warden) hello(q wire.Hello) (any, error) {
 	if q.Version != wire.Version {
@@ -83,20 +95,8 @@ func (w *Warden) hello(q wire.Hello) (any, error) {
 	return w.facts, nil
 }
 
-func (w *Warden) objectCreate(*wire.Request) (wire.Reply, error) {
-	fd, err := w.store.Create()
-	return wire.Reply{FDs: []int{fd}}, err
-}
-
-func (w *Warden) objectOpen(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
-	f, err := w.store.Open(q.Digest)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	defer f.Close()
-	fds, err := dups(int(f.Fd()))
-	return wire.Reply{FDs: fds}, err
-}
+// handed is a reply of one descriptor, which is the caller's alone.
+func handed(fd int, err error) (wire.Reply, error) { return wire.Reply{FDs: []int{fd}}, err }
 
 // networkDNS gives the forwarder's sockets, which outlive every forwarder.
 func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
@@ -109,25 +109,22 @@ func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
 
 // networkJoin puts a running container into networks, and out of all others. The note is first: what it says, the next
 // router does.
-func (w *Warden) networkJoin(q wire.NetworkJoin) (any, error) {
+func (w *Warden) networkJoin(c *container, q wire.NetworkJoin) (wire.Reply, error) {
 	var r refusal
 	if checkMembership(&r, &q.Membership); r.texts != nil {
-		return nil, r.err()
+		return wire.Reply{}, r.err()
 	}
-	c, err := w.running(q.ID)
-	if err != nil {
-		return nil, err
+	was := c.note.Started.Endpoint
+	if was == nil {
+		return wire.Reply{}, fmt.Errorf("container %s has no network: %w", short(q.ID), errdefs.ErrFailedPrecondition)
 	}
-	defer c.mu.Unlock()
-	e := c.note.Started.Endpoint
-	if e == nil {
-		return nil, fmt.Errorf("container %s has no network: %w", short(q.ID), errdefs.ErrFailedPrecondition)
-	}
-	e.Membership = q.Membership
+	e := *was // which a reply that is being written may have
+	e.Membership, c.note.Started.Endpoint = q.Membership, &e
 	if err := w.notes.write(c.note); err != nil {
-		return nil, err
+		c.note.Started.Endpoint = was
+		return wire.Reply{}, err
 	}
-	return nil, w.router.tell(wire.OpEndpointJoin, wire.EndpointUse{Endpoint: *e})
+	return wire.Reply{}, w.router.use(wire.OpEndpointJoin, &e, nil)
 }
 
 // caller is who the kernel says is at the other end of a connection to the API.
@@ -155,21 +152,22 @@ func (w *Warden) callerOf(fds []int) (*caller, error) {
 // sockets do not, above all not the pair that the warden itself made for it, whose peer is root; and nothing but root can
 // bind another socket to that path.
 func accepted(conn, listener int) error {
-	want, err := unix.Getsockname(listener)
-	if err != nil {
-		return fmt.Errorf("the API's socket: %w", err)
-	}
-	have, err := unix.Getsockname(conn)
-	if err != nil {
-		return fmt.Errorf("who asks: %w: %w", err, errdefs.ErrInvalidArgument)
-	}
-	a, ok1 := want.(*unix.SockaddrUnix)
-	b, ok2 := have.(*unix.SockaddrUnix)
-	listening, err := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if !ok1 || !ok2 || a.Name == "" || a.Name != b.Name || err != nil || listening != 0 {
-		return fmt.Errorf("this is not a connection to the API: %w", errdefs.ErrPermissionDenied)
+	api, err := unixName(listener)
+	name, errName := unixName(conn)
+	listening, errListening := unix.GetsockoptInt(conn, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err := errors.Join(err, errName, errListening); err != nil || api == "" || name != api || listening != 0 {
+		return fmt.Errorf("this is not a connection to the API: %w", errors.Join(errdefs.ErrPermissionDenied, err))
 	}
 	return nil
+}
+
+// unixName is the name that a socket is bound to; "" if it is bound to none, or not one of AF_UNIX.
+func unixName(fd int) (string, error) {
+	sa, err := unix.Getsockname(fd)
+	if a, ok := sa.(*unix.SockaddrUnix); ok {
+		return a.Name, err
+	}
+	return "", err
 }
 
 // root reports whether the caller is the administrator.

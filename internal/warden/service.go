@@ -1,7 +1,7 @@
 package warden
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -81,10 +81,7 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 		d.paths[p] = landlock.Read
 	}
 	for _, dir := range []string{state, run} {
-		err := os.MkdirAll(dir, 0o700)
-		if err == nil {
-			err = errors.Join(os.Lchown(dir, brigdID, brigdID), enterable(filepath.Dir(dir)))
-		}
+		err := cmp.Or(os.MkdirAll(dir, 0o700), os.Lchown(dir, brigdID, brigdID), enterable(filepath.Dir(dir)))
 		if err != nil {
 			return -1, err
 		}

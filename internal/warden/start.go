@@ -8,7 +8,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -43,16 +42,15 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}}
 	n.Ceiling.Args, n.Ceiling.Env, n.Ceiling.Cwd = nil, nil, ""
 	b := &birth{program: newProgram(w, c, &q.Spec.Process, &n.process), spec: &q.Spec, caller: by, note: n}
-	var g *cgroup.Group
-	grouped := beside(func() (err error) {
-		g, err = w.parent.Create(q.ID, q.Spec.Resources)
+	grouped := beside(func() error {
+		_, err := w.parent.Create(q.ID, q.Spec.Resources)
 		return err
 	})
 	enter := func() error {
 		if err := grouped(); err != nil {
 			return err
 		}
-		return b.enter(g)
+		return b.enter(w.parent.Open(q.ID))
 	}
 	undo := func() { grouped(); b.undo() }
 	return b.run(undo, b.sandbox, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
@@ -112,17 +110,16 @@ func (b *birth) sandbox() error {
 func (b *birth) reserve() error {
 	s := &b.made.Started
 	for _, p := range b.spec.Network.Ports {
-		got, fds, err := b.w.router.reserve(p)
+		bound, fds, warnings, err := b.w.router.reserve(p)
 		if err != nil {
 			return err
 		}
-		for i, at := range got.Sockets {
-			b.ends = append(b.ends, end{portName(len(s.Ports)), fds[i]})
-			p.HostIP, p.HostPort = at.HostIP.String(), at.HostPort
-			s.Ports = append(s.Ports, p)
+		for i, fd := range fds {
+			b.ends = append(b.ends, end{portName(len(s.Ports) + i), fd})
 		}
+		s.Ports = append(s.Ports, bound...)
 		b.note.ports = append(b.note.ports, fds...)
-		s.Warnings = got.Warnings // the same for every port
+		s.Warnings = warnings // the same for every port
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -43,22 +42,7 @@ type notes struct{ dir string }
 
 func (d notes) path(id string) string { return filepath.Join(d.dir, id+".json") }
 
-func (d notes) write(n *note) error { return writeJSON(d.path(n.ID), n) }
-
-// writeJSON replaces a file in one step.
-func writeJSON(path string, v any) error {
-	b, err := json.Marshal(v)
-	if err == nil {
-		err = os.WriteFile(path+".tmp", b, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(path+".tmp", path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Base(path), err)
-	}
-	return nil
-}
+func (d notes) write(n *note) error { return wire.WriteJSON(d.path(n.ID), n) }
 
 func readJSON(path string, v any) error {
 	b, err := os.ReadFile(path)
@@ -124,10 +108,7 @@ func openKeep(fd int) (*keep, map[string]int, error) {
 
 // hold gives the keeper copies of fds. The message is in its socket when this returns, and survives us.
 func (k *keep) hold(keys []string, fds ...int) error {
-	if err := k.conn.Send(&wire.Frame{Op: wire.KeepHold, Keys: keys}, fds); err != nil {
-		return fmt.Errorf("hand %s to the keeper: %w", strings.Join(keys, ", "), err)
-	}
-	return nil
+	return k.conn.Send(&wire.Frame{Op: wire.KeepHold, Keys: keys}, fds)
 }
 
 func (k *keep) drop(keys ...string) error {

@@ -44,7 +44,6 @@ func newWarden(t *testing.T) *Warden {
 		if err := w.parent.Remove(); err != nil {
 			t.Error(err)
 		}
-		w.parent.Close()
 	})
 	return w
 }

@@ -87,8 +87,5 @@ func (p *program) openTerminal(pts int) error {
 	if err == nil {
 		err = unix.SetNonblock(master, true)
 	}
-	if err != nil {
-		return fmt.Errorf("terminal: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("terminal", err)
 }

@@ -19,7 +19,7 @@ func (w *Warden) containerFreeze(q wire.ContainerFreeze) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, _ := w.group(q.ID)
+	g := w.parent.Open(q.ID)
 	err = g.Tell(q.Frozen)
 	c.mu.Unlock()
 	if err == nil {
@@ -31,29 +31,17 @@ func (w *Warden) containerFreeze(q wire.ContainerFreeze) (any, error) {
 	return nil, err
 }
 
-func (w *Warden) containerUpdate(q wire.ContainerUpdate) (any, error) {
+func (w *Warden) containerUpdate(_ *container, q wire.ContainerUpdate) (wire.Reply, error) {
 	var r refusal
-	checkResources(&r, &q.Resources, w.memory)
-	if err := r.err(); err != nil {
-		return nil, err
+	if checkResources(&r, &q.Resources, w.memory); r.texts != nil {
+		return wire.Reply{}, r.err()
 	}
-	c, err := w.running(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	defer c.mu.Unlock()
-	g, _ := w.group(q.ID)
-	return nil, g.Update(q.Resources)
+	return wire.Reply{}, w.parent.Open(q.ID).Update(q.Resources)
 }
 
 // containerStats opens what brigd reads the use of a container from, again and again: files of its control group, and the
 // machine's time, which brigd may not open. Counters of the network are read here: a descriptor would keep it alive.
-func (w *Warden) containerStats(_ *wire.Request, q wire.ContainerUse) (wire.Reply, error) {
-	c, err := w.running(q.ID)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	defer c.mu.Unlock()
+func (w *Warden) containerStats(c *container, q wire.ContainerUse) (wire.Reply, error) {
 	if q.Network {
 		text := procText(fmt.Sprint(c.note.Started.PID), "net/dev", maxNetDev)
 		if done, err := pidfd.Ended(c.note.pidfd, 0); done || err != nil { // the number was process 1's when it was used
@@ -61,8 +49,7 @@ func (w *Warden) containerStats(_ *wire.Request, q wire.ContainerUse) (wire.Repl
 		}
 		return wire.Reply{Body: wire.ContainerStats{NetDev: text}}, nil
 	}
-	g, _ := w.group(q.ID)
-	names, fds := g.Readings()
+	names, fds := w.parent.Open(q.ID).Readings()
 	if fd, err := unix.Open("/proc/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
 		names, fds = append(names, "stat"), append(fds, fd)
 	}
@@ -97,16 +84,15 @@ func (w *Warden) containerProcs(q wire.ContainerRef) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, _ := w.group(q.ID)
-	pids, err := g.Processes()
+	pids, err := w.parent.Open(q.ID).Processes()
 	c.mu.Unlock()
-	list, left := wire.ContainerProcs{Processes: []wire.ProcTexts{}}, totalCmdlines
+	list, left := wire.ContainerProcs{}, totalCmdlines
 	for _, pid := range pids[:min(len(pids), maxProcesses)] {
 		t := wire.ProcTexts{Stat: procText(pid, "stat", maxProcText), Status: procText(pid, "status", maxProcText),
 			Cmdline: procText(pid, "cmdline", min(maxCmdline, left))}
 		left -= len(t.Cmdline)
 		if strings.Contains(procText(pid, "cgroup", maxCmdline), "/"+q.ID) { // read last: the number means no other process by now
-			list.Processes = append(list.Processes, t)
+			list = append(list, t)
 		}
 	}
 	return list, err

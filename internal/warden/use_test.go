@@ -56,8 +56,8 @@ func (r *rig) canBeWatchedAndPaused(t *testing.T, image string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	uid := fmt.Sprintf("Uid:\t%d", p.started.Range)
-	if len(list.Processes) != 2 || !strings.Contains(list.Processes[0].Status, uid) ||
-		!strings.HasPrefix(list.Processes[0].Stat, fmt.Sprint(p.started.PID, " (")) {
+	if len(list) != 2 || !strings.Contains(list[0].Status, uid) ||
+		!strings.HasPrefix(list[0].Stat, fmt.Sprint(p.started.PID, " (")) {
 		t.Errorf("%+v; process 1 is %d of %s", list, p.started.PID, uid)
 	}
 
@@ -97,10 +97,10 @@ func TestProcessesFitIntoAMessage(t *testing.T) {
 		Status: fill("Name:\t" + strings.Repeat(`\001`, 15) + strings.Repeat("\n\t", 30))}
 	list := wire.ContainerProcs{}
 	for range maxProcesses {
-		list.Processes = append(list.Processes, worst)
+		list = append(list, worst)
 	}
 	for i, left := 0, totalCmdlines; left > 0; i, left = i+1, left-maxCmdline {
-		list.Processes[i].Cmdline = strings.Repeat("\x01", maxCmdline)
+		list[i].Cmdline = strings.Repeat("\x01", maxCmdline)
 	}
 	b, err := json.Marshal(list)
 	if err != nil || len(b) > wire.MaxBody {

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -32,10 +33,7 @@ func (v volumes) create(name string) error {
 		return err
 	}
 	data := filepath.Join(dir, "data")
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return err
-	}
-	return errors.Join(os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755))
+	return cmp.Or(os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755))
 }
 
 // open gives the volume's directory.
@@ -70,10 +68,10 @@ func (v volumes) remove(name string) error {
 
 func (v volumes) list() (wire.VolumeList, error) {
 	entries, err := os.ReadDir(v.dir)
-	list := wire.VolumeList{Names: []string{}}
+	list := wire.VolumeList{}
 	for _, e := range entries {
 		if validName(e.Name(), maxVolumeName) {
-			list.Names = append(list.Names, e.Name())
+			list = append(list, e.Name())
 		}
 	}
 	return list, err

@@ -134,10 +134,7 @@ func open(cfg Config) (w *Warden, err error) {
 		return nil, err
 	}
 	w.openRouter(have)
-	if err := w.adopt(have); err != nil {
-		return nil, err
-	}
-	return w, nil
+	return w, w.adopt(have)
 }
 
 func (w *Warden) openDirectories() error {
@@ -211,9 +208,7 @@ func (w *Warden) end(c *container) {
 	if n == nil || n.Exit != nil {
 		return
 	}
-	if g, err := w.group(c.id); err == nil {
-		g.Kill()
-	}
+	w.parent.Open(c.id).Kill()
 	// Process 1 does not end before those are reaped that were executed.
 	for _, p := range append(slices.Collect(maps.Values(n.Execs)), &n.process) {
 		if p.pidfd < 0 {

@@ -46,8 +46,8 @@ const workerGroup = "worker-"
 func (w *Warden) killWorkers() error {
 	groups, err := w.parent.List()
 	for _, id := range groups {
-		if g, _ := w.group(id); strings.HasPrefix(id, workerGroup) {
-			g.Kill()
+		if strings.HasPrefix(id, workerGroup) {
+			w.parent.Open(id).Kill()
 		}
 	}
 	return err
@@ -68,14 +68,14 @@ func (w *Warden) reapWorker(k *worker) {
 
 // checkIndex has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing that
 // one hostile process could have written. Nothing that it says is read beyond whether it found a fault.
-func (w *Warden) checkIndex(index *os.File, devices []*os.File) error {
+func (w *Warden) checkIndex(index *os.File, devices []int) error {
 	job := &wire.Errand{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
 	for _, d := range devices {
-		st, err := d.Stat()
-		if err != nil {
+		var st unix.Stat_t
+		if err := unix.Fstat(d, &st); err != nil {
 			return err
 		}
-		job.Check.Devices = append(job.Check.Devices, st.Size())
+		job.Check.Devices = append(job.Check.Devices, st.Size)
 	}
 	if err := w.runJob(job, w.startWorker, int(index.Fd())); err != nil {
 		return fmt.Errorf("the file-system index was refused: %w", err)

@@ -46,8 +46,8 @@ const maxUnderWay = 128
 type Handler func(*Request) (Reply, error)
 
 // Serve reads requests from conn and runs each in a goroutine of its own until the connection ends. It refuses what is
-// not in the list, by name what is not built, and descriptors too many or too few. A handler that panics ends the
-// process: its parent starts another one, which knows its state, and nothing goes on half done.
+// not in the list, and descriptors too many or too few. A handler that panics ends the process: its parent starts another
+// one, which knows its state, and nothing goes on half done.
 func Serve(conn *Conn, list List, handle Handler) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -82,12 +82,10 @@ func answerOne(conn *Conn, list List, handle Handler, r *Request) {
 	if err == nil && reply.Body != nil {
 		out.Body, err = json.Marshal(reply.Body)
 	}
-	if err != nil { // with an error no descriptor leaves
-		err = conn.Send(&Frame{ID: r.id, Error: ToError(err)}, nil)
-	} else {
+	if err == nil {
 		err = conn.Send(out, reply.FDs)
 	}
-	if errors.Is(err, ErrTooLarge) { // an answer that cannot be sent is an answer all the same
+	if err != nil { // with an error no descriptor leaves, and an answer that is too large is an answer all the same
 		err = conn.Send(&Frame{ID: r.id, Error: ToError(err)}, nil)
 	}
 	if err != nil {
@@ -97,11 +95,8 @@ func answerOne(conn *Conn, list List, handle Handler, r *Request) {
 
 func dispatch(list List, handle Handler, r *Request) (Reply, error) {
 	rule, known := list[r.Op]
-	switch {
-	case !known:
+	if !known {
 		return Reply{}, fmt.Errorf("unknown operation %q: %w", r.Op, errdefs.ErrInvalidArgument)
-	case rule == unbuilt:
-		return Reply{}, fmt.Errorf("operation %s is not built yet: %w", r.Op, errdefs.ErrNotImplemented)
 	}
 	if len(r.FDs) < rule.Least || len(r.FDs) > rule.Most {
 		return Reply{}, fmt.Errorf("%s came with %d descriptors, not %d to %d: %w",

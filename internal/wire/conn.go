@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,13 +135,8 @@ func (c *Conn) Send(f *Frame, fds []int) error {
 // it and is an error; the connection is then of no more use.
 func (c *Conn) Receive() (*Frame, []int, error) {
 	n, oobn, flags, _, err := c.c.ReadMsgUnix(c.buf, c.oob)
-	if err != nil { // Go calls a packet of no bytes the end, and descriptors may have come with it
-		fds, _ := Rights(c.oob[:oobn])
-		CloseAll(fds)
-		return nil, nil, err
-	}
-	fds, err := Rights(c.oob[:oobn])
-	if err == nil && n == 0 && len(fds) == 0 {
+	fds, rightsErr := Rights(c.oob[:oobn]) // also at the end: Go calls a packet of no bytes so
+	if err = cmp.Or(err, rightsErr); err == nil && n == 0 && len(fds) == 0 {
 		return nil, nil, io.EOF
 	}
 	if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {

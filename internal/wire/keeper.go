@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -24,6 +25,18 @@ const (
 // NoteName is the name of the file that says how a process ended (Exit), as the keeper writes it before it reaps: a pid
 // and a start time name a process for the life of the machine.
 func NoteName(pid int, start uint64) string { return fmt.Sprintf("%d.%d", pid, start) }
+
+// WriteJSON replaces a file in one step.
+func WriteJSON(path string, v any) error {
+	b, err := json.Marshal(v)
+	if err == nil {
+		err = os.WriteFile(path+".tmp", b, 0o600)
+	}
+	if err == nil {
+		err = os.Rename(path+".tmp", path)
+	}
+	return err
+}
 
 // StartTime of a process that lives or was not reaped yet, in clock ticks since boot.
 func StartTime(pid int) (uint64, error) {

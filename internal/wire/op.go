@@ -1,7 +1,6 @@
 package wire
 
-// Op names one operation that brigd may ask of the warden. The list is closed: the warden refuses an unknown name, and
-// refuses by name what is not built.
+// Op names one operation that brigd may ask of the warden. The list is closed: the warden refuses any other name.
 type Op string
 
 // The operations, by noun. The comment gives request → reply, and the descriptors that travel with each.
@@ -52,9 +51,6 @@ type List map[Op]Rule
 // Rule says how many descriptors come with a request.
 type Rule struct{ Least, Most int }
 
-// unbuilt is the rule of an operation that this version does not have.
-var unbuilt = Rule{Most: -1}
-
 // Known is what brigd may ask of the warden.
 var Known = List{
 	OpHello: {}, OpObjectCreate: {}, OpObjectSeal: {1, 1}, OpObjectOpen: {}, OpObjectRemove: {}, OpObjectList: {},
@@ -63,12 +59,6 @@ var Known = List{
 	OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
 	OpExecStart: {}, OpProcessCloseStdin: {}, OpProcessFinish: {},
 	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {}, OpNetworkJoin: {},
-
-	// usage is that of the upper directory, in bytes and inodes.
-	"container.usage": unbuilt, "container.checkpoint": unbuilt,
-	// The API cannot ask for a signal to what was executed.
-	"exec.signal": unbuilt, "volume.usage": unbuilt,
-	"secret.put": unbuilt, "secret.remove": unbuilt, "lsm.load": unbuilt, "trail.append": unbuilt,
 }
 
 // Hello opens a connection. Version must be equal on both sides: all binaries come from one build.
@@ -189,9 +179,7 @@ type ContainerStats struct {
 }
 
 // ContainerProcs are the processes of a container, at most 2,048. Numbers are those of the engine's namespaces.
-type ContainerProcs struct {
-	Processes []ProcTexts `json:"processes"`
-}
+type ContainerProcs []ProcTexts
 
 // ProcTexts are the beginnings of files in /proc of one process.
 type ProcTexts struct {
@@ -200,10 +188,9 @@ type ProcTexts struct {
 	Cmdline string `json:"cmdline,omitempty"`
 }
 
-// ContainerList has the ids of all containers that have a directory, or a process, or both.
-type ContainerList struct {
-	Running map[string]bool `json:"running"` // or ended and not finished yet
-}
+// ContainerList has the ids of all containers that have a directory, or a process, or both, and tells which run or have ended
+// and are not finished yet.
+type ContainerList map[string]bool
 
 // ProcessRef names a process that was executed in a container, or without Exec the container's own.
 type ProcessRef struct {
@@ -230,9 +217,15 @@ type VolumeRef struct {
 }
 
 // VolumeList holds the names of all volumes.
-type VolumeList struct {
-	Names []string `json:"names"`
-}
+type VolumeList []string
+
+// Container is the id of the container that a request is about.
+func (q ContainerRef) Container() string    { return q.ID }
+func (q ContainerSignal) Container() string { return q.ID }
+func (q ContainerUpdate) Container() string { return q.ID }
+func (q ContainerUse) Container() string    { return q.ID }
+func (q ExecStart) Container() string       { return q.ID }
+func (q NetworkJoin) Container() string     { return q.ID }
 
 // Version of the programs, set by the build. All five come from one build and refuse to talk to another one.
 var Version = "0.1.0-dev"

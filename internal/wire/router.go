@@ -16,7 +16,7 @@ import "net/netip"
 //	  endpoint.join                   ──────────►    is a member of these networks, and of no other
 //	  endpoint.release                ──────────►    mute for good, its address is free
 //	  port.reserve                    ──────────►    binds a port on the host
-//	  PortReply + a socket each       ◄──────────
+//	  warnings + a socket or two      ◄──────────
 //	  router.close                    ──────────►    undoes every change on the host
 //
 // The socket of endpoint.new is a NETLINK_ROUTE one that the warden opened in the container's namespace: the router
@@ -33,7 +33,9 @@ const (
 	OpEndpointActivate Op = "endpoint.activate" // EndpointUse → –
 	OpEndpointJoin     Op = "endpoint.join"     // EndpointUse → –
 	OpEndpointRelease  Op = "endpoint.release"  // EndpointUse → –
-	OpPortReserve      Op = "port.reserve"      // Port → PortReply, fds: one for each socket
+	// PortReserve Port → []string, sentences for people about what the host does to the network, or null; fds: one socket, or
+	// one for each family.
+	OpPortReserve Op = "port.reserve"
 )
 
 // RouterOps is the closed list of what brig-router can be asked.
@@ -48,10 +50,10 @@ type RouterState struct {
 }
 
 // RouterOpen says which network to make. Instance is "brig", or "brig-" and six hex digits; State is what an earlier
-// router of it left.
+// router of it left, if there was one.
 type RouterOpen struct {
-	Instance string       `json:"instance"`
-	State    *RouterState `json:"state,omitempty"`
+	Instance string      `json:"instance"`
+	State    RouterState `json:"state"`
 }
 
 // RouterReply describes the network that is open.
@@ -75,17 +77,4 @@ type Endpoint struct {
 type EndpointUse struct {
 	Endpoint Endpoint `json:"endpoint"`
 	Ports    []Port   `json:"ports,omitempty"`
-}
-
-// PortReply tells what was bound: one socket, or one for each family. Warnings are sentences for people about what the
-// host does to the network.
-type PortReply struct {
-	Sockets  []BoundSocket `json:"sockets"`
-	Warnings []string      `json:"warnings,omitempty"`
-}
-
-// BoundSocket is the address of a bound socket.
-type BoundSocket struct {
-	HostIP   netip.Addr `json:"hostIP"`
-	HostPort uint16     `json:"hostPort"`
 }

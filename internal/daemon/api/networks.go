@@ -141,7 +141,14 @@ func (s *Server) networkPrune(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) networkConnect(w http.ResponseWriter, r *http.Request) error {
 	var q apinetwork.ConnectRequest
-	n, c, err := s.pair(w, r, &q, &q.Container)
+	if err := decodeStrict(w, r, &q); err != nil {
+		return err
+	}
+	n, err := s.Networks.Find(r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	c, err := s.Engine.Find(q.Container)
 	if err != nil {
 		return err
 	}
@@ -152,31 +159,27 @@ func (s *Server) networkConnect(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// networkDisconnect: force is for containers that an engine has lost, which this one does not.
+// networkDisconnect: force is for containers that an engine has lost, which this one does not. The network may be lost.
 func (s *Server) networkDisconnect(w http.ResponseWriter, r *http.Request) error {
 	var q apinetwork.DisconnectRequest
-	n, c, err := s.pair(w, r, &q, &q.Container)
+	if err := decodeStrict(w, r, &q); err != nil {
+		return err
+	}
+	c, err := s.Engine.Find(q.Container)
 	if err != nil {
 		return err
 	}
-	if err := s.Engine.Disconnect(r.Context(), c, n); err != nil {
+	if err := s.Engine.Disconnect(r.Context(), c, r.PathValue("id")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// pair reads a request about a container in a network.
-func (s *Server) pair(w http.ResponseWriter, r *http.Request, q any, ref *string) (n network.Network, c *container.Container, err error) {
+func decodeStrict(w http.ResponseWriter, r *http.Request, q any) error {
 	b, err := readBody(w, r, maxBody)
-	if err == nil {
-		err = policy.DecodeStrict(b, q)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		n, err = s.Networks.Find(r.PathValue("id"))
-	}
-	if err == nil {
-		c, err = s.Engine.Find(*ref)
-	}
-	return n, c, err
+	return policy.DecodeStrict(b, q)
 }

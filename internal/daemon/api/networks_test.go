@@ -204,6 +204,13 @@ func TestAFailedChangeOfNetworksChangesNothing(t *testing.T) {
 	if out := must(t, s, 404, "POST", "/containers/"+lost+"/start", ""); !strings.Contains(out, "network gone") {
 		t.Errorf("%s", out)
 	}
+	// A new network of that name is another one; what is left of the old one can be given up.
+	idOf(t, s, "/networks/create", `{"Name":"gone"}`)
+	must(t, s, 404, "POST", "/containers/"+lost+"/start", "")
+	must(t, s, 200, "POST", "/networks/gone/disconnect", `{"Container":"`+lost+`","Force":true}`)
+	must(t, s, 403, "POST", "/networks/gone/disconnect", `{"Container":"`+lost+`","Force":true}`)
+	must(t, s, 200, "POST", "/networks/gone/connect", `{"Container":"`+lost+`"}`)
+	must(t, s, 204, "POST", "/containers/"+lost+"/start", "")
 	must(t, s, 204, "POST", "/containers/"+stays+"/start", "")
 	idOf(t, s, "/networks/create", `{"Name":"two"}`)
 	f.mu.Lock()

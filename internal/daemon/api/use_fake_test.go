@@ -71,7 +71,7 @@ func (f *fakeWarden) useOf(r *wire.Request) (wire.Reply, error) {
 	if list == nil {
 		list = []wire.ProcTexts{realTexts(p.process.Pid)}
 	}
-	return wire.Reply{Body: wire.ContainerProcs{Processes: list}}, nil
+	return wire.Reply{Body: wire.ContainerProcs(list)}, nil
 }
 
 func (f *fakeWarden) readings() (wire.Reply, error) {

@@ -213,15 +213,15 @@ func (f *fakeWarden) finish(id string, p *fakeProc) (wire.Reply, error) {
 func (f *fakeWarden) list() (wire.Reply, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := wire.ContainerList{Running: map[string]bool{}}
+	l := wire.ContainerList{}
 	for id := range f.procs {
 		if len(id) == 64 {
-			l.Running[id] = true
+			l[id] = true
 		}
 	}
 	for id := range f.gone {
 		if f.procs[id] == nil && len(id) == 64 {
-			l.Running[id] = false
+			l[id] = false
 		}
 	}
 	return wire.Reply{Body: l}, nil
@@ -233,7 +233,7 @@ func (f *fakeWarden) volume(r *wire.Request) (wire.Reply, error) {
 	if r.Op == wire.OpVolumeList {
 		var l wire.VolumeList
 		for n := range f.volumes {
-			l.Names = append(l.Names, n)
+			l = append(l, n)
 		}
 		return wire.Reply{Body: l}, nil
 	}

@@ -184,7 +184,7 @@ func (e *Engine) Rename(c *Container, name string) error {
 		return err
 	}
 	if list, state := c.memberships(); state == Running {
-		c.tellNames(list, e.cfg.Networks.Confined(list))
+		c.tellNames(list, e.cfg.Networks.Confined(e.cfg.Networks.There(list)))
 	}
 	c.publish(events.ActionRename, "oldName", "/"+old)
 	return nil

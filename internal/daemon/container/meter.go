@@ -134,7 +134,7 @@ func (c *Container) Processes(ctx context.Context) ([]wire.ProcTexts, error) {
 	if _, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerProcs, wire.ContainerRef{ID: c.id}, &list); err != nil {
 		return nil, fmt.Errorf("list the processes of container %s: %w", c.id[:12], err)
 	}
-	return list.Processes, nil
+	return list, nil
 }
 
 // Shown publishes that somebody looked at a container.

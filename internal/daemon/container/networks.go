@@ -1,9 +1,11 @@
 package container
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
@@ -65,17 +67,23 @@ func (e *Engine) Connect(ctx context.Context, c *Container, n network.Network, s
 	return nil
 }
 
-// Disconnect ends a container's membership in a network.
-func (e *Engine) Disconnect(ctx context.Context, c *Container, n network.Network) error {
+// Disconnect ends a container's membership in a network, which may be gone: then the record says what ref means.
+func (e *Engine) Disconnect(ctx context.Context, c *Container, ref string) error {
 	c.life.Lock()
 	defer c.life.Unlock()
 	old, state := c.memberships()
 	if err := c.mayChange(state); err != nil {
 		return err
 	}
-	at := slices.IndexFunc(old, func(x network.Membership) bool { return x.ID == n.ID })
+	n, failed := e.cfg.Networks.Find(ref)
+	at := slices.IndexFunc(old, func(x network.Membership) bool { return failed == nil && x.ID == n.ID })
 	if at < 0 {
-		return fmt.Errorf("container %s is not connected to network %s: %w", c.id, n.Name, errdefs.ErrPermissionDenied)
+		at = slices.IndexFunc(old, func(x network.Membership) bool {
+			return !e.cfg.Networks.Has(x.ID) && (x.Name == ref || ref != "" && strings.HasPrefix(x.ID, ref))
+		})
+	}
+	if at < 0 {
+		return cmp.Or(failed, fmt.Errorf("container %s is not connected to network %s: %w", c.id, ref, errdefs.ErrPermissionDenied))
 	}
 	now := slices.Delete(slices.Clone(old), at, at+1)
 	if err := c.join(ctx, state, now); err != nil {
@@ -155,9 +163,12 @@ func (c *Container) join(ctx context.Context, s State, list []network.Membership
 	if s != Running {
 		return nil
 	}
-	m, err := c.e.cfg.Networks.Enter(c.id, list)
+	m, err := c.e.cfg.Networks.Enter(c.id, c.e.cfg.Networks.There(list))
 	if err != nil {
 		return err
+	}
+	if m.Confined { // what is to be answered no longer ends before what is to be reached no longer
+		c.tellNames(list, true)
 	}
 	_, err = c.e.cfg.Warden.Call(context.WithoutCancel(ctx), wire.OpNetworkJoin, wire.NetworkJoin{ID: c.id, Membership: m}, nil)
 	if err != nil {
@@ -181,13 +192,17 @@ func (c *Container) tellNames(list []network.Membership, confined bool) {
 			continue
 		}
 		in := jobs.NamesIn{ID: m.ID, Name: m.Name, Names: network.DNSNames(name, c.id, hostname, m.Aliases)}
+		in.Names = append(in.Names, linkName(c.id))
 		for _, l := range m.Links {
-			in.Links = append(in.Links, jobs.Link{Alias: l.Alias, To: l.ID[:12]})
+			in.Links = append(in.Links, jobs.Link{Alias: l.Alias, To: linkName(l.ID)})
 		}
 		of.Networks = append(of.Networks, in)
 	}
 	c.e.cfg.Names.Set(of)
 }
+
+// linkName is what links lead to: no alias and no host name has a slash, so that nobody else can be called so.
+func linkName(id string) string { return "/" + id }
 
 // entered follows a start: the warden has the memberships.
 func (c *Container) entered(m wire.Membership) {
@@ -199,17 +214,16 @@ func (c *Container) entered(m wire.Membership) {
 // network cannot be gone, but if it is, the container goes on in the others.
 func (c *Container) rejoin() {
 	list, _ := c.memberships()
-	list = slices.DeleteFunc(slices.Clone(list), func(m network.Membership) bool {
-		_, err := c.e.cfg.Networks.Find(m.ID)
-		return err != nil
-	})
-	if policy.HasNames(list) || len(list) == 0 && c.rec.Spec.Network.Mode != wire.NetworkNone {
-		c.warnIf(c.join(context.Background(), Running, list))
-		return
-	}
+	list = c.e.cfg.Networks.There(list)
 	m, err := c.e.cfg.Networks.Enter(c.id, list)
 	c.warnIf(err)
 	c.tellNames(list, m.Confined)
+	c.mu.Lock()
+	has := c.run.info().Endpoint
+	c.mu.Unlock()
+	if has != nil && (!slices.Equal(has.Networks, m.Networks) || has.Confined != m.Confined) {
+		c.warnIf(c.join(context.Background(), Running, list))
+	}
 }
 
 // dropNames comes before the address is given back.

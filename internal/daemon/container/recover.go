@@ -40,10 +40,10 @@ func (e *Engine) recover(ctx context.Context) error {
 		return err
 	}
 	e.each(func(c *Container) {
-		running, known := list.Running[c.id]
+		running, known := list[c.id]
 		c.recover(running, known)
 	})
-	e.sweep(ctx, list.Running)
+	e.sweep(ctx, list)
 	return nil
 }
 

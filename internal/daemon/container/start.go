@@ -107,8 +107,8 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		return err
 	}
 	if err := c.takeOver(&st, fds); err != nil {
+		c.abandon(ctx) // first: its networks can be removed when it is in them no longer
 		c.rollBack(before)
-		c.abandon(ctx)
 		return err
 	}
 	if werr != nil {

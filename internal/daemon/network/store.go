@@ -155,6 +155,9 @@ func (s *Store) Find(ref string) (Network, error) {
 }
 
 func (s *Store) find(ref string) (Network, error) {
+	if n, ok := s.byID[ref]; ok { // before one that is called like it
+		return n, nil
+	}
 	var hits []Network
 	for id, n := range s.byID {
 		if n.Name == ref {
@@ -172,6 +175,19 @@ func (s *Store) find(ref string) (Network, error) {
 			errdefs.ErrInvalidArgument)
 	}
 	return Network{}, fmt.Errorf("network %.128s not found: %w", ref, errdefs.ErrNotFound)
+}
+
+// Has tells whether there is a network of this id.
+func (s *Store) Has(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.byID[id]
+	return ok
+}
+
+// There leaves out memberships in networks that are gone.
+func (s *Store) There(list []Membership) []Membership {
+	return slices.DeleteFunc(slices.Clone(list), func(m Membership) bool { return !s.Has(m.ID) })
 }
 
 // List gives all networks, those that are always there first, the others by age.

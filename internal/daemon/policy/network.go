@@ -67,12 +67,8 @@ func HasNames(list []brignet.Membership) bool {
 // be named twice, by name and by id.
 func (c *collector) memberships(in Input, mode string, e *Effective) (found []brignet.Network) {
 	ends := in.Request.Networking.EndpointsConfig
-	others := slices.DeleteFunc(sortedKeys(ends), func(ref string) bool { return ref == mode })
-	for _, ref := range append([]string{mode}, others...) {
-		name := ref
-		if name == "" || name == network.NetworkDefault {
-			name = network.NetworkBridge
-		}
+	for _, ref := range in.networks(mode) {
+		name := networkName(ref)
 		n, err := in.find(name)
 		if err != nil {
 			c.invalid("--network", name, "there is no network of this name. Next: brig network ls")
@@ -97,6 +93,31 @@ func (c *collector) memberships(in Input, mode string, e *Effective) (found []br
 	}
 	c.checkMemberships(e.Networks)
 	return found
+}
+
+// networks lists what a request calls its networks: that of --network first. If only others have endpoints, it means
+// nothing, as in Docker: who asks for an internal network alone must not get bridge as well.
+func (in Input) networks(mode string) []string {
+	others := sortedKeys(in.Request.Networking.EndpointsConfig)
+	means := func(ref string) bool {
+		if networkName(ref) == networkName(mode) {
+			return true
+		}
+		a, errA := in.find(networkName(ref))
+		b, errB := in.find(networkName(mode))
+		return errA == nil && errB == nil && a.ID == b.ID
+	}
+	if len(others) > 0 && mode != network.NetworkNone && !slices.ContainsFunc(others, means) {
+		return others
+	}
+	return append([]string{mode}, slices.DeleteFunc(others, func(ref string) bool { return ref == mode })...)
+}
+
+func networkName(ref string) string {
+	if ref == "" || ref == network.NetworkDefault {
+		return network.NetworkBridge
+	}
+	return ref
 }
 
 // Bounds of a container's names.

@@ -39,7 +39,11 @@ func TestNetworksOfARequest(t *testing.T) {
 		"by its id":            {create("f1f1", `"front":{"Aliases":["web"]}`), "front(web)"},
 		"as Compose says it": {create("back", `"back":{"Aliases":["app","project-app-1"],"IPAMConfig":{},"Links":null,"DriverOpts":null},`+
 			`"front":{"Aliases":["app"]}`), "back(app,project-app-1) front(app)"},
-		"bridge and another": {create("bridge", `"front":{}`), "bridge front"},
+		"bridge and another":     {create("bridge", `"bridge":{},"front":{}`), "bridge front"},
+		"another alone":          {create("", `"front":{}`), "front"},
+		"another beside bridge":  {create("bridge", `"front":{}`), "front"},
+		"another beside its own": {create("back", `"front":{}`), "front"},
+		"default and another":    {create("default", `"bridge":{},"front":{}`), "bridge front"},
 		"links, said twice": {`{"Image":"i","HostConfig":{"NetworkMode":"front","Links":["p-db-1:db","/p-db-1"]},"NetworkingConfig":{"EndpointsConfig":{` +
 			`"front":{"Links":["p-db-1:db"]}}}}`, "front[/p-db-1:p-db-1,p-db-1:db]"},
 		"none":         {create("none", ""), "none"},

@@ -68,7 +68,7 @@ func Open(ctx context.Context, dir string, w Warden, bus *event.Bus) (*Store, er
 		return nil, fmt.Errorf("list volumes: %w", err)
 	}
 	there := map[string]bool{}
-	for _, n := range have.Names {
+	for _, n := range have {
 		there[n] = true
 	}
 	err = rec.Load(func(id string, b []byte) error {

@@ -29,7 +29,8 @@ func (f *fakeWarden) Call(_ context.Context, op wire.Op, request, reply any, _ .
 	defer f.mu.Unlock()
 	if op == wire.OpVolumeList {
 		for n := range f.names {
-			reply.(*wire.VolumeList).Names = append(reply.(*wire.VolumeList).Names, n)
+			list := reply.(*wire.VolumeList)
+			*list = append(*list, n)
 		}
 		return nil, nil
 	}

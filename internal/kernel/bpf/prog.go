@@ -3,6 +3,7 @@ package bpf
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 	"unsafe"
@@ -96,8 +97,6 @@ func AttachDevice(cgroup, prog int) error {
 	a := struct{ target, prog, kind, flags uint32 }{
 		uint32(cgroup), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI,
 	}
-	if _, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
-		return fmt.Errorf("attach device program: %w", err)
-	}
-	return nil
+	_, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
+	return os.NewSyscallError("attach device program", err)
 }

@@ -42,10 +42,7 @@ func Keep(keep uint64) error {
 		data[i].Inheritable = 0
 	}
 	err := allThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&data[0])), 0)
-	if err != nil {
-		return fmt.Errorf("drop capabilities: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("drop capabilities", err)
 }
 
 // allThreads runs a system call on every thread: credentials belong to threads in the kernel.
@@ -72,7 +69,6 @@ func LastCapability() (last int, err error) {
 
 // Peer is who made the other end of a unix connection, when it was made.
 type Peer struct {
-	PID      int32
 	UID, GID uint32
 	Groups   []uint32 // supplementary groups; none if the kernel does not tell
 }
@@ -83,7 +79,7 @@ func PeerOf(fd int) (Peer, error) {
 	if err != nil {
 		return Peer{}, fmt.Errorf("SO_PEERCRED: %w", err)
 	}
-	p := Peer{PID: c.Pid, UID: c.Uid, GID: c.Gid}
+	p := Peer{UID: c.Uid, GID: c.Gid}
 	b := make([]byte, 4<<10)
 	n := uint32(len(b))
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,

@@ -7,6 +7,7 @@ package pidfd
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 	"unsafe"
@@ -16,10 +17,7 @@ import (
 
 // Signal sends a signal. It returns os.ErrProcessDone's errno, ESRCH, if the process has ended.
 func Signal(fd int, sig unix.Signal) error {
-	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
-		return fmt.Errorf("signal %d: %w", sig, err)
-	}
-	return nil
+	return os.NewSyscallError("send a signal", unix.PidfdSendSignal(fd, sig, nil, 0))
 }
 
 // Status is how a process has ended.

@@ -6,6 +6,7 @@ package pty
 
 import (
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -39,8 +40,5 @@ func Open(dir int) (master, slave int, err error) {
 
 // Resize sets the size of a terminal in characters.
 func Resize(fd int, rows, cols uint16) error {
-	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols}); err != nil {
-		return fmt.Errorf("resize the terminal: %w", err)
-	}
-	return nil
+	return os.NewSyscallError("resize the terminal", unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols}))
 }

@@ -82,10 +82,7 @@ func TestVersion2FilesAreGoldenAndEqualTheOraclesFiles(t *testing.T) {
 	if got := readFile(filepath.Join(dir, "brig/cgroup.subtree_control")); got == "" {
 		t.Error("no controller was switched on for the containers")
 	}
-	g, err := p.Open("c1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	g := p.Open("c1")
 	ours, theirs := filepath.Join(dir, "brig/c1"), filepath.Join(dir, "brig/c2")
 	for _, d := range []string{ours, theirs} {
 		if err := os.Mkdir(d, 0o755); err != nil {
@@ -237,7 +234,7 @@ func TestKernelWithoutControllersIsReportedAndExplicitBoundsAreRefused(t *testin
 	if len(p.Missing) != 2 || !strings.HasPrefix(p.Missing[1], "memory control group") {
 		t.Errorf("missing: %q", p.Missing)
 	}
-	g, _ := p.Open("c")
+	g := p.Open("c")
 	if err := os.Mkdir(filepath.Join(dir, "brig/c"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -254,31 +251,10 @@ func TestKernelWithoutControllersIsReportedAndExplicitBoundsAreRefused(t *testin
 	}
 }
 
-func TestUnboundedAndImpossibleRequestsAreRefused(t *testing.T) {
-	with := func(f func(*wire.Resources)) wire.Resources {
-		r := usual
-		f(&r)
-		return r
-	}
-	for name, res := range map[string]wire.Resources{
-		"no memory bound": with(func(r *wire.Resources) { r.Memory = 0 }),
-		"memory -1":       with(func(r *wire.Resources) { r.Memory = -1 }),
-		"no pids bound":   with(func(r *wire.Resources) { r.Pids = 0 }),
-		"pids -1":         with(func(r *wire.Resources) { r.Pids = -1 }),
-		"swap < memory":   with(func(r *wire.Resources) { r.MemorySwap = 1 }),
-		"reservation":     with(func(r *wire.Resources) { r.MemoryReservation = -1 }),
-		"quota":           with(func(r *wire.Resources) { r.CPUQuota = -2 }),
-	} {
-		if err := validate(res); !errors.Is(err, errdefs.ErrInvalidArgument) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if err := validate(usual); err != nil {
-		t.Error(err)
-	}
+func TestOnlyNamesMakeGroups(t *testing.T) {
 	p := &Parent{}
 	for _, id := range []string{"", ".", "..", "a/b", "a.b", "x\n", strings.Repeat("a", 65)} {
-		if _, err := p.Open(id); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if _, err := p.Create(id, usual); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("id %q: %v", id, err)
 		}
 	}

@@ -29,23 +29,16 @@ func validID(id string) bool {
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == ""
 }
 
-// Open names an existing group; whether it exists is found out by using it (errdefs.ErrNotFound).
-func (p *Parent) Open(id string) (*Group, error) {
-	if !validID(id) {
-		return nil, fmt.Errorf("control group %q: not a name: %w", id, errdefs.ErrInvalidArgument)
-	}
-	return &Group{p, id}, nil
-}
+// Open names an existing group, one that Create made or List found; whether it exists still is found out by using it
+// (errdefs.ErrNotFound).
+func (p *Parent) Open(id string) *Group { return &Group{p, id} }
 
 // Create makes a group and sets every bound of res. It leaves nothing behind when it fails.
 func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
-	g, err := p.Open(id)
-	if err != nil {
-		return nil, err
+	if !validID(id) {
+		return nil, fmt.Errorf("control group %q: not a name: %w", id, errdefs.ErrInvalidArgument)
 	}
-	if err = validate(res); err != nil {
-		return nil, fmt.Errorf("control group %s: %w", id, err)
-	}
+	g, err := p.Open(id), error(nil)
 	var made []int
 	for _, h := range p.hierarchies {
 		if h.lazy() && res.CpusetCpus == "" && res.CpusetMems == "" {

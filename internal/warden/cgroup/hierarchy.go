@@ -126,15 +126,6 @@ func known(names []string) (out []string) {
 	return out
 }
 
-func closeAll(list []*hierarchy) {
-	for _, h := range list {
-		unix.Close(h.base)
-		if h.fd >= 0 {
-			unix.Close(h.fd)
-		}
-	}
-}
-
 // engineLeaf is the group that the engine's own processes are in, where version 2 forbids them to be in an inner one.
 // It is the unit's DelegateSubgroup, and lies outside the containers' bounds.
 const engineLeaf = "engine"

@@ -14,27 +14,6 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// validate refuses what the kernel would take for "no bound".
-func validate(res wire.Resources) error {
-	bad := func(format string, args ...any) error {
-		return fmt.Errorf(format+": %w", append(args, errdefs.ErrInvalidArgument)...)
-	}
-	switch {
-	case res.Memory <= 0:
-		return bad("memory limit of %d bytes: it must be positive", res.Memory)
-	case res.Pids <= 0:
-		return bad("limit of %d processes: it must be positive", res.Pids)
-	case res.MemorySwap < -1 || res.MemorySwap > 0 && res.MemorySwap < res.Memory:
-		return bad("memory and swap of %d bytes: it includes memory (%d), and -1 is no bound on swap",
-			res.MemorySwap, res.Memory)
-	case res.MemoryReservation < 0:
-		return bad("memory reservation of %d bytes: it must be positive", res.MemoryReservation)
-	case res.CPUQuota < -1:
-		return bad("CPU quota of %d µs: it must be positive, or -1 for none", res.CPUQuota)
-	}
-	return nil
-}
-
 // setting is one bound in both versions. One with an empty value is not written.
 type setting struct {
 	controller string
@@ -49,13 +28,8 @@ type control struct{ file, value string }
 // settings gives the files to write, in the order that the kernel needs in a new group. bfq tells whether version 2 has
 // the BFQ scheduler's weights, which have the scale of version 1 (10 to 1000); those of iocost go from 1 to 10000.
 func settings(res wire.Resources, bfq bool) []setting {
-	both, swap := res.MemorySwap, "max"
-	if both == 0 {
-		both = res.Memory
-	}
-	if both > 0 {
-		swap = strconv.FormatInt(both-res.Memory, 10)
-	}
+	both := cmp.Or(res.MemorySwap, res.Memory)
+	swap := strconv.FormatInt(both-res.Memory, 10)
 	quota, period := number(res.CPUQuota), number(res.CPUPeriod)
 	io := control{"io.bfq.weight", number(res.BlkioWeight)}
 	if res.BlkioWeight != 0 && !bfq {
@@ -151,22 +125,21 @@ func (g *Group) set(s setting) error {
 	return fmt.Errorf("the control groups of this kernel have no %s: %w", c.file, errdefs.ErrNotImplemented)
 }
 
-// OOMKills counts the processes of the group that the kernel killed for want of memory.
-func (g *Group) OOMKills() (int64, error) {
+// OOMKills counts the processes of the group that the kernel killed for want of memory. In one that is gone, or that no
+// controller counts for, there were none.
+func (g *Group) OOMKills() int64 {
 	h, file := g.p.find("memory"), "memory.oom_control"
 	if h == nil {
-		return 0, nil
+		return 0
 	}
 	if h.v2 {
 		file = "memory.events"
 	}
-	s, err := readAt(h.fd, g.id+"/"+file)
-	if err != nil {
-		return 0, fmt.Errorf("control group %s: %w", g.id, class(err))
-	}
+	s, _ := readAt(h.fd, g.id+"/"+file)
 	_, n, _ := strings.Cut("\n"+s, "\noom_kill ")
 	n, _, _ = strings.Cut(n, "\n")
-	return strconv.ParseInt(n, 10, 64)
+	kills, _ := strconv.ParseInt(n, 10, 64)
+	return kills
 }
 
 // parseNumber reads what control files hold; "max" and everything unreadable is the largest number.

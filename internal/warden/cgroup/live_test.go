@@ -47,7 +47,7 @@ func liveOn(t *testing.T, root opener) *Parent {
 			t.Error(err)
 		}
 		for _, id := range ids {
-			g, _ := p.Open(id)
+			g := p.Open(id)
 			_ = g.Kill()
 			if err := g.Remove(10 * time.Second); err != nil {
 				t.Error(err)
@@ -148,8 +148,8 @@ func TestContainerIsBoundInEveryHierarchyAndDiesAtOnce(t *testing.T) {
 		}
 	}
 	eventually(t, "pids reading", func() bool { return reading(g, "pids", "pids.current", "pids.current") == "3" })
-	if n, err := g.OOMKills(); err != nil || n != 0 {
-		t.Errorf("out-of-memory kills: %d %v", n, err)
+	if n := g.OOMKills(); n != 0 {
+		t.Errorf("out-of-memory kills: %d", n)
 	}
 	if _, err := p.Create("c1", usual); !errors.Is(err, errdefs.ErrAlreadyExists) {
 		t.Errorf("second create of one id: %v", err)
@@ -170,8 +170,8 @@ func TestContainerIsBoundInEveryHierarchyAndDiesAtOnce(t *testing.T) {
 	if err := g.Remove(10 * time.Second); err != nil {
 		t.Errorf("second removal: %v", err)
 	}
-	if _, err := g.OOMKills(); p.find("memory") != nil && !errors.Is(err, errdefs.ErrNotFound) {
-		t.Errorf("reading of a removed group: %v", err)
+	if n := g.OOMKills(); n != 0 {
+		t.Errorf("out-of-memory kills in a removed group: %d", n)
 	}
 }
 
@@ -207,8 +207,8 @@ func TestMemoryHogIsKilledAndCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	spawn(t, g, "x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done").Wait()
-	if n, err := g.OOMKills(); err != nil || n == 0 {
-		t.Errorf("out-of-memory kills: %d %v", n, err)
+	if n := g.OOMKills(); n == 0 {
+		t.Errorf("out-of-memory kills: %d", n)
 	}
 }
 

@@ -49,18 +49,7 @@ func openParent(instance, self string, root opener, extra int) (*Parent, error) 
 			return nil, fmt.Errorf("control group %s in %s: %w", instance, h.name(), err)
 		}
 	}
-	if err := p.finish(); err != nil {
-		return nil, fmt.Errorf("control group %s: %w", instance, err)
-	}
-	return p, nil
-}
-
-// Close drops the descriptors and nothing else.
-func (p *Parent) Close() {
-	closeAll(p.hierarchies)
-	if p.prog >= 0 {
-		unix.Close(p.prog)
-	}
+	return p, p.finish()
 }
 
 func (p *Parent) unified() *hierarchy { return p.hierarchies[0] }

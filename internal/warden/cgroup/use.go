@@ -46,10 +46,7 @@ func (g *Group) Freeze(frozen bool) error { return cmp.Or(g.Tell(frozen), g.Awai
 
 // Tell has every process of the group stand still soon, or go on.
 func (g *Group) Tell(frozen bool) error {
-	if err := writeAt(g.p.unified().fd, g.id+"/cgroup.freeze", standing(frozen), 0); err != nil {
-		return fmt.Errorf("freeze control group %s: %w", g.id, class(err))
-	}
-	return nil
+	return class(writeAt(g.p.unified().fd, g.id+"/cgroup.freeze", standing(frozen), 0))
 }
 
 // Await waits until what Tell said is so.
@@ -75,9 +72,6 @@ func (g *Group) Frozen() bool {
 // Update sets every bound of res anew. A bound may be refused before another one has moved out of its way (memory, and
 // memory with swap): what counts is the second round.
 func (g *Group) Update(res wire.Resources) error {
-	if err := validate(res); err != nil {
-		return err
-	}
 	for _, h := range g.p.hierarchies {
 		if h.lazy() && (res.CpusetCpus != "" || res.CpusetMems != "") {
 			if err := g.follow(h); err != nil {

@@ -7,6 +7,7 @@
 package idmap
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -114,21 +115,15 @@ func namespaces(
 	if err := child.Pass(); err != nil {
 		return fds, err
 	}
-	fd, err := child.Await()
-	if err != nil {
-		return fds, err
-	}
-	return append(fds, fd), nil
+	fd, err := child.Await() // -1 with an error
+	return append(fds, fd), err
 }
 
 // adopt writes the maps of the process that made the namespaces, and opens these. The process is our child and not
 // reaped: its number means no other.
 func adopt(pid int, uids, gids Extent, kinds []string) (fds []int, err error) {
 	proc := fmt.Sprintf("/proc/%d/", pid)
-	if err := os.WriteFile(proc+"uid_map", uids.text(), 0); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(proc+"gid_map", gids.text(), 0); err != nil {
+	if err := cmp.Or(os.WriteFile(proc+"uid_map", uids.text(), 0), os.WriteFile(proc+"gid_map", gids.text(), 0)); err != nil {
 		return nil, err
 	}
 	for _, kind := range kinds {

@@ -14,63 +14,60 @@ import (
 func begin(root Ref, tasks int) *builder {
 	b := &builder{root: root, sync: "<sync>"}
 	b.stage("stage 0, in the engine's namespaces")
-	b.unreadable("Until execve this process is a copy of the warden: nobody may read its memory or follow its " +
-		"/proc/PID/exe (T13).")
-	b.because("A single-threaded process that writes 0 to an inherited tasks file does not wait for a grace period; " +
-		"cgroup v2 is entered by clone3.")
+	// Until execve this process is a copy of the warden: nobody may read its memory or follow its /proc/PID/exe (T13).
+	b.unreadable("become unreadable")
+	// A single-threaded process that writes 0 to an inherited tasks file does not wait for a grace period; cgroup v2 is
+	// entered by clone3.
 	for i := range tasks {
 		b.do("enter a cgroup", unix.SYS_WRITE, Ref(fmt.Sprintf("<tasks%d>", i)), "0", 1)
 	}
 	return b
 }
 
-// become takes ids, in the user namespace that was just entered if one was.
-func (b *builder) become(uid, gid uint32, groups ...uint32) {
-	b.do("take group ids", unix.SYS_SETRESGID, int(gid), int(gid), int(gid))
+// become takes the ids of somebody, in the user namespace that was just entered if one was.
+func (b *builder) become(who string, uid, gid uint32, groups ...uint32) {
+	b.do("take the group ids of "+who, unix.SYS_SETRESGID, int(gid), int(gid), int(gid))
 	if len(groups) > 0 {
 		b.do("set supplementary groups", unix.SYS_SETGROUPS, len(groups), groups)
 	} else {
 		b.do("drop supplementary groups", unix.SYS_SETGROUPS, 0, 0)
 	}
-	b.do("take user ids", unix.SYS_SETRESUID, int(uid), int(uid), int(uid))
-	b.unreadable(readableAgain)
+	b.do("take the user ids of "+who, unix.SYS_SETRESUID, int(uid), int(uid), int(uid))
+	b.unreadableAgain()
 }
 
 // namespaces that a container and a worker are born in, beside those that were made before.
 const namespaces = unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
-// fork begins stage 1 in new namespaces, or in none.
-func (b *builder) fork(namespaces ForkArgs, title string) {
-	b.do("make the process", unix.SYS_CLONE3, namespaces, int(clone.ForkArgsSize)).Kind = clone.Fork
-	b.stage(title)
+// fork begins stage 1, which is somebody, in new namespaces, or in none.
+func (b *builder) fork(namespaces ForkArgs, who string) {
+	b.do("make "+who, unix.SYS_CLONE3, namespaces, int(clone.ForkArgsSize)).Kind = clone.Fork
+	b.stage("stage 1, " + who)
 }
 
 // session gives the process a session and a keyring of its own.
 func (b *builder) session() {
-	b.because("The process has no terminal and no process group of the engine.")
+	// The process has no terminal and no process group of the engine.
 	b.do("start a session", unix.SYS_SETSID)
-	b.because("A new, empty session keyring: keys of the engine are not the container's (T15).")
+	// A new, empty session keyring: keys of the engine are not the container's (T15).
 	b.do("join a keyring", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).or(unix.ENOSYS)
 }
 
-// readableAgain says why a plan repeats what it began with.
-const readableAgain = "A change of ids can make a process readable again (T13)."
+func (b *builder) unreadable(what string) { b.do(what, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0) }
 
-func (b *builder) unreadable(why string) {
-	b.because(why)
-	b.do("become unreadable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
-}
+// unreadableAgain: a change of ids can make a process readable (T13).
+func (b *builder) unreadableAgain() { b.unreadable("become unreadable again") }
 
 // unblock ends what a child of the spawner begins with.
 func (b *builder) unblock() {
 	const sigSetmask, sigsetSize = 2, 8 // SIG_SETMASK, sizeof(sigset_t)
-	b.because("Signals arrive from here on.")
+	// Signals arrive from here on.
 	b.do("unblock signals", unix.SYS_RT_SIGPROCMASK, sigSetmask, []uint64{0}, 0, sigsetSize)
 }
 
 // gate tells the warden that the process waits, and waits.
 func (b *builder) gate() {
-	b.because("Gate: the warden sets resource limits and oom_score_adj, which need privileges that are gone here.")
+	// Gate: the warden sets resource limits and oom_score_adj, which need privileges that are gone here.
 	b.do("reach the gate", unix.SYS_SENDTO, b.sync, []byte{0}, 1, unix.MSG_NOSIGNAL, 0, 0)
 	b.do("wait at the gate", unix.SYS_READ, b.sync, []byte{0}, 1).Kind = clone.Gate
 }

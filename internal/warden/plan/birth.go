@@ -48,17 +48,15 @@ func Birth(in Input) (*Plan, error) {
 	s := in.Spec
 	b := begin("<root>", in.Tasks)
 	b.init = s.Init
-	b.because("All that follows happens with ids that mean nobody on the host.")
+	// All that follows happens with ids that mean nobody on the host.
 	b.do("enter the sandbox's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
-	b.because("It was made, and its endpoint prepared, before it was needed.")
+	// It was made, and its endpoint prepared, before it was needed.
 	b.do("enter the sandbox's network namespace", unix.SYS_SETNS, Ref("<netns>"), unix.CLONE_NEWNET)
-	b.because("The ids of the sandbox's root, before a process exists that the container could see (T13).")
-	b.become(0, 0)
-	b.because("Stage 1 is process 1 of its own process, mount, IPC and UTS namespaces, and the warden's child " +
-		"(CLONE_PARENT).")
-	b.fork(namespaces, "stage 1, process 1 of the container")
-	b.because("After the cgroup was entered: the namespace's root is the container's own cgroup, siblings are invisible " +
-		"(T14).")
+	// Before a process exists that the container could see (T13).
+	b.become("the sandbox's root", 0, 0)
+	// Stage 1 is process 1 of its own process, mount, IPC and UTS namespaces, and the warden's child (CLONE_PARENT).
+	b.fork(namespaces, "process 1 of the container")
+	// After the cgroup was entered: the namespace's root is the container's own cgroup, siblings are invisible (T14).
 	b.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	b.session()
 	b.filesystem(&in)
@@ -118,7 +116,7 @@ func checkPath(p string) error {
 }
 
 func (b *builder) hostname(s *wire.Spec) {
-	b.because("Names live in the container's own UTS namespace.")
+	// Names live in the container's own UTS namespace.
 	if s.Hostname != "" {
 		b.do("set the hostname", unix.SYS_SETHOSTNAME, s.Hostname, len(s.Hostname))
 	}
@@ -127,33 +125,26 @@ func (b *builder) hostname(s *wire.Spec) {
 	}
 }
 
-// JoinInput is what the entry of a process into a running container is computed from. The descriptors that the plan
-// wants are <pid1> (a pidfd), <tasksN>, <landlock>, and <stdin>, <stdout>, <stderr> or <tty>.
-type JoinInput struct {
-	Process *wire.Process
-	Host
-}
-
-// Join computes the entry into a running container: exec.
-func Join(in JoinInput) (*Plan, error) {
-	p := in.Process
+// Join computes the entry of a process into a running container: exec. The descriptors that the plan wants are <pid1> (a
+// pidfd), <tasksN>, <landlock>, and <stdin>, <stdout>, <stderr> or <tty>.
+func Join(p *wire.Process, h *Host) (*Plan, error) {
 	if err := CheckProcess(p); err != nil {
 		return nil, err
 	}
-	b := begin("root", in.Tasks)
-	b.because("All of them in one call, of the process that the descriptor names and no other that got its pid.")
+	b := begin("root", h.Tasks)
+	// All of them in one call, of the process that the descriptor names and no other that got its pid.
 	b.do("enter the container's namespaces", unix.SYS_SETNS, Ref("<pid1>"),
 		namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)
-	b.because("Ids before the process that the container can see: its root must not own the engine's copy (T13).")
-	b.become(0, 0)
-	b.because("Only a new process is in the process namespace; it is the warden's child (CLONE_PARENT).")
-	b.fork(0, "stage 1, a process of the container")
+	// Before the process that the container can see: its root must not own the engine's copy (T13).
+	b.become("the container's root", 0, 0)
+	// Only a new process is in the process namespace; it is the warden's child (CLONE_PARENT).
+	b.fork(0, "a process of the container")
 	b.session()
-	b.because("After setns the root is the container's.")
+	// After setns the root is the container's.
 	b.open("open the root", unix.AT_FDCWD, "/", openDir, 0).to(b.root)
 	b.cwd(p.Cwd, false)
 	b.stdio(p.Terminal)
-	if err := b.program(p, &in.Host); err != nil {
+	if err := b.program(p, h); err != nil {
 		return nil, err
 	}
 	return &Plan{Title: "entry into a container: " + strings.Join(p.Args, " "), Ops: b.ops}, nil

@@ -37,22 +37,19 @@ func (b *builder) cwd(dir string, make bool) {
 	if dir == "/" {
 		return
 	}
-	const why = "The working directory is resolved inside the root; magic links are refused (CVE-2024-21626)."
 	what := "enter the working directory " + dir
 	target := Ref("cwd")
-	b.because(why)
 	if make {
 		target = b.target(dir, false)
 	} else {
 		b.open(what, b.root, dir[1:], openDir, inRoot).to(target)
 	}
-	b.because(why)
 	b.do(what, unix.SYS_FCHDIR, target)
 }
 
 // stdio places the three standard descriptors.
 func (b *builder) stdio(terminal bool) {
-	b.because("Standard input, output and error belong to the process's user (T19).")
+	// Standard input, output and error belong to the process's user (T19).
 	if !terminal {
 		for i, name := range []string{"stdin", "stdout", "stderr"} {
 			b.do("place "+name, unix.SYS_DUP3, Ref("<"+name+">"), i, 0)
@@ -62,7 +59,7 @@ func (b *builder) stdio(terminal bool) {
 	for i := range 3 {
 		b.do("place the terminal", unix.SYS_DUP3, Ref("<tty>"), i, 0)
 	}
-	b.because("The session's controlling terminal.")
+	// The session's controlling terminal.
 	b.do("take the terminal", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
 }
 
@@ -79,9 +76,9 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	if nnp {
 		b.capabilities(&c)
 	} else {
-		b.because("Effective as at the end, so that the program is searched with the rights of its user; the rest is " +
-			"permitted until the filters are loaded.")
-		b.capset(c.Permitted, all, 0)
+		// Effective as at the end, so that the program is searched with the rights of its user; the rest is permitted
+		// until the filters are loaded.
+		b.capset("set the capabilities of the search", c.Permitted, all, 0)
 	}
 	if err := b.search(p); err != nil {
 		return err
@@ -93,11 +90,11 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	if nnp {
 		b.noNewPrivs()
 	} else {
-		b.because("Loading filters without no_new_privs needs CAP_SYS_ADMIN here.")
-		b.capset(all, all, 0)
+		// Loading filters without no_new_privs needs CAP_SYS_ADMIN here.
+		b.capset("set the capabilities that load filters", all, all, 0)
 	}
 	if h.Landlock && !p.NoLandlock {
-		b.because("No process inside can trace one outside, mount, or make device nodes, even if the filter had a hole.")
+		// No process inside can trace one outside, mount, or make device nodes, even if the filter had a hole.
 		b.do("enter a Landlock domain", unix.SYS_LANDLOCK_RESTRICT_SELF, Ref("<landlock>"), 0)
 	}
 	b.seccomp(h.Filters)
@@ -110,13 +107,12 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 
 // ids takes the process's own ids and gives up capabilities for good.
 func (b *builder) ids(p *wire.Process, lastCap int) {
-	b.because("What is not in the bounding set cannot come back by any execve.")
+	// What is not in the bounding set cannot come back by any execve.
 	b.bound(p.Capabilities.Bounding, lastCap)
-	b.because("Until capset sets exactly what was asked for.")
+	// Until capset sets exactly what was asked for.
 	b.do("keep capabilities over the change of ids", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
-	b.because("Ids and groups of the program, numbers inside the sandbox's range.")
 	u := p.User
-	b.become(u.UID, u.GID, u.Groups...)
+	b.become("the program", u.UID, u.GID, u.Groups...) // numbers inside the sandbox's range
 	if u.Umask != nil {
 		b.do("set the umask", unix.SYS_UMASK, int(*u.Umask))
 	}
@@ -133,24 +129,23 @@ func (b *builder) bound(mask uint64, lastCap int) {
 
 // capabilities sets what the process will have.
 func (b *builder) capabilities(c *wire.Capabilities) {
-	b.because("The final capability sets.")
-	b.capset(c.Permitted, c.Permitted, 0)
+	b.capset("set the final capabilities", c.Permitted, c.Permitted, 0)
 }
 
-func (b *builder) capset(effective, permitted, inheritable uint64) {
-	b.do("set capabilities", unix.SYS_CAPSET, []uint32{unix.LINUX_CAPABILITY_VERSION_3, 0},
+func (b *builder) capset(what string, effective, permitted, inheritable uint64) {
+	b.do(what, unix.SYS_CAPSET, []uint32{unix.LINUX_CAPABILITY_VERSION_3, 0},
 		[]uint32{uint32(effective), uint32(permitted), uint32(inheritable),
 			uint32(effective >> 32), uint32(permitted >> 32), uint32(inheritable >> 32)})
 }
 
 func (b *builder) noNewPrivs() {
-	b.because("No program gains privileges by its file's mode or capabilities.")
+	// No program gains privileges by its file's mode or capabilities.
 	b.do("set no_new_privs", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 }
 
 // seccomp loads filters. SPEC_ALLOW: without it kernels before 5.16 slow down every process with a filter (T16).
 func (b *builder) seccomp(filters []Filter) {
-	b.because("System calls that no ordinary program needs do not reach the kernel; filters stack, each can only take away.")
+	// System calls that no ordinary program needs do not reach the kernel; filters stack, each can only take away.
 	for _, f := range filters {
 		b.do("load the "+f.Name+" filter", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
 			int(f.Flags|unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), f)

@@ -93,13 +93,13 @@ func TestCopierSeesARunningContainer(t *testing.T) {
 
 func TestCopierIsInvisibleInside(t *testing.T) {
 	_, fd := running(t)
-	before := join(t, fd, spec("sh", "-c", "ls -d /proc/[0-9]* | wc -l; echo go > /tmp/file").Process, nil)
+	before := join(t, fd, spec("sh", "-c", "set -- /proc/[0-9]*; echo $#; echo go > /tmp/file").Process, nil)
 	join(t, fd, spec("mknod", "/tmp/fifo", "p").Process, nil)
 	done := make(chan string)
 	go func() {
 		done <- runCopier(t, "read x </tmp/fifo; echo done >&3", copier(nil), map[string]int{"pid1": fd})
 	}()
-	inside := join(t, fd, spec("sh", "-c", "ls -d /proc/[0-9]* | wc -l; echo go > /tmp/fifo").Process, nil)
+	inside := join(t, fd, spec("sh", "-c", "set -- /proc/[0-9]*; echo $#; echo go > /tmp/fifo").Process, nil)
 	if before != inside {
 		t.Errorf("processes inside before and during a copy: %q %q", before, inside)
 	}

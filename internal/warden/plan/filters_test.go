@@ -64,7 +64,7 @@ func TestNothingThatProtectsComesBehindTheFilters(t *testing.T) {
 			s.Process.AllowNewPrivileges = true
 			return plan.Birth(plan.Input{Spec: s, Host: goldenHost()})
 		},
-		"exec": func() (*plan.Plan, error) { return plan.Join(plan.JoinInput{Process: &process, Host: goldenHost()}) },
+		"exec": func() (*plan.Plan, error) { return plan.Join(&process, new(goldenHost())) },
 	}
 	for name, birth := range births {
 		p, err := birth()

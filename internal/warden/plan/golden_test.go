@@ -55,12 +55,12 @@ func TestGoldenPlans(t *testing.T) {
 	}
 	plans := map[string]func() (*plan.Plan, error){
 		"exec": func() (*plan.Plan, error) {
-			return plan.Join(plan.JoinInput{Process: &spec("sh", "-c", "id").Process, Host: goldenTasks(1)})
+			return plan.Join(&spec("sh", "-c", "id").Process, new(goldenTasks(1)))
 		},
 		"exec-it": func() (*plan.Plan, error) {
 			p := spec("sh").Process
 			p.Terminal, p.Cwd = true, "/home/user"
-			return plan.Join(plan.JoinInput{Process: &p, Host: goldenHost()})
+			return plan.Join(&p, new(goldenHost()))
 		},
 		"service-brigd": func() (*plan.Plan, error) {
 			return plan.Service(plan.ServiceInput{Args: []string{"brigd"}, Env: []string{"GOMAXPROCS=2"}, FDs: 2,

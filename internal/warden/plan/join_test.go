@@ -43,7 +43,7 @@ func join(t testing.TB, pid1 int, p wire.Process, atGate func(pid int) error) st
 	b := &box{fds: map[string]int{}}
 	b.stdio(t, &wire.Spec{Process: p})
 	b.fds["pid1"], b.fds["landlock"] = pid1, landlock(t)
-	plan1, err := plan.Join(plan.JoinInput{Process: &p, Host: host(t)})
+	plan1, err := plan.Join(&p, new(host(t)))
 	must(t, err)
 	_, fd, err := plan.Start(plan1, b.fds, 0, atGate)
 	for name, fd := range b.fds {
@@ -93,7 +93,7 @@ func TestExecDoesNotMakeItsWorkingDirectory(t *testing.T) {
 	_, fd := running(t)
 	p := spec("true").Process
 	p.Cwd = "/missing"
-	pl, err := plan.Join(plan.JoinInput{Process: &p, Host: plan.Host{LastCap: 40, ExecByFD: true}})
+	pl, err := plan.Join(&p, new(plan.Host{LastCap: 40, ExecByFD: true}))
 	must(t, err)
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	must(t, err)

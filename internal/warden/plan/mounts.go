@@ -34,7 +34,7 @@ func (b *builder) filesystem(in *Input) {
 		b.fresh("empty", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
 		b.park("empty", "an empty file system")
 	}
-	b.because("The root file system was mounted without a path; it becomes one here, over the old root.")
+	// The root file system was mounted without a path; it becomes one here, over the old root.
 	b.cover("mount the root", b.root)
 	b.confine(b.root, quiet, "the root", 0)
 	b.base()
@@ -45,7 +45,7 @@ func (b *builder) filesystem(in *Input) {
 		if slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Target == f.Path }) {
 			continue // a person's own file wins
 		}
-		b.because("A file of the engine, on a file system of 64 KiB (A2).")
+		// A file of the engine, on a file system of 64 KiB (A2).
 		b.do("bind "+f.Path, unix.SYS_OPEN_TREE, Ref("<files>"), strconv.Itoa(i), tree|unix.AT_SYMLINK_NOFOLLOW).to("file")
 		b.mount("file", wire.Mount{Target: f.Path, Writable: true}, true)
 	}
@@ -59,7 +59,7 @@ func (b *builder) filesystem(in *Input) {
 
 // private cuts the mount namespace off from the one that it is a copy of.
 func (b *builder) private() {
-	b.because("Nothing that happens here reaches the host's mounts.")
+	// Nothing that happens here reaches the host's mounts.
 	b.do("make mounts private", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/", unix.AT_RECURSIVE,
 		[]uint64{0, 0, unix.MS_PRIVATE, 0}, unix.MOUNT_ATTR_SIZE_VER0)
 }
@@ -67,8 +67,7 @@ func (b *builder) private() {
 // park attaches a mount where it is gone with the old root: only a tree that is attached can be bound from (6.15).
 func (b *builder) park(mount Ref, what string) {
 	b.parked++
-	b.because("Parts of a mount can be bound only while it is attached in this namespace; under the old root it goes " +
-		"with it.")
+	// Parts of a mount can be bound only while it is attached in this namespace; under the old root it goes with it.
 	b.cover("park "+what, mount)
 }
 
@@ -91,10 +90,9 @@ func (b *builder) base() {
 	b.attach("sys", b.ours(b.root, "sys"), "/sys")
 }
 
-// fresh makes a new instance of a file system of the container's own namespaces.
+// fresh makes a new instance of a file system of the container's own namespaces, by a process in them.
 func (b *builder) fresh(name Ref, fstype string, set int) {
 	what, context := "make "+fstype, name+".fs"
-	b.because("A new " + fstype + " of the container's own namespaces, made by a process in them.")
 	b.do(what, unix.SYS_FSOPEN, fstype, unix.FSOPEN_CLOEXEC).to(context)
 	b.do(what, unix.SYS_FSCONFIG, context, unix.FSCONFIG_SET_STRING, "source", fstype, 0)
 	b.do(what, unix.SYS_FSCONFIG, context, unix.FSCONFIG_CMD_CREATE, 0, 0, 0)
@@ -109,7 +107,6 @@ func (b *builder) ours(dir Ref, name string) Ref {
 	if dir == b.root {
 		where = "/" + name
 	}
-	b.because("No symbolic link is followed: the image cannot say where " + where + " is.")
 	open := func() *Op { return b.open("open the mount point "+where, dir, name, openDir, noLinks).to(opened) }
 	if dir != b.root {
 		open()
@@ -125,14 +122,14 @@ func (b *builder) ours(dir Ref, name string) Ref {
 
 // attach moves a detached mount to an open directory or file.
 func (b *builder) attach(mount, target Ref, where string) *Op {
-	b.because("From descriptor to descriptor: no path, no race.")
+	// From descriptor to descriptor: no path, no race.
 	return b.do("mount "+strings.Trim(string(mount), "<>")+" on "+where, unix.SYS_MOVE_MOUNT, mount, "", target, "",
 		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
 // confine adds attributes to an attached mount, and with AT_RECURSIVE to those below it.
 func (b *builder) confine(mount Ref, set uint64, where string, recursive int) {
-	b.because("Set-user-id bits and device nodes are dead here, whatever the source says.")
+	// Set-user-id bits and device nodes are dead here, whatever the source says.
 	b.setattr("restrict "+where, mount, set, recursive)
 }
 
@@ -160,8 +157,8 @@ func (b *builder) mount(fd Ref, m wire.Mount, file bool) {
 // target opens a mount point below the root and makes what is missing of it, as the container's root, part by part:
 // mkdirat follows no link in its last part, and the parts before it are resolved below the root.
 func (b *builder) target(where string, file bool) Ref {
-	b.because("Links of the image are followed inside the root only (CVE-2021-30465); what is missing is made with the " +
-		"container's ids.")
+	// Links of the image are followed inside the root only (CVE-2021-30465); what is missing is made with the container's
+	// ids.
 	const opened = Ref("target")
 	name, have := where[1:], b.label("have")
 	kind := uint64(openDir)
@@ -198,7 +195,7 @@ func (b *builder) target(where string, file bool) Ref {
 
 // console binds the terminal over /dev/console.
 func (b *builder) console() {
-	b.because("The container's terminal is one of its own devpts; it is bound by descriptor (CVE-2025-52565).")
+	// The container's terminal is one of its own devpts; it is bound by descriptor (CVE-2025-52565).
 	b.do("clone the terminal", unix.SYS_OPEN_TREE, Ref("<tty>"), "", tree|unix.AT_EMPTY_PATH).to("console")
 	b.open("open /dev/console", Ref("<dev>"), "console", unix.O_PATH, noLinks).to("console.target")
 	b.attach("console", "console.target", "/dev/console")
@@ -206,7 +203,7 @@ func (b *builder) console() {
 
 // sysctls writes to the proc that was just made, by descriptor: nothing can be in its place (CVE-2025-52881).
 func (b *builder) sysctls(s *wire.Spec) {
-	b.because("Written through the container's own fresh proc, before /proc/sys becomes read-only (CVE-2025-52881).")
+	// Written through the container's own fresh proc, before /proc/sys becomes read-only (CVE-2025-52881).
 	for _, k := range slices.Sorted(maps.Keys(s.Sysctl)) {
 		what, file := "set sysctl "+k, "sys/"+strings.ReplaceAll(k, ".", "/")
 		b.open(what, Ref("proc"), file, unix.O_WRONLY, noLinks|unix.RESOLVE_NO_XDEV).to("sysctl")
@@ -216,8 +213,6 @@ func (b *builder) sysctls(s *wire.Spec) {
 
 // pivot leaves the host's file systems.
 func (b *builder) pivot(readOnly bool) {
-	const why = "The root becomes the root; the host's tree is not covered but gone."
-	b.because(why)
 	b.do("enter the root", unix.SYS_FCHDIR, b.root)
 	b.do("pivot the root", unix.SYS_PIVOT_ROOT, ".", ".")
 	for range b.parked + 1 { // "." is the root with the old root, and on it what was parked, stacked on it: the top goes
@@ -225,7 +220,6 @@ func (b *builder) pivot(readOnly bool) {
 	}
 	if readOnly {
 		b.confine(b.root, quiet|unix.MOUNT_ATTR_RDONLY, "the root to reading", 0)
-		b.because(why)
 	}
 	b.do("enter the root", unix.SYS_FCHDIR, b.root)
 }
@@ -243,17 +237,15 @@ func (b *builder) protect(s *wire.Spec) {
 }
 
 func (b *builder) mask(where string) {
-	const why = "What procfs and sysfs tell about the host is covered: files by our own null device, directories by an " +
-		"empty, read-only file system."
+	// What procfs and sysfs tell about the host is covered: files by our own null device, directories by an empty,
+	// read-only file system.
 	what := "hide " + where
 	file, done := b.label("file"), b.label("done")
-	b.because(why)
 	b.open(what, b.root, where[1:], openDir, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").jump(done, unix.ENOENT).
 		jump(file, unix.ENOTDIR)
 	b.do(what, unix.SYS_OPEN_TREE, Ref("empty"), "", tree|unix.AT_EMPTY_PATH).to("nothing")
 	b.attach("nothing", "masked", where).then(done)
 	b.place(file)
-	b.because(why)
 	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").
 		jump(done, unix.ENOENT, unix.ENOTDIR)
 	b.do(what, unix.SYS_OPEN_TREE, Ref("<dev>"), "null", tree|unix.AT_SYMLINK_NOFOLLOW).to("null")
@@ -264,7 +256,7 @@ func (b *builder) mask(where string) {
 func (b *builder) readOnly(where string) {
 	what := "protect " + where
 	done := b.label("done")
-	b.because("Switches of procfs can be read, not set.")
+	// Switches of procfs can be read, not set.
 	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("protected").
 		jump(done, unix.ENOENT, unix.ENOTDIR)
 	b.do(what, unix.SYS_OPEN_TREE, Ref("protected"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).to("copy")

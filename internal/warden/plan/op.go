@@ -30,10 +30,9 @@ type Op struct {
 	// On lists errors that do not end the plan; Then is where success jumps to, if not to the next operation.
 	On   []On
 	Then string
-	// What is said when the operation fails, as in "mount proc on /proc: operation not permitted".
+	// What is said when the operation fails, as in "mount proc on /proc: operation not permitted". By it package text knows
+	// why the operation is there.
 	What string
-	// Why is the sentence of `brig explain`.
-	Why string
 
 	// sort is the class of the error when this operation ends the plan.
 	sort Sort
@@ -65,7 +64,6 @@ const (
 // builder collects operations.
 type builder struct {
 	ops    []*Op
-	why    string // of the operations that follow
 	labels int
 	parked int  // mounts between the old root and the new one
 	sync   Ref  // the socket of the gate
@@ -76,12 +74,9 @@ type builder struct {
 // stage begins a section.
 func (b *builder) stage(title string) { b.ops = append(b.ops, &Op{Stage: title}) }
 
-// because says why the operations that follow are there.
-func (b *builder) because(why string) { b.why = why }
-
 // do appends a system call; what is said when it fails.
 func (b *builder) do(what string, nr uintptr, args ...any) *Op {
-	op := &Op{Nr: nr, Args: args, What: what, Why: b.why}
+	op := &Op{Nr: nr, Args: args, What: what}
 	b.ops = append(b.ops, op)
 	return op
 }

@@ -50,8 +50,7 @@ func (b *builder) search(p *wire.Process) error {
 	if b.init && len(list)*len(p.Args) > maxVectors {
 		return fmt.Errorf("plan: %d arguments, and %d names of the program: %w", len(p.Args), len(list), unix.E2BIG)
 	}
-	b.because("The program is opened inside the root, with its user's rights; what resolves into procfs is refused " +
-		"(CVE-2019-5736).")
+	// The program is opened inside the root, with its user's rights; what resolves into procfs is refused (CVE-2019-5736).
 	found := b.label("found")
 	for _, name := range list {
 		below, next := name, b.label("next")
@@ -69,7 +68,7 @@ func (b *builder) search(p *wire.Process) error {
 		b.do(what, 0, value).to(result).then(found).Kind = clone.Set
 		b.place(next)
 	}
-	b.because("None of the names is a program: the error is the one a shell would give.")
+	// None of the names is a program: the error is the one a shell would give.
 	end := b.do(what, 0, int(unix.ENOENT))
 	end.Kind, end.sort = clone.Fail, NotFound
 	b.place(found)
@@ -87,16 +86,16 @@ func (b *builder) exec(p *wire.Process, byFD bool) {
 		return op
 	}
 	if b.init {
-		b.because("Process 1 is the engine's init, from a sealed file in memory. It has all of the confinement; it " +
-			"executes the program that was found and waits for every orphan.")
+		// Process 1 is the engine's init, from a sealed file in memory. It has all of the confinement; it executes the
+		// program that was found and waits for every orphan.
 		execute("execute init for ", unix.SYS_EXECVEAT, Ref("<init>"), "", Ref("arguments"), p.Env, unix.AT_EMPTY_PATH)
 		return
 	}
 	if byFD {
-		b.because("What was found is what is executed: by descriptor. A script's interpreter cannot read a " +
-			"close-on-exec descriptor (ENOENT), it gets the path.")
+		// What was found is what is executed: by descriptor. A script's interpreter cannot read a close-on-exec descriptor
+		// (ENOENT), it gets the path.
 		execute("execute ", unix.SYS_EXECVEAT, Ref("program"), "", p.Args, p.Env, unix.AT_EMPTY_PATH).or(unix.ENOENT)
 	}
-	b.because("The path that was found, inside the root.")
+	// The path that was found, inside the root.
 	execute("execute ", unix.SYS_EXECVE, Ref("path"), p.Args, p.Env)
 }

@@ -40,28 +40,28 @@ func Service(in ServiceInput) (*Plan, error) {
 	if in.Worker {
 		b.worker(&in)
 	} else {
-		b.because("Not the directory that the engine was started in.")
+		// Not the directory that the engine was started in.
 		b.do("enter the root directory", unix.SYS_CHDIR, "/")
 	}
 	b.session()
 	b.stdio(false)
 	b.rights(&in)
-	b.unreadable(readableAgain)
+	b.unreadableAgain()
 	b.descriptors(&in)
 	b.unblock()
 	b.sync = "sync"
 	// The containers' own slack is the kernel's default (T15).
-	b.because("The Go runtime's watchman wakes every 20 µs while the program runs: 1 ms later does as well.")
+	// The Go runtime's watchman wakes every 20 µs while the program runs: 1 ms later does as well.
 	b.do("let timers be late", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1_000_000)
 	b.gate()
 	b.noNewPrivs()
 	if in.Landlock {
-		b.because("The file system is closed to it, except what the ruleset names.")
-		b.do("enter a Landlock domain", unix.SYS_LANDLOCK_RESTRICT_SELF, Ref("landlock"), 0)
+		// The file system is closed to it, except what the ruleset names.
+		b.do("close the file system by a Landlock domain", unix.SYS_LANDLOCK_RESTRICT_SELF, Ref("landlock"), 0)
 	}
 	b.seccomp(in.Filters)
-	b.because("The engine's own program, from a sealed copy in memory.")
-	b.do("execute "+in.Args[0], unix.SYS_EXECVEAT, Ref("exe"), "", in.Args, in.Env, unix.AT_EMPTY_PATH).Kind = clone.Exec
+	// The engine's own program, from a sealed copy in memory.
+	b.do("execute the engine's own "+in.Args[0], unix.SYS_EXECVEAT, Ref("exe"), "", in.Args, in.Env, unix.AT_EMPTY_PATH).Kind = clone.Exec
 	return &Plan{Title: "birth of a process of the engine: " + strings.Join(in.Args, " "), Ops: b.ops}, nil
 }
 
@@ -75,27 +75,27 @@ func (b *builder) rights(in *ServiceInput) {
 	keeps := !in.Worker && in.Capabilities != 0
 	if keeps {
 		until := in.Capabilities | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
-		b.because("What is to be ambient becomes inheritable while the bounding set holds it; the others are for the steps to come.")
-		b.capset(until, until, in.Capabilities)
+		// What is to be ambient becomes inheritable while the bounding set holds it; the others are for the steps to come.
+		b.capset("make inheritable what is to be ambient", until, until, in.Capabilities)
 	}
-	b.because("What is not in the bounding set cannot come back by any execve.")
+	// What is not in the bounding set cannot come back by any execve.
 	b.bound(bounding, in.LastCap)
 	if keeps {
-		b.because("Until capset sets exactly what was asked for.")
+		// Until capset sets exactly what was asked for.
 		b.do("keep capabilities over the change of ids", unix.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 1)
 	}
 	if !in.Worker {
-		b.because("An id that owns nothing but this process's own files.")
-		b.become(in.UID, in.GID)
+		// An id that owns nothing but this process's own files.
+		b.become("the service", in.UID, in.GID)
 	}
 	if !keeps {
-		b.because("What is left: nothing, except for what fills a volume.")
-		b.capset(in.Capabilities, in.Capabilities, 0)
+		// What is left: nothing, except for what fills a volume.
+		b.capset("give capabilities up", in.Capabilities, in.Capabilities, 0)
 		return
 	}
-	b.because("What is left: what the process starts with.")
-	b.capset(in.Capabilities, in.Capabilities, in.Capabilities)
-	b.because("Kept by a program of a user other than root.")
+	// What is left: what the process starts with.
+	b.capset("set the capabilities of the service", in.Capabilities, in.Capabilities, in.Capabilities)
+	// Kept by a program of a user other than root.
 	for n := range 64 {
 		if in.Capabilities&(1<<n) != 0 {
 			b.do("raise an ambient capability", unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, n, 0, 0)
@@ -107,19 +107,19 @@ func (b *builder) rights(in *ServiceInput) {
 func (b *builder) worker(in *ServiceInput) {
 	spaces := ForkArgs(namespaces | unix.CLONE_NEWNET)
 	if in.View != nil && in.View.Spec == nil {
-		b.because("What the container sees, of the process that the descriptor names; no mount is made (CVE-2026-41568, " +
-			"CVE-2026-42306), and its process namespace stays closed.")
+		// What the container sees, of the process that the descriptor names; no mount is made (CVE-2026-41568,
+		// CVE-2026-42306), and its process namespace stays closed.
 		b.do("enter the container's file systems", unix.SYS_SETNS, Ref("<pid1>"), unix.CLONE_NEWUSER|unix.CLONE_NEWNS)
 		spaces &^= unix.CLONE_NEWNS
 	} else {
-		b.because("One id of the host, and no other, exists in it.")
+		// One id of the host, and no other, exists in it.
 		b.do("enter the worker's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
 	}
-	b.because("The one id of that namespace, before a process exists in it (T13).")
-	b.become(in.UID, in.GID)
-	b.because("A worker sees no process, mount, queue or name of the host, and no interface.")
-	b.fork(spaces, "stage 1, process 1 of its namespace")
-	b.because("The namespace's root is the worker's own cgroup.")
+	// The one id of that namespace, before a process exists in it (T13).
+	b.become("the worker", in.UID, in.GID)
+	// A worker sees no process, mount, queue or name of the host, and no interface.
+	b.fork(spaces, "process 1 of its namespace")
+	// The namespace's root is the worker's own cgroup.
 	b.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	switch {
 	case in.View == nil:
@@ -133,7 +133,7 @@ func (b *builder) worker(in *ServiceInput) {
 		b.root = "<root>"
 		b.filesystem(in.View)
 	}
-	b.because("The root file system by itself, for reading: what is mounted on it is no part of it.")
+	// The root file system by itself, for reading: what is mounted on it is no part of it.
 	b.do("clone the root", unix.SYS_OPEN_TREE, unix.AT_FDCWD, "/", tree).to("bare")
 	b.setattr("restrict the clone to reading", "bare", inert|unix.MOUNT_ATTR_RDONLY, 0)
 	b.setattr("restrict the changes to reading", "<fd1>", inert|unix.MOUNT_ATTR_RDONLY, 0)
@@ -141,7 +141,7 @@ func (b *builder) worker(in *ServiceInput) {
 
 // descriptors places what the program was given at 3, 4, … and closes everything else at execve.
 func (b *builder) descriptors(in *ServiceInput) {
-	b.because("The program finds exactly the descriptors that it was given, at 3, 4, …")
+	// The program finds exactly the descriptors that it was given, at 3, 4, …
 	move := func(from, to Ref) {
 		b.do("move a descriptor aside", unix.SYS_FCNTL, from, unix.F_DUPFD_CLOEXEC, aside).to(to)
 	}

@@ -45,7 +45,14 @@ func Start(p *Plan, given map[string]int, cgroup int, atGate func(pid int) error
 	if err != nil {
 		return 0, -1, l.explain(err)
 	}
-	if err := gate(child, atGate); err != nil {
+	_, err = child.Await()
+	if err == nil && atGate != nil {
+		err = atGate(child.PID)
+	}
+	if err == nil {
+		err = child.Pass()
+	}
+	if err != nil {
 		child.Kill()
 		return 0, -1, l.explain(err)
 	}
@@ -54,19 +61,6 @@ func Start(p *Plan, given map[string]int, cgroup int, atGate func(pid int) error
 	}
 	pid = child.PID
 	return pid, child.Release(), nil
-}
-
-// gate leads the child through its gate.
-func gate(child *clone.Child, atGate func(pid int) error) error {
-	if _, err := child.Await(); err != nil {
-		return err
-	}
-	if atGate != nil {
-		if err := atGate(child.PID); err != nil {
-			return err
-		}
-	}
-	return child.Pass()
 }
 
 // explain names the operation behind a failed step.

@@ -3,6 +3,7 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -90,10 +91,7 @@ func loop(file int) (int, error) {
 // Attach mounts a detached mount at dir, in the warden's private mount namespace. Before 6.15 only an attached mount
 // can be cloned, as Idmap does for each container.
 func Attach(fd int, dir string) error {
-	if err := unix.MoveMount(fd, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("attach the image at %s: %w", dir, err)
-	}
-	return nil
+	return os.NewSyscallError("attach the image at "+dir, unix.MoveMount(fd, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH))
 }
 
 // Layer makes the upper or work directory of a container below dir, which belongs to the warden, owned by the range's
@@ -124,7 +122,7 @@ func Layer(dir int, name string, base uint32) (int, error) {
 // directory dies with the container. scratch is an empty directory, of the caller's private mount namespace, where kernels
 // before 6.13 need the lower layer attached for a moment; one caller at a time.
 func Overlay(lower, upper, work int, volatile bool, scratch string) (int, error) {
-	fd, err := overlayByFD(lower, upper, work, volatile, "")
+	fd, err := overlayByFD(lower, upper, work, volatile, scratch)
 	if errors.Is(err, unix.EINVAL) {
 		return overlayByPath(lower, upper, work, volatile, scratch)
 	}

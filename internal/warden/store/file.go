@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -21,7 +21,7 @@ import (
 var maxObject int64 = 256 << 30
 
 // keep computes what a file is called, which must be want if that is said, and gives it that name.
-func keep(f *os.File, dir *os.Root, want string) (wire.Object, error) {
+func keep(f *os.File, dir int, want string) (wire.Object, error) {
 	h := sha256.New()
 	// A section reader, so that the file's own offset does not matter.
 	n, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, maxObject+1), make([]byte, 1<<20))
@@ -39,22 +39,16 @@ func keep(f *os.File, dir *os.Root, want string) (wire.Object, error) {
 }
 
 // link gives a sealed file its name. An object that is there already is the same one.
-func link(f *os.File, dir *os.Root, digest string) error {
+func link(f *os.File, dir int, digest string) error {
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("seal: %w", Full(err))
 	}
-	d, err := dir.Open(".")
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	name := strings.TrimPrefix(digest, "sha256:")
-	from := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
-	err = unix.Linkat(unix.AT_FDCWD, from, int(d.Fd()), name, unix.AT_SYMLINK_FOLLOW)
-	if err != nil && !errors.Is(err, unix.EEXIST) {
+	from, name := path.Proc(int(f.Fd())), strings.TrimPrefix(digest, "sha256:")
+	err := unix.Linkat(unix.AT_FDCWD, from, dir, name, unix.AT_SYMLINK_FOLLOW)
+	if err != nil && err != unix.EEXIST {
 		return fmt.Errorf("seal: link %s: %w", digest, Full(err))
 	}
-	return d.Sync()
+	return unix.Fsync(dir)
 }
 
 // name turns a digest into a file name, or refuses it.
@@ -66,23 +60,23 @@ func name(digest string) (string, error) {
 	return hexa, nil
 }
 
-func open(dir *os.Root, what, digest string) (*os.File, error) {
+func open(dir int, what, digest string) (int, error) {
 	n, err := name(digest)
 	if err != nil {
-		return nil, err
+		return -1, err
 	}
-	f, err := dir.Open(n)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("the store has no %s %s: %w", what, digest, errdefs.ErrNotFound)
+	fd, err := unix.Openat(dir, n, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return -1, fmt.Errorf("the store has no %s %s: %w", what, digest, errdefs.ErrNotFound)
 	}
-	return f, err
+	return fd, err
 }
 
 // Open opens a sealed object for reading.
-func (s *Store) Open(digest string) (*os.File, error) { return open(s.objects, "object", digest) }
+func (s *Store) Open(digest string) (int, error) { return open(s.objects, "object", digest) }
 
 // OpenIndex opens the file of a checked index, and then its devices, in order.
-func (s *Store) OpenIndex(digest string) ([]*os.File, error) {
+func (s *Store) OpenIndex(digest string) ([]int, error) {
 	list, err := s.list(digest)
 	if err != nil {
 		return nil, err
@@ -92,18 +86,18 @@ func (s *Store) OpenIndex(digest string) ([]*os.File, error) {
 
 // list reads what a checked list names: the file of an index, and then its devices.
 func (s *Store) list(digest string) ([]string, error) {
-	f, err := open(s.checked, "index", digest)
+	fd, err := open(s.checked, "index", digest)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	b, err := io.ReadAll(f)
+	defer unix.Close(fd)
+	b, err := os.ReadFile(path.Proc(fd))
 	return strings.Split(string(b), "\n"), err
 }
 
 // lists reads them all, by digest.
 func (s *Store) lists() (map[string][]string, error) {
-	entries, err := fs.ReadDir(s.checked.FS(), ".")
+	entries, err := os.ReadDir(path.Proc(s.checked))
 	lists := map[string][]string{}
 	for _, e := range entries {
 		digest := "sha256:" + e.Name()
@@ -114,23 +108,16 @@ func (s *Store) lists() (map[string][]string, error) {
 	return lists, err
 }
 
-func (s *Store) openAll(digests []string) ([]*os.File, error) {
-	var files []*os.File
+func (s *Store) openAll(digests []string) (files []int, err error) {
 	for _, d := range digests {
-		f, err := s.Open(d)
+		fd, err := s.Open(d)
 		if err != nil {
-			closeAll(files)
+			wire.CloseAll(files)
 			return nil, err
 		}
-		files = append(files, f)
+		files = append(files, fd)
 	}
 	return files, nil
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
 }
 
 // Remove removes an object, unless an index needs it.
@@ -148,7 +135,7 @@ func (s *Store) Remove(digest string) error {
 			return fmt.Errorf("object %s is needed by index %s: %w", digest, index, errdefs.ErrFailedPrecondition)
 		}
 	}
-	return s.objects.RemoveAll(n)
+	return os.RemoveAll(path.Proc(s.objects) + "/" + n)
 }
 
 // RemoveIndex removes an index with its file; its devices stay.
@@ -158,7 +145,7 @@ func (s *Store) RemoveIndex(digest string) error {
 		return nil
 	}
 	if err == nil {
-		err = s.checked.Remove(strings.TrimPrefix(digest, "sha256:"))
+		err = unix.Unlinkat(s.checked, strings.TrimPrefix(digest, "sha256:"), 0)
 	}
 	if err == nil {
 		err = s.Remove(list[0])
@@ -178,7 +165,7 @@ func (s *Store) List() (wire.ObjectList, error) {
 		files[list[0]] = true
 		out.Indexes = append(out.Indexes, digest)
 	}
-	entries, failed := fs.ReadDir(s.objects.FS(), ".")
+	entries, failed := os.ReadDir(path.Proc(s.objects))
 	for _, e := range entries {
 		digest := "sha256:" + e.Name()
 		if st, err := e.Info(); err == nil && !files[digest] {

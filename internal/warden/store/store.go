@@ -17,9 +17,8 @@ import (
 
 // Store is one engine's store. Its methods are safe for concurrent use: the file system serialises them.
 type Store struct {
-	objects *os.Root
-	checked *os.Root // lists of an index and its devices, in lines: each is one checked index, named as any object
-	dir     string
+	objects int // descriptor of the directory
+	checked int // lists of an index and its devices, in lines: each is one checked index, named as any object
 }
 
 // sealWait is how long Seal waits for the last writer to go: descriptors that travel may outlive their sender's close.
@@ -30,7 +29,7 @@ const maxDevices = 512
 
 // Open opens or makes the store below dir.
 func Open(dir string) (s *Store, err error) {
-	s = &Store{dir: dir}
+	s = new(Store)
 	if s.objects, err = directory(filepath.Join(dir, "objects")); err != nil {
 		return nil, err
 	}
@@ -38,20 +37,17 @@ func Open(dir string) (s *Store, err error) {
 	return s, err
 }
 
-func directory(path string) (*os.Root, error) {
+func directory(path string) (int, error) {
 	if err := errors.Join(os.MkdirAll(path, 0o700), os.Chmod(path, 0o700)); err != nil {
-		return nil, err
+		return -1, err
 	}
-	return os.OpenRoot(path)
+	return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
 // Create makes an unnamed file for somebody else to fill.
 func (s *Store) Create() (int, error) {
-	fd, err := unix.Open(filepath.Join(s.dir, "objects"), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return -1, fmt.Errorf("new file in the store: %w", Full(err))
-	}
-	return fd, nil
+	fd, err := unix.Openat(s.objects, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	return fd, Full(os.NewSyscallError("new file in the store", err))
 }
 
 // Seal makes the file behind fd immutable and links it under its digest. It takes fd over. want may be "".
@@ -65,7 +61,7 @@ func (s *Store) Seal(fd int, want string) (wire.Object, error) {
 }
 
 // SealIndex makes an index immutable, after check has approved of the file and of its devices. It takes fd over.
-func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, devices []*os.File) error) (wire.Object, error) {
+func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, devices []int) error) (wire.Object, error) {
 	f, err := exclusive(fd)
 	if err != nil {
 		return wire.Object{}, err
@@ -78,7 +74,7 @@ func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, d
 	if err != nil {
 		return wire.Object{}, err
 	}
-	defer closeAll(files)
+	defer wire.CloseAll(files)
 	if err := check(f, files); err != nil {
 		return wire.Object{}, err
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 func newStore(t *testing.T) *Store {
@@ -42,10 +44,11 @@ func TestSealNamesByContent(t *testing.T) {
 	if err != nil || o.Digest != helloDigest || o.Size != 5 {
 		t.Fatalf("got %v, %v", o, err)
 	}
-	f, err := s.Open(helloDigest)
+	opened, err := s.Open(helloDigest)
 	if err != nil {
 		t.Fatal(err)
 	}
+	f := os.NewFile(uintptr(opened), "object")
 	defer f.Close()
 	st, _ := f.Stat()
 	if st.Mode().Perm() != 0o444 {
@@ -152,7 +155,7 @@ func TestDevicesOfAnIndexAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	most := 0
-	check := func(_ *os.File, devices []*os.File) error {
+	check := func(_ *os.File, devices []int) error {
 		most = max(most, len(devices))
 		return nil
 	}
@@ -174,14 +177,14 @@ func TestIndexNeedsItsCheckAndItsDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := errors.New("extent outside its device")
-	refuse := func(*os.File, []*os.File) error { return bad }
+	refuse := func(*os.File, []int) error { return bad }
 	if _, err := s.SealIndex(create(t, s, "index"), []string{dev.Digest}, refuse); !errors.Is(err, bad) {
 		t.Fatalf("got %v", err)
 	}
 	if list, _ := s.List(); len(list.Indexes) != 0 {
 		t.Fatal("an index that was refused is there")
 	}
-	approve := func(f *os.File, devices []*os.File) error {
+	approve := func(f *os.File, devices []int) error {
 		if len(devices) != 1 {
 			t.Errorf("%d devices", len(devices))
 		}
@@ -212,7 +215,7 @@ func TestIndexNeedsItsCheckAndItsDevices(t *testing.T) {
 	if err != nil || len(files) != 2 {
 		t.Fatal(err)
 	}
-	closeAll(files)
+	wire.CloseAll(files)
 	for range 2 {
 		if err := s.RemoveIndex(o.Digest); err != nil {
 			t.Fatal(err)

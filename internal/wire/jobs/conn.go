@@ -44,7 +44,10 @@ func Run(ctx context.Context, conn *wire.Conn, job *Job, fds []int, host Host) (
 	if host.Names != nil && err == nil {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		go host.Names(ctx, func(n Names) error { return sendNames(conn, n) })
+		go func() {
+			host.Names(ctx, func(n Names) error { return sendNames(conn, n) })
+			conn.Close() // whom it cannot be told of, it would not know for ever
+		}()
 	}
 	for n := 0; err == nil; {
 		var f *wire.Frame

@@ -139,19 +139,29 @@ func dotted(name []byte) string {
 	return b.String()
 }
 
-// find gives the addresses of a name in the asker's networks, in an order that is another one each time.
+// find gives the addresses of a name in the asker's networks, in an order that is another one each time. A link is the
+// asker's own word: whoever else has that name does not share in it.
 func (n *names) find(of jobs.Names, name string) []netip.Addr {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	var out []netip.Addr
-	for _, in := range of.Networks {
-		for _, called := range append(linked(in, name), name) {
-			for _, a := range n.byName[nameKey{in.ID, called}] {
-				if !slices.Contains(out, a) {
-					out = append(out, a)
-				}
+	add := func(network, called string) {
+		for _, a := range n.byName[nameKey{network, called}] {
+			if !slices.Contains(out, a) {
+				out = append(out, a)
 			}
 		}
+	}
+	for _, in := range of.Networks {
+		for _, to := range linked(in, name) {
+			add(in.ID, to)
+		}
+	}
+	for _, in := range of.Networks {
+		if len(out) > 0 {
+			break
+		}
+		add(in.ID, name)
 	}
 	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out

@@ -66,6 +66,22 @@ func asks(t *testing.T, n *names, from, name string, kind dnsmessage.Type) (*dns
 	return &got, out
 }
 
+// TestALinkIsItsTargetsAlone: who takes the name of a link, or of its target, gets no part of what the asker means.
+func TestALinkIsItsTargetsAlone(t *testing.T) {
+	n := newNames()
+	front := func(names ...string) []jobs.NamesIn { return []jobs.NamesIn{{ID: "1", Name: "front", Names: names}} }
+	n.put(jobs.Names{Addr: at("10.0.0.1"), Networks: front("db1", "/aa")})
+	n.put(jobs.Names{Addr: at("10.0.0.2"), Networks: front("thief", "store", "aa", "/bb")})
+	asker := jobs.Names{Addr: at("10.0.0.3"), Networks: front("web", "/cc")}
+	asker.Networks[0].Links = []jobs.Link{{Alias: "store", To: "/aa"}}
+	n.put(asker)
+	for from, want := range map[string]string{"10.0.0.3": "10.0.0.1", "10.0.0.1": "10.0.0.2"} {
+		if _, got := asks(t, n, from, "store", dnsmessage.TypeA); len(got) != 1 || got[0] != want {
+			t.Errorf("%s hears %v, want %s", from, got, want)
+		}
+	}
+}
+
 func TestNamesAreThoseOfTheAskersNetworks(t *testing.T) {
 	n := town()
 	const outside = 0xffff

@@ -15,7 +15,7 @@ import (
 func Plan(p *plan.Plan) string {
 	var w strings.Builder
 	fmt.Fprintf(&w, "%s\n", p.Title)
-	n, why := 0, ""
+	n, said := 0, ""
 	for i := 0; i < len(p.Ops); {
 		op := p.Ops[i]
 		switch {
@@ -26,10 +26,10 @@ func Plan(p *plan.Plan) string {
 			fmt.Fprintf(&w, "       %s:\n", op.Label)
 			i++
 		default:
-			if op.Why != "" && op.Why != why {
-				fmt.Fprintf(&w, "       # %s\n", op.Why)
+			if say := why(op); say != "" && say != said {
+				fmt.Fprintf(&w, "       # %s\n", say)
+				said = say
 			}
-			why = op.Why
 			run, arg := repeats(p.Ops[i:])
 			number := strconv.Itoa(n + 1)
 			if run > 1 {
@@ -48,7 +48,7 @@ func repeats(ops []*plan.Op) (count, arg int) {
 	arg = -1
 	for count = 1; count < len(ops); count++ {
 		op := ops[count]
-		if op.Nr != first.Nr || op.Kind != first.Kind || op.Why != first.Why || len(op.Args) != len(first.Args) ||
+		if op.Nr != first.Nr || op.Kind != first.Kind || op.What != first.What || len(op.Args) != len(first.Args) ||
 			op.Out+first.Out != "" || op.Then+first.Then != "" || len(op.On)+len(first.On) > 0 || op.What == "" {
 			break
 		}

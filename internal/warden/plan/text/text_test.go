@@ -1,6 +1,8 @@
 package text
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,6 +26,24 @@ func TestWhatHasNoNameIsANumber(t *testing.T) {
 		`openat2(<root>, "a\nb", {0x10000000000, 0x0, 0600}, 24)`, "unshare(0x0)  EPERM → later", `list = let(["x y"])`} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}
+
+// Every sentence is said in some golden file: one that belongs to an operation which plans do not have any more is not kept.
+func TestEveryReasonIsGiven(t *testing.T) {
+	files, _ := filepath.Glob("../testdata/*.plan")
+	var all strings.Builder
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(b)
+	}
+	for _, r := range reasons {
+		if !strings.Contains(all.String(), "# "+r.why+"\n") {
+			t.Errorf("%s: nobody is told %q", r.what, r.why)
 		}
 	}
 }
