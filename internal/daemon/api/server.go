@@ -104,6 +104,7 @@ func (s *Server) Handler() http.Handler {
 				return
 			}
 		}
+		r.Form = r.URL.Query() // a form is never read from a body, which would have no bound of ours
 		s.admit(r)
 		if _, pattern := mux.Handler(r); computes(pattern, r.URL.Path) {
 			done, err := turn(r.Context())

@@ -31,11 +31,7 @@ func (s *Server) pausing(do func(context.Context, *container.Container) error) h
 }
 
 func (s *Server) containerUpdate(w http.ResponseWriter, r *http.Request) error {
-	b, err := readBody(w, r, maxBody)
-	if err != nil {
-		return err
-	}
-	q, err := policy.DecodeUpdate(b)
+	q, err := decodeBody(w, r, maxBody, policy.DecodeUpdate)
 	if err != nil {
 		return err
 	}

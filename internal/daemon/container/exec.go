@@ -22,7 +22,7 @@ import (
 // oldest that is not running makes room.
 const (
 	maxExecs     = 256
-	maxExecBytes = 16 << 20
+	maxExecBytes = 8 << 20
 )
 
 // Exec is one process that is, was or will be executed in a container.

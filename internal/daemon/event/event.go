@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	past      = 1024     // events that are kept
-	pastBytes = 16 << 20 // of their texts together; what a client wrote (a command, labels) may be a megabyte in each
+	past      = 1024    // events that are kept
+	pastBytes = 4 << 20 // of their texts together; what a client wrote (a command, labels) may be a megabyte in each
 )
 
 // Bus carries events. The zero value is ready.

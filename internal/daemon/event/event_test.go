@@ -50,7 +50,7 @@ func TestThePastIsBoundedInBytes(t *testing.T) {
 	for range 100 {
 		b.Publish(events.ContainerEventType, events.Action("exec_create: "+strings.Repeat("x", 1<<20)), "c", nil)
 	}
-	if b.bytes > pastBytes || len(b.kept) > 16 || len(b.kept) < 8 {
+	if b.bytes > pastBytes || len(b.kept) > 4 || len(b.kept) < 2 {
 		t.Errorf("%d bytes in %d events are kept", b.bytes, len(b.kept))
 	}
 	b.Publish(events.ContainerEventType, events.ActionStart, "c", map[string]string{"label": strings.Repeat("x", 2*pastBytes)})

@@ -115,7 +115,11 @@ func (s *store) rotate(path string) (*os.File, error) {
 	s.zip.Wait()
 	// A client that never reads may have the oldest file open for ever: what it holds must be no bytes.
 	for _, end := range []string{"", zipped} {
-		if err := os.Truncate(s.numbered(s.files-1)+end, 0); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f, err := os.OpenFile(s.numbered(s.files-1)+end, os.O_WRONLY|os.O_TRUNC, 0)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 	}
