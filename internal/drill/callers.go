@@ -21,7 +21,7 @@ const (
 	// starvedCaller is what an answer to the second caller may take, if three times as long as undisturbed is less.
 	starvedCaller = time.Second
 	// mostGrowth is how much more memory an engine may have while it is flooded.
-	mostGrowth = 256 << 20
+	mostGrowth = 128 << 20
 	// mostLeft is how many descriptors it may have more when the attacker has gone.
 	mostLeft = 40
 	askFor   = 3 * time.Second

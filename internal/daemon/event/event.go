@@ -8,6 +8,10 @@
 package event
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,8 +19,10 @@ import (
 )
 
 const (
-	past      = 1024    // events that are kept
-	pastBytes = 4 << 20 // of their texts together; what a client wrote (a command, labels) may be a megabyte in each
+	past      = 1024     // events that are kept
+	pastBytes = 4 << 20  // of their texts together
+	eventMax  = 32 << 10 // bytes of one: each client that does not read holds one, however many they are
+	cutTo     = 1 << 10  // of each text in an event that is larger
 )
 
 // Bus carries events. The zero value is ready.
@@ -48,6 +54,7 @@ func (b *Bus) Publish(kind events.Type, action events.Action, id string, attribu
 		Actor: events.Actor{ID: id, Attributes: attributes},
 		Time:  now.Unix(), TimeNano: now.UnixNano(),
 	}
+	shorten(&m)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.kept = append(b.kept, m)
@@ -77,6 +84,35 @@ func size(m *events.Message) int {
 		n += len(k) + len(v)
 	}
 	return n
+}
+
+// shorten bounds an event. What a client wrote into a request and an event repeats (a command, labels) may be megabytes.
+func shorten(m *events.Message) {
+	if size(m) <= eventMax {
+		return
+	}
+	m.Action = events.Action(cut(string(m.Action)))
+	short := make(map[string]string, len(m.Actor.Attributes))
+	all := m.Actor.Attributes
+	m.Actor.Attributes = short
+	keys := slices.Collect(maps.Keys(all))
+	// Short names first: those of the engine's own attributes are.
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	for left := eventMax - size(m); len(keys) > 0; keys = keys[1:] {
+		v := cut(all[keys[0]])
+		if left -= len(keys[0]) + len(v); left < 0 {
+			return
+		}
+		short[keys[0]] = v
+	}
+}
+
+// cut keeps the beginning of a text that is too long, in whole characters.
+func cut(s string) string {
+	if len(s) <= cutTo {
+		return s
+	}
+	return strings.ToValidUTF8(s[:cutTo], "") + "…"
 }
 
 // Listen gives a listener for all events that follow, after those that are kept if past is set.

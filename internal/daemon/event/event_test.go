@@ -1,9 +1,11 @@
 package event
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/moby/moby/api/types/events"
 )
@@ -47,21 +49,27 @@ func TestThePastIsBoundedAndInOrder(t *testing.T) {
 // A client may write a megabyte into what an event repeats, a command or a label: it is no way to fill our memory.
 func TestThePastIsBoundedInBytes(t *testing.T) {
 	var b Bus
-	for range 100 {
-		b.Publish(events.ContainerEventType, events.Action("exec_create: "+strings.Repeat("x", 1<<20)), "c", nil)
+	for range 300 {
+		b.Publish(events.ContainerEventType, events.Action("exec_create: "+strings.Repeat("x", 20<<10)), "c", nil)
 	}
-	if b.bytes > pastBytes || len(b.kept) > 4 || len(b.kept) < 2 {
+	if b.bytes > pastBytes || b.bytes < pastBytes/2 {
 		t.Errorf("%d bytes in %d events are kept", b.bytes, len(b.kept))
 	}
-	b.Publish(events.ContainerEventType, events.ActionStart, "c", map[string]string{"label": strings.Repeat("x", 2*pastBytes)})
-	l := b.Listen(true)
-	defer l.Close()
-	if list, _ := all(l); len(list) != 1 {
-		t.Errorf("of an event that is over the bound alone, %d are kept", len(list))
+	labels := map[string]string{"name": "web", "image": "i", "long": strings.Repeat("é", 1<<20)}
+	for i := range 1000 {
+		labels[fmt.Sprintf("a.label.with.number.%d", i)] = strings.Repeat("y", 500)
 	}
-	b.Publish(events.ContainerEventType, events.ActionDie, "c", nil)
-	if b.bytes > pastBytes {
-		t.Errorf("%d bytes stay", b.bytes)
+	l := b.Listen(false)
+	defer l.Close()
+	b.Publish(events.ContainerEventType, events.Action("exec_create: "+strings.Repeat("x", 1<<20)), "c", labels)
+	m, there, _ := l.Next()
+	if n := size(&m); !there || n > eventMax+100 || n < eventMax-1000 {
+		t.Errorf("a large event is cut to %d bytes", n)
+	}
+	a := m.Actor.Attributes
+	if a["name"] != "web" || a["image"] != "i" || !strings.HasSuffix(a["long"], "é…") || !utf8.ValidString(a["long"]) ||
+		!strings.HasPrefix(string(m.Action), "exec_create: xxx") || len(labels["long"]) != 2<<20 {
+		t.Errorf("of a large event stay %.30s and %.200v", m.Action, a)
 	}
 }
 
