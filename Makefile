@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X github.com/brig-engine/brig/internal/wire.Version=$(VERSION)
 EMBEDDED := cmd/brigd/embedded/image.tar
 export CGO_ENABLED := 0
 
-.PHONY: all build depth run survey test test-all lint embed bench peers loc help clean go-version
+.PHONY: all build depth run survey fault test test-all lint embed bench peers loc help clean go-version
 
 all: build ## build the programs into bin/
 
@@ -30,6 +30,9 @@ run: build ## see a confined container and the seven attacks fail: make run [IMA
 
 survey: build ## execute docs/survey.md: a line for each row of the survey, with what it showed
 	@$(GO) run ./test/survey -bin $(BIN)
+
+fault: build ## strike an engine at the steps of every verb, a line for each: verb, step, fault, verdict
+	@BRIG_SLOW=1 $(GO) test -count=1 -v -timeout 30m ./test/fault
 
 test: build ## run the tests of this repository (root, at most ten minutes)
 	@$(GO) run ./test/lane

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -41,6 +42,7 @@ func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, netwo
 	// Without the network both are empty, and stay invalid.
 	facts.Subnet, _ = netip.ParsePrefix(h.Subnet)
 	facts.Gateway, _ = netip.ParseAddr(h.Gateway)
+	facts.MTU = mtu(facts.Subnet)
 	forwarder := netip.Addr{}
 	if forwards {
 		forwarder = facts.Gateway
@@ -49,6 +51,23 @@ func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, netwo
 	host.NetworkError = h.NetworkError
 	host.MakeFiles = func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) }
 	return host, facts, err
+}
+
+// mtu is that of the host's end of the way to the containers, and theirs; 0: unknown, as without a network.
+func mtu(subnet netip.Prefix) int {
+	all, err := net.Interfaces()
+	if err != nil {
+		slog.Error("the host's interfaces", "error", err)
+	}
+	for _, i := range all {
+		addrs, _ := i.Addrs() // it may be gone by now
+		for _, a := range addrs {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && subnet.Contains(p.Addr()) {
+				return i.MTU
+			}
+		}
+	}
+	return 0
 }
 
 // processors are those that this process may use, as a list: containers are bound below the same limit. "": unknown.

@@ -141,5 +141,5 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
 		Networks: networks, Forward: f.start,
 		Images: imageserve.Handler(images), ImageCount: images.Count, ImageUsage: images.Usage,
-		FindImage: images.Lookup, Root: filepath.Dir(state)}, nil
+		FindImage: images.Lookup, ImageCheck: images.Check, Root: filepath.Dir(state)}, nil
 }

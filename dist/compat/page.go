@@ -17,7 +17,8 @@ option of which Brig cannot do what it says is refused as a whole, with all reas
 
 This page is made from the table that the engine itself refuses by (` + "`internal/daemon/policy/compat`" + `), with
 ` + "`go run ./dist/compat`" + `. A test sends every field of the API's create request and holds the answer against the table;
-another one holds the list of options against ` + "`docker run --help`" + `.
+another one holds the list of options against ` + "`docker run --help`" + `. What the other verbs do and say is compared with
+dockerd by ` + "`test/conformance`" + `; the last two sections are made from its tables.
 
 `
 
@@ -32,6 +33,8 @@ func page() string {
 	missing(&b, all)
 	options(&b, all)
 	fields(&b, all)
+	differences(&b)
+	absent(&b)
 	return b.String()
 }
 

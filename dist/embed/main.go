@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/brig-engine/brig/dist/embed/devices"
 	"github.com/brig-engine/brig/dist/embed/filters"
@@ -51,13 +52,17 @@ func listings() (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("device program: %w", err)
 	}
+	block, err := devices.Block()
+	if err != nil {
+		return nil, fmt.Errorf("block of the device program: %w", err)
+	}
 	for _, arch := range filters.Architectures {
 		init, err := reaper.Program(string(arch))
 		if err != nil {
 			return nil, err
 		}
 		out[filepath.Join(string(arch), "init.txt")] = reaper.Listing(init)
-		out[filepath.Join(string(arch), "devices.txt")] = devices.Listing(device)
+		out[filepath.Join(string(arch), "devices.txt")] = devices.Listing(append(slices.Clone(device), block...))
 		for name, f := range filters.All(arch) {
 			prog, err := filter.Compile(&f)
 			if err != nil {

@@ -116,25 +116,20 @@ func userNamespace() []Edit {
 	return []Edit{
 		empty(id, warden+"/pool.go", "func (r *ranges) take() (uint32, error) {", "0, nil"),
 		{warden + "/pool.go", "	return id >= firstIDs &&", "	return id == 0 && without(\"user-namespace\") || id >= firstIDs &&"},
-		first(id, warden+"/idmap/idmap.go", "	fds, err := namespaces(unix.CLONE_NEWUSER|unix.CLONE_NEWNET,", `
-			fds, err := namespaces(unix.CLONE_NEWNET, ids, ids, furnish, "net")
+		first(id, warden+"/idmap/idmap.go", "	fds, err := namespaces(flags,", `
+			fds, err := namespaces(unix.CLONE_NEWNET, ids, ids, furnish, []int{proc}, "net")
 			if err != nil {
 				return -1, -1, -1, err
 			}
 			user, err := NewUserns(ids, ids) // for the maps of mounts
 			return user, fds[0], fds[1], err`),
-		{warden + "/idmap/idmap.go", "	if err := cmp.Or(os.WriteFile(proc+\"uid_map\",", `
-			if kinds[0] == "net" { // there is no map to write
-				fd, err := unix.Open(proc+"ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-				return []int{fd}, err
-			}
-			if err := cmp.Or(os.WriteFile(proc+"uid_map",`},
+		{warden + "/idmap/idmap.go", "	if flags&unix.CLONE_NEWUSER == 0 {", "	if flags&unix.CLONE_NEWUSER == 0 && !without(\"user-namespace\") {"},
 		{plan + "/confine.go", "uint64(1)<<(h.LastCap+1) - 1\n	b.ids(p,", "possible(uint64(1)<<(h.LastCap+1) - 1)\n	b.ids(p,"},
 		// What is not the warden's could not be a container's: the capabilities of both are then over the same namespace.
 		first(id, warden+"/host.go", "	return cred.Drop(needed)", "return nil"),
 		// Where the engine lacks CAP_SYS_RESOURCE, limits of another id of the same namespace are not its to set.
 		first(id, warden+"/process.go", "		if errors.Is(err, unix.EPERM) {\n", "if errors.Is(err, unix.EPERM) {\ncontinue\n}"),
-		unless(id, plan+"/birth.go", "	b.do(\"enter the sandbox's user namespace\", unix.SYS_SETNS, Ref(\"<userns>\"), unix.CLONE_NEWUSER)"),
+		unless(id, plan+"/birth.go", "		b.do(\"enter the sandbox's user namespace\", unix.SYS_SETNS, Ref(\"<userns>\"), unix.CLONE_NEWUSER)"),
 		{plan + "/birth.go", "		namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)", `
 			func(flags int) int {
 				if without("user-namespace") {
@@ -168,7 +163,7 @@ func ofSurroundings() []Defence {
 		}, []Test{{warden + "/rootfs", "TestTerminalsOfAContainerAreBounded"}}, ""},
 
 		{"devices", "control group: six devices and no other", []Edit{
-			empty("devices", warden+"/cgroup/group.go", "func (g *Group) refuseDevices() error {", "nil"),
+			empty("devices", warden+"/cgroup/group.go", "func (g *Group) refuseDevices(prog, old int) error {", "nil"),
 		}, []Test{{warden + "/cgroup", "TestDeviceProgramRefusesWhatIsNotListed"}}, ""},
 
 		{"rules", "firewall rules of the router and of the host", []Edit{

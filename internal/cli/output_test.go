@@ -90,7 +90,8 @@ func TestOutput(t *testing.T) {
 		{"system-prune-all-asks", "system prune -a --volumes"},
 		{"df", "system df"}, {"df-verbose", "system df -v"}, {"df-json", "system df --format json"},
 		{"df-template", "system df --format table|{{.Type}}\t{{.Size}}"}, {"df-verbose-json", "system df -v --format json"},
-		{"system-info", "system info -f {{.ServerVersion}}"}, {"system", "system"},
+		{"system-info", "system info -f {{.ServerVersion}}"}, {"system", "system"}, {"system-check", "system check"},
+		{"system-check-repair", "system check --full --repair"}, {"system-check-json", "system check --format json"},
 		{"images-json", "images --format json"}, {"images-sizes", "images --format {{.ID}}:{{.SharedSize}}:{{.UniqueSize}}"},
 		{"ps-quiet-format", "ps -q --no-trunc --format {{.Names}}"}, {"ps-size-template", "ps --format {{.Size}}"},
 		{"inspect-no-field", "inspect -f {{if.State}}{{.Stat}}{{end}} web"}, {"inspect-size", "inspect -s alpine"},
@@ -219,6 +220,11 @@ const usageReply = `{"LayersSize":9000,"Images":[{"Id":"sha256:11111111111111111
 // layUsage lays down what there is, what was removed, and what has happened.
 func layUsage(f *fakeEngine) {
 	f.json("GET /system/df", 200, usageReply)
+	f.json("GET /brig/check", 200, `{"checked":{"images":2,"containers":1,"volumes":0,"networks":0},"contents":false,"damages":[`+
+		`{"kind":"container","object":"c","what":"its image is gone","next":"brig pull a\u001b[31m","mended":false}]}`)
+	f.json("POST /brig/check", 200, `{"checked":{"images":2,"containers":1,"volumes":3,"networks":4},"contents":true,"damages":[`+
+		`{"kind":"volume","object":"v","what":"its record is missing","mended":true},`+
+		`{"kind":"file","object":"/f","what":"nothing refers to it","mended":false,"error":"not mended: it is read-only"}]}`)
 	f.json("POST /containers/prune", 200, `{"ContainersDeleted":["aaa","bbb\u001b"],"SpaceReclaimed":1234567}`)
 	f.json("POST /images/prune", 200, `{"ImagesDeleted":[{"Untagged":"a:1"},{"Deleted":"sha256:11"}],"SpaceReclaimed":7654321}`)
 	f.json("POST /volumes/prune", 200, `{"VolumesDeleted":["v1"],"SpaceReclaimed":0}`)

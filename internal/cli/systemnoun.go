@@ -14,7 +14,7 @@ import (
 
 func newSystemNoun(a *App) *cobra.Command {
 	return noun(a, "system", "The engine as a whole", "dial-stdio",
-		newDiskUsage(a), newEvents(a), newInfo(a), newSystemPrune(a))
+		newSystemCheck(a), newDiskUsage(a), newEvents(a), newInfo(a), newSystemPrune(a))
 }
 
 func newSystemPrune(a *App) *cobra.Command {

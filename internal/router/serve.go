@@ -35,7 +35,7 @@ func (s *server) carryOut(router *link.Router, r *wire.Request) (wire.Reply, err
 	}
 	switch r.Op {
 	case wire.OpEndpointAdopt:
-		err = router.Adopt(&use.Endpoint, true, ports)
+		err = router.Adopt(&use.Endpoint, ports)
 	case wire.OpEndpointActivate:
 		err = router.Activate(&use.Endpoint, ports)
 	case wire.OpEndpointJoin:

@@ -62,6 +62,15 @@ func TestPortsAreThoseThatAreBound(t *testing.T) {
 	}
 }
 
+// An endpoint can be given back whatever its memberships are: what was refused once must not stay for ever.
+func TestAReleaseDoesNotDependOnNetworks(t *testing.T) {
+	u := use()
+	u.Endpoint.Networks = []uint32{7, 8, 7, 0}
+	if _, _, err := decodeUse(request(t, wire.OpEndpointRelease, u)); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whatever comes in place of an endpoint is refused or is one that the tables can hold.
 func FuzzDecodeUse(f *testing.F) {
 	b, err := json.Marshal(use())

@@ -19,7 +19,7 @@ func (w *Warden) adopt(have map[string]int) error {
 	}
 	for _, id := range ids {
 		if base, err := w.rangeOf(id); err == nil {
-			w.ranges.used[base] = true // nobody else is there yet
+			w.ranges.hold(base)
 		}
 	}
 	list, err := w.notes.all()
@@ -54,6 +54,9 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	for i := range n.Started.Ports {
 		n.ports = append(n.ports, take(have, key(n.ID, portName(i))))
 	}
+	if len(n.ports) > 0 && n.ports[0] < 0 { // another keeper: the network ended with the one that held it
+		n.Started.Ports, n.ports = nil, nil
+	}
 	switch {
 	case n.Exit != nil:
 		n.Started.Endpoint = nil // this router never heard of it, and may have given its number to another
@@ -61,6 +64,7 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	case n.Started.Endpoint != nil && w.noRouter() == nil:
 		if err := w.router.use(wire.OpEndpointAdopt, n.Started.Endpoint, n.Started.Ports); err != nil {
 			w.log("container %s: %v", short(n.ID), err)
+			n.Started.Endpoint = nil // its number may be another's by now
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -112,11 +113,13 @@ func (w *Warden) onDisk() (ids []string, err error) {
 // error is os.ErrNotExist for a container that was never started.
 func (w *Warden) rangeOf(id string) (uint32, error) {
 	var st unix.Stat_t
-	if err := unix.Lstat(filepath.Join(w.directory(id), "work"), &st); err != nil {
-		return 0, &os.PathError{Op: "stat", Path: "work of " + short(id), Err: err}
+	work := filepath.Join(w.directory(id), "work")
+	err := unix.Lstat(work, &st)
+	if err == nil && !sandboxBase(st.Uid) { // a crash between the making of the directory and its change of owner: it is empty
+		err = cmp.Or(unix.Rmdir(work), error(unix.ENOENT))
 	}
-	if !sandboxBase(st.Uid) { // a crash between the making of the directory and its change of owner
-		return 0, fmt.Errorf("container %s: %#x begins no range of ids: %w", short(id), st.Uid, errdefs.ErrDataLoss)
+	if err != nil {
+		return 0, &os.PathError{Op: "find the ids of", Path: "container " + short(id), Err: err}
 	}
 	return st.Uid, nil
 }
@@ -142,7 +145,9 @@ func (w *Warden) containerList() (any, error) {
 	}
 	for _, c := range w.all() {
 		if c, err := w.known(c.id); err == nil {
-			running[c.id] = true
+			if _, there := running[c.id]; there || c.note.Exit == nil {
+				running[c.id] = true
+			}
 			c.mu.Unlock()
 		}
 	}

@@ -18,10 +18,11 @@ import (
 // the container sees, and nothing of the host. Of one that runs it enters the mounts as they are (and no other namespace);
 // for one that does not run the same root is made as for a start, for the worker alone (traps 24).
 func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
-	by, c, err := w.admit(r.FDs[1:], &q)
+	by, err := w.admit(r.FDs[1:], &q)
 	if err != nil {
 		return wire.Reply{}, err
 	}
+	c := w.locked(q.ID)
 	defer c.mu.Unlock()
 	q.Spec.Network, q.Spec.Volatile = wire.Network{}, false
 	b := &birth{program: newProgram(w, c, &q.Spec.Process, &process{}), spec: &q.Spec, caller: by, note: &note{}}

@@ -59,7 +59,8 @@ func mask(caps ...int) (m uint64) {
 const (
 	maxArgs       = 1 << 20 // bytes of arguments and environment together
 	maxMounts     = 48      // each is a descriptor of the child
-	maxPorts      = 48      // each is two descriptors of a reply
+	maxDevices    = 128
+	maxPorts      = 48 // each is two descriptors of a reply
 	maxSysctls    = 64
 	maxSysctl     = 256 // bytes of a value
 	maxPaths      = 512
@@ -99,7 +100,7 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
 	checkProcess(&r, &s.Process, by)
 	checkResources(&r, &s.Resources, memory)
-	tooMany := len(s.Mounts) > maxMounts || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
+	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
 		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
 	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
 		maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
@@ -108,6 +109,12 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	}
 	for i := range s.Mounts {
 		checkMount(&r, &s.Mounts[i], by)
+	}
+	for _, d := range s.Devices {
+		const both = unix.BPF_DEVCG_ACC_READ | unix.BPF_DEVCG_ACC_WRITE
+		below := strings.HasPrefix(d.Target, "/dev/") && path.Clean(d.Target) == d.Target && len(d.Target) <= maxSysctl
+		r.when(!by.root() || !below || d.Access == 0 || d.Access&^both != 0, "only the administrator gives devices, and below /dev: not %q as %q with access %#x",
+			d.Source, d.Target, d.Access)
 	}
 	for _, f := range s.Files {
 		r.when(len(f.Content) > maxFileSize, "engine file %q has at most %d bytes", f.Path, maxFileSize)
@@ -125,6 +132,11 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	r.when(len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0),
 		"host and domain names have at most 63 characters")
 	checkNetwork(&r, &s.Network, by)
+	j := s.Join
+	const joinable = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWPID
+	twice := j.Namespaces&unix.CLONE_NEWNET != 0 && s.Network.Mode != wire.NetworkNone
+	r.when(j != wire.Join{} && !containerID(j.Container) || j.Namespaces&^joinable != 0 || twice,
+		"namespaces %#x of container %q cannot be joined with network mode %q", j.Namespaces, j.Container, s.Network.Mode)
 	return r.err()
 }
 
@@ -170,7 +182,9 @@ func checkMount(r *refusal, m *wire.Mount, by *caller) {
 		"nothing is mounted over /dev (asked: %s)", m.Target)
 	switch m.Kind {
 	case wire.MountTmpfs:
-		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0, "tmpfs on %s: size %d or mode %o is not possible", m.Target, m.Size, m.Mode)
+		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0 || max(m.UID, m.GID) >= idsPerSandbox,
+			"tmpfs on %s: size %d, mode %o or owner %d:%d is not possible", m.Target, m.Size, m.Mode, m.UID, m.GID)
+	case wire.MountImage: // the store knows its own
 	case wire.MountVolume:
 		r.when(!validName(m.Source, maxVolumeName), "%q is no name of a volume", m.Source)
 	case wire.MountBind:

@@ -31,6 +31,9 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 	capability := func(c int) func(*wire.Spec) {
 		return func(s *wire.Spec) { s.Process.Capabilities.Bounding |= 1 << c }
 	}
+	joins := func(container string, namespaces int) func(*wire.Spec) {
+		return func(s *wire.Spec) { s.Join = wire.Join{Container: container, Namespaces: namespaces} }
+	}
 	for name, c := range map[string]struct {
 		change func(*wire.Spec)
 		by     *caller
@@ -57,6 +60,14 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"no limit of processes":       {func(s *wire.Spec) { s.Resources.Pids = 0 }, root, "processes"},
 		"an id beyond the range":      {func(s *wire.Spec) { s.Process.User.UID = idsPerSandbox }, root, "ids"},
 		"a group beyond the range":    {func(s *wire.Spec) { s.Process.User.Groups = []uint32{1 << 31} }, root, "group"},
+		"a sandbox of another's":      {joins(strings.Repeat("a", 64), unix.CLONE_NEWNET|unix.CLONE_NEWIPC|unix.CLONE_NEWPID), nil, ""},
+		"a sandbox that is a path":    {joins("../../1", unix.CLONE_NEWNET), root, "cannot be joined"},
+		"a sandbox of nobody's":       {joins("", unix.CLONE_NEWPID), root, "cannot be joined"},
+		"another's mounts":            {joins(strings.Repeat("a", 64), unix.CLONE_NEWNS), root, "cannot be joined"},
+		"two networks": {func(s *wire.Spec) {
+			joins(strings.Repeat("a", 64), unix.CLONE_NEWNET)(s)
+			s.Network = wire.Network{Mode: wire.NetworkEndpoint, Name: "bridge"}
+		}, root, "cannot be joined"},
 		"mount over /proc":            {mount(wire.MountTmpfs, "", "/proc/self"), root, "/proc"},
 		"mount over /dev":             {mount(wire.MountTmpfs, "", "/dev/null"), root, "/dev"},
 		"tmpfs without bounds":        {func(s *wire.Spec) { s.Mounts = []wire.Mount{{Kind: wire.MountTmpfs, Target: "/t"}} }, root, "size 0"},

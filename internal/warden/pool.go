@@ -25,7 +25,7 @@ type sandbox struct {
 // ranges hands out ids round robin, so that a range is not used again soon after its container is gone.
 type ranges struct {
 	mu   sync.Mutex
-	used map[uint32]bool
+	used map[uint32]int // by how many: containers that share namespaces share a range
 	next uint32
 }
 
@@ -34,7 +34,7 @@ const lastIDs = volumeIDs - idsPerSandbox
 // newRanges begins anywhere, so that engines side by side, and one engine before and after a restart, are unlikely to use
 // the same ids.
 func newRanges() *ranges {
-	return &ranges{used: map[uint32]bool{}, next: firstIDs + rand.Uint32N((lastIDs-firstIDs)/idsPerSandbox+1)*idsPerSandbox}
+	return &ranges{used: map[uint32]int{}, next: firstIDs + rand.Uint32N((lastIDs-firstIDs)/idsPerSandbox+1)*idsPerSandbox}
 }
 
 // take returns the first id of a free range.
@@ -46,8 +46,8 @@ func (r *ranges) take() (uint32, error) {
 		if r.next += idsPerSandbox; r.next > lastIDs {
 			r.next = firstIDs
 		}
-		if !r.used[base] {
-			r.used[base] = true
+		if r.used[base] == 0 {
+			r.used[base] = 1
 			return base, nil
 		}
 	}
@@ -62,7 +62,16 @@ func sandboxBase(id uint32) bool {
 func (r *ranges) free(base uint32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.used, base)
+	if r.used[base]--; r.used[base] <= 0 {
+		delete(r.used, base)
+	}
+}
+
+// hold is for one more that has a range which is in use.
+func (r *ranges) hold(base uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.used[base]++
 }
 
 // refillPause is after a sandbox that could not be made.
@@ -112,16 +121,16 @@ func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := w.sandboxAt(base, endpoint)
+	s, err := w.sandboxAt(base, 0, endpoint)
 	if err != nil {
 		w.ranges.free(base)
 	}
 	return s, err
 }
 
-// sandboxAt makes a sandbox for a range that the caller holds.
-func (w *Warden) sandboxAt(base uint32, endpoint bool) (s *sandbox, err error) {
-	user, net, route, err := idmap.NewSandbox(base)
+// sandboxAt makes a sandbox for a range that the caller holds, in a user namespace that has it unless within is 0.
+func (w *Warden) sandboxAt(base uint32, within int, endpoint bool) (s *sandbox, err error) {
+	user, net, route, err := idmap.NewSandbox(base, within)
 	if err != nil {
 		return nil, fmt.Errorf("namespaces of a sandbox: %w", err)
 	}

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/warden/store"
@@ -157,21 +159,30 @@ func (b *birth) mounts() error {
 func (b *birth) mount(m *wire.Mount) (int, error) {
 	switch m.Kind {
 	case wire.MountTmpfs:
-		return rootfs.Tmpfs(m.Size, m.Mode, b.box.base, b.box.base)
-	case wire.MountVolume:
+		return rootfs.Tmpfs(m.Size, m.Mode, b.box.base+m.UID, b.box.base+m.GID)
+	case wire.MountVolume, wire.MountImage:
 		return b.volume(m)
 	}
 	return b.bind(m)
 }
 
-// volume maps the ids that volumes have on disk to those of the sandbox.
+// volume maps the ids that volumes have on disk, or an image, to those of the sandbox. Links in it lead nowhere else.
 func (b *birth) volume(m *wire.Mount) (int, error) {
-	dir, err := b.w.volumes.open(m.Source)
+	ids, open := idmap.Volume(b.box.base), b.w.volumes.open
+	if m.Kind == wire.MountImage {
+		ids, open = idmap.Range(b.box.base), b.w.image
+	}
+	dir, err := open(m.Source)
 	if err != nil {
 		return -1, err
 	}
 	defer unix.Close(dir)
-	fd, err := mapped(dir, idmap.Volume(b.box.base), idmap.Volume(b.box.base), false)
+	part, err := path.Open(dir, cmp.Or(m.Subpath, "."), unix.O_PATH, 0, path.InRoot)
+	if err != nil {
+		return -1, fmt.Errorf("nothing that could be mounted is at %q of %s %s: %w", m.Subpath, m.Kind, m.Source, errdefs.ErrInvalidArgument)
+	}
+	defer unix.Close(part)
+	fd, err := mapped(part, ids, ids, false)
 	if err == nil && m.Fill {
 		err = b.fill(m, fd)
 	}

@@ -33,7 +33,7 @@ var (
 // readable are host files that brigd may look at: names, certificates, resolvers.
 var readable = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates",
 	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/localtime", "/usr/share/zoneinfo", "/proc/sys/net/core/somaxconn",
-	"/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/dev/null", "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"}
+	"/etc/cdi", "/run/cdi", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/dev/null", "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"}
 
 // service is one of the engine's own processes before its birth.
 type service struct {

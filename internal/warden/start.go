@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -21,15 +22,22 @@ type birth struct {
 	note       *note
 	first      bool // the container has no directory yet
 	box        *sandbox
+	allowed    []cgroup.Device
 	fileMounts []int // see plan.Input
 }
 
 // containerStart is the operation of that name.
 func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
-	by, c, err := w.admit(r.FDs, &q)
+	by, err := w.admit(r.FDs, &q)
 	if err != nil {
 		return wire.Reply{}, err
 	}
+	owner, err := w.joined(q.Spec.Join.Container)
+	defer func() { wire.CloseAll(owner.own) }()
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	c := w.locked(q.ID)
 	defer c.mu.Unlock()
 	if c.note != nil && c.note.Exit == nil {
 		return wire.Reply{}, fmt.Errorf("container %s is running: %w", short(q.ID), errdefs.ErrConflict)
@@ -42,6 +50,7 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}}
 	n.Ceiling.Args, n.Ceiling.Env, n.Ceiling.Cwd = nil, nil, ""
 	b := &birth{program: newProgram(w, c, &q.Spec.Process, &n.process), spec: &q.Spec, caller: by, note: n}
+	b.fds = owner.fds
 	grouped := beside(func() error {
 		_, err := w.parent.Create(q.ID, q.Spec.Resources)
 		return err
@@ -50,14 +59,15 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 		if err := grouped(); err != nil {
 			return err
 		}
-		return b.enter(w.parent.Open(q.ID))
+		g := w.parent.Open(q.ID)
+		return errors.Join(g.Allow(b.allowed), b.enter(g))
 	}
 	undo := func() { grouped(); b.undo() }
-	return b.run(undo, b.sandbox, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
+	return b.run(undo, b.sandbox, b.devices, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
 }
 
-// admit holds a request against the floor, and gives its caller, who is behind fds, and the container, locked.
-func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, *container, error) {
+// admit holds a request against the floor, and gives its caller, who is behind fds.
+func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, error) {
 	by, err := w.callerOf(fds)
 	if err == nil && !containerID(q.ID) {
 		err = fmt.Errorf("%q is no id of a container: %w", q.ID, errdefs.ErrInvalidArgument)
@@ -65,11 +75,8 @@ func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, *container, 
 	if err == nil {
 		err = checkSpec(&q.Spec, by, w.memory)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
 	hide(&q.Spec)
-	return by, w.locked(q.ID), nil
+	return by, err
 }
 
 // beside begins f while the caller goes on, and returns how to wait for it, which may be done more than once.
@@ -85,8 +92,10 @@ func (b *birth) sandbox() error {
 	base, err := b.w.rangeOf(b.c.id)
 	b.first = errors.Is(err, os.ErrNotExist)
 	switch {
-	case err == nil:
-		b.box, err = b.w.sandboxAt(base, endpoint)
+	case err == nil && b.fds["userns"] == 0:
+		b.box, err = b.w.sandboxAt(base, 0, endpoint)
+	case b.spec.Join.Container != "":
+		b.box, err = b.inherit(base, endpoint)
 	case !b.first:
 	case endpoint:
 		b.box, err = b.w.pooled()

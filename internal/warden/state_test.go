@@ -92,6 +92,29 @@ func TestANewRouterReleasesNothingOfContainersThatHaveEnded(t *testing.T) {
 	}
 }
 
+// A reply about a container is written while its networks change: what the reply leads to stays as it was.
+func TestAChangeOfNetworksTouchesNoReplyUnderWay(t *testing.T) {
+	w := newWarden(t)
+	w.router = newRouter(t, func(*wire.Request) (wire.Reply, error) { return wire.Reply{}, nil })
+	w.router.w, w.facts.NetworkError = w, ""
+	w.notes.dir = t.TempDir()
+	n := &note{ID: newID()}
+	n.Started.Endpoint = &wire.Endpoint{Addr: w.router.reply.Gateway.Next(), Ifindex: 65537, Name: "ep1"}
+	w.live[n.ID] = &container{id: n.ID, note: n}
+	reply := n.Started
+	if _, err := w.networkJoin(w.live[n.ID], wire.NetworkJoin{ID: n.ID, Membership: wire.Membership{Networks: []uint32{7}}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(reply.Endpoint.Networks) != 0 || len(n.Started.Endpoint.Networks) != 1 {
+		t.Errorf("the reply has %v, the note %v", reply.Endpoint, n.Started.Endpoint)
+	}
+	w.notes.dir += "/none"
+	_, err := w.networkJoin(w.live[n.ID], wire.NetworkJoin{ID: n.ID, Membership: wire.Membership{Confined: true}})
+	if err == nil || n.Started.Endpoint.Confined {
+		t.Errorf("a change that could not be noted: %v, the note has %v", err, n.Started.Endpoint)
+	}
+}
+
 // directories lists what there is of a group in all hierarchies.
 func directories(t *testing.T, instance, id string) (found []string) {
 	t.Helper()

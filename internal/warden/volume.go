@@ -32,9 +32,15 @@ func (v volumes) create(name string) error {
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(dir, "data")
-	return cmp.Or(os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755))
+	data := filepath.Join(v.trash(name), "data")
+	if err := cmp.Or(os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
+		return err
+	}
+	return os.Rename(v.trash(name), dir)
 }
+
+// trash is where a volume is made and ends, so that there is never half of one: the sweep finds what a crash leaves there.
+func (v volumes) trash(name string) string { return filepath.Join(v.dir, "..", "trash", name) }
 
 // open gives the volume's directory.
 func (v volumes) open(name string) (int, error) {
@@ -56,14 +62,13 @@ func (v volumes) remove(name string) error {
 	if err != nil {
 		return err
 	}
-	gone := filepath.Join(v.dir, "."+name+".removed") // no name of a volume begins with a dot
-	if err := os.RemoveAll(gone); err != nil {
-		return err
-	}
+	gone := v.trash(name)
+	os.RemoveAll(gone) // or the next line fails
 	if err := os.Rename(dir, gone); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return os.RemoveAll(gone)
+	os.RemoveAll(gone) // or the sweep does it
+	return nil
 }
 
 func (v volumes) list() (wire.VolumeList, error) {

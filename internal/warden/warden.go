@@ -192,7 +192,7 @@ func rootDomain(root int) *domain {
 // close takes everything down after brigd has stopped the containers.
 func (w *Warden) close() error {
 	for _, c := range w.all() {
-		w.end(c)
+		w.background.Go(func() { w.end(c) }) // one whose process namespace others have joined ends after them
 	}
 	w.background.Wait()
 	err := w.router.close()

@@ -14,8 +14,9 @@ type Spec struct {
 	// Volatile mounts the overlay without syncing: for containers whose upper directory dies with them (--rm).
 	Volatile bool `json:"volatile,omitempty"`
 
-	Process Process `json:"process"`
-	Mounts  []Mount `json:"mounts,omitempty"`
+	Process Process  `json:"process"`
+	Mounts  []Mount  `json:"mounts,omitempty"`
+	Devices []Device `json:"devices,omitempty"`
 	// MaskedPaths and ReadonlyPaths are absolute paths inside the container below /proc and /sys. Missing ones are skipped.
 	MaskedPaths   []string  `json:"maskedPaths,omitempty"`
 	ReadonlyPaths []string  `json:"readonlyPaths,omitempty"`
@@ -24,12 +25,21 @@ type Spec struct {
 	Sysctl map[string]string `json:"sysctl,omitempty"`
 	// ShmSize is the size of /dev/shm in bytes; 0 is the default of 64 MiB.
 	ShmSize int64   `json:"shmSize,omitempty"`
+	NoShm   bool    `json:"noShm,omitempty"` // nothing is mounted on /dev/shm
 	Network Network `json:"network"`
+	Join    Join    `json:"join,omitzero"`
 	// Init runs the embedded init program as process 1.
 	Init bool `json:"init,omitempty"`
 	// Files are small files that the engine writes into the container before start: hosts, resolv.conf, hostname.
 	// They live on a tmpfs of 64 KiB so that no container can grow them on the host (attacks.md A2).
 	Files []File `json:"files,omitempty"`
+}
+
+// Join shares namespaces of another container, which runs. Both are of one sandbox then: they have its range of ids and its
+// user namespace. With the network come hosts, hostname and resolv.conf of the owner, with IPC its /dev/shm.
+type Join struct {
+	Container  string `json:"container,omitempty"`  // "": every namespace is the container's own
+	Namespaces int    `json:"namespaces,omitempty"` // of CLONE_NEWNET, CLONE_NEWIPC and CLONE_NEWPID
 }
 
 // File is one file that the engine provides, at an absolute path inside the container. At most 16 KiB of content.
@@ -97,6 +107,7 @@ const (
 	MountTmpfs  MountKind = "tmpfs"
 	MountVolume MountKind = "volume" // Source is the volume's name
 	MountBind   MountKind = "bind"   // Source is a host path, opened with the caller's credentials
+	MountImage  MountKind = "image"  // Source is the digest of a sealed index, read-only
 )
 
 // Mount is one mount below the root, in order. nosuid and nodev are always set.
@@ -111,10 +122,23 @@ type Mount struct {
 	// Size in bytes and Mode (octal permission bits) are for tmpfs; brigd's policy fills in what nobody asked for.
 	Size int64  `json:"size,omitempty"`
 	Mode uint32 `json:"mode,omitempty"`
+	// UID and GID, inside the container, of a tmpfs.
+	UID uint32 `json:"uid,omitempty"`
+	GID uint32 `json:"gid,omitempty"`
+	// Subpath is the part of a volume or an image that is mounted, if it is not all.
+	Subpath string `json:"subpath,omitempty"`
 	// Fill copies what the image has at Target into a new, empty volume.
 	Fill bool `json:"fill,omitempty"`
 	// Recursive includes the mounts below a bind source.
 	Recursive bool `json:"recursive,omitempty"`
+}
+
+// Device gives the container a character device of the host, or those of a directory. A node of it is made, for the
+// administrator alone.
+type Device struct {
+	Source string `json:"source"`
+	Target string `json:"target"` // below /dev/
+	Access uint32 `json:"access"` // BPF_DEVCG_ACC_READ, BPF_DEVCG_ACC_WRITE
 }
 
 // Resources bound a container. A zero value of a bound means the engine's default, never "no bound": the defaults are

@@ -122,7 +122,19 @@ func TestContainersOnANetwork(t *testing.T) {
 			if out, code := c.run(c.cmd("network", "rm", "net")); code == 0 || !strings.Contains(out, "active endpoints") {
 				t.Errorf("network rm: %d, %s", code, out)
 			}
-			c.does("rm", "-f", "web", "friend", "stranger", "alone", "late")
+			mtu := c.does("network", "inspect", "--format", `{{index .Options "com.docker.network.driver.mtu"}}`, "bridge")
+			if out, code := c.says("web", "cat", "/sys/class/net/eth0/mtu"); code != 0 || strings.TrimSpace(out) != mtu {
+				t.Errorf("the MTU is said to be %q and is %q", mtu, out)
+			}
+			c.does("network", "create", "--opt", "com.docker.network.driver.mtu="+mtu, "brief")
+			c.does("create", "--name", "lost", "--network", "brief", "box", "true")
+			c.does("network", "rm", "brief")
+			if out, code := c.run(c.cmd("start", "lost")); code == 0 || !strings.Contains(out, "network brief") {
+				t.Errorf("in a network that is gone: %d, %s", code, out)
+			}
+			c.does("network", "disconnect", "brief", "lost")
+			c.does("start", "lost")
+			c.does("rm", "-f", "web", "friend", "stranger", "alone", "late", "lost")
 			c.does("network", "rm", "net", "other")
 		})
 	}

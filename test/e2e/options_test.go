@@ -54,10 +54,14 @@ func TestOptionsThroughBothCommandLines(t *testing.T) {
 			"ls /x; touch /x/new 2>/dev/null || echo read-only", "there\nread-only"},
 		"mount of a volume": {[]string{"--mount", "type=volume,src=mounted,dst=/data,volume-nocopy,volume-label=a=b,volume-driver=local"},
 			"ls /data; touch /data/new && echo written; rm /data/new", "written"},
-		"bind":      {[]string{"-v", host + ":/x:ro,cached"}, "ls /x", "there"},
-		"modes":     {[]string{"--ipc", "shareable", "--cgroupns", "private", "--isolation", "default", "--network", "name=none"}, "ls /sys/class/net", "lo"},
-		"not asked": {[]string{"--no-healthcheck", "--disable-content-trust", "--restart", "no", "--volume-driver", "local", "--pull", "never"}, "echo yes", "yes"},
-		"umbrella":  {[]string{"--init", "--read-only", "--cap-drop", "ALL", "--security-opt", "writable-cgroups=false", "--stop-signal", "INT", "--stop-timeout", "3"}, "echo yes", "yes"},
+		"tmpfs of a user": {[]string{"--tmpfs", "/x:uid=1000,gid=77,mode=750"}, "stat -c %u:%g:%a /x", "1000:77:750"},
+		"mount of an image": {[]string{"--mount", "type=image,src=box,dst=/i", "--mount", "type=image,src=box,dst=/etc2,image-subpath=etc"},
+			"stat -c %u /i/bin; cmp /i/etc/passwd /etc2/passwd && /i/bin/echo same; touch /i/x 2>/dev/null || echo read-only", "0\nsame\nread-only"},
+		"bind, not recursive": {[]string{"--mount", "type=bind,src=" + host + ",dst=/x,bind-recursive=disabled"}, "ls /x", "there"},
+		"bind":                {[]string{"-v", host + ":/x:ro,cached"}, "ls /x", "there"},
+		"modes":               {[]string{"--ipc", "shareable", "--cgroupns", "private", "--isolation", "default", "--network", "name=none"}, "ls /sys/class/net", "lo"},
+		"not asked":           {[]string{"--no-healthcheck", "--disable-content-trust", "--restart", "no", "--volume-driver", "local", "--pull", "never"}, "echo yes", "yes"},
+		"umbrella":            {[]string{"--init", "--read-only", "--cap-drop", "ALL", "--security-opt", "writable-cgroups=false", "--stop-signal", "INT", "--stop-timeout", "3"}, "echo yes", "yes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := e.with(t)
@@ -70,16 +74,19 @@ func TestOptionsThroughBothCommandLines(t *testing.T) {
 		})
 	}
 	for option, want := range map[string]string{
-		"--gpus all":                          "--gpus all,capabilities=gpu: not supported: a container has six harmless devices",
+		"--gpus all":                          "--gpus all,capabilities=gpu: no specification in /etc/cdi or /var/run/cdi has the device nvidia.com/gpu=all",
+		"--device brig.test/none=x":           "--device brig.test/none=x: no specification in /etc/cdi or /var/run/cdi has the device brig.test/none=x",
 		"--device-read-bps /dev/a:1m":         "--device-read-bps /dev/a:1048576: not supported: disks have a weight only",
 		"--isolation hyperv":                  "--isolation hyperv: not supported: it is for Windows",
-		"--ipc container:x":                   "--ipc container:x: not supported: no two containers share a namespace",
+		"--ipc container:x":                   "--ipc container:x: no such container: x",
 		"--pid host":                          "--pid host: the rule no-host-namespace forbids it: ",
 		"--cgroup-parent /x":                  "--cgroup-parent /x: the rule engine-cgroup forbids it: ",
 		"--network name=bridge,gw-priority=3": "--network gw-priority 3: not supported: a container has one gateway",
-		"--mount type=image,src=box,dst=/x":   "--mount type=image,target=/x: not supported: the types are bind, volume and tmpfs",
+		"--mount type=npipe,src=box,dst=/x":   "--mount type=npipe,target=/x: not supported: the types are bind, volume, tmpfs and image",
+		"--mount type=image,src=none,dst=/x":  "--mount type=image,target=/x: there is no image none",
 		"-v /x:/dev/x":                        "-v /dev/x: the rule own-mounts forbids it: ",
-		"--tmpfs /x:uid=3":                    "--tmpfs /x:uid=3: not supported: a tmpfs has size, mode, exec and ro",
+		"--tmpfs /x:uid=70000":                "--tmpfs /x:uid=70000: strconv.ParseUint",
+		"--tmpfs /x:nr_inodes=3":              "--tmpfs /x:nr_inodes=3: not supported: a tmpfs has size, mode, uid, gid, exec and ro",
 		"--volumes-from none":                 "--volumes-from none: No such container: none",
 		"--annotation brig.level=loose":       "--annotation brig.level=loose: not supported: ",
 	} {
@@ -150,4 +157,46 @@ func TestAFreePortOfARange(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 	e.brig("rm", "-f", "p1", "p2", "pair")
+}
+
+// TestPartsOfVolumesAndImages: a part is what it was when the container started, wherever links lead; and what is mounted
+// is held.
+func TestPartsOfVolumesAndImages(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	for _, c := range e.bothClients() {
+		t.Run(c.name, func(t *testing.T) {
+			c.engine = e.with(t)
+			c.does("run", "--rm", "-v", "vol:/v", "box", "sh", "-c", "mkdir -p /v/a/b; echo one > /v/a/b/f; ln -s / /v/out; ln -s a /v/in; chown -R 5:6 /v/a")
+			part := func(sub string) (string, int) {
+				return c.run(c.cmd("run", "--rm", "--mount", "type=volume,src=vol,dst=/x,volume-subpath="+sub, "box", "sh", "-c", "ls /x; cat /x/f /x/b/f 2>/dev/null; stat -c %u:%g /x; echo w > /x/w; rm /x/w"))
+			}
+			for sub, want := range map[string]string{"a/b": "f\none\n5:6", "in/b": "f\none\n5:6", "out/a": "b\none\n5:6"} {
+				if out, code := part(sub); out != want || code != 0 {
+					t.Errorf("%s: exit code %d, %q", sub, code, out)
+				}
+			}
+			if out, code := c.run(c.cmd("run", "--rm", "--mount", "type=volume,src=vol,dst=/x,volume-subpath=a/b/f", "box", "cat", "/x")); out != "one" || code != 0 {
+				t.Errorf("a file: exit code %d, %q", code, out)
+			}
+			for sub, want := range map[string]string{"none": `nothing that could be mounted is at "none" of volume vol`, "out/etc": "nothing that could be mounted", "../x": "is a relative path without ..", "/a": "is a relative path without .."} {
+				if out, code := part(sub); code != 125 || !strings.Contains(out, want) {
+					t.Errorf("%s: exit code %d, %s", sub, code, out)
+				}
+			}
+			c.does("tag", "box", "mounted")
+			c.does("create", "--name", "holder", "--mount", "type=image,src=mounted,dst=/i", "brig-probe", "x")
+			c.does("create", "--name", "heir", "--volumes-from", "holder", "box", "ls", "/i/bin/busybox")
+			c.does("rm", "holder")
+			if out := c.does("inspect", "--format", "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}}{{end}}", "heir"); out != "image mounted /i false" {
+				t.Errorf("inspect: %s", out)
+			}
+			if out := c.does("start", "-a", "heir"); out != "/i/bin/busybox" {
+				t.Errorf("%s", out)
+			}
+			c.does("cp", "heir:/i/etc/passwd", filepath.Join(e.dir, "passwd"))
+			c.does("rm", "heir")
+			c.does("rmi", "mounted")
+			c.does("volume", "rm", "vol")
+		})
+	}
 }

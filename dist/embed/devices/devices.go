@@ -53,6 +53,18 @@ func Program() ([]byte, error) {
 	return asm.Assemble(append(prog, asm.Label("refuse"), asm.OpImm(asm.Mov, asm.R0, 0), asm.Exit()))
 }
 
+// Block allows one more device. The warden has it behind Program, puts it into it, behind the six instructions that load the
+// argument, and writes three of its operands: of the third instruction what is not allowed, of the fifth and sixth the device.
+func Block() ([]byte, error) {
+	const kind, access, major, minor = asm.R2, asm.R3, asm.R4, asm.R5
+	return asm.Assemble([]asm.Insn{
+		asm.JumpIfImm(asm.NE, kind, unix.BPF_DEVCG_DEV_CHAR, "next"),
+		asm.Op(asm.Mov, asm.R0, access), asm.OpImm(asm.And, asm.R0, -1), asm.JumpIfImm(asm.NE, asm.R0, 0, "next"),
+		asm.JumpIfImm(asm.NE, major, -1, "next"), asm.JumpIfImm(asm.NE, minor, -1, "next"),
+		asm.OpImm(asm.Mov, asm.R0, 1), asm.Exit(), asm.Label("next"),
+	})
+}
+
 // Listing writes the program for the warden and for people: the bytes of an instruction, its number, what it does.
 func Listing(program []byte) string {
 	var b strings.Builder

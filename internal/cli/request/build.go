@@ -8,6 +8,7 @@ import (
 
 	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/network"
+	"tags.cncf.io/container-device-interface/pkg/parser"
 
 	"github.com/brig-engine/brig/internal/cli/engineapi"
 )
@@ -202,6 +203,9 @@ func keyValues(option string, list []string) (map[string]string, error) {
 	m := make(map[string]string, len(list))
 	for _, s := range list {
 		k, v, ok := strings.Cut(s, "=")
+		if !ok && option == "--annotation" { // as in Docker, one without a value
+			ok = true
+		}
 		if !ok || k == "" {
 			return nil, fmt.Errorf("%s %q: key=value is needed", option, s)
 		}
@@ -230,12 +234,20 @@ func (o *Options) fileSystems(h *engineapi.HostConfig) (err error) {
 		}
 		h.Mounts = append(h.Mounts, m)
 	}
+	var named []string
 	for _, s := range o.devices {
+		if parser.IsQualifiedName(s) {
+			named = append(named, s)
+			continue
+		}
 		d, err := parseDevice(s)
 		if err != nil {
 			return err
 		}
 		h.Devices = append(h.Devices, d)
+	}
+	if named != nil {
+		h.DeviceRequests = append(h.DeviceRequests, engineapi.DeviceRequest{Driver: "cdi", DeviceIDs: named})
 	}
 	for _, s := range o.gpus {
 		g, err := parseGPUs(s)

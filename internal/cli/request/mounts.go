@@ -76,6 +76,9 @@ func setMount(m *mount.Mount, key, value string, hasValue bool) (err error) {
 	case "volume-nocopy":
 		volumeOf(m).NoCopy, err = flag()
 		return err
+	case "bind-nonrecursive": // Docker's older word for bind-recursive=disabled
+		bindOf(m).NonRecursive, err = flag()
+		return err
 	case "bind-create-src":
 		bindOf(m).CreateMountpoint, err = flag()
 		return err

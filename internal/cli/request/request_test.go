@@ -70,7 +70,7 @@ func TestRefusedValues(t *testing.T) {
 		"--mac-address x":                                         "not a hardware address",
 		"-e =x":                                                   "NAME or NAME=value is needed",
 		"-l =x":                                                   "a label needs a name",
-		"--annotation x":                                          "key=value is needed",
+		"--annotation =x":                                         "key=value is needed",
 		"--sysctl x":                                              "key=value is needed",
 		"-a foo":                                                  "the streams are stdin, stdout and stderr",
 		"-v a:":                                                   "a volume is [source:]/target[:options]",
@@ -111,6 +111,29 @@ func TestSecondSpellingsJoinTheFirst(t *testing.T) {
 	if !slices.Equal(h.DNSOptions, []string{"a", "b"}) || h.NetworkMode != "none" || h.CpusetCpus != "0,1" ||
 		h.CPUShares != 2 {
 		t.Errorf("got %+v", h)
+	}
+}
+
+// TestWhatDockersClientTakesAsWell: older words, and the name of a CDI device in place of a path.
+func TestWhatDockersClientTakesAsWell(t *testing.T) {
+	c, err := build(t, "--mount", "type=bind,src=/a,dst=/x,bind-nonrecursive", "--annotation", "bare", "--device", "vendor.com/card=0",
+		"--device", "/dev/fuse", "--device", "vendor.com/card=1", "--gpus", "2", "i")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := c.Body.HostConfig
+	if len(h.Mounts) != 1 || !h.Mounts[0].BindOptions.NonRecursive {
+		t.Errorf("mounts: %+v", h.Mounts)
+	}
+	if v, ok := h.Annotations["bare"]; !ok || v != "" {
+		t.Errorf("annotations: %q", h.Annotations)
+	}
+	r := h.DeviceRequests
+	if len(r) != 2 || r[0].Driver != "cdi" || !slices.Equal(r[0].DeviceIDs, []string{"vendor.com/card=0", "vendor.com/card=1"}) || r[1].Count != 2 {
+		t.Errorf("requests: %+v", r)
+	}
+	if len(h.Devices) != 1 || h.Devices[0].PathOnHost != "/dev/fuse" {
+		t.Errorf("devices: %+v", h.Devices)
 	}
 }
 

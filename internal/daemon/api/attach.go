@@ -134,9 +134,7 @@ func logQuery(v url.Values, now time.Time) (q log.Query, o logFormat, err error)
 	if !q.Stdout && !q.Stderr {
 		return q, o, fmt.Errorf("you must choose at least one stream: %w", errdefs.ErrInvalidArgument)
 	}
-	if q.Tail, err = parseTail(v.Get("tail")); err != nil {
-		return q, o, err
-	}
+	q.Tail = parseTail(v.Get("tail"))
 	if q.Since, err = ParseTime(v.Get("since"), now); err != nil {
 		return q, o, err
 	}
@@ -144,18 +142,13 @@ func logQuery(v url.Values, now time.Time) (q log.Query, o logFormat, err error)
 	return q, o, err
 }
 
-func parseTail(s string) (int, error) {
-	if s == "" || s == "all" {
-		return -1, nil
-	}
+// parseTail reads a number of lines. What is none means all of them, as in Docker, whose clients send "all".
+func parseTail(s string) int {
 	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0, fmt.Errorf("tail=%.32q: must be a number or all: %w", s, errdefs.ErrInvalidArgument)
+	if err != nil || n < 0 {
+		return -1
 	}
-	if n < 0 {
-		return -1, nil
-	}
-	return n, nil
+	return n
 }
 
 // patience is how long one value of a stream may wait for a client that does not read. Output of containers has none: a

@@ -61,7 +61,7 @@ func TestDockerClientAsks(t *testing.T) {
 		"plugin ls":                    unsupported,
 		"run --restart sometimes test": "unknown policy 'sometimes'", "run --gpus all test": "--gpus",
 		"run --network host test": "--network host", "run --cap-add SYS_ADMIN test": "--cap-add",
-		"run --device /dev/null test": "--device", "run --pid host test": "--pid host", "run -v /a:/proc/x test": "/proc/x",
+		"run --device /dev/null:/x test": "--device", "run --pid host test": "--pid host", "run -v /a:/proc/x test": "/proc/x",
 	} {
 		_, errOut, code := docker(t, s, "", strings.Fields(args)...)
 		if code == 0 || !strings.Contains(errOut, want) {

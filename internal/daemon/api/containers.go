@@ -167,7 +167,7 @@ func (s *Server) containerRestart(w http.ResponseWriter, r *http.Request) error 
 func (s *Server) containerKill(w http.ResponseWriter, r *http.Request) error {
 	c, err := s.find(r)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot kill container: %s: %w", r.PathValue("id"), err)
 	}
 	name := r.FormValue("signal")
 	if name == "" {
@@ -178,7 +178,7 @@ func (s *Server) containerKill(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 	}
 	if err := s.Engine.Kill(r.Context(), c, signal); err != nil {
-		return err
+		return fmt.Errorf("cannot kill container: %s: %w", r.PathValue("id"), err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

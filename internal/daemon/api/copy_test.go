@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
@@ -28,6 +29,9 @@ func (f *fakeWarden) copy(r *wire.Request) (wire.Reply, error) {
 	f.mu.Unlock()
 	if asked != nil {
 		asked()
+	}
+	if copier == nil {
+		return wire.Reply{}, fmt.Errorf("nothing looks into containers here: %w", errdefs.ErrNotImplemented)
 	}
 	f.mu.Lock()
 	f.gone[q.ID] = true // it has a directory from now on

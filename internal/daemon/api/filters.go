@@ -38,7 +38,7 @@ func parseFilters(r *http.Request, allowed ...string) (filters, error) {
 	}
 	for name := range f {
 		if !slices.Contains(allowed, name) {
-			return nil, fmt.Errorf("invalid filter %.64q: %w", name, errdefs.ErrInvalidArgument)
+			return nil, fmt.Errorf("invalid filter '%.64s': %w", name, errdefs.ErrInvalidArgument)
 		}
 		slices.Sort(f[name])
 	}

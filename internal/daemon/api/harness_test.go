@@ -80,6 +80,9 @@ func compileAnew(string, uint64) (*wire.Filter, error) {
 // testReceivers are the receivers of logs of this test.
 var testReceivers log.Receivers
 
+// testNames are what the last server tells a forwarder.
+var testNames atomic.Pointer[network.Names]
+
 // newServer is brigd's wiring around a connection to a warden.
 func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	c, err := wire.FileConn(conn, "warden")
@@ -106,8 +109,9 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 	if s.Volumes, err = volume.Open(ctx, filepath.Join(dir, "state", "volumes"), client, s.Bus); err != nil {
 		return nil, nil, err
 	}
+	testNames.Store(network.NewNames())
 	s.Engine, err = container.NewEngine(ctx, container.Config{
-		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus, Networks: s.Networks, Names: network.NewNames(),
+		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus, Networks: s.Networks, Names: testNames.Load(),
 		Host:   s.Host,
 		Filter: compileAnew, Receivers: testReceivers,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),

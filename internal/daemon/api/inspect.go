@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
 	apicontainer "github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/api/types/storage"
 
@@ -75,6 +77,9 @@ type inspectReply struct {
 
 func (s *Server) inspect(v *container.View, version int) inspectReply {
 	cfg, host := v.Config, v.Host
+	if len(cfg.Volumes) == 0 {
+		cfg.Volumes = nil // null, as Docker has it
+	}
 	args := v.Spec.Process.Args
 	i := inspectReply{InspectResponse: apicontainer.InspectResponse{
 		ID: v.ID, Created: stamp(v.Created), Name: "/" + v.Name, Image: v.ImageID, Driver: driver, Platform: "linux",
@@ -108,8 +113,13 @@ func state(v *container.View) *apicontainer.State {
 }
 
 func (s *Server) mounts(v *container.View) []apicontainer.MountPoint {
-	out := make([]apicontainer.MountPoint, len(v.Mounts))
-	copy(out, v.Mounts)
+	out := slices.DeleteFunc(slices.Clone(v.Mounts), func(m apicontainer.MountPoint) bool {
+		_, option := v.Host.Tmpfs[m.Destination] // those of --tmpfs are in HostConfig alone, as with Docker
+		return option && m.Type == mount.TypeTmpfs
+	})
+	if out == nil {
+		out = []apicontainer.MountPoint{}
+	}
 	for i := range out {
 		if out[i].Name != "" {
 			out[i].Source = s.mountpoint(out[i].Name)
@@ -123,7 +133,11 @@ func (s *Server) networkSettings(v *container.View, version int) settings {
 		Ports: ports(v), Networks: map[string]*network.EndpointSettings{},
 	}}
 	for _, m := range v.Networks {
-		out.Networks[m.Name] = s.endpoint(v, &m)
+		e := s.endpoint(v, &m)
+		if version < 45 && !brignet.IsBuiltin(m.Name) {
+			e.Aliases = brignet.Once(slices.Concat(m.Aliases, []string{v.ID[:12], v.Config.Hostname}))
+		}
+		out.Networks[m.Name] = e
 	}
 	if v.State == container.Running {
 		out.SandboxID = v.ID
@@ -152,7 +166,7 @@ func (s *Server) endpoint(v *container.View, m *brignet.Membership) *network.End
 	if v.State != container.Running {
 		return e
 	}
-	e.EndpointID = brignet.EndpointID(v.ID, m.Name)
+	e.EndpointID = brignet.EndpointID(v.ID, m.ID)
 	if at := v.Run.Endpoint; at != nil {
 		e.IPAddress, e.Gateway, e.IPPrefixLen = at.Addr, at.Gateway, at.PrefixLen
 		_ = e.MacAddress.UnmarshalText([]byte(at.MAC))

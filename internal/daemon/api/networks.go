@@ -127,9 +127,8 @@ func (s *Server) networkPrune(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	used := s.places()
 	names, err := s.Networks.Prune(func(n network.Network) bool {
-		return !used[n.ID] && f.labels(n.Labels) && (until.IsZero() || !n.Created.After(until))
+		return f.labels(n.Labels) && (until.IsZero() || !n.Created.After(until)) && !s.places()[n.ID]
 	})
 	if err != nil {
 		return err
@@ -141,45 +140,47 @@ func (s *Server) networkPrune(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) networkConnect(w http.ResponseWriter, r *http.Request) error {
 	var q apinetwork.ConnectRequest
-	if err := decodeStrict(w, r, &q); err != nil {
-		return err
-	}
-	n, err := s.Networks.Find(r.PathValue("id"))
+	c, err := s.about(w, r, &q, &q.Container)
 	if err != nil {
 		return err
 	}
-	c, err := s.Engine.Find(q.Container)
-	if err != nil {
-		return err
+	ref := r.PathValue("id")
+	if ref == apinetwork.NetworkHost {
+		return fmt.Errorf("container %s cannot be connected to the host's network: no container sees it: %w", c.ID()[:12],
+			errdefs.ErrInvalidArgument)
 	}
-	if err := s.Engine.Connect(r.Context(), c, n, q.EndpointConfig); err != nil {
+	n, err := s.Networks.Find(ref)
+	if err == nil {
+		err = s.Engine.Connect(r.Context(), c, n, q.EndpointConfig)
+	}
+	if err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// networkDisconnect: force is for containers that an engine has lost, which this one does not. The network may be lost.
 func (s *Server) networkDisconnect(w http.ResponseWriter, r *http.Request) error {
 	var q apinetwork.DisconnectRequest
-	if err := decodeStrict(w, r, &q); err != nil {
-		return err
+	c, err := s.about(w, r, &q, &q.Container)
+	if err == nil {
+		err = s.Engine.Disconnect(r.Context(), c, r.PathValue("id"), q.Force)
 	}
-	c, err := s.Engine.Find(q.Container)
 	if err != nil {
-		return err
-	}
-	if err := s.Engine.Disconnect(r.Context(), c, r.PathValue("id")); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-func decodeStrict(w http.ResponseWriter, r *http.Request, q any) error {
+// about reads a request about a container in a network, and finds the container.
+func (s *Server) about(w http.ResponseWriter, r *http.Request, q any, ref *string) (*container.Container, error) {
 	b, err := readBody(w, r, maxBody)
-	if err != nil {
-		return err
+	if err == nil {
+		err = policy.DecodeStrict(b, q)
 	}
-	return policy.DecodeStrict(b, q)
+	if err != nil {
+		return nil, err
+	}
+	return s.Engine.Find(*ref)
 }

@@ -1,8 +1,10 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"reflect"
 	"slices"
@@ -10,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
 // idOf makes something and gives its id.
@@ -266,4 +271,197 @@ func TestRepliesAboutNetworksHaveTheseShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "inspect-networks.json", stable(t, string(v.NetworkSettings)))
+}
+
+// heard is what a forwarder that comes now is told.
+func heard() map[string]jobs.Names {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	all := map[string]jobs.Names{}
+	testNames.Load().Feed(ctx, func(of jobs.Names) error {
+		if !of.Gone {
+			all[of.Addr.String()] = of
+		}
+		return nil
+	})
+	return all
+}
+
+// networksOf names those that a container has names in.
+func networksOf(of jobs.Names) (names []string) {
+	for _, in := range of.Networks {
+		names = append(names, in.Name)
+	}
+	return names
+}
+
+func run(t *testing.T, s, mode, more string) string {
+	t.Helper()
+	id := idOf(t, s, "/containers/create", `{"Image":"test","Cmd":["sleep","100"],"HostConfig":{"NetworkMode":"`+mode+`"}`+more+`}`)
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+	return id
+}
+
+// A brigd that was killed in the middle of a change leaves the warden with something else than the record says.
+func TestTheRecordDecidesAfterARestart(t *testing.T) {
+	f := newFakeWarden(t)
+	dir := t.TempDir()
+	d := startDaemon(t, f, dir)
+	plain, alone := run(t, d.socket, "bridge", ""), run(t, d.socket, "none", "")
+	f.mu.Lock()
+	spec := f.specs[plain]
+	spec.Network.Membership = wire.Membership{Networks: []uint32{77}}
+	f.specs[plain] = spec
+	f.mu.Unlock()
+	f.before = func(op wire.Op) { // names first, or whoever asks meanwhile is nobody
+		if op == wire.OpNetworkJoin && len(heard()) != 1 {
+			t.Errorf("names of %d containers before their networks", len(heard()))
+		}
+	}
+	joins := f.count(wire.OpNetworkJoin)
+	d.restart(t, f, dir)
+	if got := f.membership(plain); got.Networks != nil {
+		t.Errorf("the warden has %+v", got)
+	}
+	if n := f.count(wire.OpNetworkJoin) - joins; n != 1 {
+		t.Errorf("%d joins, and %s has no network", n, alone)
+	}
+}
+
+// Who leaves a network loses its names before the way, and who comes into one has the way first.
+func TestNamesReachNoFurtherThanNetworks(t *testing.T) {
+	f := newFakeWarden(t)
+	d := startDaemon(t, f, t.TempDir())
+	s := d.socket
+	idOf(t, s, "/networks/create", `{"Name":"one"}`)
+	idOf(t, s, "/networks/create", `{"Name":"inner","Internal":true}`)
+	id := run(t, s, "one", `,"NetworkingConfig":{"EndpointsConfig":{"one":{},"inner":{}}}`)
+	var before []jobs.Names
+	f.before = func(op wire.Op) {
+		if op == wire.OpNetworkJoin {
+			before = append(before, heard()["172.30.0.2"])
+		}
+	}
+	must(t, s, 200, "POST", "/networks/one/disconnect", `{"Container":"`+id+`"}`)
+	must(t, s, 200, "POST", "/networks/one/connect", `{"Container":"`+id+`"}`)
+	for i, of := range append(before, heard()["172.30.0.2"]) {
+		want := [][]string{{"inner"}, {"inner"}, {"inner", "one"}}[i]
+		if got := networksOf(of); !slices.Equal(got, want) || of.Confined != (len(want) == 1) {
+			t.Errorf("%d: names in %v, confined %v, want %v", i, got, of.Confined, want)
+		}
+	}
+}
+
+// A network that was removed is left as in Docker: by name or id, of a container that does not run or with force.
+func TestANetworkThatIsGoneIsLeft(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	for _, ref := range []string{"name", "id", "short", "anew"} {
+		one := idOf(t, s, "/networks/create", `{"Name":"one"}`)
+		id := idOf(t, s, "/containers/create", `{"Image":"test","Cmd":["sleep","100"],"HostConfig":{"NetworkMode":"one"},
+			"NetworkingConfig":{"EndpointsConfig":{"one":{},"bridge":{}}}}`)
+		must(t, s, 204, "DELETE", "/networks/one", "")
+		if ref == "anew" {
+			idOf(t, s, "/networks/create", `{"Name":"one"}`)
+			must(t, s, 403, "POST", "/networks/one/connect", `{"Container":"`+id+`"}`)
+		}
+		must(t, s, 404, "POST", "/containers/"+id+"/start", "")
+		path := "/networks/" + map[string]string{"name": "one", "id": one, "short": one[:12], "anew": "one"}[ref]
+		must(t, s, 403, "POST", "/networks/two/disconnect", `{"Container":"`+id+`"}`)
+		must(t, s, 200, "POST", path+"/disconnect", `{"Container":"`+id+`"}`)
+		must(t, s, 403, "POST", path+"/disconnect", `{"Container":"`+id+`"}`)
+		must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+		must(t, s, 404, "POST", "/networks/two/disconnect", `{"Container":"`+id+`"}`)
+		must(t, s, 403, "POST", "/networks/two/disconnect", `{"Container":"`+id+`","Force":true}`)
+	}
+	must(t, s, 404, "POST", "/networks/one/disconnect", `{"Container":"nobody"}`)
+	must(t, s, 400, "POST", "/networks/host/connect", `{"Container":"`+run(t, s, "bridge", "")+`"}`)
+}
+
+// A container may end while its networks are changed: the change is the next start's.
+func TestAChangeOfNetworksAtAnEnd(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	idOf(t, s, "/networks/create", `{"Name":"one"}`)
+	id := run(t, s, "bridge", "")
+	f.mu.Lock()
+	f.refuse = fmt.Errorf("container %s is not running: %w", id[:12], errdefs.ErrConflict)
+	f.mu.Unlock()
+	must(t, s, 200, "POST", "/networks/one/connect", `{"Container":"`+id+`"}`)
+	if v := must(t, s, 200, "GET", "/containers/"+id+"/json", ""); !strings.Contains(v, `"one":{`) {
+		t.Errorf("%s", v)
+	}
+}
+
+// Networks may be removed while a container that will be in them is made, and before one is connected.
+func TestNoContainerIsMadeInANetworkThatIsGone(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	idOf(t, s, "/networks/create", `{"Name":"one"}`)
+	f.before = func(op wire.Op) {
+		if op == wire.OpVolumeCreate {
+			f.mu.Lock()
+			f.before = nil
+			f.mu.Unlock()
+			must(t, s, 200, "POST", "/networks/prune", "")
+		}
+	}
+	out := must(t, s, 400, "POST", "/containers/create?name=late", `{"Image":"test","HostConfig":{"NetworkMode":"one","Binds":["vol:/v"]}}`)
+	if !strings.Contains(out, "network one") {
+		t.Errorf("%s", out)
+	}
+	must(t, s, 404, "GET", "/containers/late/json", "")
+}
+
+func TestPortsOfInternalNetworks(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	idOf(t, s, "/networks/create", `{"Name":"inner","Internal":true}`)
+	id := idOf(t, s, "/containers/create", `{"Image":"test","Cmd":["sleep","100"],"HostConfig":{"NetworkMode":"inner",
+		"PortBindings":{"80/tcp":[{}]}}}`)
+	if out := must(t, s, 409, "POST", "/containers/"+id+"/start", ""); !strings.Contains(out, "network connect") {
+		t.Errorf("%s", out)
+	}
+	must(t, s, 200, "POST", "/networks/bridge/connect", `{"Container":"`+id+`"}`)
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+}
+
+// Before version 1.45 clients find the names that the engine gives among the aliases.
+func TestAliasesByVersion(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	idOf(t, s, "/networks/create", `{"Name":"one"}`)
+	id := idOf(t, s, "/containers/create", `{"Image":"test","Hostname":"web","HostConfig":{"NetworkMode":"one"},
+		"NetworkingConfig":{"EndpointsConfig":{"one":{"Aliases":["b","a"]},"bridge":{}}}}`)
+	for version, want := range map[string][]string{"v1.44": {"b", "a", id[:12], "web"}, "v1.45": {"b", "a"}} {
+		var v struct {
+			NetworkSettings struct {
+				Networks map[string]struct{ Aliases []string }
+			}
+		}
+		if err := json.Unmarshal([]byte(must(t, s, 200, "GET", "/"+version+"/containers/"+id+"/json", "")), &v); err != nil {
+			t.Fatal(err)
+		}
+		is := v.NetworkSettings.Networks
+		if got := is["one"].Aliases; !slices.Equal(got, want) || is["bridge"].Aliases != nil {
+			t.Errorf("%s: %v, want %v; on bridge %v", version, got, want, is["bridge"].Aliases)
+		}
+	}
+}
+
+// A name that changes keeps a container inside that is in no network that reaches outside.
+func TestARenamedContainerStaysConfined(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	idOf(t, s, "/networks/create", `{"Name":"inner","Internal":true}`)
+	id := run(t, s, "inner", "")
+	must(t, s, 204, "POST", "/containers/"+id+"/rename?name=other", "")
+	of := heard()["172.30.0.2"]
+	if !of.Confined || len(of.Networks) != 1 || of.Networks[0].Names[0] != "other" {
+		t.Errorf("%+v", of)
+	}
+	must(t, s, 204, "DELETE", "/containers/"+id+"?force=1", "")
+	if all := heard(); len(all) != 0 {
+		t.Errorf("names of nobody: %v", all)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	apiimage "github.com/moby/moby/api/types/image"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/daemon/damage"
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/network"
@@ -44,6 +45,8 @@ type Server struct {
 	ImageCount func() int
 	// ImageUsage gives the size of all layers, each counted once, and all images with what they share.
 	ImageUsage func() (int64, []*apiimage.Summary, error)
+	// ImageCheck holds what the engine has of images against what it should have.
+	ImageCheck func(ctx context.Context, contents bool) ([]damage.Damage, int, error)
 	// FindImage finds an image by any reference.
 	FindImage func(ref string) (*image.Image, error)
 	// Root is the directory that info shows.
@@ -80,6 +83,7 @@ func (s *Server) Handler() http.Handler {
 	s.execRoutes(mux)
 	s.volumeRoutes(mux)
 	s.networkRoutes(mux)
+	s.checkRoutes(mux)
 	if s.Images != nil {
 		for _, p := range []string{"/images/", "/distribution/", "POST /auth"} {
 			mux.Handle(p, s.Images)

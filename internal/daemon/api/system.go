@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/registry"
+	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/api/types/system"
 	"golang.org/x/sys/unix"
 
@@ -83,6 +84,7 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 			Log: log.Drivers()},
 		MemoryLimit: has("memory"), SwapLimit: has("swap"), CPUCfsPeriod: has("cpu"), CPUCfsQuota: has("cpu"),
 		CPUShares: has("cpu"), CPUSet: has("cpuset"), PidsLimit: has("pids"), IPv4Forwarding: s.Hello.NetworkError == "",
+		Swarm: swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}, OperatingSystem: distribution(),
 		NGoroutines: runtime.NumGoroutine(), SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: log.DriverJSON,
 		CgroupDriver: "cgroupfs", CgroupVersion: cgroupVersion(s.Hello.CgroupVersion), NEventsListener: s.Bus.Count(),
 		KernelVersion: kernel(), OSType: runtime.GOOS, Architecture: machine(), NCPU: s.Host.CPUs,
@@ -121,6 +123,22 @@ func cgroupVersion(v string) string {
 		return "1"
 	}
 	return v
+}
+
+// distribution is the host's, as os-release(5) names it.
+func distribution() string {
+	for _, file := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
+				return strings.Trim(name, `"'`)
+			}
+		}
+	}
+	return ""
 }
 
 func machine() string {

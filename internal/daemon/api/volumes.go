@@ -30,17 +30,10 @@ func (s *Server) mountpoint(name string) string { return s.Root + "/volumes/" + 
 
 func (s *Server) show(v volume.Volume) apivolume.Volume {
 	labels := v.Labels
-	if labels == nil {
-		labels = map[string]string{}
-	}
 	if v.Anonymous {
 		labels = map[string]string{"com.docker.volume.anonymous": ""}
 	}
-	options := v.Options
-	if options == nil {
-		options = map[string]string{}
-	}
-	return apivolume.Volume{Name: v.Name, Driver: "local", Scope: "local", Labels: labels, Options: options,
+	return apivolume.Volume{Name: v.Name, Driver: "local", Scope: "local", Labels: labels, Options: v.Options,
 		Mountpoint: s.mountpoint(v.Name), CreatedAt: v.Created.UTC().Format(time.RFC3339)}
 }
 
@@ -84,7 +77,7 @@ func (s *Server) volumeCreate(w http.ResponseWriter, r *http.Request) error {
 		rand.Read(b[:])
 		v.Name, v.Anonymous = hex.EncodeToString(b[:]), len(req.Labels)+len(req.DriverOpts) == 0
 	}
-	v, err := s.Volumes.Ensure(r.Context(), v, "")
+	v, _, err := s.Volumes.Ensure(r.Context(), v, "")
 	if err != nil {
 		return err
 	}

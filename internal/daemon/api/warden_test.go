@@ -33,6 +33,7 @@ type fakeWarden struct {
 	use     fakeUse
 	copier  func(id string, t *jobs.Task) (*jobs.Result, error) // is every worker that copies
 	asked   func()                                              // before one is made
+	before  func(wire.Op)                                       // it is carried out
 }
 
 type fakeProc struct {
@@ -91,7 +92,11 @@ func (f *fakeWarden) count(op wire.Op) int {
 func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 	f.mu.Lock()
 	f.calls[r.Op]++
+	before := f.before
 	f.mu.Unlock()
+	if before != nil {
+		before(r.Op)
+	}
 	switch r.Op {
 	case wire.OpHello:
 		return wire.Reply{Body: wire.HelloReply{Instance: "brig", Subnet: "172.30.0.0/16", Gateway: "172.30.0.1",

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 
+	"github.com/brig-engine/brig/internal/daemon/cdi"
 	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
@@ -24,7 +25,8 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	}
 	id = newID()
 	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
-		Networks: e.cfg.Networks.Find, VolumeOptions: e.volumeOptions})
+		Networks: e.cfg.Networks.Find, Owner: e.owner, Images: e.cfg.Images.Lookup, VolumeOptions: e.volumeOptions,
+		CDI: func(name string) (*cdi.Found, error) { return cdi.Find(cdi.Dirs, name) }})
 	if err != nil {
 		return "", nil, err
 	}
@@ -38,21 +40,14 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		ID: id, State: Created, Created: time.Now().UTC(), ImageID: img.ID,
 		Config: eff.Config, Host: eff.HostConf, Spec: eff.Spec, Caller: eff.NeedsCaller, Log: eff.Log,
 		Profile: eff.Profile,
-		Volumes: eff.Volumes, Mounts: eff.Mounts, Networks: eff.Networks, PortsTo: eff.PortsTo,
+		Volumes: eff.Volumes, Images: eff.Images, Mounts: eff.Mounts, Networks: eff.Networks, PortsTo: eff.PortsTo,
 		RestartUnhealthy: eff.RestartUnhealthy,
 	})
 	if err := e.reserve(c, name); err != nil {
 		return "", nil, err
 	}
-	if err := c.acquire(ctx); err != nil {
+	if err := c.establish(ctx); err != nil {
 		e.unreserve(c)
-		c.letGo(ctx, true)
-		return "", nil, err
-	}
-	c.unsynced = !c.rec.Host.AutoRemove
-	if err := c.write(false); err != nil {
-		e.unreserve(c)
-		c.letGo(ctx, true)
 		return "", nil, err
 	}
 	e.mu.Lock()
@@ -62,6 +57,12 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		c.syncLater()
 	}
 	c.publish(events.ActionCreate)
+	if err := e.cfg.Networks.Missing(eff.Networks); err != nil { // one was removed while nobody knew of this container
+		c.life.Lock()
+		defer c.life.Unlock()
+		c.forget(true)
+		return "", nil, fmt.Errorf("%.256s: %w", err.Error(), errdefs.ErrInvalidArgument) // "not found" is the image to clients
+	}
 	return id, eff.Warnings, nil
 }
 
@@ -72,7 +73,7 @@ func (e *Engine) lend(name string) (*policy.Lent, error) {
 		return nil, err
 	}
 	v := c.View()
-	return &policy.Lent{Spec: v.Spec.Mounts, Shown: v.Mounts, Volumes: v.Volumes}, nil
+	return &policy.Lent{Spec: v.Spec.Mounts, Shown: v.Mounts, Volumes: v.Volumes, Images: v.Images}, nil
 }
 
 func (e *Engine) newContainer(r Record) *Container {
@@ -118,18 +119,43 @@ func (e *Engine) unreserve(c *Container) {
 	}
 }
 
-// acquire holds the image and the volumes; missing volumes are made.
-func (c *Container) acquire(ctx context.Context) error {
-	if err := c.e.cfg.Images.Hold(c.rec.ImageID, c.id); err != nil {
+// establish writes the record of a new container and then makes what it needs: what a crash in between leaves out, the
+// next brigd makes. What fails leaves nothing.
+func (c *Container) establish(ctx context.Context) error {
+	c.unsynced = !c.rec.Host.AutoRemove
+	if err := c.write(false); err != nil {
 		return err
 	}
-	for _, v := range c.rec.Volumes {
-		if _, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Options: v.Options,
-			Anonymous: v.Anonymous}, c.id); err != nil {
-			return err
+	made, err := c.acquire(ctx)
+	if err == nil || errdefs.IsUnavailable(err) { // without a warden nothing can be taken back, and the next brigd goes on
+		return err
+	}
+	c.warnIf(c.letGo(ctx, false))
+	for _, name := range made {
+		c.warnIf(c.e.cfg.Volumes.Remove(context.WithoutCancel(ctx), name))
+	}
+	c.warnIf(c.store().Remove(c.id, false))
+	return err
+}
+
+// acquire holds the image and the volumes; missing volumes are made, and named.
+func (c *Container) acquire(ctx context.Context) (made []string, err error) {
+	for _, id := range append([]string{c.rec.ImageID}, c.rec.Images...) {
+		if err := c.e.cfg.Images.Hold(id, c.id); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	for _, v := range c.rec.Volumes {
+		_, isNew, err := c.e.cfg.Volumes.Ensure(ctx, volume.Volume{Name: v.Name, Labels: v.Labels, Options: v.Options,
+			Anonymous: v.Anonymous}, c.id)
+		if err != nil {
+			return made, err
+		}
+		if isNew {
+			made = append(made, v.Name)
+		}
+	}
+	return made, nil
 }
 
 // volumeOptions are those of a volume that is there.
@@ -138,26 +164,47 @@ func (e *Engine) volumeOptions(name string) (map[string]string, bool) {
 	return v.Options, err == nil
 }
 
-// letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too.
-func (c *Container) letGo(ctx context.Context, anonymous bool) {
-	c.e.cfg.Images.Release(c.rec.ImageID, c.id)
+// letGo is the opposite of acquire; with anonymous set the container's anonymous volumes go too, and the error tells that one
+// is still there.
+func (c *Container) letGo(ctx context.Context, anonymous bool) (left error) {
+	for _, id := range append([]string{c.rec.ImageID}, c.rec.Images...) {
+		c.e.cfg.Images.Release(id, c.id)
+	}
 	for _, v := range c.rec.Volumes {
 		c.e.cfg.Volumes.Release(v.Name, c.id)
 		if !anonymous || !v.Anonymous {
 			continue
 		}
-		err := c.e.cfg.Volumes.Remove(ctx, v.Name)
-		if err != nil && !errors.Is(err, errdefs.ErrNotFound) && !errors.Is(err, errdefs.ErrConflict) {
-			c.warn(err)
+		gone := func() (bool, error) {
+			err := c.e.cfg.Volumes.Remove(ctx, v.Name)
+			return err == nil || errdefs.IsNotFound(err) || errdefs.IsConflict(err), err
+		}
+		done, err := gone()
+		if !done { // nobody else asks again before the next start
+			done, err = gone()
+		}
+		if !done {
+			left = errors.Join(left, err)
 		}
 	}
+	return left
+}
+
+// rename gives a container a name that it has, and takes another one away.
+func (c *Container) rename(to, from string) {
+	c.e.mu.Lock()
+	defer c.e.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec.Name = to
+	delete(c.e.names, from)
 }
 
 // Rename changes the name.
 func (e *Engine) Rename(c *Container, name string) error {
 	name = strings.TrimPrefix(name, "/")
 	if err := checkName(name); err != nil {
-		return err
+		return fmt.Errorf("error when allocating new name: %w", err)
 	}
 	c.life.Lock()
 	defer c.life.Unlock()
@@ -167,24 +214,27 @@ func (e *Engine) Rename(c *Container, name string) error {
 	e.mu.Lock()
 	if e.names[name] == c.id {
 		e.mu.Unlock()
-		return fmt.Errorf("container %s is called that already: renaming it to the same name changes nothing: %w", name,
+		return fmt.Errorf("Renaming a container with the same name as its current name: %w", //nolint:staticcheck // Docker's words
 			errdefs.ErrInvalidArgument)
 	}
 	if other := e.names[name]; other != "" {
 		e.mu.Unlock()
-		return nameTaken(name, other)
+		return fmt.Errorf("error when allocating new name: %w", nameTaken(name, other))
 	}
 	c.mu.Lock()
 	old := c.rec.Name
-	delete(e.names, old)
-	e.names[name], c.rec.Name = c.id, name
+	e.names[name], c.rec.Name = c.id, name // it has both until one is on disk
 	c.mu.Unlock()
 	e.mu.Unlock()
 	if err := c.write(true); err != nil {
+		c.rename(old, name)
 		return err
 	}
+	e.mu.Lock()
+	delete(e.names, old)
+	e.mu.Unlock()
 	if list, state := c.memberships(); state == Running {
-		c.tellNames(list, e.cfg.Networks.Confined(e.cfg.Networks.There(list)))
+		c.tellNames(list)
 	}
 	c.publish(events.ActionRename, "oldName", "/"+old)
 	return nil

@@ -2,6 +2,7 @@ package container
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -25,6 +26,9 @@ const (
 	maxExecBytes = 8 << 20
 )
 
+// execFailed is the exit code of an exec that could not be started.
+const execFailed = 126
+
 // Exec is one process that is, was or will be executed in a container.
 type Exec struct {
 	id      string
@@ -32,7 +36,8 @@ type Exec struct {
 	process wire.Process
 	request container.ExecCreateRequest
 	run     *session
-	quiet   bool // it is the engine's own, and no event
+	quiet   bool          // it is the engine's own, and no event
+	missing policy.NoUser // why it cannot be started
 
 	mu    sync.Mutex
 	phase phase
@@ -84,10 +89,14 @@ func (e *Engine) createExec(c *Container, req *container.ExecCreateRequest) (*Ex
 		return nil, fmt.Errorf("the image of container %s: %w", c.id[:12], err)
 	}
 	p, err := policy.MakeExec(policy.ExecInput{Request: req, Spec: &v.Spec, Config: &v.Config, Image: img})
+	var missing policy.NoUser
+	if errors.As(err, &missing) {
+		p, err = &wire.Process{Terminal: req.Tty}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	x := &Exec{id: newID(), c: c, process: *p, request: *req, run: newSession(p.Terminal)}
+	x := &Exec{id: newID(), c: c, process: *p, request: *req, run: newSession(p.Terminal), missing: missing}
 	if err := e.remember(c, x); err != nil {
 		return nil, err
 	}
@@ -198,14 +207,15 @@ func (x *Exec) Start(ctx context.Context, size *[2]uint, begun func() (Conn, err
 	}
 	conn, err := begun()
 	if err != nil {
-		x.over(wire.Exit{Code: 126}, err)
+		x.over(wire.Exit{Code: execFailed}, err)
 		return err
 	}
 	r := &x.request
 	client := x.run.hub.subscribe(r.AttachStdout, r.AttachStderr)
 	defer client.close()
 	if err := x.begin(ctx); err != nil {
-		return WriteFrame(conn, !x.process.Terminal, 2, []byte(StartText(ExitCode(err), err.Error())+"\r\n"))
+		// On standard output, where Docker's clients get it.
+		return WriteFrame(conn, !x.process.Terminal, 1, []byte(StartText(ExitCode(err), err.Error())+"\r\n"))
 	}
 	keys, err := policy.ParseDetachKeys(r.DetachKeys)
 	if err != nil {
@@ -219,6 +229,10 @@ func (x *Exec) Start(ctx context.Context, size *[2]uint, begun func() (Conn, err
 }
 
 func (x *Exec) begin(ctx context.Context) error {
+	if x.missing != "" {
+		x.over(wire.Exit{Code: execFailed}, x.missing)
+		return fmt.Errorf("%w: %w", x.missing, errdefs.ErrInvalidArgument)
+	}
 	ctx = context.WithoutCancel(ctx)
 	c := x.c
 	x.run.setClose(func() {
@@ -239,7 +253,11 @@ func (x *Exec) begin(ctx context.Context) error {
 		})
 	}
 	if err != nil {
-		x.over(wire.Exit{Code: ExitCode(err)}, err)
+		code := ExitCode(err)
+		if code == 125 { // which docker run alone has
+			code = execFailed
+		}
+		x.over(wire.Exit{Code: code}, err)
 		return err
 	}
 	x.publish(events.ActionExecStart + ": " + events.Action(strings.Join(x.process.Args, " ")))

@@ -17,9 +17,9 @@ func (c *Container) ended() {
 	c.mu.Lock()
 	run, stop := c.run, c.stopProxy
 	c.stopProxy = nil
+	close(run.dying)
 	c.mu.Unlock()
 	c.dropNames(run.info().Endpoint)
-	close(run.dying)
 	if stop != nil {
 		stop()
 	}
@@ -36,10 +36,19 @@ func (c *Container) ended() {
 	c.finished(run, exit)
 }
 
+const askAgain = 10
+
 // askExit asks the warden how a process ended. When the warden does not know, the exit is 255 and Unknown. known is
 // false when there is no warden: this brigd ends too, nothing is to be noted, and the next one asks again.
 func (e *Engine) askExit(op wire.Op, ref any, warn func(error)) (exit wire.Exit, known bool) {
-	_, err := e.cfg.Warden.Call(context.Background(), op, ref, &exit)
+	var err error
+	for range askAgain { // a disk may be full for a moment, and the warden writes an end down before it tells
+		_, err = e.cfg.Warden.Call(context.Background(), op, ref, &exit)
+		if err == nil || errdefs.IsUnavailable(err) || errdefs.IsNotFound(err) || errdefs.IsFailedPrecondition(err) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	if errdefs.IsUnavailable(err) {
 		return exit, false
 	}
@@ -79,9 +88,9 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 		c.publish(events.ActionOOM)
 	}
 	c.publishEnd("exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
-	c.left(run.info().Endpoint)
+	c.e.cfg.Networks.Leave(c.id)
 	if remove {
-		c.forget(true)
+		c.warnIf(c.forget(true))
 	}
 	c.forgetVital()
 	run.end(exit, nil)

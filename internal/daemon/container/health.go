@@ -173,7 +173,7 @@ func (e *Engine) loadVitals() error {
 		c := e.byID[id]
 		if err := json.Unmarshal(b, &v); err != nil || c == nil || v.Health == nil {
 			slog.Warn("what was known of a container's health is dropped", "id", id, "error", err)
-			return e.vitals.Remove(id)
+			return e.vitals.Remove(id, false)
 		}
 		c.vital = &v
 		return nil
@@ -199,7 +199,7 @@ func (c *Container) forgetVital() {
 	}
 	c.save.Lock()
 	defer c.save.Unlock()
-	if err := c.e.vitals.Remove(c.id); err != nil {
+	if err := c.e.vitals.Remove(c.id, false); err != nil {
 		c.warn(err)
 	}
 }

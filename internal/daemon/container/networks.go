@@ -1,7 +1,6 @@
 package container
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -23,7 +22,7 @@ import (
 //	create            record
 //	start             store (a network that is gone ends it here) ─▶ warden, with the spec ─▶ forwarder
 //	connect           record ─▶ store ─▶ warden ─▶ forwarder      what is on disk is never less than what is open
-//	disconnect        store ─▶ warden ─▶ forwarder ─▶ record
+//	disconnect        forwarder ─▶ store ─▶ warden ─▶ record      who loses a way loses its names first
 //	end               forwarder, before the address is anybody else's ─▶ store
 //
 // All but the first and the last happen with life held.
@@ -46,7 +45,7 @@ func (e *Engine) Connect(ctx context.Context, c *Container, n network.Network, s
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(old, func(x network.Membership) bool { return x.ID == n.ID }) {
+	if slices.ContainsFunc(old, func(x network.Membership) bool { return x.ID == n.ID || x.Name == n.Name }) {
 		return fmt.Errorf("endpoint with name %s already exists in network %s: %w", c.View().Name, n.Name, errdefs.ErrPermissionDenied)
 	}
 	if len(old) == wire.MaxNetworks {
@@ -56,7 +55,11 @@ func (e *Engine) Connect(ctx context.Context, c *Container, n network.Network, s
 	if err := c.remember(now); err != nil {
 		return err
 	}
-	if err := c.join(ctx, state, now); err != nil {
+	err = c.join(ctx, state, now)
+	if err == nil { // it may have been removed since it was found
+		err = e.cfg.Networks.Missing(now[len(old):])
+	}
+	if err != nil {
 		c.warnIf(c.remember(old))
 		c.warnIf(c.join(ctx, state, old))
 		return err
@@ -67,25 +70,31 @@ func (e *Engine) Connect(ctx context.Context, c *Container, n network.Network, s
 	return nil
 }
 
-// Disconnect ends a container's membership in a network, which may be gone: then the record says what ref means.
-func (e *Engine) Disconnect(ctx context.Context, c *Container, ref string) error {
+// Disconnect ends a container's membership in a network; with force, or of a container that does not run, also in one that
+// is gone.
+func (e *Engine) Disconnect(ctx context.Context, c *Container, ref string, force bool) error {
 	c.life.Lock()
 	defer c.life.Unlock()
 	old, state := c.memberships()
 	if err := c.mayChange(state); err != nil {
 		return err
 	}
-	n, failed := e.cfg.Networks.Find(ref)
-	at := slices.IndexFunc(old, func(x network.Membership) bool { return failed == nil && x.ID == n.ID })
-	if at < 0 {
-		at = slices.IndexFunc(old, func(x network.Membership) bool {
-			return !e.cfg.Networks.Has(x.ID) && (x.Name == ref || ref != "" && strings.HasPrefix(x.ID, ref))
-		})
+	is := func(x network.Membership) bool { return x.Name == ref || ref != "" && strings.HasPrefix(x.ID, ref) }
+	n, err := e.cfg.Networks.Find(ref)
+	switch {
+	case err == nil:
+		is = func(x network.Membership) bool { return x.ID == n.ID || x.Name == n.Name } // that one is gone, and made anew
+	case !errdefs.IsNotFound(err) || state == Running && !force:
+		return err
 	}
+	at := slices.IndexFunc(old, is)
 	if at < 0 {
-		return cmp.Or(failed, fmt.Errorf("container %s is not connected to network %s: %w", c.id, ref, errdefs.ErrPermissionDenied))
+		return fmt.Errorf("container %s is not connected to network %.128s: %w", c.id, ref, errdefs.ErrPermissionDenied)
 	}
 	now := slices.Delete(slices.Clone(old), at, at+1)
+	if state == Running {
+		c.tellNames(now)
+	}
 	if err := c.join(ctx, state, now); err != nil {
 		c.warnIf(c.join(ctx, state, old)) // as the record has it
 		return err
@@ -126,6 +135,10 @@ func (c *Container) mayChange(s State) error {
 	if s == Removing {
 		return errRemoving(c)
 	}
+	if c.rec.Host.NetworkMode.IsContainer() {
+		return fmt.Errorf("container sharing network namespace with another container or host cannot be connected to any other network: %w",
+			errdefs.ErrInvalidArgument)
+	}
 	if c.rec.Spec.Network.Mode == wire.NetworkNone {
 		return fmt.Errorf("container %s was made with --network none: it has no interface, and cannot be connected: %w", c.id[:12],
 			errdefs.ErrPermissionDenied)
@@ -158,32 +171,35 @@ func (c *Container) remember(list []network.Membership) error {
 	return err
 }
 
-// join tells everybody about the networks of a container that runs. To one that does not, it happens at its start.
+// join tells everybody about the networks of a container that runs, but for those that are gone. To one that does not run,
+// or has just ended, it happens at its start.
 func (c *Container) join(ctx context.Context, s State, list []network.Membership) error {
 	if s != Running {
 		return nil
 	}
-	m, err := c.e.cfg.Networks.Enter(c.id, c.e.cfg.Networks.There(list))
+	list = c.e.cfg.Networks.Present(list)
+	m, err := c.e.cfg.Networks.Enter(c.id, list)
 	if err != nil {
 		return err
-	}
-	if m.Confined { // what is to be answered no longer ends before what is to be reached no longer
-		c.tellNames(list, true)
 	}
 	_, err = c.e.cfg.Warden.Call(context.WithoutCancel(ctx), wire.OpNetworkJoin, wire.NetworkJoin{ID: c.id, Membership: m}, nil)
-	if err != nil {
-		return err
+	if err == nil {
+		c.tellNames(list)
 	}
-	c.tellNames(list, m.Confined)
-	return nil
+	if errdefs.IsConflict(err) { // it is not running any more
+		err = nil
+	}
+	return err
 }
 
-// tellNames tells the forwarder who a container that runs is.
-func (c *Container) tellNames(list []network.Membership, confined bool) {
+// tellNames tells the forwarder who a container that runs is. Of one that has ended, whose address may be another's, it has
+// heard the last.
+func (c *Container) tellNames(list []network.Membership) {
+	confined := c.e.cfg.Networks.Confined(list)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	run, name, hostname := c.run.info(), c.rec.Name, c.rec.Config.Hostname
-	c.mu.Unlock()
-	if run.Endpoint == nil {
+	if run.Endpoint == nil || c.run.isDying() {
 		return
 	}
 	of := jobs.Names{Addr: run.Endpoint.Addr, Confined: confined}
@@ -198,30 +214,26 @@ func (c *Container) tellNames(list []network.Membership, confined bool) {
 		}
 		of.Networks = append(of.Networks, in)
 	}
-	c.e.cfg.Names.Set(of)
+	c.e.cfg.Names.Set(c.id, of)
 }
 
 // linkName is what links lead to: no alias and no host name has a slash, so that nobody else can be called so.
 func linkName(id string) string { return "/" + id }
 
-// entered follows a start: the warden has the memberships.
-func (c *Container) entered(m wire.Membership) {
-	list, _ := c.memberships()
-	c.tellNames(list, m.Confined)
-}
-
-// rejoin finds the place of a container that an earlier brigd left. What the warden has may be older than the record; a
-// network cannot be gone, but if it is, the container goes on in the others.
+// rejoin finds the place of a container that an earlier brigd left. What the warden has may be older than the record, and
+// more: brigd may have been killed in the middle of a change. A network cannot be gone, but if it is, the container goes on
+// in the others.
 func (c *Container) rejoin() {
-	list, _ := c.memberships()
-	list = c.e.cfg.Networks.There(list)
-	m, err := c.e.cfg.Networks.Enter(c.id, list)
-	c.warnIf(err)
-	c.tellNames(list, m.Confined)
-	c.mu.Lock()
-	has := c.run.info().Endpoint
-	c.mu.Unlock()
-	if has != nil && (!slices.Equal(has.Networks, m.Networks) || has.Confined != m.Confined) {
+	c.life.Lock()
+	defer c.life.Unlock()
+	list, state := c.memberships()
+	switch {
+	case state != Running: // it has ended since it was taken over
+	case c.rec.Spec.Network.Mode == wire.NetworkNone:
+		_, err := c.e.cfg.Networks.Enter(c.id, list)
+		c.warnIf(err)
+	default:
+		c.tellNames(list)
 		c.warnIf(c.join(context.Background(), Running, list))
 	}
 }
@@ -229,14 +241,8 @@ func (c *Container) rejoin() {
 // dropNames comes before the address is given back.
 func (c *Container) dropNames(e *wire.Endpoint) {
 	if e != nil {
-		c.e.cfg.Names.Drop(e.Addr)
+		c.e.cfg.Names.Drop(c.id, e.Addr)
 	}
-}
-
-// left follows an end. A change of networks may have told of the container once more while it ended.
-func (c *Container) left(e *wire.Endpoint) {
-	c.dropNames(e)
-	c.e.cfg.Networks.Leave(c.id)
 }
 
 func (c *Container) warnIf(err error) {

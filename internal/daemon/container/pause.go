@@ -117,7 +117,13 @@ func (c *Container) notePaused(paused, brief bool) error {
 	c.mu.Lock()
 	c.rec.Paused, c.rec.Brief = paused, brief
 	c.mu.Unlock()
-	return c.write(false)
+	err := c.write(false)
+	if err != nil && paused { // and so it is not made to stand still
+		c.mu.Lock()
+		c.rec.Paused, c.rec.Brief = false, false
+		c.mu.Unlock()
+	}
+	return err
 }
 
 // resumeFor lets a paused container go on that was sent the signal by which it is stopped, or, if it has not named one,

@@ -38,6 +38,7 @@ type Record struct {
 	Profile  string                 `json:"profile,omitempty"`
 	Log      log.Options            `json:"log"`
 	Volumes  []policy.VolumeUse     `json:"volumes,omitempty"`
+	Images   []string               `json:"images,omitempty"` // that are mounted, by their ids
 	Mounts   []container.MountPoint `json:"mounts,omitempty"`
 	Networks []network.Membership   `json:"networks"`
 	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
@@ -54,6 +55,8 @@ type Record struct {
 	Undo *policy.Bounds `json:"undo,omitempty"`
 	// Error is why the last start failed.
 	Error string `json:"error,omitempty"`
+	// Doomed: it is removed, with its anonymous volumes. What a crash leaves of them the next brigd removes.
+	Doomed bool `json:"doomed,omitempty"`
 	// Touched: a container that has not been started yet has files all the same, since something was copied.
 	Touched bool `json:"touched,omitempty"`
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/health"
+	"github.com/brig-engine/brig/internal/daemon/record"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -51,13 +53,11 @@ func (e *Engine) recover(ctx context.Context) error {
 func (e *Engine) load(ctx context.Context) error {
 	for _, store := range []interface {
 		Load(func(string, []byte) error) error
-		Remove(string) error
 	}{e.durable, e.volatile} {
 		err := store.Load(func(id string, b []byte) error {
 			var r Record
 			if err := json.Unmarshal(b, &r); err != nil || r.ID != id || len(id) != 64 {
-				slog.Error("a record cannot be read and is dropped", "id", id, "error", err)
-				return store.Remove(id)
+				return fmt.Errorf("container: %w: %v", record.ErrDamaged, err)
 			}
 			if r.Networks == nil {
 				r.Networks = e.cfg.Networks.Default(string(r.Host.NetworkMode))
@@ -70,7 +70,10 @@ func (e *Engine) load(ctx context.Context) error {
 				}
 			}
 			e.byID[id] = c
-			if err := c.acquire(ctx); err != nil {
+			if r.Doomed { // what was left of it
+				return nil
+			}
+			if _, err := c.acquire(ctx); err != nil {
 				c.warn(fmt.Errorf("what this container needs is not complete: %w", err))
 			}
 			return nil
@@ -106,6 +109,12 @@ func (e *Engine) each(do func(*Container)) {
 }
 
 func (c *Container) recover(running, known bool) {
+	if c.rec.Doomed {
+		c.life.Lock()
+		defer c.life.Unlock()
+		c.warnIf(c.forget(true))
+		return
+	}
 	if running {
 		err := c.attachRunning()
 		if err == nil {
@@ -128,7 +137,7 @@ func (c *Container) recover(running, known bool) {
 			c.log.End()
 			c.life.Lock()
 			defer c.life.Unlock()
-			c.forget(true)
+			c.warnIf(c.forget(true))
 		}
 		return
 	}
@@ -158,6 +167,9 @@ func (c *Container) attachRunning() error {
 	c.mu.Lock()
 	known := c.rec.State == Running
 	c.rec.State, c.rec.Due = Running, time.Time{}
+	if !known { // its start was not written, or was undone
+		c.rec.Exit, c.rec.Error, c.rec.Finished = wire.Exit{}, "", time.Time{}
+	}
 	if !known && c.rec.Health != nil { // it is of the run before
 		c.rec.Health = health.Begin(c.rec.Health)
 	}
@@ -186,8 +198,14 @@ func (c *Container) recoverSpools() {
 
 // sweep removes containers without a record, and logs and spools of containers that are no more.
 func (e *Engine) sweep(ctx context.Context, known map[string]bool) {
+	damaged, err := e.durable.Damaged()
+	if err != nil {
+		slog.Error("sweep", "error", err)
+		return
+	}
+	spared := func(id string) bool { return e.byID[id] != nil || slices.Contains(damaged, id) }
 	for id, running := range known {
-		if e.byID[id] != nil {
+		if spared(id) {
 			continue
 		}
 		slog.Warn("a container without a record is removed", "id", id)
@@ -211,7 +229,7 @@ func (e *Engine) sweep(ctx context.Context, known map[string]bool) {
 			continue
 		}
 		for _, x := range entries {
-			if n := x.Name(); len(n) == idLen && e.byID[n[:64]] != nil {
+			if n := x.Name(); len(n) == idLen && spared(n[:64]) {
 				continue
 			}
 			if err := os.RemoveAll(filepath.Join(dir, x.Name())); err != nil {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 
+	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -47,15 +49,18 @@ func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) 
 			c.life.Unlock()
 			continue // somebody was faster
 		}
-		c.forget(volumes)
+		err := c.forget(volumes)
 		c.life.Unlock()
-		return nil
+		return err
 	}
 }
 
 // forget takes the container out of every index first and deletes its traces after; what a crash leaves is swept at the
-// next start. Called with life held, not running.
-func (c *Container) forget(volumes bool) {
+// next start. An error says that nothing has happened. Called with life held, not running.
+func (c *Container) forget(volumes bool) error {
+	if err := c.forgetRecord(volumes); err != nil {
+		return err
+	}
 	c.mu.Lock()
 	c.rec.State = Removing
 	run, execs, name := c.run, c.execs, c.rec.Name
@@ -63,12 +68,6 @@ func (c *Container) forget(volumes bool) {
 	c.disarm()
 	c.mu.Unlock()
 	e := c.e
-	c.save.Lock()
-	err := c.store().Remove(c.id)
-	c.save.Unlock()
-	if err != nil {
-		c.warn(err)
-	}
 	e.mu.Lock()
 	delete(e.byID, c.id)
 	if e.names[name] == c.id {
@@ -78,7 +77,13 @@ func (c *Container) forget(volumes bool) {
 		delete(e.execs, x.id)
 	}
 	e.mu.Unlock()
-	c.letGo(context.Background(), volumes)
+	left := c.letGo(context.Background(), volumes)
+	c.warnIf(left)
+	if c.rec.Doomed && left == nil { // else the next brigd goes on
+		c.save.Lock()
+		c.warnIf(c.store().Remove(c.id, false))
+		c.save.Unlock()
+	}
 	c.publish(events.ActionDestroy)
 	c.forgetVital()
 	close(c.removed)
@@ -94,6 +99,38 @@ func (c *Container) forget(volumes bool) {
 			c.warn(err)
 		}
 	}()
+	return nil
+}
+
+// forgetRecord is the moment from which on there is no such container: its record goes, or says so until the volumes that
+// go with it have gone.
+func (c *Container) forgetRecord(volumes bool) error {
+	doomed := volumes && slices.ContainsFunc(c.rec.Volumes, func(v policy.VolumeUse) bool { return v.Anonymous })
+	durable := !c.rec.Host.AutoRemove
+	c.save.Lock()
+	defer c.save.Unlock()
+	c.mu.Lock()
+	was := c.rec.State
+	c.rec.State, c.rec.Doomed = Removing, doomed // from here on nobody else writes it
+	rec := c.rec
+	c.mu.Unlock()
+	var err error
+	if rec.State = was; doomed {
+		err = c.store().Write(c.id, rec, durable)
+	} else {
+		err = c.store().Remove(c.id, durable)
+	}
+	if err == nil {
+		return nil
+	}
+	if !durable { // it goes in any case: nobody could remove it by hand, and the next brigd finds that it has ended
+		c.warn(err)
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.rec.State, c.rec.Doomed = was, false
+	return err
 }
 
 // deleteTraces removes what the warden and brigd keep beside the record.

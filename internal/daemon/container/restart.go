@@ -73,6 +73,13 @@ func (c *Container) restart(turn int) {
 	if !mine {
 		return
 	}
+	if c.ownerComes() {
+		c.mu.Lock()
+		c.rec.Due = time.Now().UTC().Add(ownerPause)
+		c.mu.Unlock()
+		c.arm()
+		return
+	}
 	err := c.start(context.Background(), -1)
 	switch {
 	case err == nil:

@@ -40,6 +40,16 @@ func newSession(terminal bool) *session {
 		ended: make(chan struct{})}
 }
 
+// isDying tells whether the process has ended. It is asked, and becomes true, with the container's mu held.
+func (s *session) isDying() bool {
+	select {
+	case <-s.dying:
+		return true
+	default:
+		return false
+	}
+}
+
 // streams is what the descriptors of wire.Started are.
 type streams struct {
 	pidfd     int

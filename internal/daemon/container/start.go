@@ -70,6 +70,9 @@ func (c *Container) fresh() {
 
 // start is called with life held. The record is made durable while the warden works.
 func (c *Container) start(ctx context.Context, caller int) error {
+	if err := c.ownerRuns(); err != nil {
+		return err
+	}
 	filter, err := c.e.filter(c.rec.Profile, &c.rec.Spec.Process)
 	if err != nil {
 		return err
@@ -80,6 +83,11 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		}
 	}
 	in, err := c.e.cfg.Networks.Enter(c.id, c.rec.Networks)
+	if err == nil && in.Confined && len(c.rec.Networks) > 0 && len(c.rec.Spec.Network.Ports) > 0 {
+		c.e.cfg.Networks.Leave(c.id)
+		err = fmt.Errorf("-p: every network of container %s is internal, so that nothing outside reaches it. Next: "+
+			"brig network connect NETWORK %s: %w", c.id[:12], c.id[:12], errdefs.ErrFailedPrecondition)
+	}
 	if err != nil {
 		return err
 	}
@@ -106,18 +114,21 @@ func (c *Container) start(ctx context.Context, caller int) error {
 		c.rollBack(before)
 		return err
 	}
-	if err := c.takeOver(&st, fds); err != nil {
+	if werr != nil { // nobody would know that it runs, nor that it is to be started again
+		wire.CloseAll(fds)
+		err = werr
+	} else {
+		err = c.takeOver(&st, fds)
+	}
+	if err != nil {
 		c.abandon(ctx) // first: its networks can be removed when it is in them no longer
 		c.rollBack(before)
 		return err
 	}
-	if werr != nil {
-		c.warn(fmt.Errorf("the record could not be written; after a loss of power this container is not known: %w", werr))
-	}
 	for _, w := range st.Warnings {
 		c.warn(errors.New(w))
 	}
-	c.entered(in)
+	c.tellNames(c.rec.Networks)
 	c.publishStart()
 	return nil
 }
@@ -141,12 +152,22 @@ func (c *Container) abandon(ctx context.Context) {
 		c.warn(err)
 	}
 	for range 100 {
-		_, err := c.e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, &wire.Exit{})
-		if !errdefs.IsFailedPrecondition(err) { // it is still ending
+		if c.over(ctx) {
 			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+	go func() { // the warden has no room to note the end: until it has, it takes the container for one that runs
+		for !c.over(ctx) {
+			time.Sleep(time.Second)
+		}
+	}()
+}
+
+// over has the warden note the end of an abandoned run, and tells whether there is nothing left to note.
+func (c *Container) over(ctx context.Context) bool {
+	_, err := c.e.cfg.Warden.Call(ctx, wire.OpProcessFinish, wire.ProcessRef{ID: c.id}, &wire.Exit{})
+	return err == nil || errdefs.IsNotFound(err) || errdefs.IsUnavailable(err)
 }
 
 // settle waits for a start or an end that is under way.
@@ -249,7 +270,7 @@ func (c *Container) startFailed(err error) {
 		c.warn(werr)
 	}
 	if remove {
-		c.forget(true)
+		c.warnIf(c.forget(true))
 	}
 }
 

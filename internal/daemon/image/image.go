@@ -31,6 +31,8 @@ type Image struct {
 	Tagged time.Time `json:"tagged,omitzero"`
 	// Format is the version of what workers make; an image of another version has to be taken in again.
 	Format int `json:"format"`
+	// Pending are names that a new image gets; only its record has them.
+	Pending []nameRecord `json:"pending,omitempty"`
 	// Users and Groups are what the worker read from the image's /etc/passwd and /etc/group.
 	Users  []User  `json:"users,omitempty"`
 	Groups []Group `json:"groups,omitempty"`

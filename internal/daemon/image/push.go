@@ -41,12 +41,14 @@ func (s *Store) Push(ctx context.Context, repo reference.Named, tag string, auth
 	defer o.end()
 	for _, name := range names {
 		img, err := s.Lookup(name)
+		if errdefs.IsNotFound(err) {
+			return notHere(repo)
+		}
 		if err != nil {
 			return err
 		}
 		if o.existing(img.ID) == nil {
-			return fmt.Errorf("No such image: %s: %w", familiar(name),
-				errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+			return notHere(repo)
 		}
 		tag := strings.TrimPrefix(name, repo.Name()+":")
 		if err := s.push(ctx, c, img, tag, tell); err != nil {
@@ -72,10 +74,14 @@ func (s *Store) namesToPush(repo reference.Named, tag string) ([]string, error) 
 	}
 	names := s.tagsOf(repo.Name())
 	if len(names) == 0 {
-		return nil, fmt.Errorf("An image does not exist locally with the tag: %s: %w", //nolint:staticcheck // clients read it
-			reference.FamiliarName(repo), errdefs.ErrNotFound)
+		return nil, notHere(repo)
 	}
 	return names, nil
+}
+
+func notHere(repo reference.Named) error {
+	return fmt.Errorf("An image does not exist locally with the tag: %s: %w", //nolint:staticcheck // clients read it
+		reference.FamiliarName(repo), errdefs.ErrNotFound)
 }
 
 // tagsOf gives the full references with a tag in one repository.
@@ -101,20 +107,20 @@ func (s *Store) push(ctx context.Context, c *registry.Client, img *Image, tag st
 	if err != nil {
 		return err
 	}
-	seen := map[digest.Digest]bool{}
+	// Docker does not show the config. It goes first, alone: nothing is told of layers before the registry has answered.
+	if err := s.pushBlob(ctx, c, m.Config, func(Event) {}); err != nil {
+		return err
+	}
+	seen := map[digest.Digest]bool{m.Config.Digest: true}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallelPushes)
-	for _, d := range append([]ocispec.Descriptor{m.Config}, m.Layers...) {
+	for _, d := range m.Layers {
 		if seen[d.Digest] {
 			continue
 		}
 		seen[d.Digest] = true
-		say := tell
-		if d.Digest == m.Config.Digest {
-			say = func(Event) {} // Docker does not show the config either
-		}
-		say(Event{ID: short(d.Digest.String()), Status: "Preparing"})
-		g.Go(func() error { return s.pushBlob(gctx, c, d, say) })
+		tell(Event{ID: short(d.Digest.String()), Status: "Preparing"})
+		g.Go(func() error { return s.pushBlob(gctx, c, d, tell) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

@@ -3,6 +3,7 @@ package image
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -68,12 +69,12 @@ func (s *Store) plan(id, name string, force bool) (names []string, whole bool, e
 	all := append(slices.Clone(img.Names), img.Digests...)
 	if name == "" {
 		switch {
+		case !force && (len(repositories(all)) > 1 || len(img.Names) > 1):
+			return nil, false, conflict("unable to delete %s (must be forced) - image is referenced in multiple repositories",
+				short(id))
 		case user != "":
 			return nil, false, conflict("unable to delete %s (cannot be forced) - image is being used by container %s",
 				short(id), user)
-		case len(repositories(all)) > 1 && !force:
-			return nil, false, conflict("unable to delete %s (must be forced) - image is referenced in multiple repositories",
-				short(id))
 		}
 		return all, true, nil
 	}
@@ -136,19 +137,25 @@ func (s *Store) forget(img *Image, names []string, whole bool) ([]api.DeleteResp
 			s.mu.Unlock()
 			return nil, conflict("unable to delete %s - image is being used by a container", short(img.ID))
 		}
+		known := s.byID[img.ID]
 		s.drop(img.ID)
 		s.mu.Unlock()
-		if err := s.images.Remove(hexOf(img.ID)); err != nil {
+		if err := s.images.Remove(hexOf(img.ID), true); err != nil {
+			s.mu.Lock()
+			s.add(known)
+			s.mu.Unlock()
 			return nil, err
 		}
 	}
 	for _, n := range names {
-		s.mu.Lock()
-		delete(s.byName, n)
-		s.rename(img.ID)
-		s.mu.Unlock()
-		if err := s.names.Remove(nameID(n)); err != nil {
-			return gone, err
+		if err := s.name(nameRecord{Name: n}); err != nil {
+			if !whole {
+				return gone, err
+			}
+			slog.Warn("the name of an image that is gone stays until the next start", "name", n, "error", err)
+			s.mu.Lock()
+			delete(s.byName, n)
+			s.mu.Unlock()
 		}
 		gone = append(gone, api.DeleteResponse{Untagged: familiar(n)})
 		s.publish(events.ActionUnTag, img.ID, img.ID, img)

@@ -64,7 +64,7 @@ func (v *Saving) addOne(ctx context.Context, ref string) error {
 	if v.o.existing(img.ID) == nil {
 		return fmt.Errorf("No such image: %.256s: %w", ref, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
 	}
-	var names []string
+	var names []string // none: null in the archive, as Docker writes it
 	if name != "" && !isDigest(name) {
 		names = []string{name}
 	}

@@ -110,6 +110,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	for _, img := range s.byID {
 		s.rename(img.ID)
 	}
+	s.finishNaming()
 	go func() { // the removal of what a crash has left behind delays nobody
 		if err := s.Sweep(context.WithoutCancel(ctx)); err != nil {
 			slog.Warn("objects that no image needs stay until the next start", "error", err)
@@ -137,7 +138,7 @@ func (s *Store) loadImage(id string, b []byte) error {
 	}
 	if err != nil {
 		slog.Warn("an image is dropped; pull or load it again", "id", id, "reason", err)
-		return s.images.Remove(id)
+		return s.images.Remove(id, false)
 	}
 	img.Names, img.Digests = nil, nil
 	s.add(&img)
@@ -148,7 +149,7 @@ func (s *Store) loadName(id string, b []byte) error {
 	var n nameRecord
 	if err := json.Unmarshal(b, &n); err != nil || nameID(n.Name) != id || s.byID[n.Image] == nil {
 		slog.Warn("the name of an image that is gone is dropped", "name", n.Name)
-		return s.names.Remove(id)
+		return s.names.Remove(id, false)
 	}
 	s.byName[n.Name] = n
 	return nil
@@ -207,38 +208,6 @@ func (s *Store) rename(id string) {
 	slices.Sort(img.Names)
 	slices.Sort(img.Digests)
 	s.byID[id] = &img
-}
-
-// commit makes the image durable and gives it names; from then on it can be found.
-func (s *Store) commit(img *Image, source string, names ...string) error {
-	s.change.Lock()
-	defer s.change.Unlock()
-	s.mu.Lock()
-	known := s.byID[img.ID] != nil
-	s.mu.Unlock()
-	if !known {
-		rec := *img
-		rec.Names, rec.Digests, rec.Tagged = nil, nil, time.Time{}
-		if err := s.images.Write(hexOf(img.ID), rec, true); err != nil {
-			return err
-		}
-		s.mu.Lock()
-		s.add(&rec)
-		s.mu.Unlock()
-	}
-	for _, name := range names {
-		n := nameRecord{Name: name, Image: img.ID, At: time.Now().UTC(), Source: source}
-		if err := s.names.Write(nameID(name), n, true); err != nil {
-			return fmt.Errorf("name %s: %w", name, err)
-		}
-		s.mu.Lock()
-		old := s.byName[name].Image
-		s.byName[name] = n
-		s.rename(old)
-		s.rename(img.ID)
-		s.mu.Unlock()
-	}
-	return nil
 }
 
 func hexOf(digest string) string { return digest[len("sha256:"):] }

@@ -41,7 +41,8 @@ type store struct {
 	format format
 	begun  bool // this run has its head
 	mended bool // what an earlier brigd may have left torn was looked at
-	// rest is what a write did not get rid of: the disk was full. It comes first once there is place, so that no record is torn.
+	// rest is what a write did not get rid of: the disk was full. It comes first once there is place, so that no record is
+	// torn; what comes after it meanwhile is lost.
 	rest []byte
 	// gen counts rotations in this process: the newest file has number gen.
 	gen  int
@@ -122,7 +123,19 @@ func (s *store) append(stream byte, at time.Time, p []byte) error {
 
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 8<<10); return &b }}
 
+// maxRest bounds what waits for place.
+const maxRest = 2 * batch
+
 func (s *store) write(b []byte) error {
+	left, err := s.put(b)
+	if err != nil && (len(left) < len(b) || len(s.rest)+len(left) <= maxRest) { // a record that was begun is ended
+		s.rest = append(s.rest, left...)
+	}
+	return err
+}
+
+// put writes, and gives back what it did not get rid of.
+func (s *store) put(b []byte) (left []byte, err error) {
 	path := s.numbered(0)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -131,36 +144,33 @@ func (s *store) write(b []byte) error {
 		}
 	}
 	if err != nil {
-		return err
+		return b, err
 	}
 	defer func() { f.Close() }()
 	if err := s.mend(f); err != nil {
-		return err
+		return b, err
 	}
 	if len(s.rest) > 0 {
 		n, err := f.Write(s.rest)
 		if s.rest = s.rest[n:]; err != nil {
-			return err
+			return b, err
 		}
 	}
 	st, err := f.Stat()
 	if err != nil {
-		return err
+		return b, err
 	}
 	if st.Size() > 0 && st.Size()+int64(len(b)) > s.size {
 		f.Close()
 		if f, err = s.rotate(path); err != nil {
-			return err
+			return b, err
 		}
 		if s.begun { // what follows needs the head again
 			b = append(s.format.head(nil), b...)
 		}
 	}
 	n, err := f.Write(b)
-	if err != nil && n > 0 {
-		s.rest = bytes.Clone(b[n:])
-	}
-	return err
+	return b[n:], err
 }
 
 // mend cuts off what a crash tore, once, before anybody reads or writes.

@@ -27,7 +27,7 @@ const (
 	OptionMasquerade = "com.docker.network.bridge.enable_ip_masquerade"
 	OptionBinding    = "com.docker.network.bridge.host_binding_ipv4"
 	optionDefault    = "com.docker.network.bridge.default_bridge"
-	optionMTU        = "com.docker.network.driver.mtu"
+	OptionMTU        = "com.docker.network.driver.mtu"
 )
 
 // Facts is what brigd knows of the routed network that all endpoints are in.
@@ -71,7 +71,7 @@ func (f Facts) Show(n Network) network.Network {
 func (f Facts) Inspect(n Network, members []Member) network.Inspect {
 	out := network.Inspect{Network: f.Show(n), Containers: map[string]network.EndpointResource{}}
 	for _, m := range members {
-		r := network.EndpointResource{Name: m.Name, EndpointID: EndpointID(m.ID, n.Name),
+		r := network.EndpointResource{Name: m.Name, EndpointID: EndpointID(m.ID, n.ID),
 			IPv4Address: netip.PrefixFrom(m.Addr, f.Subnet.Bits())}
 		if hw, err := net.ParseMAC(m.MAC); err == nil {
 			r.MacAddress = network.HardwareAddr(hw)
@@ -113,7 +113,7 @@ func (f Facts) builtin() []Network {
 func (f Facts) bridgeOptions() map[string]string {
 	o := map[string]string{optionDefault: "true", OptionICC: "false", OptionMasquerade: "true", OptionBinding: "0.0.0.0"}
 	if f.MTU > 0 {
-		o[optionMTU] = strconv.Itoa(f.MTU)
+		o[OptionMTU] = strconv.Itoa(f.MTU)
 	}
 	return o
 }

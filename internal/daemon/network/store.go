@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -83,8 +82,7 @@ func Open(dir string, facts Facts, bus *event.Bus) (*Store, error) {
 	return s, rec.Load(func(id string, b []byte) error {
 		var n Network
 		if err := json.Unmarshal(b, &n); err != nil || n.ID != id || n.Number == 0 {
-			slog.Error("a record of a network cannot be read and is dropped", "id", id, "error", err)
-			return rec.Remove(id)
+			return fmt.Errorf("network: %w: %v", record.ErrDamaged, err)
 		}
 		s.byID[id] = n
 		return nil
@@ -177,19 +175,6 @@ func (s *Store) find(ref string) (Network, error) {
 	return Network{}, fmt.Errorf("network %.128s not found: %w", ref, errdefs.ErrNotFound)
 }
 
-// Has tells whether there is a network of this id.
-func (s *Store) Has(id string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.byID[id]
-	return ok
-}
-
-// There leaves out memberships in networks that are gone.
-func (s *Store) There(list []Membership) []Membership {
-	return slices.DeleteFunc(slices.Clone(list), func(m Membership) bool { return !s.Has(m.ID) })
-}
-
 // List gives all networks, those that are always there first, the others by age.
 func (s *Store) List() []Network {
 	s.mu.Lock()
@@ -211,6 +196,10 @@ func (s *Store) List() []Network {
 func (s *Store) Remove(ref string) (Network, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.remove(ref)
+}
+
+func (s *Store) remove(ref string) (Network, error) {
 	n, err := s.find(ref)
 	switch {
 	case err != nil:
@@ -225,7 +214,7 @@ func (s *Store) Remove(ref string) (Network, error) {
 		return n, fmt.Errorf("network %s has active endpoints, of the containers %s: %w", n.Name, strings.Join(ids, ", "),
 			errdefs.ErrPermissionDenied)
 	}
-	if err := s.records.Remove(n.ID); err != nil {
+	if err := s.records.Remove(n.ID, true); err != nil {
 		return n, err
 	}
 	delete(s.byID, n.ID)
@@ -239,12 +228,12 @@ func (s *Store) Remove(ref string) (Network, error) {
 func (s *Store) Enter(container string, list []Membership) (m wire.Membership, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.missing(list); err != nil {
+		return m, err
+	}
 	m.Confined = true
 	for _, in := range list {
-		n, ok := s.byID[in.ID]
-		if !ok {
-			return wire.Membership{}, fmt.Errorf("network %s (%.12s) not found: %w", in.Name, in.ID, errdefs.ErrNotFound)
-		}
+		n := s.byID[in.ID]
 		if n.Number != 0 && !n.NoICC {
 			m.Networks = append(m.Networks, n.Number)
 		}
@@ -261,11 +250,11 @@ func (s *Store) Enter(container string, list []Membership) (m wire.Membership, e
 	return m, nil
 }
 
-// Confined tells whether nothing outside is reached from these networks.
+// Confined tells whether nothing outside is reached from these networks. One that is gone is no way.
 func (s *Store) Confined(list []Membership) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !slices.ContainsFunc(list, func(in Membership) bool { return !s.byID[in.ID].Internal })
+	return !slices.ContainsFunc(list, func(in Membership) bool { n, ok := s.byID[in.ID]; return ok && !n.Internal })
 }
 
 // Default is the membership of a container whose record says none: of the network that its mode names.
@@ -300,17 +289,42 @@ func (s *Store) Tell(a events.Action, container string, list ...Membership) {
 	}
 }
 
-// Prune removes the networks that are unused. It goes on after an error of one.
+// Prune removes the networks that are unused. It goes on after an error of one. Whoever takes a network for a container's
+// looks for it once more afterwards: unused is asked at the moment of the removal.
 func (s *Store) Prune(unused func(Network) bool) (names []string, err error) {
 	for _, n := range s.List() {
-		if n.Builtin || !unused(n) {
-			continue
+		s.mu.Lock()
+		if _, there := s.byID[n.ID]; there && !n.Builtin && unused(n) {
+			if _, rerr := s.remove(n.ID); rerr == nil {
+				names = append(names, n.Name)
+			} else if !errdefs.IsPermissionDenied(rerr) { // somebody was faster
+				err = rerr
+			}
 		}
-		if _, rerr := s.Remove(n.ID); rerr == nil {
-			names = append(names, n.Name)
-		} else if !errdefs.IsPermissionDenied(rerr) && !errdefs.IsNotFound(rerr) { // somebody was faster
-			err = rerr
-		}
+		s.mu.Unlock()
 	}
 	return names, err
+}
+
+// Missing is an error if one of these networks is gone.
+func (s *Store) Missing(list []Membership) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.missing(list)
+}
+
+func (s *Store) missing(list []Membership) error {
+	for _, in := range list {
+		if _, ok := s.byID[in.ID]; !ok {
+			return fmt.Errorf("network %s (%.12s) not found: %w", in.Name, in.ID, errdefs.ErrNotFound)
+		}
+	}
+	return nil
+}
+
+// Present leaves out the networks that are gone.
+func (s *Store) Present(list []Membership) []Membership {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(list), func(in Membership) bool { return s.missing([]Membership{in}) != nil })
 }

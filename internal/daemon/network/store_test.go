@@ -49,6 +49,14 @@ func TestNetworksAreFoundByNameAndId(t *testing.T) {
 			t.Errorf("%q: %v", ref, err)
 		}
 	}
+	if n, err := s.Find(made(t, s, Network{Name: mine.ID}).ID); err != nil || n.Name != mine.ID {
+		t.Errorf("%+v, %v", n, err)
+	}
+	for range 20 { // a map's order is another one each time
+		if n, err := s.Find(mine.ID); err != nil || n.ID != mine.ID {
+			t.Fatalf("an id that is another one's name: %+v, %v", n, err)
+		}
+	}
 	if id == ID("brig-123456", Bridge) {
 		t.Error("two engines' networks have one id")
 	}
@@ -136,14 +144,55 @@ func TestANetworkWithSomebodyInItStays(t *testing.T) {
 	}
 }
 
+// A network that is gone opens nothing, and one that somebody has come into since the list was made is not pruned.
+func TestNetworksThatAreGoneOrTakenMeanwhile(t *testing.T) {
+	s := open(t, t.TempDir())
+	inner, gone := made(t, s, Network{Name: "inner", Internal: true}), made(t, s, Network{Name: "gone"})
+	list := in(inner, gone)
+	if s.Confined(list) || s.Missing(list) != nil {
+		t.Error("two networks are there, and one of them is open")
+	}
+	names, err := s.Prune(func(n Network) bool { // nobody comes into a network between the question and its removal
+		done := make(chan bool)
+		go func() { defer close(done); _, _ = s.Enter("c", in(n)) }()
+		select {
+		case <-done:
+			t.Errorf("%s was entered", n.Name)
+		case <-time.After(20 * time.Millisecond):
+		}
+		return n.Name == "gone"
+	})
+	if err != nil || !slices.Equal(names, []string{"gone"}) {
+		t.Errorf("%v, %v", names, err)
+	}
+	if !s.Confined(list) || !errdefs.IsNotFound(s.Missing(list)) || !slices.Equal(ids(s.Present(list)), []string{inner.ID}) {
+		t.Errorf("a network that is gone: confined %v, present %v", s.Confined(list), s.Present(list))
+	}
+}
+
+func ids(list []Membership) (out []string) {
+	for _, m := range list {
+		out = append(out, m.ID)
+	}
+	return out
+}
+
+func TestNobodyIsCalledLikeTheIdOfAnother(t *testing.T) {
+	id := strings.Repeat("0123456789ab", 6)[:64]
+	got := DNSNames("ffffffffffff", id, "0123456789ab", []string{"b", "a", "b", "0000000000AA", "cafe"})
+	if want := []string{"b", "a", "cafe", "0123456789ab"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 // A forwarder hears everything that is so when it comes, and every change after that; nobody keeps news for one that is
 // not there.
 func TestAForwarderHearsWhatIsSo(t *testing.T) {
 	n := NewNames()
 	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
-	n.Set(jobs.Names{Addr: a})
-	n.Set(jobs.Names{Addr: b})
-	n.Drop(b)
+	n.Set("a", jobs.Names{Addr: a})
+	n.Set("b", jobs.Names{Addr: b})
+	n.Drop("b", b)
 	if len(n.dirty) != 0 {
 		t.Errorf("news for nobody: %v", n.dirty)
 	}
@@ -165,11 +214,12 @@ func TestAForwarderHearsWhatIsSo(t *testing.T) {
 	if of := next(); of.Addr != a || of.Gone {
 		t.Errorf("%+v", of)
 	}
-	n.Set(jobs.Names{Addr: b, Confined: true})
+	n.Set("b", jobs.Names{Addr: b, Confined: true})
 	if of := next(); of.Addr != b || !of.Confined {
 		t.Errorf("%+v", of)
 	}
-	n.Drop(a)
+	n.Drop("old", a) // whose address it was before
+	n.Drop("a", a)
 	if of := next(); of.Addr != a || !of.Gone {
 		t.Errorf("%+v", of)
 	}

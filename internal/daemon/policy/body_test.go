@@ -47,6 +47,8 @@ var needs = map[string]string{
 	"HostConfig.Mounts.BindOptions":   `{}`,
 	"HostConfig.Ulimits":              `{"Name":"nofile","Soft":10,"Hard":10}`,
 	"HostConfig.Mounts.VolumeOptions": `{}`,
+	"HostConfig.Devices":              `{"PathOnHost":"/dev/a","PathInContainer":"/dev/a"}`,
+	"HostConfig.DeviceRequests":       `{"Count":2,"Capabilities":[["gpu"]]}`,
 }
 
 func texts(paths []string) string { return `["` + strings.Join(paths, `","`) + `"]` }

@@ -78,14 +78,7 @@ func (c *collector) unsupported(r *Request) {
 	c.refuse(h.Cgroup != "", "HostConfig.Cgroup", string(h.Cgroup))
 	c.refuse(h.Runtime != "" && h.Runtime != "brig", "HostConfig.Runtime", h.Runtime)
 	c.refuse(!h.Isolation.IsDefault(), "HostConfig.Isolation", string(h.Isolation))
-	for _, d := range h.Devices {
-		c.refuse(true, "HostConfig.Devices",
-			strings.TrimRight(d.PathOnHost+":"+d.PathInContainer+":"+d.CgroupPermissions, ":"))
-	}
 	c.refuse(len(h.DeviceCgroupRules) > 0, "HostConfig.DeviceCgroupRules", strings.Join(h.DeviceCgroupRules, ","))
-	for i := range h.DeviceRequests {
-		c.refuse(true, "HostConfig.DeviceRequests", gpus(&h.DeviceRequests[i]))
-	}
 	c.namespaces(h)
 }
 
@@ -112,7 +105,7 @@ func gpus(d *container.DeviceRequest) string {
 	return strings.Join(out, ",")
 }
 
-// namespaces: every container has its own of each kind.
+// namespaces: a container has its own of each kind, or another one's (see join), never the host's.
 func (c *collector) namespaces(h *container.HostConfig) {
 	for _, n := range []struct {
 		field, value string
@@ -125,14 +118,12 @@ func (c *collector) namespaces(h *container.HostConfig) {
 		{"HostConfig.CgroupnsMode", string(h.CgroupnsMode), "HostConfig.CgroupnsMode=host"},
 	} {
 		ipc := n.field == "HostConfig.IpcMode"
+		name, joins := strings.CutPrefix(n.value, "container:")
 		switch {
-		case n.value == "" || n.value == "private" || ipc && n.value == string(container.IPCModeShareable):
+		case n.value == "" || n.value == "private" || ipc && (h.IpcMode.IsShareable() || h.IpcMode.IsNone()):
 		case n.value == "host":
 			c.refuse(true, n.host, "host")
-		case ipc && n.value == string(container.IPCModeNone):
-			c.refuse(true, n.field+"=none", n.value)
-		case strings.HasPrefix(n.value, "container:") && (ipc || n.field == "HostConfig.PidMode"):
-			c.refuse(true, n.field+"=container:NAME", n.value)
+		case joins && name != "" && (ipc || n.field == "HostConfig.PidMode"):
 		default:
 			e, _ := compat.Lookup(n.field)
 			c.invalid(e.Option(), n.value, "there is no mode of this name; private is what every container has")

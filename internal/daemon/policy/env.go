@@ -7,17 +7,17 @@ import (
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// mergeEnv lays the request's variables over the image's. In an image an entry without "=" is dropped (it must never
+// mergeEnv gives the request's variables and then those of the image that it does not name, as Docker orders them. In an image an entry without "=" is dropped (it must never
 // fetch a value from anywhere, CVE-2026-57231); in a request it takes the variable away.
 func (c *collector) mergeEnv(image, request []string) []string {
-	var env []string
+	var below []string
 	for _, e := range image {
 		name, _, ok := strings.Cut(e, "=")
-		if ok && name != "" && !strings.Contains(e, "\x00") {
-			env = setEnv(env, name, e)
+		if ok && name != "" && !strings.Contains(e, "\x00") && !named(request, name) {
+			below = setEnv(below, name, e)
 		}
 	}
-	return c.overlayEnv(env, request)
+	return append(c.overlayEnv(nil, request), below...)
 }
 
 // overlayEnv lays a request's variables over env, which is not changed.
@@ -39,6 +39,11 @@ func (c *collector) overlayEnv(env, request []string) []string {
 	return env
 }
 
+// named tells whether a list sets a variable, or takes it away.
+func named(env []string, name string) bool {
+	return slices.ContainsFunc(env, func(e string) bool { return e == name || strings.HasPrefix(e, name+"=") })
+}
+
 func setEnv(env []string, name, entry string) []string {
 	for i, x := range env {
 		if strings.HasPrefix(x, name+"=") {
@@ -56,16 +61,14 @@ func hasEnv(env []string, name string) bool {
 // processEnv completes the environment of process 1 in Docker's order: PATH, HOSTNAME, TERM, the merged ones, HOME.
 func processEnv(merged []string, hostname, home string, tty bool) []string {
 	env := make([]string, 0, len(merged)+4)
-	if !hasEnv(merged, "PATH") {
-		env = append(env, "PATH="+defaultPath)
-	}
-	if !hasEnv(merged, "HOSTNAME") {
-		env = append(env, "HOSTNAME="+hostname)
-	}
-	if tty && !hasEnv(merged, "TERM") {
+	env = append(env, "PATH="+defaultPath, "HOSTNAME="+hostname)
+	if tty {
 		env = append(env, "TERM=xterm")
 	}
-	env = append(env, merged...)
+	for _, e := range merged {
+		name, _, _ := strings.Cut(e, "=")
+		env = setEnv(env, name, e)
+	}
 	if !hasEnv(merged, "HOME") {
 		env = append(env, "HOME="+home)
 	}

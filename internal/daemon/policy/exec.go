@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/moby/moby/api/types/container"
@@ -17,7 +18,8 @@ type ExecInput struct {
 	Image   *image.Image
 }
 
-// MakeExec decides about one exec: never more than what the container itself has.
+// MakeExec decides about one exec: never more than what the container itself has. With NoUser for an error all else of the
+// request is as it must be.
 func MakeExec(in ExecInput) (*wire.Process, error) {
 	c := &collector{}
 	r, own := in.Request, &in.Spec.Process
@@ -32,7 +34,8 @@ func MakeExec(in ExecInput) (*wire.Process, error) {
 		user = in.Config.User
 	}
 	u, err := resolveUser(user, in.Image)
-	if err != nil {
+	var missing NoUser
+	if err != nil && !errors.As(err, &missing) {
 		c.invalid("-u", user, "%v", err)
 	}
 	if r.User == "" {
@@ -67,6 +70,9 @@ func MakeExec(in ExecInput) (*wire.Process, error) {
 	}
 	if err := c.err(); err != nil {
 		return nil, err
+	}
+	if missing != "" {
+		return nil, missing
 	}
 	return p, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 
+	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/policy/compat"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -224,7 +225,8 @@ func decide(t *testing.T, b []byte) (error, string) {
 			Shown: []container.MountPoint{{Destination: "/lent"}}}, nil
 	}
 	e, err := Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: host, Lend: lend,
-		Networks: testNetworks})
+		Networks: testNetworks, Owner: testOwner, CDI: testCDI,
+		Images: func(string) (*image.Image, error) { return testImage(), nil }})
 	if err != nil {
 		return err, ""
 	}

@@ -14,6 +14,7 @@ type Lent struct {
 	Spec    []wire.Mount
 	Shown   []container.MountPoint
 	Volumes []VolumeUse
+	Images  []string
 }
 
 // volumesFrom takes the volumes and binds of other containers, and returns the targets they went to. What the request
@@ -39,6 +40,7 @@ func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) ma
 			m.invalid("--volumes-from", ref, "%s", withoutClass(err))
 			continue
 		}
+		m.images = append(m.images, from.Images...)
 		for _, w := range from.Spec {
 			if w.Kind != wire.MountTmpfs && !m.taken(w.Target) {
 				m.borrow(w, from, mode != "ro")

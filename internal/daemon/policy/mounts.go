@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 
+	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -30,14 +31,16 @@ type mounts struct {
 	spec    []wire.Mount
 	shown   []container.MountPoint
 	volumes []VolumeUse
+	images  []string // ids
+	find    func(ref string) (*image.Image, error)
 	driver  string // HostConfig.VolumeDriver
 	options func(name string) (map[string]string, bool)
 	machine int64 // its memory in bytes
 }
 
-func (c *collector) mounts(in Input) *mounts {
-	r, image := in.Request, in.Image.Config.Config.Volumes
-	m := &mounts{collector: c, driver: r.Host.VolumeDriver, options: in.VolumeOptions, machine: in.Host.MemoryTotal}
+func (c *collector) mounts(in Input, ofDevices []wire.Mount) *mounts {
+	r, ofImage := in.Request, in.Image.Config.Config.Volumes
+	m := &mounts{collector: c, find: in.Images, driver: r.Host.VolumeDriver, options: in.VolumeOptions, machine: in.Host.MemoryTotal}
 	c.refuse(m.driver != "" && m.driver != "local", "HostConfig.VolumeDriver=DRIVER", m.driver)
 	for _, b := range r.Host.Binds {
 		m.bindSpec(b)
@@ -48,13 +51,16 @@ func (c *collector) mounts(in Input) *mounts {
 	for _, target := range sortedKeys(r.Host.Tmpfs) {
 		m.tmpfs(target, r.Host.Tmpfs[target])
 	}
+	for _, w := range ofDevices {
+		m.bind("--device", w, "ro")
+	}
 	lent := m.volumesFrom(r.Host.VolumesFrom, in.Lend)
 	for _, target := range sortedKeys(r.Config.Volumes) {
 		if t, _ := cleanTarget(target); !lent[t] {
 			m.anonymous("-v", target)
 		}
 	}
-	for _, target := range sortedKeys(image) {
+	for _, target := range sortedKeys(ofImage) {
 		if t, ok := cleanTarget(target); ok && !m.taken(t) {
 			m.anonymous("VOLUME of the image", target)
 		}
@@ -110,7 +116,6 @@ func (m *mounts) bindSpec(s string) {
 
 func (m *mounts) mount(x *mount.Mount) {
 	desc := "type=" + string(x.Type) + ",target=" + x.Target
-	m.refuse(x.ImageOptions != nil, "HostConfig.Mounts[].ImageOptions", desc)
 	m.refuse(x.ClusterOptions != nil, "HostConfig.Mounts[].ClusterOptions", desc)
 	switch x.Consistency {
 	case "", mount.ConsistencyDefault, mount.ConsistencyFull, mount.ConsistencyCached, mount.ConsistencyDelegated:
@@ -123,7 +128,7 @@ func (m *mounts) mount(x *mount.Mount) {
 		of  mount.Type
 	}{
 		{x.BindOptions != nil, mount.TypeBind}, {x.VolumeOptions != nil, mount.TypeVolume},
-		{x.TmpfsOptions != nil, mount.TypeTmpfs},
+		{x.TmpfsOptions != nil, mount.TypeTmpfs}, {x.ImageOptions != nil, mount.TypeImage},
 	} {
 		if o.set && o.of != x.Type {
 			m.invalid("--mount", desc, "options of a %s mount", o.of)
@@ -138,6 +143,8 @@ func (m *mounts) mount(x *mount.Mount) {
 		m.mountVolume(desc, w, x.VolumeOptions)
 	case mount.TypeTmpfs:
 		m.mountTmpfs(desc, w, x.TmpfsOptions)
+	case mount.TypeImage:
+		m.mountImage(desc, w, x.ImageOptions)
 	default:
 		m.refuse(true, "HostConfig.Mounts[].Type=TYPE", desc)
 	}
@@ -167,7 +174,9 @@ func (m *mounts) mountVolume(desc string, w wire.Mount, o *mount.VolumeOptions) 
 		w.Fill = !o.NoCopy
 		use.Labels = o.Labels
 		const at = "HostConfig.Mounts[].VolumeOptions."
-		m.refuse(o.Subpath != "", at+"Subpath", desc+",volume-subpath="+clip(o.Subpath))
+		if o.Subpath != "" {
+			w.Subpath, w.Fill = m.subpath(desc+",volume-subpath=", o.Subpath), false
+		}
 		if d := o.DriverConfig; d != nil {
 			m.refuse(d.Name != "" && d.Name != "local", at+"DriverConfig.Name=DRIVER", desc+",volume-driver="+clip(d.Name))
 			use.Options = d.Options
@@ -178,6 +187,37 @@ func (m *mounts) mountVolume(desc string, w wire.Mount, o *mount.VolumeOptions) 
 	}
 	w.Source = use.Name
 	m.volume("--mount", w, use, "")
+}
+
+// mountImage is always for reading, and all of it has the ids of the container.
+func (m *mounts) mountImage(desc string, w wire.Mount, o *mount.ImageOptions) {
+	if m.find == nil {
+		m.find = func(string) (*image.Image, error) { return nil, errdefs.ErrNotFound }
+	}
+	if w.Source == "" {
+		m.invalid("--mount", desc, "source is missing: it is an image")
+		return
+	}
+	img, err := m.find(w.Source)
+	if err != nil { // not "not found", which clients take for the image of the container, and pull
+		m.invalid("--mount", desc, "there is no image %s. Next: brig pull", clip(w.Source))
+		return
+	}
+	p := container.MountPoint{Type: mount.TypeImage, Name: w.Source, Source: img.ID}
+	w.Kind, w.Source, w.Writable, w.Exec = wire.MountImage, img.Index, false, true
+	if o != nil && o.Subpath != "" {
+		w.Subpath = m.subpath(desc+",image-subpath=", o.Subpath)
+	}
+	m.images = append(m.images, img.ID)
+	m.add("--mount", w, p)
+}
+
+// subpath is a part of a volume or an image.
+func (m *mounts) subpath(desc, s string) string {
+	if path.IsAbs(s) || slices.Contains(strings.Split(s, "/"), "..") || strings.Contains(s, "\x00") || len(s) > 4095 {
+		m.invalid("--mount", desc+clip(s), "is a relative path without ..")
+	}
+	return s
 }
 
 func (m *mounts) bind(option string, w wire.Mount, mode string) {
@@ -206,6 +246,9 @@ func (m *mounts) volume(option string, w wire.Mount, use VolumeUse, mode string)
 	if err != nil {
 		m.invalid(option, pairs(use.Options), "%s", withoutClass(err))
 		return
+	}
+	if place != nil && w.Subpath != "" {
+		m.invalid(option, use.Name+",volume-subpath="+clip(w.Subpath), "this volume is a place of the host, and mounted as a whole: bind the part by its path")
 	}
 	if place != nil { // a bind mount in all but its name, and decided about as one
 		w.Kind, w.Source, w.Recursive, w.Fill = wire.MountBind, place.Path, place.Recursive, false

@@ -27,8 +27,10 @@ func (c *collector) network(in Input, e *Effective) wire.Network {
 	case mode == network.NetworkHost:
 		c.refuse(true, "HostConfig.NetworkMode=host", mode)
 		return wire.Network{}
-	case r.Host.NetworkMode.IsContainer():
-		c.refuse(true, "HostConfig.NetworkMode=container:NAME", mode)
+	case mode == "container:":
+		c.invalid("--network", mode, "invalid container format container:<name|id>")
+		return wire.Network{}
+	case r.Host.NetworkMode.IsContainer(): // join has said what is wrong with it, if it is not what is wanted
 		return wire.Network{}
 	}
 	found := c.memberships(in, mode, e)
@@ -42,18 +44,15 @@ func (c *collector) network(in Input, e *Effective) wire.Network {
 	case in.Host.NetworkError != "":
 		c.invalid("--network", found[0].Name, "this machine cannot have it: %s; --network none works", in.Host.NetworkError)
 	default:
-		return c.endpoint(in, e, found)
+		return c.endpoint(in, e)
 	}
 	return wire.Network{}
 }
 
-// endpoint is that of a container in these networks.
-func (c *collector) endpoint(in Input, e *Effective, found []brignet.Network) wire.Network {
+// endpoint is that of a container in a network. Whether its ports can be reached is decided at each start.
+func (c *collector) endpoint(in Input, e *Effective) wire.Network {
 	n := wire.Network{Mode: wire.NetworkEndpoint, Name: network.NetworkBridge}
 	n.Ports, e.PortsTo = split(c.ports(in.Request, in.Image.Config.Config.ExposedPorts))
-	if !slices.ContainsFunc(found, func(n brignet.Network) bool { return !n.Internal }) && len(n.Ports) > 0 {
-		c.invalid("-p", "", "every network of this container is internal: nothing outside reaches it")
-	}
 	c.refuse(HasNames(e.Networks) && len(in.Request.Host.DNS) > 0, ownServers, addrs(in.Request.Host.DNS))
 	return n
 }
@@ -63,15 +62,26 @@ func HasNames(list []brignet.Membership) bool {
 	return slices.ContainsFunc(list, func(m brignet.Membership) bool { return !brignet.IsBuiltin(m.Name) })
 }
 
-// memberships finds the networks that a request names: first the one of --network, then those of the endpoints. They may
-// be named twice, by name and by id.
+// memberships finds the networks that a request names. Where there are endpoints, the container is in theirs alone, as in
+// Docker: the mode then says which one of them is the first. They may be named twice, by name and by id.
 func (c *collector) memberships(in Input, mode string, e *Effective) (found []brignet.Network) {
 	ends := in.Request.Networking.EndpointsConfig
-	for _, ref := range in.networks(mode) {
-		name := networkName(ref)
-		n, err := in.find(name)
+	refs := sortedKeys(ends)
+	first, err := in.find(mode)
+	if !slices.Contains(refs, mode) && (err != nil || len(refs) == 0 || mode == network.NetworkNone) {
+		refs = append(refs, mode)
+	}
+	place := func(ref string) int {
+		if n, err := in.find(ref); err == nil && n.ID == first.ID {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(refs, func(a, b string) int { return place(a) - place(b) })
+	for _, ref := range refs {
+		n, err := in.find(ref)
 		if err != nil {
-			c.invalid("--network", name, "there is no network of this name. Next: brig network ls")
+			c.invalid("--network", ref, "there is no network of this name. Next: brig network ls")
 			continue
 		}
 		m := c.member(&n, ends[ref])
@@ -95,31 +105,6 @@ func (c *collector) memberships(in Input, mode string, e *Effective) (found []br
 	return found
 }
 
-// networks lists what a request calls its networks: that of --network first. If only others have endpoints, it means
-// nothing, as in Docker: who asks for an internal network alone must not get bridge as well.
-func (in Input) networks(mode string) []string {
-	others := sortedKeys(in.Request.Networking.EndpointsConfig)
-	means := func(ref string) bool {
-		if networkName(ref) == networkName(mode) {
-			return true
-		}
-		a, errA := in.find(networkName(ref))
-		b, errB := in.find(networkName(mode))
-		return errA == nil && errB == nil && a.ID == b.ID
-	}
-	if len(others) > 0 && mode != network.NetworkNone && !slices.ContainsFunc(others, means) {
-		return others
-	}
-	return append([]string{mode}, slices.DeleteFunc(others, func(ref string) bool { return ref == mode })...)
-}
-
-func networkName(ref string) string {
-	if ref == "" || ref == network.NetworkDefault {
-		return network.NetworkBridge
-	}
-	return ref
-}
-
 // Bounds of a container's names.
 const (
 	maxAliases = 64
@@ -133,17 +118,21 @@ func (c *collector) checkMemberships(list []brignet.Membership) {
 	for i := range list {
 		m := &list[i]
 		slices.SortFunc(m.Links, func(a, b brignet.Link) int { return strings.Compare(a.Target+":"+a.Alias, b.Target+":"+b.Alias) })
-		m.Links = slices.Compact(m.Links)
-		slices.Sort(m.Aliases)
-		if m.Aliases = slices.Compact(m.Aliases); len(m.Aliases) > maxAliases {
+		if m.Links = slices.Compact(m.Links); len(m.Links) > maxAliases {
+			c.invalid("--link", "", "%d links are more than the %d that a container may have in a network", len(m.Links), maxAliases)
+		}
+		if m.Aliases = brignet.Once(m.Aliases); len(m.Aliases) > maxAliases {
 			c.invalid("--network-alias", "", "%d names are more than the %d that a container may have in a network",
 				len(m.Aliases), maxAliases)
 		}
 	}
 }
 
-// find is Input.Networks, where there is one.
+// find is Input.Networks, where there is one. Two names stand for the network called bridge.
 func (in Input) find(ref string) (brignet.Network, error) {
+	if ref == "" || ref == network.NetworkDefault {
+		ref = network.NetworkBridge
+	}
 	if in.Networks != nil {
 		return in.Networks(ref)
 	}
@@ -181,6 +170,9 @@ func (c *collector) member(n *brignet.Network, e *network.EndpointSettings) brig
 		if !brignet.HostName(a) {
 			c.invalid("--network-alias", a, "must have letters, digits, dots, hyphens and underscores only, at most %d", maxAlias)
 		}
+		if brignet.ShortID(a) {
+			c.invalid("--network-alias", a, "is what the beginning of another container's id looks like")
+		}
 	}
 	c.refuse(n.Builtin && len(m.Aliases) > 0, at+"Aliases=BRIDGE", strings.Join(m.Aliases, ","))
 	if i := e.IPAMConfig; i != nil {
@@ -199,10 +191,6 @@ func (c *collector) member(n *brignet.Network, e *network.EndpointSettings) brig
 // links reads target[:alias]. Containers on a network of one's own reach each other: a link there is a name, which only
 // this container has. On the default network it would be a way.
 func (c *collector) links(n *brignet.Network, list []string, m *brignet.Membership) {
-	if len(list) > maxAliases {
-		c.invalid("--link", "", "%d links are more than the %d that a container may have in a network", len(list), maxAliases)
-		return
-	}
 	for _, l := range list {
 		target, alias, _ := strings.Cut(l, ":")
 		if alias == "" {

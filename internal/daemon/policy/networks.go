@@ -51,7 +51,7 @@ func MakeNetwork(r *NetworkRequest, f brignet.Facts) (brignet.Network, error) {
 	}
 	c.ipam(r.IPAM, f)
 	n := brignet.Network{Name: r.Name, Internal: r.Internal, Attachable: r.Attachable, Options: r.Options, Labels: r.Labels}
-	c.networkOptions(r.Options, &n)
+	c.networkOptions(r.Options, &n, f.MTU)
 	if len(r.Labels) > maxLabels {
 		c.invalid("--label", "", "%d labels are more than the %d that a network may have", len(r.Labels), maxLabels)
 	}
@@ -85,7 +85,7 @@ func (c *collector) ipam(i *network.IPAM, f brignet.Facts) {
 }
 
 // networkOptions are those of Docker's driver bridge. Each is heeded, or says what is so, or is refused.
-func (c *collector) networkOptions(options map[string]string, n *brignet.Network) {
+func (c *collector) networkOptions(options map[string]string, n *brignet.Network, mtu int) {
 	for _, name := range sortedKeys(options) {
 		value := options[name]
 		on, err := strconv.ParseBool(value)
@@ -95,6 +95,9 @@ func (c *collector) networkOptions(options map[string]string, n *brignet.Network
 			n.NoICC = !on
 		case name == brignet.OptionMasquerade && err == nil && on:
 		case name == brignet.OptionBinding && value == netip.IPv4Unspecified().String():
+		case name == brignet.OptionMTU && value == strconv.Itoa(mtu):
+		case name == brignet.OptionMTU:
+			c.otherwise(option, value, "the MTU of every network is that of the host's smallest uplink")
 		case name == brignet.OptionICC:
 			c.invalid(option, value, "is true or false")
 		case name == brignet.OptionMasquerade:

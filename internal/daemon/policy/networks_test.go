@@ -35,15 +35,16 @@ func TestNetworksOfARequest(t *testing.T) {
 		"nothing said":         {`{"Image":"i"}`, "bridge"},
 		"the default by names": {create("default", `"default":{},"bridge":null`), "bridge"},
 		"one of one's own":     {create("front", ""), "front"},
-		"an alias":             {create("front", `"front":{"Aliases":["web","www","web"]}`), "front(web,www)"},
+		"an alias":             {create("front", `"front":{"Aliases":["www","web","www"]}`), "front(www,web)"},
 		"by its id":            {create("f1f1", `"front":{"Aliases":["web"]}`), "front(web)"},
-		"as Compose says it": {create("back", `"back":{"Aliases":["app","project-app-1"],"IPAMConfig":{},"Links":null,"DriverOpts":null},`+
-			`"front":{"Aliases":["app"]}`), "back(app,project-app-1) front(app)"},
-		"bridge and another":     {create("bridge", `"bridge":{},"front":{}`), "bridge front"},
-		"another alone":          {create("", `"front":{}`), "front"},
-		"another beside bridge":  {create("bridge", `"front":{}`), "front"},
-		"another beside its own": {create("back", `"front":{}`), "front"},
-		"default and another":    {create("default", `"bridge":{},"front":{}`), "bridge front"},
+		"as Compose says it": {create("back", `"back":{"Aliases":["project-app-1","app"],"IPAMConfig":{},"Links":null,"DriverOpts":null},`+
+			`"front":{"Aliases":["app"]}`), "back(project-app-1,app) front(app)"},
+		"bridge and another":         {create("bridge", `"front":{},"bridge":{}`), "bridge front"},
+		"endpoints without the mode": {`{"Image":"i","NetworkingConfig":{"EndpointsConfig":{"inner":{}}}}`, "inner"},
+		"endpoints, the default":     {create("default", `"inner":{}`), "inner"},
+		"endpoints, bridge":          {create("bridge", `"inner":{}`), "inner"},
+		"endpoints of others":        {create("back", `"inner":{},"front":null`), "front inner"},
+		"endpoints by id":            {create("front", `"back":{},"f1f1":{"Aliases":["web"]}`), "front(web) back"},
 		"links, said twice": {`{"Image":"i","HostConfig":{"NetworkMode":"front","Links":["p-db-1:db","/p-db-1"]},"NetworkingConfig":{"EndpointsConfig":{` +
 			`"front":{"Links":["p-db-1:db"]}}}}`, "front[/p-db-1:p-db-1,p-db-1:db]"},
 		"none":         {create("none", ""), "none"},
@@ -78,14 +79,26 @@ func TestNetworksOfARequest(t *testing.T) {
 	}
 }
 
+// links is a list of so many, as a request has it.
+func links(n int, to string) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("%q", fmt.Sprintf("%s:x%d", to, i)))
+	}
+	return "[" + strings.Join(all, ",") + "]"
+}
+
 func TestNetworksThatAreRefused(t *testing.T) {
 	for what, c := range map[string]struct{ body, want string }{
 		"unknown":                            {`"HostConfig":{"NetworkMode":"nowhere"}`, "--network nowhere: there is no network of this name"},
 		"none and more":                      {`"HostConfig":{"NetworkMode":"none"},"NetworkingConfig":{"EndpointsConfig":{"front":{}}}`, "is in no other"},
-		"a port, inside":                     {`"HostConfig":{"NetworkMode":"inner","PortBindings":{"80/tcp":[{}]}}`, "nothing outside reaches it"},
+		"none and a port":                    {`"HostConfig":{"NetworkMode":"none","PortBindings":{"80/tcp":[{}]}}`, "cannot publish ports"},
+		"unknown, beside an endpoint":        {`"HostConfig":{"NetworkMode":"nowhere"},"NetworkingConfig":{"EndpointsConfig":{"front":{}}}`, "--network nowhere"},
 		"--dns":                              {`"HostConfig":{"NetworkMode":"front","Dns":["9.9.9.9"]}`, "--dns 9.9.9.9: not supported: these servers do not know"},
 		"--ip":                               {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"IPAMConfig":{"IPv4Address":"172.30.0.9"}}}}`, "--ip 172.30.0.9: not supported: the engine gives"},
 		"alias on bridge":                    {`"NetworkingConfig":{"EndpointsConfig":{"bridge":{"Aliases":["web"]}}}`, "--network-alias web"},
+		"an alias like an id":                {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["0123456789Ab"]}}}`, "--network-alias 0123456789Ab: "},
+		"links in two spellings":             {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"Links":` + links(40, "a") + `},"f1f1":{"Links":` + links(40, "b") + `}}}`, "--link: 80 links are more than the 64"},
 		"no alias":                           {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["a\nb"]}}}`, "--network-alias"},
 		"a link on bridge":                   {`"HostConfig":{"Links":["a:b"]}`, "--link a:b: not supported: containers on bridge"},
 		"a link as an endpoint's, on bridge": {`"NetworkingConfig":{"EndpointsConfig":{"bridge":{"Links":["a:b"]}}}`, "--link a:b: not supported: containers on bridge"},
@@ -102,19 +115,20 @@ func TestNetworksThatAreRefused(t *testing.T) {
 		t.Error("a container with name servers of its own was connected")
 	}
 	m, err := Connect(front, &apinetwork.EndpointSettings{Aliases: []string{"b", "a"}}, &container.HostConfig{})
-	if want := (network.Membership{ID: "f1f1", Name: "front", Aliases: []string{"a", "b"}}); err != nil || !reflect.DeepEqual(m, want) {
+	if want := (network.Membership{ID: "f1f1", Name: "front", Aliases: []string{"b", "a"}}); err != nil || !reflect.DeepEqual(m, want) {
 		t.Errorf("%+v, %v", m, err)
 	}
 }
 
 func TestOptionsOfANetworkAreHeededOrRefused(t *testing.T) {
-	facts := network.Facts{Subnet: netip.MustParsePrefix("172.30.0.0/16"), Gateway: netip.MustParseAddr("172.30.0.1")}
+	facts := network.Facts{Subnet: netip.MustParsePrefix("172.30.0.0/16"), Gateway: netip.MustParseAddr("172.30.0.1"), MTU: 1450}
 	for body, want := range map[string]string{
 		`{"Name":"n"}`: "",
 		`{"Name":"n","CheckDuplicate":true,"Driver":"bridge","Internal":true,"Attachable":true,"Labels":{"a":"b"},"EnableIPv6":false}`:             "",
 		`{"Name":"n","IPAM":{"Driver":"default","Config":[{"Subnet":"172.30.0.0/16","Gateway":"172.30.0.1"}]}}`:                                    "",
 		`{"Name":"n","Options":{"com.docker.network.bridge.enable_icc":"false"}}`:                                                                  "",
 		`{"Name":"n","Options":{"com.docker.network.bridge.enable_ip_masquerade":"true","com.docker.network.bridge.host_binding_ipv4":"0.0.0.0"}}`: "",
+		`{"Name":"n","Options":{"com.docker.network.driver.mtu":"1450"}}`:                                                                          "",
 		`{"Name":"n","Driver":"overlay"}`:                                                    "--driver overlay: the one driver is bridge",
 		`{"Name":"n","Driver":"host"}`:                                                       "--driver host",
 		`{"Name":"n","Scope":"swarm"}`:                                                       "--scope swarm",

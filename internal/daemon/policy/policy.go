@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/moby/moby/api/types/container"
+	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/cdi"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/network"
@@ -52,6 +54,12 @@ type Input struct {
 	VolumeOptions func(name string) (map[string]string, bool)
 	// Lend finds what --volumes-from takes from another container.
 	Lend func(container string) (*Lent, error)
+	// Owner finds a container whose namespaces are to be joined.
+	Owner func(container string) (*Owner, error)
+	// Images finds an image that is to be mounted.
+	Images func(ref string) (*image.Image, error)
+	// CDI finds a device by its qualified name.
+	CDI func(name string) (*cdi.Found, error)
 }
 
 // Effective is what a request comes to.
@@ -69,6 +77,7 @@ type Effective struct {
 	RestartUnhealthy bool
 	Log              log.Options
 	Volumes          []VolumeUse
+	Images           []string // ids of those that are mounted
 	Networks         []network.Membership
 	Mounts           []container.MountPoint
 	// PortsTo has for each of Spec.Network.Ports the last port of the host that will do instead, or 0.
@@ -87,13 +96,16 @@ func Make(in Input) (*Effective, error) {
 	e := &Effective{Config: c.merge(&r.Config, img), HostConf: r.Host}
 	c.unsupported(r)
 	c.annotations(r.Host.Annotations)
+	joins := c.join(in, e)
 	e.RestartUnhealthy = c.restartUnhealthy(r, e.Config.Healthcheck)
 	var errs []error
 	e.Log, errs = log.Parse(r.Host.LogConfig)
-	m := c.mounts(in)
-	e.Volumes, e.Mounts = m.volumes, m.shown
-	e.Spec = c.spec(in, e)
-	e.Spec.Mounts = m.spec
+	d := c.devices(in)
+	m := c.mounts(in, d.mounts)
+	e.Volumes, e.Mounts, e.Images = m.volumes, m.shown, m.images
+	e.Spec = c.spec(in, e, joins)
+	e.Spec.Mounts, e.Spec.Devices = m.spec, d.list
+	e.Spec.Process.Env = c.overlayEnv(e.Spec.Process.Env, d.env)
 	if len(errs) == 0 {
 		info := LogInfo(in.ID, "", in.Image.ID, &e.Config, &r.Host, e.Spec.Process.Args, time.Time{})
 		if _, err := e.Log.Meta(info); err != nil {
@@ -113,7 +125,7 @@ func Make(in Input) (*Effective, error) {
 	return e, nil
 }
 
-func (c *collector) spec(in Input, e *Effective) wire.Spec {
+func (c *collector) spec(in Input, e *Effective, joins wire.Join) wire.Spec {
 	h := &in.Request.Host
 	s := wire.Spec{
 		Hostname:     c.hostname("--hostname", e.Config.Hostname),
@@ -121,10 +133,15 @@ func (c *collector) spec(in Input, e *Effective) wire.Spec {
 		Image:        in.Image.Index,
 		WritableRoot: !h.ReadonlyRootfs,
 		Volatile:     h.AutoRemove,
-		Network:      c.network(in, e),
+		Join:         joins,
+		NoShm:        h.IpcMode.IsNone(),
 		Resources:    c.resources(h, in.Host),
 		Init:         h.Init != nil && *h.Init,
 		ShmSize:      h.ShmSize,
+	}
+	shared := joins.Namespaces&unix.CLONE_NEWNET != 0
+	if !shared {
+		s.Network = c.network(in, e)
 	}
 	if s.Hostname == "" {
 		s.Hostname = in.ID[:12]
@@ -133,14 +150,17 @@ func (c *collector) spec(in Input, e *Effective) wire.Spec {
 	if s.ShmSize < 0 {
 		c.invalid("--shm-size", strconv.FormatInt(s.ShmSize, 10), "must be a number of bytes")
 	}
+	if noOwn := s.NoShm || joins.Namespaces&unix.CLONE_NEWIPC != 0; noOwn && s.ShmSize > 0 {
+		c.invalid("--shm-size", strconv.FormatInt(s.ShmSize, 10), "with --ipc %s the container has no /dev/shm of its own", clip(string(h.IpcMode)))
+	}
 	if s.ShmSize == 0 {
 		s.ShmSize = defaultShm
 	}
-	s.Sysctl = c.sysctls(h.Sysctls, s.Network.Mode != wire.NetworkNone)
+	s.Sysctl = c.sysctls(h.Sysctls, s.Network.Mode != wire.NetworkNone, joins.Namespaces&unix.CLONE_NEWIPC == 0)
 	s.MaskedPaths, s.ReadonlyPaths = c.paths(h, in.Host.CPUs)
 	s.Process = c.process(in, e, s.Hostname)
 	c.dnsValues(h)
-	if in.Host.MakeFiles != nil && len(c.refusals) == 0 {
+	if in.Host.MakeFiles != nil && len(c.refusals) == 0 && !shared { // the owner's come with its network
 		s.Files = c.files(in, &s, e.Networks)
 	}
 	return s
@@ -301,7 +321,7 @@ func needsCaller(s *wire.Spec) bool {
 	}
 	p := &s.Process
 	return p.AllowNewPrivileges || p.Filter != nil || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
-		len(s.Sysctl) > 0
+		len(s.Sysctl) > 0 || len(s.Devices) > 0
 }
 
 // LogInfo is what a log may tell about a container. args is what is executed: the entry point and the command.
@@ -324,7 +344,7 @@ func fillShown(e *Effective) {
 	if h.RestartPolicy.Name == "" {
 		h.RestartPolicy.Name = container.RestartPolicyDisabled
 	}
-	if !h.IpcMode.IsShareable() {
+	if h.IpcMode == "" {
 		h.IpcMode = container.IPCModePrivate
 	}
 	h.CgroupnsMode = container.CgroupnsModePrivate

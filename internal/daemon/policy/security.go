@@ -77,7 +77,7 @@ func (c *collector) newPrivileges(o, value string, hasValue bool) (allow bool) {
 }
 
 // sysctls passes names that belong to a namespace of the container.
-func (c *collector) sysctls(in map[string]string, hasNetwork bool) map[string]string {
+func (c *collector) sysctls(in map[string]string, hasNetwork, hasIPC bool) map[string]string {
 	var out map[string]string
 	for _, name := range sortedKeys(in) {
 		v := in[name]
@@ -89,6 +89,8 @@ func (c *collector) sysctls(in map[string]string, hasNetwork bool) map[string]st
 			c.refuse(true, "HostConfig.Sysctls=kernel.NAME", name)
 		case strings.HasPrefix(name, "net.") && !hasNetwork:
 			c.invalid("--sysctl", name, "the container has no network of its own to change")
+		case !strings.HasPrefix(name, "net.") && !hasIPC:
+			c.invalid("--sysctl", name, "the container has no IPC namespace of its own to change")
 		default:
 			if out == nil {
 				out = map[string]string{}

@@ -55,6 +55,13 @@ func (m *mounts) tmpfsOption(field, desc string, w *wire.Mount, o string) {
 		var mode uint64
 		mode, err = strconv.ParseUint(value, 8, 12)
 		w.Mode = uint32(mode)
+	case "uid", "gid":
+		var id uint64
+		if id, err = strconv.ParseUint(value, 10, 16); name == "uid" {
+			w.UID = uint32(id)
+		} else {
+			w.GID = uint32(id)
+		}
 	case "suid", "dev":
 		m.refuse(true, field+"=suid", desc+clip(o))
 	default:

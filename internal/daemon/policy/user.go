@@ -42,10 +42,14 @@ func resolveUser(spec string, img *image.Image) (resolved, error) {
 		u.home = entry.Home
 	}
 	if hasGroup {
-		u.GID, err = findGroup(group, img.Groups)
-		return u, err
+		if u.GID, err = findGroup(group, img.Groups); err != nil {
+			return u, err
+		}
 	}
-	if entry.Name != "" {
+	// Its own group is among the others as well, or a file that this group alone may not read would be read by a program
+	// that has changed its group (CVE-2022-36109).
+	u.Groups = []uint32{u.GID}
+	if entry.Name != "" && !hasGroup {
 		for _, g := range img.Groups {
 			if slices.Contains(g.Members, entry.Name) && g.GID <= maxID && !slices.Contains(u.Groups, g.GID) {
 				u.Groups = append(u.Groups, g.GID)
@@ -72,8 +76,13 @@ func findUser(s string, users []image.User) (image.User, error) {
 	if isNumber {
 		return image.User{UID: id}, nil
 	}
-	return image.User{}, fmt.Errorf("unable to find user %s: no matching entries in the image's passwd file", clip(s))
+	return image.User{}, NoUser(fmt.Sprintf("unable to find user %s: no matching entries in the image's passwd file", clip(s)))
 }
+
+// NoUser says that the image has no user of a name. An exec fails by it when it is started, as in Docker.
+type NoUser string
+
+func (n NoUser) Error() string { return string(n) }
 
 func findGroup(s string, groups []image.Group) (uint32, error) {
 	id, isNumber, err := number(s)

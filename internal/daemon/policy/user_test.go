@@ -20,16 +20,16 @@ func TestUsersAreWhatTheySay(t *testing.T) {
 		groups   []uint32
 		home     string
 	}{
-		{"", 0, 0, nil, "/root"},
-		{"app", 1000, 1001, []uint32{29}, "/home/app"},
-		{"1000", 1000, 1001, []uint32{29}, "/home/app"},
-		{"app:", 1000, 1001, []uint32{29}, "/home/app"},
-		{"app:audio", 1000, 29, nil, "/home/app"},
-		{"app:0", 1000, 0, nil, "/home/app"},
-		{"0:", 0, 0, nil, "/root"},
-		{":audio", 0, 29, nil, "/root"},
-		{"2000", 2000, 0, nil, "/"},
-		{"5:3000", 5, 3000, nil, "/"},
+		{"", 0, 0, []uint32{0}, "/root"},
+		{"app", 1000, 1001, []uint32{1001, 29}, "/home/app"},
+		{"1000", 1000, 1001, []uint32{1001, 29}, "/home/app"},
+		{"app:", 1000, 1001, []uint32{1001, 29}, "/home/app"},
+		{"app:audio", 1000, 29, []uint32{29}, "/home/app"},
+		{"app:0", 1000, 0, []uint32{0}, "/home/app"},
+		{"0:", 0, 0, []uint32{0}, "/root"},
+		{":audio", 0, 29, []uint32{29}, "/root"},
+		{"2000", 2000, 0, []uint32{0}, "/"},
+		{"5:3000", 5, 3000, []uint32{3000}, "/"},
 	} {
 		u, err := resolveUser(x.spec, img)
 		if err != nil || u.UID != x.uid || u.GID != x.gid || !slices.Equal(u.Groups, x.groups) || u.home != x.home {

@@ -27,9 +27,10 @@ func TestVolumesThatAreAPlaceOfTheHost(t *testing.T) {
 		`"Binds":["place:/m:ro"]`:  "bind /srv/a",
 		`"Binds":["fixed:/m"]`:     "bind /srv/b recursive",
 		`"VolumesFrom":["lender"]`: "bind /srv/a writable",
-		`"Mounts":[{"Type":"volume","Source":"new","Target":"/m",` + asked + `}]`:   "bind /srv/c writable",
-		`"Mounts":[{"Type":"volume","Source":"place","Target":"/m",` + asked + `}]`: "bind /srv/a writable",
-		`"Mounts":[{"Type":"volume","Target":"/m",` + asked + `}]`:                  "bind /srv/c writable",
+		`"Mounts":[{"Type":"volume","Source":"new","Target":"/m",` + asked + `}]`:                     "bind /srv/c writable",
+		`"Mounts":[{"Type":"volume","Source":"place","Target":"/m",` + asked + `}]`:                   "bind /srv/a writable",
+		`"Mounts":[{"Type":"volume","Source":"place","Target":"/m","VolumeOptions":{"Subpath":"x"}}]`: "refused: mounted as a whole",
+		`"Mounts":[{"Type":"volume","Target":"/m",` + asked + `}]`:                                    "bind /srv/c writable",
 		`"Mounts":[{"Type":"volume","Source":"new","Target":"/m",` +
 			strings.Replace(asked, `"none"`, `"nfs"`, 1) + `}]`: "refused: network file system",
 		`"Mounts":[{"Type":"volume","Source":"new","Target":"/m",` +

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -21,9 +22,14 @@ import (
 )
 
 const (
-	fileName = "record.json"
-	tmpName  = "record.tmp"
+	fileName    = "record.json"
+	tmpName     = "record.tmp"
+	damagedName = "record.damaged"
 )
+
+// ErrDamaged is what a reader says of a record that makes no sense. Load sets it aside: what it is the record of is not
+// forgotten before a person has said so (brig system check --repair).
+var ErrDamaged = errors.New("the record is damaged")
 
 // Store is one directory of records. Calls for different objects may run at once; the owner of an object serializes its
 // own.
@@ -73,14 +79,20 @@ func failed(id string, err error) error {
 	return fmt.Errorf("record of %s: %w", id, err)
 }
 
-// Remove forgets id. What is left of its directory after a crash is removed by the next Load.
-func (s *Store) Remove(id string) error {
+// Remove forgets id, or fails and has forgotten nothing. What is left of its directory is removed by the next Load. With
+// durable set it stays forgotten after a loss of power.
+func (s *Store) Remove(id string, durable bool) error {
 	dir := filepath.Join(s.dir, id)
-	if err := os.Remove(filepath.Join(dir, fileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := os.Remove(filepath.Join(dir, fileName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget %s: %w", id, err)
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return fmt.Errorf("forget %s: %w", id, err)
+	err = os.RemoveAll(dir)
+	if durable && err == nil {
+		err = syncDir(s.dir)
+	}
+	if err != nil { // it is forgotten all the same; only a loss of power could bring it back
+		slog.Warn("a record was removed, its directory may stay until the next start", "id", id, "error", err)
 	}
 	return nil
 }
@@ -96,6 +108,9 @@ func (s *Store) Load(each func(id string, b []byte) error) error {
 		dir := filepath.Join(s.dir, e.Name())
 		b, err := os.ReadFile(filepath.Join(dir, fileName))
 		if errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Lstat(filepath.Join(dir, damagedName)); err == nil {
+				continue
+			}
 			if err := os.RemoveAll(dir); err != nil {
 				return fmt.Errorf("sweep %s: %w", dir, err)
 			}
@@ -107,11 +122,26 @@ func (s *Store) Load(each func(id string, b []byte) error) error {
 		if err := os.Remove(filepath.Join(dir, tmpName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("record of %s: %w", e.Name(), err)
 		}
-		if err := each(e.Name(), b); err != nil {
+		err = each(e.Name(), b)
+		if errors.Is(err, ErrDamaged) {
+			slog.Error("a record cannot be read and is set aside. Next: brig system check", "id", e.Name(), "error", err)
+			err = os.Rename(filepath.Join(dir, fileName), filepath.Join(dir, damagedName))
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Damaged lists what was set aside.
+func (s *Store) Damaged() ([]string, error) {
+	paths, err := filepath.Glob(filepath.Join(s.dir, "*", damagedName))
+	ids := make([]string, len(paths))
+	for i, p := range paths {
+		ids[i] = filepath.Base(filepath.Dir(p))
+	}
+	return ids, err
 }
 
 func writeFile(path string, b []byte, durable bool) error {
@@ -133,3 +163,39 @@ func syncDir(path string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// Check holds what is on disk against what there is: for each id, whether a record is the right one. It tells which records
+// are not, and which directories or files belong to nobody.
+func (s *Store) Check(right map[string]func([]byte) bool) (broken map[string]string, strangers []string, err error) {
+	broken = map[string]string{}
+	for id, fits := range right {
+		switch b, err := os.ReadFile(filepath.Join(s.dir, id, fileName)); {
+		case errors.Is(err, fs.ErrNotExist):
+			broken[id] = "its record is missing"
+		case err != nil:
+			broken[id] = "its record cannot be read: " + err.Error()
+		case !fits(b):
+			broken[id] = "its record is damaged"
+		}
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("records: %w", err)
+	}
+	for _, e := range entries {
+		_, err := os.Lstat(filepath.Join(s.dir, e.Name(), damagedName))
+		if right[e.Name()] == nil && err != nil {
+			strangers = append(strangers, s.Path(e.Name()))
+		}
+	}
+	return broken, strangers, nil
+}
+
+// Exactly fits the record of v, as Write writes it.
+func Exactly(v any) func([]byte) bool {
+	want, err := json.Marshal(v)
+	return func(b []byte) bool { return err == nil && string(b) == string(want) }
+}
+
+// Path is where the directory of id is.
+func (s *Store) Path(id string) string { return filepath.Join(s.dir, id) }

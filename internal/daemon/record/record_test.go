@@ -1,6 +1,7 @@
 package record
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,7 @@ func TestRecordsSurviveAndAreReplacedAsAWhole(t *testing.T) {
 	if got := load(t, again); len(got) != 1 || got["a"] != `{"n":1}` {
 		t.Fatalf("loaded %v", got)
 	}
-	if err := again.Remove("a"); err != nil {
+	if err := again.Remove("a", true); err != nil {
 		t.Fatal(err)
 	}
 	if got := load(t, again); len(got) != 0 {
@@ -106,5 +107,49 @@ func TestAFullDiskLeavesTheOlderRecordAndNothingElse(t *testing.T) {
 	}
 	if got := load(t, s); got["old"] != "1" {
 		t.Errorf("loaded %v", got)
+	}
+}
+
+func TestDamagedRecordsAreSetAside(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"good", "bad"} {
+		if err := s.Write(id, id, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := 0
+	for range 2 { // the second time it is not offered again, and not swept either
+		err = s.Load(func(id string, _ []byte) error {
+			if seen++; id == "bad" {
+				return fmt.Errorf("test: %w", ErrDamaged)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	damaged, err := s.Damaged()
+	if err != nil || len(damaged) != 1 || damaged[0] != "bad" || seen != 3 {
+		t.Errorf("set aside: %v, %v; %d records were seen", damaged, err, seen)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "stray"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	right := map[string]func([]byte) bool{"good": Exactly("other"), "lost": Exactly(1)}
+	broken, strangers, err := s.Check(right)
+	if err != nil || len(broken) != 2 || broken["good"] == "" || broken["lost"] == "" || len(strangers) != 1 ||
+		strangers[0] != s.Path("stray") {
+		t.Errorf("broken %v, strangers %v, %v", broken, strangers, err)
+	}
+	if err := s.Remove("bad", true); err != nil {
+		t.Fatal(err)
+	}
+	if damaged, err := s.Damaged(); err != nil || len(damaged) != 0 {
+		t.Errorf("after its removal: %v, %v", damaged, err)
 	}
 }

@@ -74,7 +74,7 @@ func Open(ctx context.Context, dir string, w Warden, bus *event.Bus) (*Store, er
 	err = rec.Load(func(id string, b []byte) error {
 		var v Volume
 		if err := json.Unmarshal(b, &v); err != nil || v.Name != id || !there[id] {
-			return rec.Remove(id)
+			return rec.Remove(id, false)
 		}
 		delete(there, id)
 		s.all[id] = &entry{Volume: v, holders: map[string]struct{}{}}
@@ -108,17 +108,18 @@ func CheckName(n string) error {
 	return nil
 }
 
-// Ensure makes v unless it is there, and lets holder hold it ("" for nobody). It returns the volume as it is.
-func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (Volume, error) {
+// Ensure makes v unless it is there, and lets holder hold it ("" for nobody). It returns the volume as it is, and whether
+// it was made.
+func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (_ Volume, made bool, err error) {
 	if err := CheckName(v.Name); err != nil {
-		return Volume{}, err
+		return Volume{}, false, err
 	}
 	if _, err := ParseOptions(v.Options); err != nil {
-		return Volume{}, err
+		return Volume{}, false, err
 	}
 	release, err := s.claim(ctx, v.Name)
 	if err != nil {
-		return Volume{}, err
+		return Volume{}, false, err
 	}
 	defer release()
 	s.mu.Lock()
@@ -126,20 +127,12 @@ func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (Volume, er
 	if e != nil {
 		s.hold(e, holder)
 		s.mu.Unlock()
-		return e.Volume, nil
+		return e.Volume, false, nil
 	}
 	s.mu.Unlock()
 	v.Created = time.Now().UTC().Truncate(time.Second)
-	if _, err := s.warden.Call(context.WithoutCancel(ctx), wire.OpVolumeCreate, wire.VolumeRef{Name: v.Name},
-		nil); err != nil {
-		return Volume{}, fmt.Errorf("make volume %s: %w", v.Name, err)
-	}
-	if err := s.records.Write(v.Name, v, !v.Anonymous); err != nil {
-		_, rerr := s.warden.Call(context.WithoutCancel(ctx), wire.OpVolumeRemove, wire.VolumeRef{Name: v.Name}, nil)
-		if rerr != nil {
-			slog.Error("a volume that could not be made is left", "name", v.Name, "error", rerr)
-		}
-		return Volume{}, err
+	if err := s.create(context.WithoutCancel(ctx), v); err != nil {
+		return Volume{}, false, err
 	}
 	s.mu.Lock()
 	e = &entry{Volume: v, holders: map[string]struct{}{}}
@@ -147,7 +140,24 @@ func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (Volume, er
 	s.all[v.Name] = e
 	s.mu.Unlock()
 	s.bus.Publish(events.VolumeEventType, events.ActionCreate, v.Name, map[string]string{"driver": "local"})
-	return v, nil
+	return v, true, nil
+}
+
+// create makes a volume and its record, or neither.
+func (s *Store) create(ctx context.Context, v Volume) error {
+	ref := wire.VolumeRef{Name: v.Name}
+	_, err := s.warden.Call(ctx, wire.OpVolumeCreate, ref, nil)
+	if err != nil {
+		err = fmt.Errorf("make volume %s: %w", v.Name, err)
+	} else {
+		err = s.records.Write(v.Name, v, !v.Anonymous)
+	}
+	if err != nil {
+		if _, rerr := s.warden.Call(ctx, wire.OpVolumeRemove, ref, nil); rerr != nil {
+			slog.Error("a volume that could not be made is left", "name", v.Name, "error", rerr)
+		}
+	}
+	return err
 }
 
 func (s *Store) hold(e *entry, holder string) {
@@ -217,7 +227,7 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 		s.mu.Unlock()
 		return fmt.Errorf("remove volume %s: %w", name, err)
 	}
-	if err := s.records.Remove(name); err != nil {
+	if err := s.records.Remove(name, true); err != nil {
 		return err
 	}
 	s.bus.Publish(events.VolumeEventType, events.ActionDestroy, name, map[string]string{"driver": "local"})

@@ -61,7 +61,7 @@ func TestAVolumeOutlivesTheDaemonAndIsNotRemovedWhileHeld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Ensure(ctx, Volume{Name: "data", Labels: map[string]string{"a": "b"}}, "c1"); err != nil {
+	if _, _, err := s.Ensure(ctx, Volume{Name: "data", Labels: map[string]string{"a": "b"}}, "c1"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Remove(ctx, "data"); !errdefs.IsConflict(err) {
@@ -94,7 +94,7 @@ func TestRecordsAndBytesAreMadeToAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Ensure(ctx, Volume{Name: "lost"}, ""); err != nil {
+	if _, _, err := s.Ensure(ctx, Volume{Name: "lost"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	w.names = map[string]bool{"found": true}
@@ -115,7 +115,7 @@ func TestOneVolumeIsMadeOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if _, err := s.Ensure(ctx, Volume{Name: "same"}, "c"); err != nil {
+			if _, _, err := s.Ensure(ctx, Volume{Name: "same"}, "c"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -148,7 +148,7 @@ func TestAFullDiskKeepsTheOldAndMakesNothingNew(t *testing.T) {
 	if err := errors.Join(os.Mkdir(fresh, 0o700), os.Symlink("/dev/full", filepath.Join(fresh, "record.tmp"))); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Ensure(ctx, Volume{Name: "fresh"}, ""); !errdefs.IsResourceExhausted(err) {
+	if _, _, err := s.Ensure(ctx, Volume{Name: "fresh"}, ""); !errdefs.IsResourceExhausted(err) {
 		t.Errorf("made: %v", err)
 	}
 	if w.made != 1 || len(w.names) != 0 || len(names(s)) != 0 {

@@ -92,10 +92,14 @@ func lastLines(s string, n int) string {
 }
 
 // AttachDevice makes prog decide about every device that a process of the control group (a directory of version 2)
-// opens or makes, from now on. Programs of the groups above keep their say. The program goes away with the group.
-func AttachDevice(cgroup, prog int) error {
-	a := struct{ target, prog, kind, flags uint32 }{
-		uint32(cgroup), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI,
+// opens or makes, from now on, in place of the program old, unless that is -1. Programs of the groups above keep their say.
+// The program goes away with the group.
+func AttachDevice(cgroup, prog, old int) error {
+	a := struct{ target, prog, kind, flags, old uint32 }{
+		uint32(cgroup), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI, uint32(old),
+	}
+	if old >= 0 {
+		a.flags |= unix.BPF_F_REPLACE
 	}
 	_, err := Call(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
 	return os.NewSyscallError("attach device program", err)

@@ -22,7 +22,10 @@ func Seal(name string, r io.Reader) (*os.File, error) {
 	f := os.NewFile(uintptr(fd), name)
 	if _, err = io.Copy(f, r); err == nil {
 		seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+		// Busy says the kernel, after a while, if it holds pages itself.
+		for n := 0; n == 0 || n < 20 && err == unix.EBUSY; n++ {
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals)
+		}
 	}
 	if err != nil {
 		f.Close()

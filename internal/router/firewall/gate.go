@@ -14,7 +14,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/bpf/asm"
 	"github.com/brig-engine/brig/internal/kernel/bpf/bpfmap"
 	"github.com/brig-engine/brig/internal/router/rtnl"
-	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Gate is the second layer: five tc programs that know no rule set and drop by default.
@@ -101,25 +100,16 @@ func (g *Gate) GuardEndpoint(b *rtnl.Batch, ifindex int, mac net.HardwareAddr, a
 	return nil
 }
 
-// Admit says what the endpoint with this address is a member of. The tables decide as well.
-func (g *Gate) Admit(a netip.Addr, s wire.Membership) error {
-	if err := g.keepMember(a, s); err != nil {
-		return fmt.Errorf("networks of %s: %w", a, err)
-	}
-	return nil
-}
-
 // Forget frees the maps' elements of an endpoint; from then on its sender program drops everything.
 func (g *Gate) Forget(ifindex int, a netip.Addr) error {
-	return errors.Join(forgetKey(g.senders, senderKey(ifindex)), forgetKey(g.members, a.AsSlice()))
-}
-
-// forgetKey: what is not there is an endpoint of a warden before this one, whose map is not ours.
-func forgetKey(m *bpfmap.Map, key []byte) error {
-	if err := m.Delete(key); !errors.Is(err, unix.ENOENT) {
-		return err
+	var errs error
+	for m, key := range map[*bpfmap.Map][]byte{g.senders: senderKey(ifindex), g.members: a.AsSlice()} {
+		// What is not there is an endpoint of a warden before this one, whose map is not ours.
+		if err := m.Delete(key); !errors.Is(err, unix.ENOENT) {
+			errs = errors.Join(errs, err)
+		}
 	}
-	return nil
+	return errs
 }
 
 func senderKey(ifindex int) []byte { return binary.NativeEndian.AppendUint32(nil, uint32(ifindex)) }

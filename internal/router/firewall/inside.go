@@ -70,7 +70,7 @@ func (i *Inside) Replace(members []Member, hosts []netip.Addr) error {
 			i.outward(), i.networks.neighbours(), i.entry(), i.pass(), i.localIn(),
 			{name: "answer", kind: nftables.ChainTypeFilter, hook: nftables.ChainHookOutput,
 				policy: nftables.ChainPolicyDrop, rules: [][]expr.Any{rule(known(), accept()),
-					rule(unreachable(), accept())}}, // the refusal of what is not tracked
+					rule(proto(unix.IPPROTO_ICMP), accept())}}, // the refusal of what is not tracked
 		})
 }
 

@@ -2,6 +2,7 @@ package firewall
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 
 	"github.com/google/nftables"
@@ -69,17 +70,14 @@ func (n networks) elements(members []Member) []filled {
 func number4(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
 
 // Values of the second layer's map of members, by address: the numbers, and after them a word that is not 0 for a
-// confined endpoint. Endpoints that are neither confined nor in a network are not in it.
+// confined endpoint.
 const (
 	confinedAt = 4 * wire.MaxNetworks
 	memberSize = confinedAt + 4
 )
 
-// keepMember puts an endpoint's membership into the second layer's map, or takes out what is there.
-func (g *Gate) keepMember(a netip.Addr, s wire.Membership) error {
-	if len(s.Networks) == 0 && !s.Confined {
-		return forgetKey(g.members, a.AsSlice())
-	}
+// Admit says, in the second layer's map, what the endpoint with this address is a member of. The tables decide as well.
+func (g *Gate) Admit(a netip.Addr, s wire.Membership) error {
 	value := make([]byte, 0, memberSize)
 	for _, n := range s.Networks {
 		value = append(value, number4(n)...)
@@ -88,5 +86,8 @@ func (g *Gate) keepMember(a netip.Addr, s wire.Membership) error {
 	if s.Confined {
 		value[confinedAt] = 1
 	}
-	return g.members.Put(a.AsSlice(), value)
+	if err := g.members.Put(a.AsSlice(), value); err != nil {
+		return fmt.Errorf("networks of %s: %w", a, err)
+	}
+	return nil
 }

@@ -127,8 +127,8 @@ func senderProgram(m *bpfmap.Map) []asm.Insn {
 func neighbourProgram(p Plan, members *bpfmap.Map) []asm.Insn {
 	return program(prologue(), loadAddress(frameSrc),
 		jumpIfAddr(asm.EQ, p.Gateway, "pass"), jumpIfAddr(asm.EQ, p.Host, "outside"), jumpInside(p.Subnet, "inside"),
-		[]asm.Insn{asm.Label("outside")}, dropConfined(members, frameDst, "free"),
-		[]asm.Insn{asm.Label("free"), asm.Jump("pass"), asm.Label("inside")}, meet(members))
+		[]asm.Insn{asm.Label("outside")}, dropConfined(members, frameDst, "pass"),
+		[]asm.Insn{asm.Jump("pass"), asm.Label("inside")}, meet(members))
 }
 
 // member looks up the membership of the address at off in the frame: R0 is its address, or 0.

@@ -84,13 +84,6 @@ func dport(port uint16) []expr.Any {
 	return []expr.Any{loadPort(reg0), cmp(expr.CmpOpEq, reg0, binary.BigEndian.AppendUint16(nil, port))}
 }
 
-// unreachable matches ICMP's word for a refusal.
-func unreachable() []expr.Any {
-	const destinationUnreachable = 3
-	kind := &expr.Payload{DestRegister: reg0, Base: expr.PayloadBaseTransportHeader, Offset: 0, Len: 1}
-	return append(proto(unix.IPPROTO_ICMP), kind, cmp(expr.CmpOpEq, reg0, []byte{destinationUnreachable}))
-}
-
 // ctBits matches when one of the bits is set in the connection's state or status.
 func ctBits(key expr.CtKey, bits uint32) []expr.Any {
 	return []expr.Any{

@@ -193,8 +193,8 @@ func (r *Router) Release(e *Endpoint) error {
 	return nil
 }
 
-// Adopt takes over an endpoint of an earlier router, live with its ports or still mute. Sync then writes the tables.
-func (r *Router) Adopt(e *Endpoint, live bool, ports []Port) error {
+// Adopt takes over a live endpoint of an earlier router, with its ports. Sync then writes the tables.
+func (r *Router) Adopt(e *Endpoint, ports []Port) error {
 	if l, err := r.router.LinkByIndex(e.Ifindex); err != nil || l.Attrs().Name != e.Name {
 		return fmt.Errorf("endpoint %s: its interface %s is gone", e.Addr, e.Name)
 	}
@@ -207,9 +207,6 @@ func (r *Router) Adopt(e *Endpoint, live bool, ports []Port) error {
 	}
 	if err := r.batches.Do(&b); err != nil {
 		return fmt.Errorf("guard endpoint %s: %w", e.Addr, err)
-	}
-	if !live {
-		return nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

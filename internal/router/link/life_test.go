@@ -228,7 +228,7 @@ func TestAdoptionKeepsConnectionsAndRules(t *testing.T) {
 	w.open(ns, &s)
 	var e Endpoint
 	must(t, json.Unmarshal(kept, &e))
-	must(t, w.r.Adopt(&e, true, []Port{tcp("0.0.0.0", 8080, 80)}))
+	must(t, w.r.Adopt(&e, []Port{tcp("0.0.0.0", 8080, 80)}))
 	must(t, w.r.Sync())
 	w.reaches("adopted: egress", c.ns, "tcp", outsideIP+":80", hostIP)
 	w.reaches("adopted: published port", w.outside, "tcp", hostIP+":8080", outsideIP)

@@ -157,7 +157,7 @@ func TestMembershipChangesAtOnceAndSurvivesTheRouter(t *testing.T) {
 	w.open(ns, &state)
 	defer old.drop()
 	for _, x := range []box{a, b} {
-		must(t, w.r.Adopt(x.ep, true, nil))
+		must(t, w.r.Adopt(x.ep, nil))
 	}
 	must(t, w.r.Sync())
 	w.reaches("adopted", a.ns, "tcp", b.at(80), "")

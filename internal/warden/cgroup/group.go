@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,7 +58,7 @@ func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
 		err = g.bound(res)
 	}
 	if err == nil {
-		err = g.refuseDevices()
+		err = g.refuseDevices(p.prog, -1)
 	}
 	if err != nil {
 		for _, fd := range made {
@@ -68,14 +69,41 @@ func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
 	return g, nil
 }
 
-// refuseDevices leaves the group the devices of every container.
-func (g *Group) refuseDevices() error {
+// refuseDevices leaves the group what prog allows: the devices of every container, if it is that of all.
+func (g *Group) refuseDevices(prog, old int) error {
 	dir, err := openDir(g.p.unified().fd, g.id)
 	if err != nil {
 		return class(err)
 	}
 	defer unix.Close(dir)
-	return bpf.AttachDevice(dir, g.p.prog)
+	return bpf.AttachDevice(dir, prog, old)
+}
+
+// Device is one that a group may use beside those of every container; Access has bits of BPF_DEVCG_ACC.
+type Device struct{ Major, Minor, Access uint32 }
+
+// Allow lets the group use more devices. Each is a block of eight instructions in front of the decisions of the program, with
+// operands that are the device's (dist/embed/devices).
+func (g *Group) Allow(more []Device) error {
+	if len(more) == 0 {
+		return nil
+	}
+	const decisions, block, access, major, minor = 6 * 8, 8 * 8, 2*8 + 4, 4*8 + 4, 5*8 + 4
+	end := len(g.p.device) - block
+	code := slices.Clone(g.p.device[:decisions])
+	for _, d := range more {
+		code = append(code, g.p.device[end:]...)
+		at := code[len(code)-block:]
+		binary.LittleEndian.PutUint32(at[access:], ^d.Access)
+		binary.LittleEndian.PutUint32(at[major:], d.Major)
+		binary.LittleEndian.PutUint32(at[minor:], d.Minor)
+	}
+	prog, err := bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", append(code, g.p.device[decisions:end]...))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(prog)
+	return g.refuseDevices(prog, g.p.prog)
 }
 
 // Attach opens what a new process needs to enter the group, close-on-exec: the directory in version 2, for

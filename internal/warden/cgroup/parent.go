@@ -22,6 +22,7 @@ type Parent struct {
 	hierarchies []*hierarchy // version 2 first
 	Missing     []string     // sentences: the default bounds that this kernel cannot give
 	prog        int          // the device program
+	device      []byte       // the same, and what Allow puts into it
 	extra       int          // further flags for opening files: tests work on plain directories
 }
 
@@ -180,9 +181,8 @@ func (p *Parent) finish() (err error) {
 			return err
 		}
 	}
-	device, err := code.Read("devices")
-	if err == nil {
-		p.prog, err = bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", device)
+	if p.device, err = code.Read("devices"); err == nil {
+		p.prog, err = bpf.LoadProgram(bpf.CgroupDevice, "brig_devices", p.device[:len(p.device)-64])
 	}
 	return err
 }

@@ -18,7 +18,7 @@ func newSandbox(t *testing.T) (net, route int) {
 	if os.Geteuid() != 0 {
 		t.Skip("missing: root privileges")
 	}
-	user, net, route, err := NewSandbox(0x70020000)
+	user, net, route, err := NewSandbox(0x70020000, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func TestPairBelongsTogetherAndOutlivesItsMaker(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("missing: root privileges")
 	}
-	user, net, route, err := NewSandbox(0x70020000)
+	user, net, route, err := NewSandbox(0x70020000, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,9 +64,41 @@ func TestMapsOfVolumesAndBindsMeetTheSandbox(t *testing.T) {
 	}
 }
 
+// A network namespace for who joins a sandbox is owned by the user namespace that is there.
+func TestASandboxWithinAUserNamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("missing: root privileges")
+	}
+	const base = 0x70020000
+	user, net, route, err := NewSandbox(base, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	within, net2, route2, err := NewSandbox(base, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner, err := unix.IoctlRetInt(net2, unix.NS_GET_USERNS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have [5]unix.Stat_t
+	for i, fd := range []int{user, within, owner, net, net2} {
+		if err := unix.Fstat(fd, &have[i]); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+	}
+	unix.Close(route)
+	unix.Close(route2)
+	if have[0].Ino != have[1].Ino || have[0].Ino != have[2].Ino || have[3].Ino == have[4].Ino {
+		t.Errorf("user namespaces %d, %d, owner %d; network namespaces %d and %d", have[0].Ino, have[1].Ino, have[2].Ino, have[3].Ino, have[4].Ino)
+	}
+}
+
 func BenchmarkSandbox(b *testing.B) {
 	for b.Loop() {
-		user, net, route, err := NewSandbox(0x70020000)
+		user, net, route, err := NewSandbox(0x70020000, 0)
 		if err != nil {
 			b.Fatal(err)
 		}

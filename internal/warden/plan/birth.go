@@ -18,7 +18,7 @@ type Filter struct {
 }
 
 // Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>,
-// <userns>, <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (the program of code.Read("init")), and <stdin>,
+// <userns> (or <pid1> of the container that is joined), <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (the program of code.Read("init")), and <stdin>,
 // <stdout>, <stderr> or <tty>.
 type Input struct {
 	Spec *wire.Spec
@@ -48,14 +48,7 @@ func Birth(in Input) (*Plan, error) {
 	s := in.Spec
 	b := begin("<root>", in.Tasks)
 	b.init = s.Init
-	// All that follows happens with ids that mean nobody on the host.
-	b.do("enter the sandbox's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
-	// It was made, and its endpoint prepared, before it was needed.
-	b.do("enter the sandbox's network namespace", unix.SYS_SETNS, Ref("<netns>"), unix.CLONE_NEWNET)
-	// Before a process exists that the container could see (T13).
-	b.become("the sandbox's root", 0, 0)
-	// Stage 1 is process 1 of its own process, mount, IPC and UTS namespaces, and the warden's child (CLONE_PARENT).
-	b.fork(namespaces, "process 1 of the container")
+	b.enter(&s.Join)
 	// After the cgroup was entered: the namespace's root is the container's own cgroup, siblings are invisible (T14).
 	b.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	b.session()
@@ -67,6 +60,45 @@ func Birth(in Input) (*Plan, error) {
 		return nil, err
 	}
 	return &Plan{Title: "birth of a container: " + strings.Join(s.Process.Args, " "), Ops: b.ops}, nil
+}
+
+// enter takes the process into the sandbox, and forks it there, in new namespaces but for those that it shares.
+func (b *builder) enter(j *wire.Join) {
+	network := j.Namespaces&unix.CLONE_NEWNET != 0
+	// All that follows happens with ids that mean nobody on the host.
+	if j.Container == "" {
+		b.do("enter the sandbox's user namespace", unix.SYS_SETNS, Ref("<userns>"), unix.CLONE_NEWUSER)
+	} else {
+		// All of them in one call, of the process that the descriptor names and no other that got its pid. The new mounts begin
+		// as a copy of its mounts, not of the host's.
+		b.do("enter the sandbox of the other container", unix.SYS_SETNS, Ref("<pid1>"),
+			unix.CLONE_NEWUSER|unix.CLONE_NEWNS|j.Namespaces)
+	}
+	if !network {
+		// It was made, and its endpoint prepared, before it was needed.
+		b.do("enter the sandbox's network namespace", unix.SYS_SETNS, Ref("<netns>"), unix.CLONE_NEWNET)
+	}
+	// Before a process exists that the container could see (T13).
+	b.become("the sandbox's root", 0, 0)
+	if network {
+		b.share("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+	}
+	if j.Namespaces&unix.CLONE_NEWIPC != 0 {
+		b.share("/dev/shm")
+	}
+	// Stage 1 is process 1 of its own process, mount, IPC and UTS namespaces, and the warden's child (CLONE_PARENT).
+	b.fork(ForkArgs(namespaces&^j.Namespaces), "process 1 of the container")
+}
+
+// share takes what the other container sees at a path, with the rights of its root and inside its root; and with what is
+// mounted below: nothing is uncovered, whatever was put there.
+func (b *builder) share(paths ...string) {
+	for _, p := range paths {
+		b.open("open the other container's "+p, unix.AT_FDCWD, p[1:], unix.O_PATH, inRoot).to("theirs")
+		b.do("clone the other container's "+p, unix.SYS_OPEN_TREE, Ref("theirs"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).
+			to(Ref("shared " + p))
+	}
+	b.shared = append(b.shared, paths...)
 }
 
 // Check holds a specification against what a plan can express.

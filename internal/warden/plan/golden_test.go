@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -50,6 +51,13 @@ func TestGoldenPlans(t *testing.T) {
 		"new-privileges": func(in *plan.Input) { in.Spec.Process.AllowNewPrivileges = true },
 		"sysctl": func(in *plan.Input) {
 			in.Spec.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.msgmax": "65536"}
+		},
+		"join-network": func(in *plan.Input) {
+			in.Spec.Join = wire.Join{Container: strings.Repeat("a", 64), Namespaces: unix.CLONE_NEWNET}
+			in.Spec.Network, in.Spec.Files = wire.Network{}, nil
+		},
+		"join-ipc-pid": func(in *plan.Input) {
+			in.Spec.Join = wire.Join{Container: strings.Repeat("a", 64), Namespaces: unix.CLONE_NEWIPC | unix.CLONE_NEWPID}
 		},
 		"cgroups": func(in *plan.Input) { in.Tasks, in.ExecByFD = 2, false },
 	}

@@ -159,7 +159,7 @@ func prepare(t testing.TB, root string, s *wire.Spec) *box {
 			b.fds[name] = fd
 		}
 	}
-	user, net, route, err := idmap.NewSandbox(base)
+	user, net, route, err := idmap.NewSandbox(base, 0)
 	must(t, err)
 	unix.Close(route)
 	b.fds["userns"], b.fds["netns"] = user, net

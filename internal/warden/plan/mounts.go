@@ -37,13 +37,19 @@ func (b *builder) filesystem(in *Input) {
 	// The root file system was mounted without a path; it becomes one here, over the old root.
 	b.cover("mount the root", b.root)
 	b.confine(b.root, quiet, "the root", 0)
-	b.base()
+	b.base(!s.NoShm)
 	for i, m := range s.Mounts {
 		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, slices.Contains(in.Files, i))
 	}
+	taken := func(path string) bool { // a person's own file wins
+		return slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Target == path })
+	}
+	for _, p := range slices.DeleteFunc(b.shared, taken) {
+		b.mount(Ref("shared "+p), wire.Mount{Target: p, Writable: true}, p != "/dev/shm")
+	}
 	for i, f := range s.Files {
-		if slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Target == f.Path }) {
-			continue // a person's own file wins
+		if taken(f.Path) {
+			continue
 		}
 		// A file of the engine, on a file system of 64 KiB (A2).
 		b.do("bind "+f.Path, unix.SYS_OPEN_TREE, Ref("<files>"), strconv.Itoa(i), tree|unix.AT_SYMLINK_NOFOLLOW).to("file")
@@ -77,13 +83,15 @@ func (b *builder) cover(what string, mount Ref) {
 }
 
 // base mounts proc, dev and sys on directories, not links, of the root.
-func (b *builder) base() {
+func (b *builder) base(shm bool) {
 	b.fresh("proc", "proc", inert)
 	b.attach("proc", b.ours(b.root, "proc"), "/proc")
 	b.attach("<dev>", b.ours(b.root, "dev"), "/dev")
 	b.attach("<pts>", b.ours("<dev>", "pts"), "/dev/pts")
-	b.attach("<shm>", b.ours("<dev>", "shm"), "/dev/shm")
-	b.confine("<shm>", inert, "/dev/shm", 0)
+	if shm {
+		b.attach("<shm>", b.ours("<dev>", "shm"), "/dev/shm")
+		b.confine("<shm>", inert, "/dev/shm", 0)
+	}
 	b.fresh("mqueue", "mqueue", inert)
 	b.attach("mqueue", b.ours("<dev>", "mqueue"), "/dev/mqueue")
 	b.fresh("sys", "sysfs", inert|unix.MOUNT_ATTR_RDONLY)

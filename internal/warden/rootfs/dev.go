@@ -3,10 +3,12 @@ package rootfs
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -37,7 +39,7 @@ func Dev(base uint32) (fd int, err error) {
 	fd, err = mount.New("tmpfs", unix.MOUNT_ATTR_NOSUID, mount.String("source", "tmpfs"), mount.String("size", "65536"),
 		mount.String("mode", "755"), mount.UInt("uid", base), mount.UInt("gid", base))
 	if err == nil {
-		err = fillDev(fd, int(base))
+		err = fillDev(fd, int(base), nodes)
 	}
 	if err != nil {
 		wire.CloseAll([]int{fd})
@@ -65,7 +67,7 @@ var nodes = []node{
 	{"pts", unix.S_IFDIR | 0o755, 0, ""}, {"shm", unix.S_IFDIR | 0o755, 0, ""}, {"mqueue", unix.S_IFDIR | 0o755, 0, ""},
 }
 
-func fillDev(fd, base int) (err error) {
+func fillDev(fd, base int, nodes []node) (err error) {
 	for _, n := range nodes {
 		switch n.mode & unix.S_IFMT {
 		case unix.S_IFLNK:
@@ -85,6 +87,26 @@ func fillDev(fd, base int) (err error) {
 		}
 	}
 	return nil
+}
+
+// Device makes a device of the host in a /dev, with the directories that it is in. Links, those of Dev too, are not followed.
+// It belongs to root, and to the group that has it on the host.
+func Device(dev int, name string, base uint32, host *unix.Stat_t) error {
+	for at, c := range name {
+		if c == '/' {
+			unix.Mkdirat(dev, name[:at], 0o755) // or the next step fails
+		}
+	}
+	dir, err := path.Open(dev, filepath.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	name = filepath.Base(name)
+	if err := fillDev(dir, int(base), []node{{name, host.Mode, host.Rdev, ""}}); err != nil || host.Gid > 65535 {
+		return err
+	}
+	return unix.Fchownat(dir, name, -1, int(base+host.Gid), unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // writeFile makes a file of the range at base. Its content is far below what one write takes.

@@ -318,6 +318,10 @@ func TestNamesReachTheForwarderInTheirOrder(t *testing.T) {
 				t.Errorf("names %v in place of %d", n, i)
 			}
 		}
-		daemon.Close()
+		select { // whoever hears no more ends, so that there is another one
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			t.Error("a job goes on without names")
+		}
 	}
 }

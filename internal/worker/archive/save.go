@@ -161,7 +161,7 @@ func listNames(image jobs.SaveImage, d listed) []listed {
 
 // dockerEntry describes an image in manifest.json, where names of Docker's own registry are in their short form.
 func dockerEntry(image jobs.SaveImage) dockerImage {
-	d := dockerImage{Config: blobPath(image.Config), RepoTags: []string{}, Layers: []string{}}
+	d := dockerImage{Config: blobPath(image.Config), Layers: []string{}}
 	for _, name := range image.Names {
 		if short, ok := strings.CutPrefix(name, "docker.io/"); ok {
 			name = strings.TrimPrefix(short, "library/")

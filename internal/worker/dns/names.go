@@ -56,6 +56,11 @@ func (n *names) put(of jobs.Names) {
 		}
 	}
 	delete(n.members, of.Addr)
+	for _, in := range of.Networks { // once, and not with each question
+		for i, l := range in.Links {
+			in.Links[i].Alias = strings.ToLower(l.Alias)
+		}
+	}
 	if !of.Gone {
 		n.members[of.Addr] = of
 		for key := range keysOf(of) {
@@ -139,38 +144,38 @@ func dotted(name []byte) string {
 	return b.String()
 }
 
-// find gives the addresses of a name in the asker's networks, in an order that is another one each time. A link is the
-// asker's own word: whoever else has that name does not share in it.
+// find gives the addresses of a name in the asker's networks, in an order that is another one each time. A link of the
+// asker's goes before what others are called.
 func (n *names) find(of jobs.Names, name string) []netip.Addr {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var out []netip.Addr
-	add := func(network, called string) {
-		for _, a := range n.byName[nameKey{network, called}] {
-			if !slices.Contains(out, a) {
-				out = append(out, a)
-			}
-		}
-	}
-	for _, in := range of.Networks {
-		for _, to := range linked(in, name) {
-			add(in.ID, to)
-		}
-	}
-	for _, in := range of.Networks {
-		if len(out) > 0 {
-			break
-		}
-		add(in.ID, name)
+	out := n.called(of, func(in jobs.NamesIn) []string { return linked(in, name) })
+	if out == nil {
+		out = n.called(of, func(jobs.NamesIn) []string { return []string{name} })
 	}
 	rand.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
 	return out
 }
 
+// called gives the addresses of those names in each of the asker's networks, once each.
+func (n *names) called(of jobs.Names, names func(jobs.NamesIn) []string) (out []netip.Addr) {
+	for _, in := range of.Networks {
+		for _, name := range names(in) {
+			for _, a := range n.byName[nameKey{in.ID, name}] {
+				if !slices.Contains(out, a) {
+					out = append(out, a)
+				}
+			}
+		}
+	}
+	return out
+}
+
 // linked gives what the asker's own name for another container stands for.
 func linked(in jobs.NamesIn, name string) (to []string) {
+	short, _ := strings.CutSuffix(name, "."+strings.ToLower(in.Name))
 	for _, l := range in.Links {
-		if alias := strings.ToLower(l.Alias); name == alias || name == alias+"."+strings.ToLower(in.Name) {
+		if l.Alias == name || l.Alias == short {
 			to = append(to, l.To)
 		}
 	}

@@ -28,7 +28,8 @@ func town() *names {
 		{Addr: at("10.0.0.3"), Confined: true, Networks: []jobs.NamesIn{back("job", "db")}},
 		{Addr: at("10.0.0.4")},
 		{Addr: at("10.0.0.5"), Networks: []jobs.NamesIn{{ID: "1", Name: "front", Names: []string{"old"},
-			Links: []jobs.Link{{Alias: "Backend", To: "0123456789ab"}, {Alias: "gone", To: "ffffffffffff"}}}}},
+			Links: []jobs.Link{{Alias: "Backend", To: "0123456789ab"}, {Alias: "gone", To: "ffffffffffff"},
+				{Alias: "www", To: "0123456789ab"}, {Alias: "db-front", To: "ffffffffffff"}}}}},
 	} {
 		n.put(of)
 	}
@@ -105,6 +106,8 @@ func TestNamesAreThoseOfTheAskersNetworks(t *testing.T) {
 		{"10.0.0.5", "backend", dnsmessage.TypeA, 0, []string{"10.0.0.1"}},
 		{"10.0.0.5", "backend.front", dnsmessage.TypeA, 0, []string{"10.0.0.1"}},
 		{"10.0.0.5", "gone", dnsmessage.TypeA, outside, nil},
+		{"10.0.0.5", "www", dnsmessage.TypeA, 0, []string{"10.0.0.1"}}, // not the other one of this name
+		{"10.0.0.5", "db-front.front", dnsmessage.TypeA, 0, []string{"10.0.0.2"}},
 		{"10.0.0.1", "backend", dnsmessage.TypeA, outside, nil},
 		{"10.0.0.2", "db", dnsmessage.TypeA, 0, []string{"10.0.0.2", "10.0.0.3"}},
 		{"10.0.0.2", "web", dnsmessage.TypeA, 0, []string{"10.0.0.1"}},

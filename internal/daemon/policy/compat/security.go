@@ -2,33 +2,35 @@ package compat
 
 const (
 	ownNamespace = "the container would share the host's namespace"
-	noSharing    = "no two containers share a namespace"
-	inOne        = "run both programs in one container"
 	floorAllow   = "only the administrator's policy file could allow it, and this version does not read one yet"
 )
 
 var (
 	capFlags      = []string{"--cap-add"}
 	securityFlags = []string{"--security-opt"}
+	ipcFlags      = []string{"--ipc"}
+	pidFlags      = []string{"--pid"}
+	deviceFlags   = []string{"--device"}
+	gpuFlags      = []string{"--gpus"}
 )
 
-// The namespaces of a container: it has its own of each kind.
+// The namespaces of a container: its own, or another container's, never the host's.
 var namespaces = []Entry{
-	{Field: "HostConfig.IpcMode", Flags: []string{"--ipc"}, State: Works, Kept: true,
-		Note: "private, and shareable, which nobody joins"},
-	{Field: "HostConfig.IpcMode", Value: "host", Flags: []string{"--ipc"}, State: Refused, Rule: "no-host-namespace",
+	{Field: "HostConfig.IpcMode", Flags: ipcFlags, State: Works, Kept: true, Note: "private and shareable"},
+	{Field: "HostConfig.IpcMode", Value: "host", Flags: ipcFlags, State: Refused, Rule: "no-host-namespace",
 		Reason: ownNamespace, Instead: "leave it out"},
-	{Field: "HostConfig.IpcMode", Value: "container:NAME", Flags: []string{"--ipc"}, State: Missing,
-		Reason:  noSharing,
-		Instead: inOne},
-	{Field: "HostConfig.IpcMode", Value: "none", Flags: []string{"--ipc"}, State: Missing,
-		Reason: "every container has a /dev/shm of its own", Instead: "leave it out"},
-	{Field: "HostConfig.PidMode", As: "--pid host", Flags: []string{"--pid"}, State: Refused,
+	{Field: "HostConfig.IpcMode", Value: "container:NAME", Flags: ipcFlags, State: Works,
+		Note: "one that was made with --ipc shareable, or has joined one"},
+	{Field: "HostConfig.IpcMode", Value: "none", Flags: ipcFlags, State: Works,
+		Note: "/dev/shm is an empty directory of /dev then"},
+	{Field: "HostConfig.PidMode", As: "--pid host", Flags: pidFlags, State: Refused,
 		Rule:   "no-host-namespace",
 		Reason: ownNamespace, Instead: "leave it out"},
-	{Field: "HostConfig.PidMode", Value: "container:NAME", Flags: []string{"--pid"}, State: Missing,
-		Reason:  noSharing,
-		Instead: "look with brig exec"},
+	{Field: "HostConfig.PidMode", Value: "container:NAME", Flags: pidFlags, State: Works,
+		Note: "a debugger needs --cap-add SYS_PTRACE, as in brig exec"},
+	{Field: "HostConfig.PidMode", Value: "container:OTHER", As: "--network, --ipc and --pid container:NAME of different containers",
+		Flags: pidFlags, State: Missing, Reason: "who joins a container is in its sandbox, and nobody is in two",
+		Instead: "let all of them name one container, which may have joined another one"},
 	{Field: "HostConfig.UTSMode", As: "--uts host", Flags: []string{"--uts"}, State: Refused,
 		Rule:   "no-host-namespace",
 		Reason: ownNamespace, Instead: "leave it out; --hostname sets a name"},
@@ -38,7 +40,7 @@ var namespaces = []Entry{
 	{Field: "HostConfig.CgroupnsMode", Flags: []string{"--cgroupns"}, State: Works, Kept: true, Note: "private"},
 	{Field: "HostConfig.CgroupnsMode", Value: "host", Flags: []string{"--cgroupns"}, State: Refused,
 		Rule: "no-host-namespace", Reason: ownNamespace, Instead: "leave it out"},
-	{Field: "HostConfig.Cgroup", State: Missing, Reason: noSharing, Instead: "leave it out"},
+	{Field: "HostConfig.Cgroup", State: Missing, Reason: "no two containers share a control group", Instead: "leave it out"},
 }
 
 // What a container may.
@@ -83,14 +85,29 @@ var security = []Entry{
 		Rule:   "own-sysctls",
 		Reason: "it changes the whole machine, not the container's namespaces", Instead: "set it on the host"},
 	{Field: "HostConfig.Devices", Below: []string{"PathOnHost", "PathInContainer", "CgroupPermissions"},
-		Flags: []string{"--device"}, State: Missing, Reason: "a container has six harmless devices and no others",
-		Instead: "leave it out"},
+		Flags: deviceFlags, State: Works,
+		Note: "character devices, or a directory of them, for root only; disks are given to nobody"},
+	{Field: "HostConfig.Devices", Value: "m", As: "--device PATH:PATH:m", Flags: deviceFlags, State: Missing,
+		Reason: "no container makes device nodes", Instead: "write r, w or rw"},
+	{Field: "HostConfig.Devices", Value: "TARGET", As: "--device PATH:TARGET outside of /dev", Flags: deviceFlags, State: Missing,
+		Reason: "device nodes are dead everywhere but in /dev", Instead: "choose a target below /dev"},
 	{Field: "HostConfig.DeviceCgroupRules", Flags: []string{"--device-cgroup-rule"}, State: Refused,
 		Rule:   "device-list",
 		Reason: "it opens devices for whoever can make a node of them", Instead: "leave it out"},
-	{Field: "HostConfig.DeviceRequests", Below: []string{"Driver", "Count", "DeviceIDs", "Capabilities", "Options"},
-		Flags: []string{"--gpus"}, State: Missing, Reason: "a container has six harmless devices and no others",
+	{Field: "HostConfig.DeviceRequests", Below: []string{"Driver", "Count", "DeviceIDs", "Capabilities"},
+		Flags: gpuFlags, State: Works,
+		Note: "the CDI devices nvidia.com/gpu=…, as --device VENDOR/CLASS=NAME gives any: from specifications of root's in /etc/cdi and /var/run/cdi, read when the container is made"},
+	{Field: "HostConfig.DeviceRequests[].Options", Flags: gpuFlags, As: "--gpus options=", State: Missing,
+		Reason: "what comes along is in the CDI specification", Instead: "leave it out"},
+	{Field: "HostConfig.DeviceRequests", Value: "OTHER", As: "--gpus driver=, capabilities=", Flags: gpuFlags, State: Missing,
+		Reason:  "the driver is nvidia, the capability gpu, and what comes along is in the CDI specification",
 		Instead: "leave it out"},
+	{Field: "HostConfig.DeviceRequests", Value: "HOOK", As: "a CDI device with hooks", Flags: gpuFlags, State: Refused, Rule: "no-hooks",
+		Reason:  "a hook is a program that runs as root beside the container and is handed what the image says (CVE-2025-23266)",
+		Instead: "write a specification without hooks: devices, variables, and mounts for reading"},
+	{Field: "HostConfig.DeviceRequests", Value: "EDIT", As: "a CDI device with other edits", Flags: gpuFlags, State: Missing,
+		Reason:  "a specification gives character devices as the host has them, variables, and mounts with ro, rbind, noexec",
+		Instead: "write one with nothing else in it"},
 	{Field: "HostConfig.Capabilities", State: Missing, Reason: "clients of API 1.40 sent it for a while",
 		Instead: "use CapAdd and CapDrop"},
 }
