@@ -315,7 +315,7 @@ func tryDeafClient(r *run) Verdict {
 	return v
 }
 
-const deafBytes = 128 << 20
+const deafBytes = 192 << 20
 
 // witness starts a container that prints something: the log of somebody else, which must be kept and shown.
 func (r *run) witness() error {

@@ -170,6 +170,7 @@ func turn(ctx context.Context) (done func(), err error) {
 type HTTPServer struct {
 	http.Server
 	Bounds Bounds
+	door   door
 }
 
 // NewHTTPServer gives a server with bounds on what a client can hold open.
@@ -178,7 +179,7 @@ func NewHTTPServer(h http.Handler) *HTTPServer {
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
 		limit.Cur = 1024
 	}
-	return &HTTPServer{Bounds: boundsFor(limit.Cur), Server: http.Server{
+	return &HTTPServer{Bounds: boundsFor(limit.Cur), door: door{callers: map[string]*caller{}}, Server: http.Server{
 		Handler:           h,
 		ConnContext:       ConnContext,
 		ReadHeaderTimeout: headerPatience,
@@ -195,5 +196,13 @@ const (
 
 // Serve answers who comes to the listener, until that is closed.
 func (s *HTTPServer) Serve(l net.Listener) error {
-	return s.Server.Serve(&door{Listener: l, bounds: s.Bounds, callers: map[string]*caller{}})
+	s.door.Listener, s.door.bounds = l, s.Bounds
+	return s.Server.Serve(&s.door)
+}
+
+// Connections tells how many are open.
+func (s *HTTPServer) Connections() int {
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	return s.door.all
 }

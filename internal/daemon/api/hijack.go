@@ -43,11 +43,7 @@ func (s *stream) Gone() bool {
 // hijack takes the connection over and answers as the client asked: 101 to an upgrade, 200 to the older way. more are
 // further lines of the header.
 func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool, more ...string) (*stream, error) {
-	h, ok := w.(http.Hijacker)
-	if !ok {
-		return nil, errors.New("the connection cannot be taken over")
-	}
-	conn, rw, err := h.Hijack()
+	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, fmt.Errorf("take over the connection: %w", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	apiimage "github.com/moby/moby/api/types/image"
@@ -16,6 +17,8 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/damage"
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
+	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
@@ -51,6 +54,13 @@ type Server struct {
 	FindImage func(ref string) (*image.Image, error)
 	// Root is the directory that info shows.
 	Root string
+	// Logs counts for all containers; where something is measured, it is there.
+	Logs *log.Meter
+
+	// Connections, if not nil, tells how many are open.
+	Connections func() int
+
+	metrics *metrics.Metrics // nil: nothing is measured
 }
 
 type contextKey int
@@ -101,25 +111,35 @@ func (s *Server) Handler() http.Handler {
 			WriteError(w, err)
 			return
 		}
-		if c, ok := r.Context().Value(keyConn).(*conn); ok {
-			if err := c.refusal(); err != nil {
-				h.Set("Connection", "close")
-				WriteError(w, err)
-				return
-			}
+		_, pattern := mux.Handler(r)
+		if s.metrics != nil {
+			a := &answered{ResponseWriter: w}
+			defer func(begin time.Time) { s.metrics.Request(route(pattern, r), a.status(), time.Since(begin)) }(time.Now())
+			w = a
 		}
-		r.Form = r.URL.Query() // a form is never read from a body, which would have no bound of ours
-		s.admit(r)
-		if _, pattern := mux.Handler(r); computes(pattern, r.URL.Path) {
-			done, err := turn(r.Context())
-			if err != nil {
-				WriteError(w, err)
-				return
-			}
+		if done, err := s.enter(r, pattern); err != nil {
+			h.Set("Connection", "close")
+			WriteError(w, err)
+		} else {
 			defer done()
+			mux.ServeHTTP(w, r)
 		}
-		mux.ServeHTTP(w, r)
 	})
+}
+
+// enter has a request wait for its caller's turn, if it must, and gives what ends that.
+func (s *Server) enter(r *http.Request, pattern string) (done func(), err error) {
+	if c, ok := r.Context().Value(keyConn).(*conn); ok {
+		if err := c.refusal(); err != nil {
+			return nil, err
+		}
+	}
+	r.Form = r.URL.Query() // a form is never read from a body, which would have no bound of ours
+	s.admit(r)
+	if !computes(pattern, r.URL.Path) {
+		return func() {}, nil
+	}
+	return turn(r.Context())
 }
 
 // computes tells which requests take turns: those that are answered at once, from what is known.

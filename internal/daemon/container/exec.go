@@ -9,12 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -228,7 +230,8 @@ func (x *Exec) Start(ctx context.Context, size *[2]uint, begun func() (Conn, err
 	return err
 }
 
-func (x *Exec) begin(ctx context.Context) error {
+func (x *Exec) begin(ctx context.Context) (err error) {
+	defer func(begin time.Time) { x.c.e.cfg.Metrics.Action(metrics.Exec, begin, err) }(time.Now())
 	if x.missing != "" {
 		x.over(wire.Exit{Code: execFailed}, x.missing)
 		return fmt.Errorf("%w: %w", x.missing, errdefs.ErrInvalidArgument)

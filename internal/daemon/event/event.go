@@ -31,7 +31,7 @@ type Bus struct {
 	kept      []events.Message // oldest first
 	first     uint64           // number of the oldest
 	bytes     int              // of what is kept
-	total     uint64
+	counts    map[Happened]uint64
 	listeners map[*Listener]struct{}
 }
 
@@ -59,7 +59,11 @@ func (b *Bus) Publish(kind events.Type, action events.Action, id string, attribu
 	defer b.mu.Unlock()
 	b.kept = append(b.kept, m)
 	b.bytes += size(&m)
-	b.total++
+	if b.counts == nil {
+		b.counts = map[Happened]uint64{}
+	}
+	what, _, _ := strings.Cut(string(action), ":") // what a client wrote comes behind
+	b.counts[Happened{string(kind), what}]++
 	for len(b.kept) > past || b.bytes > pastBytes && len(b.kept) > 1 {
 		b.bytes -= size(&b.kept[0])
 		b.kept[0] = events.Message{} // what is appended to may stay for long
@@ -140,11 +144,14 @@ func (b *Bus) Count() int {
 	return len(b.listeners)
 }
 
-// Total tells how many events there were.
-func (b *Bus) Total() uint64 {
+// Happened is what an event is about, without whom.
+type Happened struct{ Type, Action string }
+
+// Counts tells how many events there were.
+func (b *Bus) Counts() map[Happened]uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.total
+	return maps.Clone(b.counts)
 }
 
 // Next gives the next event, if there is one. open is false when there will be none: the listener was too slow, or was
