@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -61,6 +62,9 @@ func main() {
 func serve(state, run string, ready *os.File) error {
 	if flag.NArg() > 0 || !filepath.IsAbs(state) || !filepath.IsAbs(run) {
 		return errors.New("usage: brigd --state DIR --run DIR, both absolute")
+	}
+	if err := logging(run, os.Stderr); err != nil {
+		slog.Warn("as usual instead", "error", err)
 	}
 	listener, err := net.FileListener(os.NewFile(fdListener, "listener"))
 	if err != nil {

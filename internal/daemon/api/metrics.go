@@ -3,10 +3,12 @@ package api
 import (
 	"bufio"
 	"bytes"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	apicontainer "github.com/moby/moby/api/types/container"
 
@@ -86,6 +88,14 @@ func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 func (a *answered) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	a.code = http.StatusSwitchingProtocols
 	return http.NewResponseController(a.ResponseWriter).Hijack()
+}
+
+// served notes a request. What is logged is the route, and no path, query or body: these may have secrets.
+func (s *Server) served(r *http.Request, route, code string, took time.Duration) {
+	s.metrics.Request(route, code, took)
+	if slog.Default().Enabled(r.Context(), slog.LevelDebug) {
+		slog.Debug("request", "route", route, "code", code, "ms", float64(took.Microseconds())/1000)
+	}
 }
 
 // status is the number as text; who said nothing has said 200.

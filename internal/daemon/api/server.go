@@ -114,7 +114,7 @@ func (s *Server) Handler() http.Handler {
 		_, pattern := mux.Handler(r)
 		if s.metrics != nil {
 			a := &answered{ResponseWriter: w}
-			defer func(begin time.Time) { s.metrics.Request(route(pattern, r), a.status(), time.Since(begin)) }(time.Now())
+			defer func(begin time.Time) { s.served(r, route(pattern, r), a.status(), time.Since(begin)) }(time.Now())
 			w = a
 		}
 		if done, err := s.enter(r, pattern); err != nil {
