@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// tools are the everyday commands of the image, and the neighbour's part in the drill (serve, hold, take).
+// tools are the everyday commands of the image, and the neighbour's part in the drill (serve, hold, take), the attacker's that prints (pour), and
+// the second caller's (ask).
 // Arguments are those of the plain POSIX forms, without options.
 func tools(name string) func(args []string) int {
 	switch name {
@@ -43,6 +44,10 @@ func tools(name string) func(args []string) int {
 		return toolTake
 	case "leave":
 		return toolLeave
+	case "pour":
+		return toolPour
+	case "ask":
+		return toolAsk
 	case "_rights":
 		return toolRights
 	case "_int80":

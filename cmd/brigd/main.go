@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -24,6 +25,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	imageserve "github.com/brig-engine/brig/internal/daemon/image/serve"
+	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
@@ -61,6 +63,9 @@ func serve(state, run string, ready *os.File) error {
 	if flag.NArg() > 0 || !filepath.IsAbs(state) || !filepath.IsAbs(run) {
 		return errors.New("usage: brigd --state DIR --run DIR, both absolute")
 	}
+	if err := logging(run, os.Stderr); err != nil {
+		slog.Warn("as usual instead", "error", err)
+	}
 	listener, err := net.FileListener(os.NewFile(fdListener, "listener"))
 	if err != nil {
 		return fmt.Errorf("the API's socket: %w", err)
@@ -75,7 +80,9 @@ func serve(state, run string, ready *os.File) error {
 		return err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- api.NewHTTPServer(server.Handler()).Serve(listener) }()
+	h := api.NewHTTPServer(server.Handler())
+	server.Connections = h.Connections
+	go func() { ended <- h.Serve(listener) }()
 	if _, err := ready.WriteString("ready\n"); err != nil && !errors.Is(err, unix.EPIPE) {
 		return fmt.Errorf("say that it is ready: %w", err)
 	}
@@ -127,9 +134,14 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
-	engine, err := container.NewEngine(ctx, container.Config{
-		Warden: warden, Images: images, Volumes: volumes, Bus: bus, Host: host, Networks: networks, Names: f.names,
-		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run,
+	server := &api.Server{Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
+		Networks: networks, Forward: f.start,
+		Images: imageserve.Handler(images), ImageCount: images.Count, ImageUsage: images.Usage,
+		FindImage: images.Lookup, ImageCheck: images.Check, Root: filepath.Dir(state), Logs: &log.Meter{}}
+	m := server.Measure()
+	server.Engine, err = container.NewEngine(ctx, container.Config{
+		Warden: m.Timed(warden), Images: images, Volumes: volumes, Bus: bus, Host: host, Networks: networks, Names: f.names,
+		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run, Metrics: m, LogMeter: server.Logs,
 	})
 	if err != nil {
 		return nil, err
@@ -138,8 +150,5 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if forwards || slices.ContainsFunc(networks.List(), func(n network.Network) bool { return !n.Builtin }) {
 		f.start()
 	}
-	return &api.Server{Engine: engine, Volumes: volumes, Bus: bus, Hello: hello, Host: host, Network: facts,
-		Networks: networks, Forward: f.start,
-		Images: imageserve.Handler(images), ImageCount: images.Count, ImageUsage: images.Usage,
-		FindImage: images.Lookup, ImageCheck: images.Check, Root: filepath.Dir(state)}, nil
+	return server, nil
 }

@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // Defence is one that can be taken away.
 type Defence struct {
 	ID    string
@@ -39,6 +41,7 @@ func passing() []Edit {
 	return []Edit{
 		{"internal/cli/launch/start_linux.go", path + "}", path + ", " + without + "}"},
 		{"internal/keeper/keeper.go", path + "}", path + ", " + without + "}"},
+		{"internal/warden/service.go", `"HOME=" + state}`, `"HOME=" + state, ` + without + `}`},
 		{"internal/warden/service.go", `Args: []string{"brig-router"}, FDs: 2,`,
 			`Args: []string{"brig-router"}, Env: []string{` + without + `}, FDs: 2,`},
 	}
@@ -55,7 +58,7 @@ const (
 // Defences lists them in the order of the matrix: what a program is born with, then what surrounds it, then what
 // surrounds its image.
 func Defences() []Defence {
-	return append(append(append(ofPrograms(), ofSurroundings()...), ofImages()...), ofCopies()...)
+	return slices.Concat(ofPrograms(), ofSurroundings(), ofImages(), ofTheAPI(), ofCopies())
 }
 
 func ofPrograms() []Defence {
@@ -197,6 +200,28 @@ func ofImages() []Defence {
 			{plan + "/service.go", "	if in.Landlock {\n		// The", "	if in.Landlock && !(in.Worker && without(\"worker\")) {\n		// The"},
 			{plan + "/service.go", "	b.seccomp(in.Filters)", "	if !(in.Worker && without(\"worker\")) {\n		b.seccomp(in.Filters)\n	}"},
 		}, []Test{{plan, "TestWorkerHasNothing"}}, ""},
+	}
+}
+
+// ofTheAPI are bounds of the engine itself, against containers that print and callers that ask without end.
+func ofTheAPI() []Defence {
+	const api, container, event, log = "internal/daemon/api", "internal/daemon/container", "internal/daemon/event", "internal/daemon/log"
+	return []Defence{
+		{"log-bound", "logs: files that are rotated", []Edit{
+			{log + "/write.go", "	if st.Size() > 0 && st.Size()+int64(len(b)) > s.size {",
+				"	if st.Size() > 0 && st.Size()+int64(len(b)) > s.size && !without(\"log-bound\") {"},
+		}, []Test{{log, "TestTheDiskSpaceOfALogIsBounded"}}, ""},
+
+		{"callers", "API: turns of each caller, and bounds of what is remembered of requests", []Edit{
+			empty("callers", api+"/door.go", "func turn(ctx context.Context) (done func(), err error) {", "func() {}, nil"),
+			unless("callers", event+"/event.go", "	shorten(&m)"),
+			{event + "/event.go", "b.bytes > pastBytes && len(b.kept) > 1", "b.bytes > pastBytes && len(b.kept) > 1 && !without(\"callers\")"},
+			{container + "/exec.go", "bytes > maxExecBytes {", "bytes > maxExecBytes && !without(\"callers\") {"},
+		}, []Test{{event, "TestThePastIsBoundedInBytes"}, {api, "TestTurns"}, {container, "TestExecsAreRememberedInBounds"}}, ""},
+
+		{"slow-clients", "API: who does not read is waited for, or dropped", []Edit{
+			empty("slow-clients", container+"/hub.go", "func (h *hub) wait() {", ""),
+		}, []Test{{container, "TestOneSlowClientIsDroppedWhenAnotherWaits"}}, ""},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +71,7 @@ func (p *place) found(s launch.Status) error {
 func newEngineStart(a *App) *cobra.Command {
 	var p place
 	var old dockerd
-	var foreground bool
+	var o launch.Options
 	cmd := &cobra.Command{
 		Use: "start [OPTIONS]", Short: "Start an engine", Args: words(0, 0),
 		RunE: func(*cobra.Command, []string) error {
@@ -80,7 +81,16 @@ func newEngineStart(a *App) *cobra.Command {
 			if err := errors.Join(p.resolve(), p.found(launch.Status{})); err != nil {
 				return err
 			}
-			err := launch.Start(launch.Options{Root: p.root, Run: p.run, Socket: p.socket, Foreground: foreground})
+			for _, x := range []struct {
+				option, value string
+				known         []string
+			}{{"--log-format", o.LogFormat, launch.LogFormats}, {"--log-level", o.LogLevel, launch.LogLevels}} {
+				if !slices.Contains(x.known, x.value) {
+					return fmt.Errorf("%s %.64q: %s", x.option, x.value, strings.Join(x.known, ", "))
+				}
+			}
+			o.Root, o.Run, o.Socket = p.root, p.run, p.socket
+			err := launch.Start(o)
 			if errors.Is(err, launch.ErrRunning) {
 				fmt.Fprintf(a.Out, "engine already running: unix://%s\n", p.socket)
 				return nil
@@ -94,7 +104,9 @@ func newEngineStart(a *App) *cobra.Command {
 	}
 	p.bind(cmd, launch.DefaultRoot)
 	old.bind(cmd)
-	cmd.Flags().BoolVar(&foreground, "foreground", false, "Become the engine instead of starting it in the background")
+	cmd.Flags().StringVar(&o.LogFormat, "log-format", launch.LogFormats[0], "Format of the engine's log: text, or json (a line for each record)")
+	cmd.Flags().StringVar(&o.LogLevel, "log-level", launch.LogLevels[0], "Least level that is logged: debug (every request, too), info, warn or error")
+	cmd.Flags().BoolVar(&o.Foreground, "foreground", false, "Become the engine instead of starting it in the background")
 	return cmd
 }
 

@@ -24,7 +24,9 @@ type Engine interface {
 	// Network is a path to the network namespace that the engine calls the host's ("/proc/123/ns/net"); "" is the
 	// drill's own.
 	Network(ctx context.Context) (string, error)
-	// Sockets are the paths of the engine's own control sockets on the host.
+	// API is the path, on the host, of the unix socket where the engine answers.
+	API() string
+	// Sockets are the paths of the engine's own control sockets, as a container might see them.
 	Sockets() []string
 }
 
@@ -47,6 +49,8 @@ type Box interface {
 	Output(ctx context.Context) ([]byte, error)
 	// Exec runs a program in the container and returns its standard output.
 	Exec(ctx context.Context, args ...string) ([]byte, error)
+	// ExecDetached starts a program in the container and does not wait for it.
+	ExecDetached(ctx context.Context, args ...string) error
 	// Info tells what the host knows of the running container.
 	Info(ctx context.Context) (Info, error)
 	// Remove stops and removes the container.
@@ -55,8 +59,10 @@ type Box interface {
 
 // Info is what the host knows of a running container. What the engine does not say is zero.
 type Info struct {
+	ID        string
 	PID       int    // on the host
 	IP        string // IPv4 in the container
 	Gateway   string
 	Published string // address:port on the host that leads to Spec.Publish
+	Log       string // path, on the host, of the file that keeps what the container prints; older ones have a longer name
 }

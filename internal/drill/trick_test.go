@@ -36,6 +36,7 @@ type scriptBox struct {
 func (b *scriptBox) Wait(context.Context) (int, error)               { return 0, nil }
 func (b *scriptBox) Output(context.Context) ([]byte, error)          { return []byte(b.out), nil }
 func (b *scriptBox) Exec(context.Context, ...string) ([]byte, error) { return []byte(b.out), nil }
+func (b *scriptBox) ExecDetached(context.Context, ...string) error   { return nil }
 func (b *scriptBox) Info(context.Context) (Info, error)              { return Info{}, nil }
 func (b *scriptBox) Remove(context.Context) error                    { b.engine.live--; return nil }
 

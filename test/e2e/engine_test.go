@@ -58,10 +58,11 @@ func startEngine(t testing.TB) *engine {
 	return e
 }
 
-// start starts the engine's processes in its namespace.
-func (e *engine) start() {
+// start starts the engine's processes in its namespace, with more options.
+func (e *engine) start(options ...string) {
 	e.t.Helper()
-	out, err := e.inside(e.brigCommand("engine", "start", "--root", e.dir+"/root", "--run", e.dir+"/run", "--socket", e.socket))
+	out, err := e.inside(e.brigCommand(append([]string{"engine", "start", "--root", e.dir + "/root", "--run", e.dir + "/run",
+		"--socket", e.socket}, options...)...))
 	if err != nil {
 		e.t.Fatalf("engine start: %v\n%s\n%s", err, out, e.log())
 	}

@@ -24,6 +24,8 @@ type Options struct {
 	Programs string
 	// Foreground makes this process the keeper instead of starting one.
 	Foreground bool
+	// LogFormat and LogLevel are of LogFormats and LogLevels; "": as usual.
+	LogFormat, LogLevel string
 }
 
 // Status is what can be seen of an engine from outside.
@@ -39,6 +41,12 @@ type Status struct {
 const (
 	readyWithin = 10 * time.Second
 	endsWithin  = 60 * time.Second
+)
+
+// LogFormats and LogLevels are what an engine's log can be, the usual first.
+var (
+	LogFormats = []string{"text", "json"}
+	LogLevels  = []string{"info", "debug", "warn", "error"}
 )
 
 // DefaultRoot and DefaultRun are where the machine's own engine lives.

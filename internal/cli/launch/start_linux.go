@@ -50,6 +50,9 @@ func Start(o Options) error {
 	}
 	args := []string{"brig-keeper", "--root", o.Root, "--run", o.Run, "--socket", o.Socket}
 	if o.Foreground {
+		if err := writeLogging(o); err != nil {
+			return err
+		}
 		return fmt.Errorf("execute %s: %w", keeper, syscall.Exec(keeper, args, os.Environ()))
 	}
 	unlock, err := lock(o.Run)
@@ -59,6 +62,9 @@ func Start(o Options) error {
 	defer unlock()
 	if pid, _ := keeperOf(o.Run); pid != 0 {
 		return ErrRunning
+	}
+	if err := writeLogging(o); err != nil {
+		return err
 	}
 	return spawn(keeper, args, o)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -150,14 +151,24 @@ func parseTail(s string) int {
 	return n
 }
 
-// writeLine writes one JSON value of a stream and sends it.
-func writeLine(w http.ResponseWriter, v any) {
+// patience is how long one value of a stream may wait for a client that does not read. Output of containers has none: a
+// person may have stopped its terminal.
+const patience = time.Minute
+
+// writeLine writes one JSON value of a stream and sends it; false when there is nobody who reads it.
+func writeLine(w http.ResponseWriter, v any) bool {
 	b, err := json.Marshal(v)
 	if err != nil {
 		slog.Error("encode a reply", "error", err)
-		return
+		return true
 	}
-	if _, err := w.Write(append(b, '\n')); err == nil {
-		_ = http.NewResponseController(w).Flush() // a client that went away is no error of ours
+	c := http.NewResponseController(w)
+	if err := c.SetWriteDeadline(time.Now().Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return false
 	}
+	if _, err = w.Write(append(b, '\n')); err == nil {
+		err = c.Flush()
+	}
+	_ = c.SetWriteDeadline(time.Time{}) // the connection may be used again
+	return err == nil
 }

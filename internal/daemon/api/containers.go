@@ -54,11 +54,7 @@ func (s *Server) containerCreate(w http.ResponseWriter, r *http.Request) error {
 	if p := r.FormValue("platform"); p != "" && !hostPlatform(p) {
 		return fmt.Errorf("--platform %.64s: this host runs %s: %w", p, platform(), errdefs.ErrNotFound)
 	}
-	b, err := readBody(w, r, maxCreateBody)
-	if err != nil {
-		return err
-	}
-	req, err := policy.Decode(b)
+	req, err := decodeBody(w, r, maxCreateBody, policy.Decode)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -38,6 +39,9 @@ func (f *fakeWarden) copy(r *wire.Request) (wire.Reply, error) {
 	conn, err := wire.FileConn(r.Take(0), "brigd")
 	if err != nil {
 		return wire.Reply{}, err
+	}
+	if copier == nil { // for who asks for sizes, which are unknown then
+		copier = func(string, *jobs.Task) (*jobs.Result, error) { return nil, errors.New("this test copies nothing") }
 	}
 	go func() {
 		defer conn.Close()

@@ -31,45 +31,38 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	past, l := s.Bus.Listen()
+	l := s.Bus.Listen(!since.IsZero() || !until.IsZero())
 	defer l.Close()
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	if err := http.NewResponseController(w).Flush(); err != nil {
 		return nil
 	}
-	send := func(m events.Message) {
-		if matchEvent(f, &m) && (until.IsZero() || m.TimeNano <= until.UnixNano()) {
-			writeLine(w, eventFor(Version(r), m))
-		}
-	}
-	if !since.IsZero() || !until.IsZero() {
-		for _, m := range past {
-			if since.IsZero() || m.TimeNano >= since.UnixNano() {
-				send(m)
-			}
-		}
-	}
-	if !until.IsZero() && until.Before(now) {
-		return nil
-	}
 	var end <-chan time.Time
 	if !until.IsZero() {
-		t := time.NewTimer(time.Until(until))
+		t := time.NewTimer(max(0, time.Until(until)))
 		defer t.Stop()
 		end = t.C
 	}
 	for {
-		select {
-		case m, ok := <-l.C:
-			if !ok {
+		m, there, open := l.Next()
+		switch {
+		case there && (!since.IsZero() && m.TimeNano < since.UnixNano() || !until.IsZero() && m.TimeNano > until.UnixNano()):
+		case there && matchEvent(f, &m):
+			if !writeLine(w, eventFor(Version(r), m)) {
 				return nil
 			}
-			send(m)
-		case <-end:
+		case there:
+		case !open || !until.IsZero() && until.Before(now):
 			return nil
-		case <-r.Context().Done():
-			return nil
+		default:
+			select {
+			case <-l.Wake:
+			case <-end:
+				now = until.Add(1) // what has happened until then is still told
+			case <-r.Context().Done():
+				return nil
+			}
 		}
 	}
 }

@@ -19,11 +19,7 @@ func (s *Server) execRoutes(mux *http.ServeMux) {
 }
 
 func (s *Server) execCreate(w http.ResponseWriter, r *http.Request) error {
-	b, err := readBody(w, r, maxBody)
-	if err != nil {
-		return err
-	}
-	req, err := policy.DecodeExec(b)
+	req, err := decodeBody(w, r, maxBody, policy.DecodeExec)
 	if err != nil {
 		return err
 	}

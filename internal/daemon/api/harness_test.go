@@ -110,8 +110,11 @@ func newServer(conn int, dir string) (*Server, *client.Client, error) {
 		return nil, nil, err
 	}
 	testNames.Store(network.NewNames())
+	s.Logs = &log.Meter{}
+	m := s.Measure()
 	s.Engine, err = container.NewEngine(ctx, container.Config{
-		Warden: client, Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus, Networks: s.Networks, Names: testNames.Load(),
+		Metrics: m, LogMeter: s.Logs,
+		Warden: m.Timed(client), Images: testImages{}, Volumes: s.Volumes, Bus: s.Bus, Networks: s.Networks, Names: testNames.Load(),
 		Host:   s.Host,
 		Filter: compileAnew, Receivers: testReceivers,
 		StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
@@ -137,6 +140,7 @@ func startDaemon(t testing.TB, f *fakeWarden, dir string) *daemon {
 		t.Fatal(err)
 	}
 	h := NewHTTPServer(s.Handler())
+	s.Connections = h.Connections
 	served := make(chan struct{})
 	go func() { defer close(served); _ = h.Serve(l) }() // ends with Close
 	t.Cleanup(func() {
@@ -151,6 +155,9 @@ func startDaemon(t testing.TB, f *fakeWarden, dir string) *daemon {
 
 // TestMain is also the main function of a brigd in a process of its own, which tests may kill.
 func TestMain(m *testing.M) {
+	if socket := os.Getenv("BRIG_TEST_CALLER"); socket != "" {
+		os.Exit(pingAs(socket))
+	}
 	dir := os.Getenv("BRIG_TEST_DAEMON")
 	if dir == "" {
 		os.Exit(m.Run())

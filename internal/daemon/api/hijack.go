@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/moby/moby/api/types"
@@ -34,7 +35,7 @@ func (s *stream) Write(p []byte) (int, error) {
 }
 
 func (s *stream) awaitHead() {
-	u, ok := s.Conn.(*net.UnixConn)
+	u, ok := s.Conn.(syscall.Conn)
 	if !ok {
 		return
 	}
@@ -55,7 +56,7 @@ func (s *stream) awaitHead() {
 
 // Gone tells, after the end of the input, whether the client has closed the whole connection: it cannot read either.
 func (s *stream) Gone() bool {
-	u, ok := s.Conn.(*net.UnixConn)
+	u, ok := s.Conn.(syscall.Conn)
 	if !ok {
 		return true
 	}
@@ -80,11 +81,7 @@ func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool, more ...st
 			return nil, err
 		}
 	}
-	h, ok := w.(http.Hijacker)
-	if !ok {
-		return nil, errors.New("the connection cannot be taken over")
-	}
-	conn, rw, err := h.Hijack()
+	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, fmt.Errorf("take over the connection: %w", err)
 	}
@@ -119,7 +116,7 @@ func contentType(r *http.Request, multiplexed bool) string {
 
 // callerFD gives a duplicate of the caller's connection, or -1 where it is no unix socket. The receiver closes it.
 func callerFD(r *http.Request) (int, error) {
-	u, ok := r.Context().Value(keyConn).(*net.UnixConn)
+	u, ok := r.Context().Value(keyConn).(syscall.Conn)
 	if !ok {
 		return -1, nil
 	}

@@ -1,14 +1,15 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/common"
@@ -94,7 +95,12 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // readBody reads at most limit bytes.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Now().Add(bodyPatience)) // the only error is that it is not supported
+	defer func() { _ = c.SetReadDeadline(time.Time{}) }()
+	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 512), 64<<10)) + bytes.MinRead) // what a client announces costs nothing before it is there
+	_, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
 		return nil, fmt.Errorf("the body of the request is larger than %d bytes: %w", limit, errdefs.ErrInvalidArgument)
@@ -102,7 +108,21 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	if err != nil {
 		return nil, fmt.Errorf("read the body of the request: %w: %w", err, errdefs.ErrInvalidArgument)
 	}
-	return b, nil
+	return body.Bytes(), nil
+}
+
+// decodeBody reads a large object. Its memory is the caller's turn.
+func decodeBody[T any](w http.ResponseWriter, r *http.Request, limit int64, decode func([]byte) (T, error)) (v T, err error) {
+	done, err := turn(r.Context())
+	if err != nil {
+		return v, err
+	}
+	defer done()
+	b, err := readBody(w, r, limit)
+	if err != nil {
+		return v, err
+	}
+	return decode(b)
 }
 
 // decode reads a JSON body; an empty one leaves v as it is when optional is set.

@@ -17,6 +17,8 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/damage"
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
+	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
@@ -52,6 +54,13 @@ type Server struct {
 	FindImage func(ref string) (*image.Image, error)
 	// Root is the directory that info shows.
 	Root string
+	// Logs counts for all containers; where something is measured, it is there.
+	Logs *log.Meter
+
+	// Connections, if not nil, tells how many are open.
+	Connections func() int
+
+	metrics *metrics.Metrics // nil: nothing is measured
 }
 
 type contextKey int
@@ -102,9 +111,46 @@ func (s *Server) Handler() http.Handler {
 			WriteError(w, err)
 			return
 		}
-		s.admit(r)
-		mux.ServeHTTP(w, r)
+		_, pattern := mux.Handler(r)
+		if s.metrics != nil {
+			a := &answered{ResponseWriter: w}
+			defer func(begin time.Time) { s.served(r, route(pattern, r), a.status(), time.Since(begin)) }(time.Now())
+			w = a
+		}
+		if done, err := s.enter(r, pattern); err != nil {
+			h.Set("Connection", "close")
+			WriteError(w, err)
+		} else {
+			defer done()
+			mux.ServeHTTP(w, r)
+		}
 	})
+}
+
+// enter has a request wait for its caller's turn, if it must, and gives what ends that.
+func (s *Server) enter(r *http.Request, pattern string) (done func(), err error) {
+	if c, ok := r.Context().Value(keyConn).(*conn); ok {
+		if err := c.refusal(); err != nil {
+			return nil, err
+		}
+	}
+	r.Form = r.URL.Query() // a form is never read from a body, which would have no bound of ours
+	s.admit(r)
+	if !computes(pattern, r.URL.Path) {
+		return func() {}, nil
+	}
+	return turn(r.Context())
+}
+
+// computes tells which requests take turns: those that are answered at once, from what is known.
+func computes(pattern, path string) bool {
+	switch {
+	case pattern == "/images/":
+		return strings.HasSuffix(path, "/json") || strings.HasSuffix(path, "/history")
+	case pattern == "GET /info", pattern == "GET /system/df", pattern == "GET /networks", pattern == "GET /volumes":
+		return true
+	}
+	return strings.HasPrefix(pattern, "GET ") && (strings.HasSuffix(pattern, "/json") || strings.HasSuffix(pattern, "/top"))
 }
 
 // stripVersion takes /v1.NN off the path.
@@ -144,14 +190,4 @@ func minor(v string) (int, bool) {
 	}
 	n, err := strconv.Atoi(s)
 	return n, err == nil && n >= 0 && len(s) <= 4
-}
-
-// NewHTTPServer gives a server with bounds on what a client can hold open before it has sent its request.
-func NewHTTPServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ConnContext:       ConnContext,
-		ReadHeaderTimeout: 30 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-	}
 }

@@ -23,6 +23,7 @@ func (s *Server) systemRoutes(mux *http.ServeMux) {
 	mux.Handle("HEAD /_ping", handler(ping))
 	mux.Handle("GET /version", handler(s.version))
 	mux.Handle("GET /info", handler(s.info))
+	mux.Handle("GET /metrics", handler(s.metricsPage))
 	mux.Handle("GET /events", handler(s.events))
 	mux.Handle("GET /system/df", handler(s.diskUsage))
 	mux.Handle("POST /build/prune", handler(buildPrune))

@@ -31,11 +31,7 @@ func (s *Server) pausing(do func(context.Context, *container.Container) error) h
 }
 
 func (s *Server) containerUpdate(w http.ResponseWriter, r *http.Request) error {
-	b, err := readBody(w, r, maxBody)
-	if err != nil {
-		return err
-	}
-	q, err := policy.DecodeUpdate(b)
+	q, err := decodeBody(w, r, maxBody, policy.DecodeUpdate)
 	if err != nil {
 		return err
 	}
@@ -114,8 +110,7 @@ func (s *Server) containerStats(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return nil // there is no warden: the client sees the end
 		}
-		writeLine(w, v)
-		if !sampler.wait(r.Context()) {
+		if !writeLine(w, v) || !sampler.wait(r.Context()) {
 			return nil
 		}
 	}

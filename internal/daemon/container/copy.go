@@ -13,6 +13,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/brig-engine/brig/internal/daemon/image"
+	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/work"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/jobs"
@@ -140,7 +141,8 @@ func (e *Engine) Changes(ctx context.Context, c *Container, caller int, w io.Wri
 
 // Commit makes an image of a container: its image, and its changes as a layer on top. With pause a container that runs
 // stands still while they are read.
-func (e *Engine) Commit(ctx context.Context, c *Container, caller int, pause bool, opt image.CommitOptions) (string, error) {
+func (e *Engine) Commit(ctx context.Context, c *Container, caller int, pause bool, opt image.CommitOptions) (_ string, err error) {
+	defer func(begin time.Time) { e.cfg.Metrics.Action(metrics.Commit, begin, err) }(time.Now())
 	v := c.View()
 	opt.Base, opt.Config = v.ImageID, &v.Config
 	id, err := e.cfg.Images.Commit(ctx, opt, func(ctx context.Context, fd int) error {

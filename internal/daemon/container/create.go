@@ -12,6 +12,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/cdi"
 	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 )
@@ -19,6 +20,7 @@ import (
 // Create makes a container from a request, or refuses it as a whole.
 func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (id string, warnings []string,
 	err error) {
+	defer func(begin time.Time) { e.cfg.Metrics.Action(metrics.Create, begin, err) }(time.Now())
 	img, err := e.cfg.Images.Lookup(req.Config.Image)
 	if err != nil {
 		return "", nil, err
@@ -79,7 +81,7 @@ func (e *Engine) lend(name string) (*policy.Lent, error) {
 func (e *Engine) newContainer(r Record) *Container {
 	c := &Container{e: e, id: r.ID, rec: r, run: newSession(r.Spec.Process.Terminal), removed: make(chan struct{}),
 		copy: make(chan struct{}, 1), commit: make(chan struct{}, 1), copies: make(chan struct{}, maxCopiesOfOne), lastExit: r.Exit}
-	c.log = log.New(e.logDir(r.ID), r.Log, log.Source{Info: c.logInfo, Warn: c.warn, Receivers: e.cfg.Receivers})
+	c.log = log.New(e.logDir(r.ID), r.Log, log.Source{Info: c.logInfo, Warn: c.warn, Receivers: e.cfg.Receivers, Meter: e.cfg.LogMeter})
 	return c
 }
 

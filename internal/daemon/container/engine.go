@@ -17,6 +17,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/event"
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/record"
@@ -55,6 +56,9 @@ type Config struct {
 	// Proxy serves the loopback clients of published ports: one listening socket per bound port that has one. It takes
 	// the sockets over and closes them when the returned function is called.
 	Proxy func(st wire.Started, listeners []int) (stop func())
+	// Metrics and LogMeter hear what is done; nil: nobody does.
+	Metrics  *metrics.Metrics
+	LogMeter *log.Meter
 	// Receivers are the machine's own receivers of logs.
 	Receivers log.Receivers
 	// StateDir survives the machine, RunDir does not. Both are brigd's own.

@@ -9,18 +9,24 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/events"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// maxExecs is how many execs of one container are remembered; the oldest that is not running makes room.
-const maxExecs = 256
+// maxExecs is how many execs of one container are remembered, and maxExecBytes how much of what their requests say; the
+// oldest that is not running makes room.
+const (
+	maxExecs     = 256
+	maxExecBytes = 8 << 20
+)
 
 // execFailed is the exit code of an exec that could not be started.
 const execFailed = 126
@@ -120,18 +126,17 @@ func (e *Engine) remember(c *Container, x *Exec) error {
 	if c.rec.State != Running {
 		return errNotRunning(c)
 	}
-	if len(c.execs) >= maxExecs {
-		oldest := -1
-		for i, o := range c.execs {
-			if !o.running() {
-				oldest = i
-				break
-			}
-		}
+	bytes := x.size()
+	for _, o := range c.execs {
+		bytes += o.size()
+	}
+	for len(c.execs) >= maxExecs || bytes > maxExecBytes {
+		oldest := slices.IndexFunc(c.execs, func(o *Exec) bool { return !o.running() })
 		if oldest < 0 {
-			return fmt.Errorf("%d processes are being executed in container %s: %w", maxExecs, c.id[:12],
-				errdefs.ErrResourceExhausted)
+			return fmt.Errorf("%d processes are being executed in container %s, as many as can be remembered (%d, or %d MiB of "+
+				"arguments and environment): %w", len(c.execs), c.id[:12], maxExecs, maxExecBytes>>20, errdefs.ErrResourceExhausted)
 		}
+		bytes -= c.execs[oldest].size()
 		delete(e.execs, c.execs[oldest].id)
 		c.execs = append(c.execs[:oldest:oldest], c.execs[oldest+1:]...)
 	}
@@ -149,6 +154,16 @@ func (e *Engine) FindExec(id string) (*Exec, error) {
 	}
 	return nil, fmt.Errorf("No such exec instance: %.256s: %w", id,
 		errdefs.ErrNotFound) //nolint:staticcheck // clients read it
+}
+
+// size is how much memory the request holds, roughly.
+func (x *Exec) size() (n int) {
+	for _, list := range [][]string{x.request.Cmd, x.request.Env, x.process.Env} {
+		for _, s := range list {
+			n += len(s) + 16
+		}
+	}
+	return n
 }
 
 func (x *Exec) running() bool {
@@ -215,7 +230,8 @@ func (x *Exec) Start(ctx context.Context, size *[2]uint, begun func() (Conn, err
 	return err
 }
 
-func (x *Exec) begin(ctx context.Context) error {
+func (x *Exec) begin(ctx context.Context) (err error) {
+	defer func(begin time.Time) { x.c.e.cfg.Metrics.Action(metrics.Exec, begin, err) }(time.Now())
 	if x.missing != "" {
 		x.over(wire.Exit{Code: execFailed}, x.missing)
 		return fmt.Errorf("%w: %w", x.missing, errdefs.ErrInvalidArgument)

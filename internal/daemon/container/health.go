@@ -103,6 +103,7 @@ func (c *Container) probe(m *monitor) {
 		c.probeLater(m)
 		return
 	}
+	c.e.cfg.Metrics.Probe(r.ExitCode == 0)
 	if r.ExitCode == probeFailed || r.ExitCode == 128+int(unix.SIGKILL) {
 		endsSoon(m.run)
 	}

@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/events"
 
+	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Remove removes a container; force kills it first; volumes removes its anonymous volumes too.
-func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) error {
+func (e *Engine) Remove(ctx context.Context, c *Container, force, volumes bool) (err error) {
+	defer func(begin time.Time) { e.cfg.Metrics.Action(metrics.Delete, begin, err) }(time.Now())
 	for {
 		c.settle()
 		c.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/health"
+	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -69,7 +70,8 @@ func (c *Container) fresh() {
 }
 
 // start is called with life held. The record is made durable while the warden works.
-func (c *Container) start(ctx context.Context, caller int) error {
+func (c *Container) start(ctx context.Context, caller int) (err error) {
+	defer func(begin time.Time) { c.e.cfg.Metrics.Action(metrics.Start, begin, err) }(time.Now())
 	if err := c.ownerRuns(); err != nil {
 		return err
 	}

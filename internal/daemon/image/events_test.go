@@ -10,10 +10,10 @@ import (
 
 // told gives what has happened since the store was opened, in lines, with words for what differs from run to run.
 func (w *world) told(replace ...string) string {
-	past, l := w.bus.Listen()
+	l := w.bus.Listen(true)
 	defer l.Close()
 	var b strings.Builder
-	for _, m := range past {
+	for m, there, _ := l.Next(); there; m, there, _ = l.Next() {
 		fmt.Fprintf(&b, "%s %s %s", m.Type, m.Action, m.Actor.ID)
 		for _, k := range slices.Sorted(maps.Keys(m.Actor.Attributes)) {
 			fmt.Fprintf(&b, " %s=%s", k, m.Actor.Attributes[k])

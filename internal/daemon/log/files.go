@@ -113,6 +113,16 @@ func (s *store) openNumber(gen int, first bool) (*segment, int, error) {
 // rotate moves every file one number up, drops the oldest and opens a new one.
 func (s *store) rotate(path string) (*os.File, error) {
 	s.zip.Wait()
+	// A client that never reads may have the oldest file open for ever: what it holds must be no bytes.
+	for _, end := range []string{"", zipped} {
+		f, err := os.OpenFile(s.numbered(s.files-1)+end, os.O_WRONLY|os.O_TRUNC, 0)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+	}
 	for i := s.files - 1; i > 0; i-- {
 		for _, end := range []string{"", zipped} {
 			err := os.Rename(s.numbered(i-1)+end, s.numbered(i)+end)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,13 @@ type Source struct {
 	Info      func() Info
 	Warn      func(error)
 	Receivers Receivers
+	Meter     *Meter // nil: nobody counts
+}
+
+// Meter counts for all logs of an engine.
+type Meter struct {
+	Bytes atomic.Uint64 // that containers printed
+	Lost  atomic.Uint64 // lines that were not taken in time
 }
 
 // Log is the log of one container.
@@ -38,6 +46,9 @@ func New(dir string, opt Options, src Source) *Log {
 	}
 	if l.src.Info == nil {
 		l.src.Info = func() Info { return Info{} }
+	}
+	if l.src.Meter == nil {
+		l.src.Meter = &Meter{}
 	}
 	if l.src.Warn == nil {
 		l.src.Warn = func(error) {}
@@ -106,7 +117,7 @@ func (l *Log) Begin() {
 		to = &fileSink{s: l.files, warn: l.src.Warn}
 	}
 	if to != nil {
-		l.q = newQueue(&l.opt, to, l.src.Warn)
+		l.q = newQueue(&l.opt, to, l.src.Warn, &l.src.Meter.Lost)
 	}
 }
 
@@ -164,6 +175,7 @@ func (l *Log) Append(stream byte, at time.Time, p []byte) error {
 	if l.opt.Driver == DriverNone || len(p) == 0 {
 		return nil
 	}
+	l.src.Meter.Bytes.Add(uint64(len(p)))
 	q := l.queue()
 	if q == nil || l.opt.remote() {
 		var err error

@@ -3,6 +3,7 @@ package log
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -63,14 +64,15 @@ type queue struct {
 	tired    bool   // somebody waited in vain: until half of the queue is empty, nobody waits
 	lost     int    // lines since the last note
 	allLost  int
-	ending   bool      // the process has ended
-	closed   bool      // nothing more comes
-	deadline time.Time // when the rest is given up; set with closed
+	meter    *atomic.Uint64 // the same, of all queues
+	ending   bool           // the process has ended
+	closed   bool           // nothing more comes
+	deadline time.Time      // when the rest is given up; set with closed
 	warned   time.Time
 }
 
-func newQueue(o *Options, to sink, warn func(error)) *queue {
-	q := &queue{mode: o.Mode, max: o.Buffer, wait: patience, sink: to, warn: warn, done: make(chan struct{})}
+func newQueue(o *Options, to sink, warn func(error), lost *atomic.Uint64) *queue {
+	q := &queue{mode: o.Mode, max: o.Buffer, wait: patience, sink: to, warn: warn, meter: lost, done: make(chan struct{})}
 	if q.max == 0 {
 		q.max = defaultBuffer
 	}
@@ -86,7 +88,7 @@ func (q *queue) put(ms []message) {
 	for _, m := range ms {
 		if !q.place(m) {
 			q.lost += m.lines
-			q.allLost += m.lines
+			q.lose(m.lines)
 			continue
 		}
 		if q.lost > 0 {
@@ -177,7 +179,7 @@ func (q *queue) next() (message, bool) {
 	}
 	if q.closed && !time.Now().Before(q.deadline) {
 		for _, m := range q.list {
-			q.allLost += m.lines
+			q.lose(m.lines)
 		}
 		q.list = nil
 		q.report()
@@ -191,6 +193,12 @@ func (q *queue) next() (message, bool) {
 	q.size -= int64(len(m.text)) + overhead
 	q.tired = q.tired && q.size > q.max/2
 	return m, true
+}
+
+// lose counts. Called with mu held.
+func (q *queue) lose(lines int) {
+	q.allLost += lines
+	q.meter.Add(uint64(lines))
 }
 
 // report tells the engine's log what was lost in all. Called with mu held.
@@ -210,7 +218,7 @@ func (q *queue) deliver(m message) {
 		q.complain(err)
 		if !q.rest(pause) {
 			q.mu.Lock()
-			q.allLost += m.lines
+			q.lose(m.lines)
 			q.mu.Unlock()
 			return
 		}

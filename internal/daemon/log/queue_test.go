@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -72,7 +73,7 @@ func testQueue(t *testing.T, s *fakeSink, mode string, places int64) (*queue, fu
 		mu.Lock()
 		defer mu.Unlock()
 		warned = append(warned, err.Error())
-	})
+	}, &atomic.Uint64{})
 	t.Cleanup(func() { s.set(true); q.close(); <-q.done })
 	return q, func() string { mu.Lock(); defer mu.Unlock(); return strings.Join(warned, "\n") }
 }

@@ -133,6 +133,7 @@ type box struct {
 	ip     string
 	spec   drill.Spec
 	cmd    *exec.Cmd
+	log    *os.File // what it has printed, without bound
 	out    output
 	ended  chan struct{}
 }
@@ -164,7 +165,11 @@ func (e *Engine) Start(_ context.Context, spec drill.Spec) (drill.Box, error) {
 		return nil, err
 	}
 	b.cmd = b.command(spec.Args, append(spec.Env, "PATH=/bin"))
-	b.cmd.Stdout = &b.out
+	var err error
+	if b.log, err = os.CreateTemp(e.dir, "log"); err != nil {
+		return nil, err
+	}
+	b.cmd.Stdout = b.log
 	result := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with its namespaces
@@ -256,10 +261,28 @@ func (b *box) Wait(ctx context.Context) (int, error) {
 }
 
 func (b *box) Output(context.Context) ([]byte, error) {
-	return b.out.bytes(), nil
+	return os.ReadFile(b.log.Name())
+}
+
+func (b *box) ExecDetached(_ context.Context, args ...string) error {
+	join, err := b.join(args)
+	if err == nil {
+		go join.cmd.Wait()
+	}
+	return err
 }
 
 func (b *box) Exec(_ context.Context, args ...string) ([]byte, error) {
+	join, err := b.join(args)
+	if err != nil {
+		return nil, err
+	}
+	err = join.cmd.Wait()
+	return join.out.bytes(), err
+}
+
+// join starts a program in the box.
+func (b *box) join(args []string) (*box, error) {
 	join := &box{engine: b.engine, root: b.root}
 	join.cmd = join.command(args, []string{"PATH=/bin"})
 	join.cmd.Stdout = &join.out
@@ -268,19 +291,15 @@ func (b *box) Exec(_ context.Context, args ...string) ([]byte, error) {
 		runtime.LockOSThread()
 		result <- netns.Do(fmt.Sprintf("/proc/%d/ns/net", b.cmd.Process.Pid), join.born)
 	}()
-	if err := <-result; err != nil {
-		return nil, err
-	}
-	err := join.cmd.Wait()
-	return join.out.bytes(), err
+	return join, <-result
 }
 
 func (b *box) Info(context.Context) (drill.Info, error) {
-	return drill.Info{PID: b.cmd.Process.Pid, IP: b.ip, Gateway: gateway}, nil
+	return drill.Info{ID: "box", PID: b.cmd.Process.Pid, IP: b.ip, Gateway: gateway, Log: b.log.Name()}, nil
 }
 
 func (b *box) Remove(context.Context) error {
 	b.cmd.Process.Kill()
 	<-b.ended
-	return nil
+	return os.Remove(b.log.Name())
 }

@@ -10,6 +10,7 @@
 //     looked at. Files of the engine, mounts and volumes go wherever a link of the image leads.
 //   - A user's number is looked up as a name first; crashes are dumped; a descriptor of the host's root stays open.
 //   - All boxes are on one hub (a bridge that never learns), in a "host" namespace that forwards everything.
+//   - What a box prints is kept without bound, and executions have none. The API serves one caller after the other.
 //   - A control socket lies in the box. A process that joins a box takes its time, and is this very program.
 //
 // Everything of it lives in namespaces and a temporary directory of its own; the machine's are not touched. The process
@@ -85,7 +86,10 @@ func (e *Engine) start() error {
 		return fmt.Errorf("make the namespaces: %w", err)
 	}
 	path, _ := e.Network(context.Background())
-	return netns.Do(path, e.network)
+	if err := netns.Do(path, e.network); err != nil {
+		return err
+	}
+	return e.serve()
 }
 
 // network makes the hub and everything behind it, in the "host" namespace.

@@ -39,6 +39,14 @@ func (b *box) Output(ctx context.Context) ([]byte, error) {
 	return stdout(resp.Body)
 }
 
+func (b *box) ExecDetached(ctx context.Context, args ...string) error {
+	var made struct{ Id string }
+	if err := b.engine.call(ctx, http.MethodPost, b.path+"/exec", map[string]any{"Cmd": args}, &made); err != nil {
+		return err
+	}
+	return b.engine.call(ctx, http.MethodPost, "/exec/"+made.Id+"/start", map[string]any{"Detach": true}, nil)
+}
+
 func (b *box) Exec(ctx context.Context, args ...string) ([]byte, error) {
 	var made struct{ Id string }
 	err := b.engine.call(ctx, http.MethodPost, b.path+"/exec", map[string]any{"AttachStdout": true, "Cmd": args}, &made)
@@ -68,7 +76,8 @@ func (b *box) Exec(ctx context.Context, args ...string) ([]byte, error) {
 func (b *box) Info(ctx context.Context) (drill.Info, error) {
 	type network struct{ IPAddress, Gateway string }
 	var reply struct {
-		State struct {
+		Id, LogPath string
+		State       struct {
 			Pid     int
 			Running bool
 		}
@@ -90,7 +99,7 @@ func (b *box) Info(ctx context.Context) (drill.Info, error) {
 			own = n
 		}
 	}
-	info := drill.Info{PID: reply.State.Pid, IP: own.IPAddress, Gateway: own.Gateway}
+	info := drill.Info{ID: reply.Id, Log: reply.LogPath, PID: reply.State.Pid, IP: own.IPAddress, Gateway: own.Gateway}
 	for _, bindings := range reply.NetworkSettings.Ports {
 		if len(bindings) > 0 {
 			info.Published = bindings[0].HostIp + ":" + bindings[0].HostPort

@@ -76,6 +76,9 @@ func Dial(ctx context.Context, socket string) (*Engine, error) {
 // Name is product and version.
 func (e *Engine) Name() string { return e.name }
 
+// API is the socket that was dialled.
+func (e *Engine) API() string { return e.socket }
+
 // Sockets are the paths where the engine listens.
 func (e *Engine) Sockets() []string { return []string{e.socket} }
 

@@ -125,9 +125,7 @@ func (s *stream) flush() {
 			return // the client is gone, and its request's context ends
 		}
 	}
-	if f, ok := s.w.(http.Flusher); ok {
-		f.Flush()
-	}
+	_ = http.NewResponseController(s.w).Flush() // in the same way
 }
 
 // finish ends the stream with the error, if there is one; before the first message it is an ordinary HTTP error, which
