@@ -1,12 +1,12 @@
 package main
 
 import (
-	"io"
-	"net"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // toolPour prints args[0] bytes in lines as fast as they are taken, args[1] seconds after its start. The status is 3 if
@@ -52,20 +52,37 @@ func toolAsk(args []string) int {
 }
 
 func askOnce(socket string) (failure string) {
-	c, err := net.DialTimeout("unix", socket, askDeadline)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err.Error()
 	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(askDeadline))
-	if _, err := c.Write([]byte(askRequest)); err != nil {
-		return err.Error()
+	defer unix.Close(fd)
+	patience := unix.NsecToTimeval(askDeadline.Nanoseconds())
+	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience) // of the connection, too
+	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience)
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: socket}); err != nil {
+		return "connect: " + err.Error()
 	}
-	text, err := io.ReadAll(c)
-	if err != nil {
-		return err.Error()
+	if _, err := unix.Write(fd, []byte(askRequest)); err != nil {
+		return "write: " + err.Error()
 	}
-	if answer := string(text); !strings.HasPrefix(answer, "HTTP/1.1 200") {
+	answer, b := "", make([]byte, 64<<10)
+	for end := time.Now().Add(askDeadline); ; {
+		n, err := unix.Read(fd, b)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return "read: " + err.Error()
+		case time.Now().After(end):
+			return "no end of the answer"
+		case n > 0 && len(answer) < 100:
+			answer += string(b[:n])
+		}
+		if n == 0 && err == nil {
+			break
+		}
+	}
+	if !strings.HasPrefix(answer, "HTTP/1.1 200") {
 		return "answered " + strconv.Quote(answer[:min(len(answer), 100)])
 	}
 	return ""

@@ -65,7 +65,7 @@ func TestDevicesOfTheHost(t *testing.T) {
 		"--device /etc/passwd:/dev/p":     "the floor policy gives p to no container",
 		"--device /dev/none":              "device /dev/none: open /dev/none: no such file",
 		"--device /dev/fuse:/dev/null":    "file exists",
-		"--device /dev/fuse:/dev/fd/9":    "device /dev/fuse: open fd",
+		"--device /dev/fuse:/dev/fd/9":    "the floor policy refuses",
 		"--device /dev/fuse:/dev/shm/x/y": "", // is under what is mounted there
 		"--device /dev/fuse:/fuse":        "--device /dev/fuse:/fuse:rwm: not supported: device nodes are dead everywhere but in /dev",
 		"--device /dev/fuse:/dev/fuse:m":  "--device /dev/fuse:/dev/fuse:m: not supported: no container makes device nodes",
