@@ -189,3 +189,29 @@ func TestAKillOfTheDaemonLosesAndDoublesNoRestart(t *testing.T) {
 	eventually(t, "sickness", func() bool { return healthNow(t, s.socket, sick) == "unhealthy" })
 	f.killAll()
 }
+
+// The warden has noted the end of a run, and brigd is killed before it could: the run counts all the same.
+func TestAKillBetweenTheTwoNotesOfAnEndDoublesNoRestart(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startSeparate(t, f)
+	counted := filepath.Join(t.TempDir(), "runs")
+	id := create(t, s.socket, "echo >>"+counted+"; exit 1", `,"HostConfig":{"RestartPolicy":{"Name":"on-failure","MaximumRetryCount":2}}`)
+	noted, goOn := make(chan bool), make(chan bool)
+	f.mu.Lock()
+	f.noted = func(string) { noted <- true; <-goOn }
+	f.mu.Unlock()
+	must(t, s.socket, 204, "POST", "/containers/"+id+"/start", "")
+	for range 3 {
+		<-noted
+		s.kill()
+		goOn <- true
+		s.start() // what it asks again is told at once
+	}
+	eventually(t, "the last end", func() bool { return seen(t, s.socket, id).State.Status == "exited" })
+	if b, err := os.ReadFile(counted); err != nil || len(b) != 3 {
+		t.Errorf("%d runs, want 3: %v", len(b), err)
+	}
+	if v := seen(t, s.socket, id); v.RestartCount != 2 || v.State.ExitCode != 1 {
+		t.Errorf("%d restarts, %+v", v.RestartCount, v.State)
+	}
+}

@@ -45,6 +45,7 @@ func (f *fakeWarden) run(id string, s *wire.Process) (*fakeProc, error) {
 	f.mu.Lock()
 	f.procs[id] = p
 	delete(f.gone, id)
+	delete(f.ends, id)
 	f.mu.Unlock()
 	go func() {
 		p.state, _ = p.process.Wait()

@@ -25,6 +25,7 @@ type fakeWarden struct {
 	mu      sync.Mutex
 	procs   map[string]*fakeProc // by id, or id.exec
 	gone    map[string]bool      // ids that have a directory but do not run
+	ends    map[string]wire.Exit // of containers: told as often as somebody asks, until the next start or the removal
 	volumes map[string]bool
 	calls   map[wire.Op]int
 	specs   map[string]wire.Spec
@@ -34,6 +35,7 @@ type fakeWarden struct {
 	copier  func(id string, t *jobs.Task) (*jobs.Result, error) // is every worker that copies
 	asked   func()                                              // before one is made
 	before  func(wire.Op)                                       // it is carried out
+	noted   func(id string)                                     // an end was, and is about to be told
 }
 
 type fakeProc struct {
@@ -50,8 +52,8 @@ type fakeProc struct {
 
 func newFakeWarden(t testing.TB) *fakeWarden {
 	f := &fakeWarden{dir: t.TempDir(), t: t, procs: map[string]*fakeProc{}, gone: map[string]bool{},
-		volumes: map[string]bool{},
-		calls:   map[wire.Op]int{}, specs: map[string]wire.Spec{}, use: newFakeUse()}
+		ends: map[string]wire.Exit{}, volumes: map[string]bool{},
+		calls: map[wire.Op]int{}, specs: map[string]wire.Spec{}, use: newFakeUse()}
 	t.Cleanup(f.killAll)
 	return f
 }
@@ -165,6 +167,7 @@ func (f *fakeWarden) membership(id string) wire.Membership {
 func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, error) {
 	f.mu.Lock()
 	p := f.procs[id]
+	exit, over := f.ends[id]
 	f.mu.Unlock()
 	if op == wire.OpContainerRemove {
 		f.mu.Lock()
@@ -173,7 +176,17 @@ func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, erro
 			return wire.Reply{}, fmt.Errorf("container %s is running: %w", id, errdefs.ErrConflict)
 		}
 		delete(f.gone, id)
+		delete(f.ends, id)
 		return wire.Reply{}, nil
+	}
+	if p == nil && over {
+		switch op {
+		case wire.OpProcessFinish:
+			return wire.Reply{Body: exit}, nil
+		case wire.OpProcessCloseStdin:
+			return wire.Reply{}, nil
+		}
+		return wire.Reply{}, fmt.Errorf("container %s is not running: %w", id, errdefs.ErrConflict)
 	}
 	if p == nil {
 		return wire.Reply{}, fmt.Errorf("nothing is called %s: %w", id, errdefs.ErrNotFound)
@@ -192,25 +205,40 @@ func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, erro
 	case wire.OpContainerAttach:
 		return p.handOver()
 	case wire.OpProcessFinish:
-		return f.finish(id, p)
+		reply, err := f.finish(id, p)
+		f.mu.Lock()
+		noted := f.noted
+		f.mu.Unlock()
+		if noted != nil {
+			noted(id)
+		}
+		return reply, err
 	}
 	return wire.Reply{}, fmt.Errorf("%s: %w", op, errdefs.ErrNotImplemented)
 }
 
+// finish notes the end of a container before it tells it, as the warden does: a brigd that is killed before it could write
+// the answer down leaves the question to the next, which gets the same answer.
 func (f *fakeWarden) finish(id string, p *fakeProc) (wire.Reply, error) {
 	<-p.ended
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.procs[id] == p {
-		delete(f.procs, id)
-		f.gone[id] = true
-		unix.Close(p.pidfd)
-		wire.CloseAll(append(p.readers, p.stdin, p.master))
+	if exit, over := f.ends[id]; over && f.procs[id] != p { // two asked
+		return wire.Reply{Body: exit}, nil
 	}
 	ws := p.state.Sys().(syscall.WaitStatus)
 	exit := wire.Exit{Code: ws.ExitStatus(), At: time.Now().UnixNano()}
 	if ws.Signaled() {
 		exit.Code, exit.Signal = 128+int(ws.Signal()), int(ws.Signal())
+	}
+	if f.procs[id] == p {
+		delete(f.procs, id)
+		f.gone[id] = true
+		if len(id) == 64 { // of what was executed in one nobody asks twice
+			f.ends[id] = exit
+		}
+		unix.Close(p.pidfd)
+		wire.CloseAll(append(p.readers, p.stdin, p.master))
 	}
 	return wire.Reply{Body: exit}, nil
 }
@@ -226,7 +254,7 @@ func (f *fakeWarden) list() (wire.Reply, error) {
 	}
 	for id := range f.gone {
 		if f.procs[id] == nil && len(id) == 64 {
-			l[id] = false
+			_, l[id] = f.ends[id] // known, and asked about once more
 		}
 	}
 	return wire.Reply{Body: l}, nil
