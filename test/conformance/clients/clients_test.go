@@ -71,6 +71,9 @@ func setStage(t *testing.T) *stage {
 	if s.bin, err = filepath.Abs("../../../bin"); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := os.ReadDir(s.bin); err != nil { // and results of other programs are not remembered as theirs
+		t.Fatalf("%v. Next: make", err)
+	}
 	if s.dir, err = os.MkdirTemp("/var/tmp", "brig-clients-"); err != nil {
 		t.Fatal(err)
 	}
