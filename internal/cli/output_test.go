@@ -75,7 +75,7 @@ func TestOutput(t *testing.T) {
 		{"logs", "logs --since 5m -n 10 -t web"}, {"tag", "tag alpine host:5000/x:y"},
 		{"push", "push alpine"}, {"pull", "pull alpine"}, {"pull-digest", "pull -q alpine@sha256:00"},
 		{"version-flag", "--version"}, {"stop-time", "stop --time=3 web"}, {"help-topic", "help volume ls"},
-		{"not-built", "audit --all"}, {"unknown", "runn -d alpine"}, {"unknown-before", "--frobnicate=1 ps"}, {"not-built-below", "volume update -f"}, {"unknown-below", "volume frobnicate -f"},
+		{"not-built", "audit --all"}, {"not-built-compose", "compose up -d"}, {"unknown", "runn -d alpine"}, {"unknown-before", "--frobnicate=1 ps"}, {"not-built-below", "volume update -f"}, {"unknown-below", "volume frobnicate -f"},
 		{"too-many", "version x"},
 		{"events", "events -f type=container --since 10m"}, {"events-json", "system events --format json"},
 		{"events-template", "events --format {{.Type}}:{{.Action}}:{{.Actor.Attributes.name}}"},

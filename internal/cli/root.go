@@ -154,6 +154,9 @@ func refuse(name string) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Hidden: true, DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.CommandPath() == "brig compose" {
+				return errors.New("brig compose is not built yet. Next: docker compose, with this engine's address in DOCKER_HOST")
+			}
 			return fmt.Errorf("%s is not built yet. Next: %s --help lists what is", cmd.CommandPath(), cmd.Parent().CommandPath())
 		},
 	}

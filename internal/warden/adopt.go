@@ -124,7 +124,9 @@ func (w *Warden) sweep() error {
 		err = errors.Join(err, rerr)
 		for _, e := range entries {
 			if !needed(e.Name()) {
-				err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+				if rerr := os.RemoveAll(filepath.Join(dir, e.Name())); rerr != nil { // a container can make what cannot be removed
+					w.log("%v", rerr)
+				}
 			}
 		}
 	}
@@ -177,7 +179,11 @@ func (w *Warden) containerAttach(c *container, _ wire.ContainerRef) (r wire.Repl
 	case n.Started.Terminal:
 		add(dup(n.pty))
 	case n.Started.Stdin:
-		add(openStdin(dir))
+		fd, serr := unix.Open(filepath.Join(dir, "in"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if serr == unix.ENXIO { // a program that has ended reads nothing more
+			fd, serr = unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+		}
+		add(fd, serr)
 		fallthrough
 	default:
 		for _, name := range streamNames[1:] {
@@ -188,21 +194,4 @@ func (w *Warden) containerAttach(c *container, _ wire.ContainerRef) (r wire.Repl
 		add(dup(fd))
 	}
 	return r, err
-}
-
-// openStdin opens the writing side of a standard input. A program that has ended reads nothing more.
-func openStdin(dir string) (int, error) {
-	fd, err := unix.Open(filepath.Join(dir, "in"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.ENXIO) {
-		return unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	}
-	return fd, err
-}
-
-// sweepRun removes this process's files from the volatile directory, at the very end.
-func (w *Warden) sweepRun() (err error) {
-	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends"} {
-		err = errors.Join(err, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
-	}
-	return err
 }

@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -113,10 +112,9 @@ func (w *Warden) onDisk() (ids []string, err error) {
 // error is os.ErrNotExist for a container that was never started.
 func (w *Warden) rangeOf(id string) (uint32, error) {
 	var st unix.Stat_t
-	work := filepath.Join(w.directory(id), "work")
-	err := unix.Lstat(work, &st)
+	err := unix.Lstat(filepath.Join(w.directory(id), "work"), &st)
 	if err == nil && !sandboxBase(st.Uid) { // a crash between the making of the directory and its change of owner: it is empty
-		err = cmp.Or(unix.Rmdir(work), error(unix.ENOENT))
+		err = unix.ENOENT
 	}
 	if err != nil {
 		return 0, &os.PathError{Op: "find the ids of", Path: "container " + short(id), Err: err}

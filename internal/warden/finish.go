@@ -141,21 +141,23 @@ func (w *Warden) containerRemove(q wire.ContainerRef) (any, error) {
 	if err := w.notes.remove(q.ID); err != nil {
 		return nil, err
 	}
+	last := c.note
 	c.note = nil
 	erase, err := w.discard(c, base)
 	if err != nil {
 		return nil, err
 	}
-	w.background.Go(func() { w.forget(c, erase) })
+	w.background.Go(func() { w.forget(c, last, erase) })
 	return nil, nil
 }
 
 // forget deletes what is left of a container. Its entry stays until everything of its last run is down, so that a start
 // under the same id waits for that.
-func (w *Warden) forget(c *container, erase func() error) {
+func (w *Warden) forget(c *container, last *note, erase func() error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err := erase()
+	w.reap(last)
 	if c.note == nil && w.current(c) { // it may have been removed twice, and started again
 		err = errors.Join(err, os.RemoveAll(w.streamDir(c.id)))
 		w.mu.Lock()

@@ -112,7 +112,7 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	}
 	for _, d := range s.Devices {
 		const both = unix.BPF_DEVCG_ACC_READ | unix.BPF_DEVCG_ACC_WRITE
-		below := strings.HasPrefix(d.Target, "/dev/") && path.Clean(d.Target) == d.Target && len(d.Target) <= maxSysctl
+		below := strings.HasPrefix(d.Target, "/dev/") && !strings.HasPrefix(d.Target, "/dev/fd/") && path.Clean(d.Target) == d.Target && len(d.Target) <= maxSysctl
 		r.when(!by.root() || !below || d.Access == 0 || d.Access&^both != 0, "only the administrator gives devices, and below /dev: not %q as %q with access %#x",
 			d.Source, d.Target, d.Access)
 	}
@@ -135,6 +135,7 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	j := s.Join
 	const joinable = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWPID
 	twice := j.Namespaces&unix.CLONE_NEWNET != 0 && s.Network.Mode != wire.NetworkNone
+	r.when(j.Namespaces&(unix.CLONE_NEWNET|unix.CLONE_NEWIPC) != 0 && len(s.Sysctl) > 0, "sysctls of namespaces that are joined are their owner's")
 	r.when(j != wire.Join{} && !containerID(j.Container) || j.Namespaces&^joinable != 0 || twice,
 		"namespaces %#x of container %q cannot be joined with network mode %q", j.Namespaces, j.Container, s.Network.Mode)
 	return r.err()

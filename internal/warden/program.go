@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/landlock"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
@@ -104,11 +105,15 @@ func (p *parts) confine(abi landlock.ABI, filters []plan.Filter, d *domain) (err
 	return err
 }
 
-// confine also takes a domain of its own below the root of the process.
+// confine also takes a domain of its own below the root of the process. No device node is ever made, whatever else fails;
+// and one that was executed later cannot look into process 1 (traps 17). A domain that handles any access to files refuses
+// renames and links between directories (EXDEV) unless a rule allows them, so one rule does, for all that lies below the
+// root, mounts included.
 func (p *program) confine() error {
 	var d *domain
 	if !p.want.NoLandlock {
-		d = rootDomain(p.fds["root"])
+		d = &domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},
+			map[string]uint64{path.Proc(p.fds["root"]): unix.LANDLOCK_ACCESS_FS_REFER}}
 	}
 	return p.parts.confine(p.w.abi, p.w.filters.programs(p.want), d)
 }

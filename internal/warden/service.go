@@ -143,14 +143,6 @@ func (w *Warden) startWorker(socket int) (*worker, error) {
 		ServiceInput: plan.ServiceInput{UID: insideID, GID: insideID}})
 }
 
-// startFiller gives birth to a worker that is root of a sandbox's user namespace, with the capabilities that copying
-// owners and modes takes there. It sees no file system but the two directories that its job brings.
-func (w *Warden) startFiller(box *sandbox, socket int) (*worker, error) {
-	return w.birthOfWorker(&service{filter: "filler",
-		parts:        parts{fds: map[string]int{"userns": box.fds["userns"], "fd0": socket}},
-		ServiceInput: plan.ServiceInput{Capabilities: copying}})
-}
-
 // copying is what it takes to copy owners and modes.
 var copying = mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID)
 

@@ -45,6 +45,7 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	if err := w.dismiss(c); err != nil {
 		return wire.Reply{}, err
 	}
+	w.reap(c.note)
 	w.starts <- struct{}{} // beyond about two starts per core only latency grows
 	defer func() { <-w.starts }()
 	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}}
@@ -90,7 +91,9 @@ func beside(f func() error) (wait func() error) {
 func (b *birth) sandbox() error {
 	endpoint := b.spec.Network.Mode == wire.NetworkEndpoint
 	base, err := b.w.rangeOf(b.c.id)
-	b.first = errors.Is(err, os.ErrNotExist)
+	if b.first = errors.Is(err, os.ErrNotExist); b.first {
+		os.Remove(b.w.directory(b.c.id) + "/work") // what a crash left of a first start
+	}
 	switch {
 	case err == nil && b.fds["userns"] == 0:
 		b.box, err = b.w.sandboxAt(base, 0, endpoint)

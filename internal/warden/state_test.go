@@ -55,14 +55,14 @@ func TestASecondRemovalForgetsNoOtherContainer(t *testing.T) {
 	first := w.locked(id)
 	first.mu.Unlock()
 	nothing := func() error { return nil }
-	w.forget(first, nothing)
+	w.forget(first, nil, nothing)
 	again := w.locked(id)
 	again.mu.Unlock()
 	streams := w.streamDir(id)
 	if err := os.MkdirAll(streams, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	w.forget(first, nothing)
+	w.forget(first, nil, nothing)
 	if w.live[id] != again {
 		t.Error("the container that was started is not known any more")
 	}

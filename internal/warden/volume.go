@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/path"
+	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -33,14 +34,15 @@ func (v volumes) create(name string) error {
 		return err
 	}
 	data := filepath.Join(v.trash(name), "data")
-	if err := cmp.Or(os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
+	if err := cmp.Or(os.RemoveAll(v.trash(name)), os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
 		return err
 	}
 	return os.Rename(v.trash(name), dir)
 }
 
 // trash is where a volume is made and ends, so that there is never half of one: the sweep finds what a crash leaves there.
-func (v volumes) trash(name string) string { return filepath.Join(v.dir, "..", "trash", name) }
+// No container and no volume begins with a dot.
+func (v volumes) trash(name string) string { return filepath.Join(v.dir, "..", "trash", "."+name) }
 
 // open gives the volume's directory.
 func (v volumes) open(name string) (int, error) {
@@ -115,6 +117,10 @@ func (b *birth) copyImage(target string, volume int) error {
 		return err
 	}
 	defer unix.Close(to)
-	start := func(socket int) (*worker, error) { return b.w.startFiller(b.box, socket) }
+	// A worker that is root of the sandbox's user namespace, and sees no file system but the two directories of its job.
+	start := func(socket int) (*worker, error) {
+		return b.w.birthOfWorker(&service{filter: "filler", ServiceInput: plan.ServiceInput{Capabilities: copying},
+			parts: parts{fds: map[string]int{"userns": b.box.fds["userns"], "fd0": socket}}})
+	}
 	return b.w.runJob(&wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}}, start, from, to)
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
-	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
@@ -180,15 +179,6 @@ func (w *Warden) openCgroup() (err error) {
 
 const deviceNodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
 
-// rootDomain is that of a container whose root directory is given. No device node is ever made, whatever else
-// fails; and a process is in a domain of its own, so that one that was executed later cannot look into process 1
-// (traps 17). A domain that handles any access to files refuses renames and links between directories (EXDEV) unless a
-// rule allows them, so one rule does, for all that lies below the root, mounts included.
-func rootDomain(root int) *domain {
-	return &domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},
-		map[string]uint64{path.Proc(root): unix.LANDLOCK_ACCESS_FS_REFER}}
-}
-
 // close takes everything down after brigd has stopped the containers.
 func (w *Warden) close() error {
 	for _, c := range w.all() {
@@ -197,7 +187,10 @@ func (w *Warden) close() error {
 	w.background.Wait()
 	err := w.router.close()
 	w.removeGroup("brigd")
-	return errors.Join(err, w.parent.Remove(), w.sweepRun())
+	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends"} {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
+	}
+	return errors.Join(err, w.parent.Remove())
 }
 
 // end kills what brigd could not stop.
@@ -209,16 +202,24 @@ func (w *Warden) end(c *container) {
 		return
 	}
 	w.parent.Open(c.id).Kill()
-	// Process 1 does not end before those are reaped that were executed.
-	for _, p := range append(slices.Collect(maps.Values(n.Execs)), &n.process) {
+	w.reap(n, &n.process)
+	w.takeDown(n)
+}
+
+// reap waits for what was executed in a container whose processes were killed, and for last: process 1 of the pid namespace
+// that they are in, their container's or one that it has joined, ends only when they are reaped.
+func (w *Warden) reap(n *note, last ...*process) {
+	if n == nil {
+		return
+	}
+	for _, p := range append(slices.Collect(maps.Values(n.Execs)), last...) {
 		if p.pidfd < 0 {
 			continue
 		}
 		if done, _ := pidfd.Ended(p.pidfd, 5*time.Second); !done {
-			w.log("process %d of container %s does not die", p.Started.PID, short(c.id))
+			w.log("process %d of container %s does not die", p.Started.PID, short(n.ID))
 			continue
 		}
-		pidfd.Wait(p.pidfd, false)
+		w.reaped(p)
 	}
-	w.takeDown(n)
 }

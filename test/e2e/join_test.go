@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -333,4 +334,25 @@ func TestInitInAnotherProcessNamespace(t *testing.T) {
 	}
 	e.eventually("the orphan's end", func() bool { return strings.Count(c.does("exec", "owner", "ps"), "sleep 1000") == 1 })
 	c.does("rm", "-f", "owner")
+}
+
+// TestAnExecutionInASharedPidNamespaceHoldsUpNoEnd: process 1 of a pid namespace ends only when all of it is reaped, also
+// what was executed in a container that had joined it and is removed.
+func TestAnExecutionInASharedPidNamespaceHoldsUpNoEnd(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	for _, again := range []bool{false, true} {
+		e.brig("run", "-d", "--name", "owner", "box", "sleep", "1000")
+		e.brig("run", "-d", "--name", "joiner", "--pid", "container:owner", "box", "sleep", "1000")
+		e.brig("exec", "-d", "joiner", "sleep", "1000")
+		if again {
+			e.brig("kill", "joiner")
+			e.brig("start", "joiner")
+		}
+		e.brig("rm", "-f", "joiner")
+		began := time.Now()
+		e.brig("rm", "-f", "owner")
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("again: %v: the end of the owner took %v", again, d)
+		}
+	}
 }

@@ -24,32 +24,12 @@ var modules = []struct {
 	{"github.com/moby/moby/v2/cmd/docker-proxy", "latest", "", false},
 }
 
-// Install fetches the packages with those that they need, unpacks them without installing them (no service starts, no
-// other program changes), and builds the modules.
+// Install fetches all peers, and builds the modules.
 func (d Peers) Install(ctx context.Context) error {
-	debs := filepath.Join(filepath.Dir(d.packages), "debs")
-	for _, dir := range []string{filepath.Join(debs, "partial"), d.packages, d.built} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-	args := append([]string{"install", "-y", "--no-install-recommends", "--download-only", "-o",
-		"Dir::Cache::archives=" + debs}, packages...)
-	for _, words := range [][]string{{"apt-get", "update"}, append([]string{"apt-get"}, args...)} {
-		if err := show(ctx, nil, words...); err != nil {
-			return err
-		}
-	}
-	files, err := filepath.Glob(filepath.Join(debs, "*.deb"))
-	if err != nil {
+	if err := d.Unpack(ctx, packages...); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := show(ctx, nil, "dpkg", "--extract", f, d.packages); err != nil {
-			return err
-		}
-	}
-	if err := d.alternatives(); err != nil {
+	if err := os.MkdirAll(d.built, 0o755); err != nil {
 		return err
 	}
 	for _, m := range modules {
@@ -65,6 +45,34 @@ func (d Peers) Install(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// Unpack fetches packages of the distribution with those that they need, and unpacks them without installing them: no
+// service starts, no other program changes.
+func (d Peers) Unpack(ctx context.Context, names ...string) error {
+	debs := filepath.Join(filepath.Dir(d.packages), "debs")
+	for _, dir := range []string{filepath.Join(debs, "partial"), d.packages} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	args := append([]string{"install", "-y", "--no-install-recommends", "--download-only", "-o",
+		"Dir::Cache::archives=" + debs}, names...)
+	for _, words := range [][]string{{"apt-get", "update"}, append([]string{"apt-get"}, args...)} {
+		if err := show(ctx, nil, words...); err != nil {
+			return err
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(debs, "*.deb"))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if err := show(ctx, nil, "dpkg", "--extract", f, d.packages); err != nil {
+			return err
+		}
+	}
+	return d.alternatives()
 }
 
 // alternatives makes the links that installing, and not only unpacking, iptables would have made.

@@ -102,7 +102,7 @@ func Daemon(arch filter.Arch) filter.Filter {
 	t.allow("socketpair", filter.Arg{Op: filter.EQ, Value: unix.AF_UNIX})
 	// How much waits in a pipe or socket; the size of a container's terminal.
 	const fionread = 0x541b
-	for _, cmd := range []uint32{fionread, unix.TIOCGWINSZ, unix.TIOCSWINSZ, unix.TCGETS} {
+	for _, cmd := range []uint32{fionread, unix.SIOCOUTQ, unix.TIOCGWINSZ, unix.TIOCSWINSZ, unix.TCGETS} {
 		t.allow("ioctl", low(1, filter.MaskedEQ, cmd, ^uint32(0)))
 	}
 	return t.allowList()

@@ -58,6 +58,11 @@ func (s *Server) containerCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	name := r.FormValue("name")
+	if req.Name != "" && req.Name != name {
+		return fmt.Errorf("the body of the request calls the container %.64q and its query %.64q; the query decides, leave the other out: %w",
+			req.Name, name, errdefs.ErrInvalidArgument)
+	}
 	if Version(r) < 42 {
 		req.Host.ConsoleSize = [2]uint{} // was for Windows only
 	}
@@ -65,7 +70,7 @@ func (s *Server) containerCreate(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, warnings, err := s.Engine.Create(r.Context(), r.FormValue("name"), req)
+	id, warnings, err := s.Engine.Create(r.Context(), name, req)
 	if err != nil {
 		return err
 	}

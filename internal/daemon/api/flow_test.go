@@ -252,6 +252,76 @@ func TestSeveralClientsAttachAndOneDetaches(t *testing.T) {
 	}
 }
 
+// dockerode sends the options of attach in a body as well: it is not what is typed.
+func TestTheBodyOfAnAttachIsNoInput(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	id := create(t, s, "cat", `,"Tty":true,"OpenStdin":true,"StdinOnce":true`)
+	a, in := attach(t, s, "/containers/"+id+"/attach?stream=1&stdin=1&stdout=1", `{"stream":true,"stdin":true}`)
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+	fmt.Fprint(a, "typed\n")
+	if line, err := in.ReadString('\n'); err != nil || line != "typed\r\n" {
+		t.Errorf("the terminal shows %q, %v", line, err)
+	}
+	must(t, s, 204, "POST", "/containers/"+id+"/kill", "")
+}
+
+// docker-py reads the head of the reply with whatever else has come, and drops the rest.
+func TestOutputWaitsUntilTheHeadWasRead(t *testing.T) {
+	f := newFakeWarden(t)
+	s := startDaemon(t, f, t.TempDir()).socket
+	id := create(t, s, "sleep 100", "")
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+	for _, late := range []time.Duration{0, 100 * time.Millisecond} {
+		exec := idOf(t, s, "/containers/"+id+"/exec", `{"Cmd":["echo","output"],"Tty":true,"AttachStdout":true}`)
+		c, err := net.Dial("unix", s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "POST /exec/%s/start HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}", exec)
+		time.Sleep(late)
+		head := make([]byte, 8192)
+		n := 0
+		for !strings.HasSuffix(string(head[:n]), "\r\n\r\n") { // it may come in pieces
+			more, err := c.Read(head[n:])
+			if err != nil || strings.Contains(string(head[:n+more]), "output") {
+				t.Fatalf("read late by %s: %q, %v", late, head[:n+more], err)
+			}
+			n += more
+		}
+		if text, err := io.ReadAll(c); err != nil || string(text) != "output\r\n" {
+			t.Errorf("read late by %s: %q, %v", late, text, err)
+		}
+		c.Close()
+	}
+	must(t, s, 204, "POST", "/containers/"+id+"/kill", "")
+}
+
+// dockerode asks once, as soon as it knows that the exec begins.
+func TestAnExecIsResizedThatIsBeingBorn(t *testing.T) {
+	f := newFakeWarden(t)
+	asked := make(chan struct{})
+	f.before = func(op wire.Op) {
+		if op == wire.OpExecStart {
+			<-asked
+			time.Sleep(100 * time.Millisecond) // the request is on its way
+		}
+	}
+	s := startDaemon(t, f, t.TempDir()).socket
+	id := create(t, s, "sleep 100", "")
+	must(t, s, 204, "POST", "/containers/"+id+"/start", "")
+	exec := idOf(t, s, "/containers/"+id+"/exec", `{"Cmd":["sh","-c","read x; stty size"],"Tty":true,"AttachStdin":true,"AttachStdout":true}`)
+	must(t, s, 409, "POST", "/exec/"+exec+"/resize?h=31&w=97", "")
+	a, in := attach(t, s, "/exec/"+exec+"/start", `{"Tty":true}`)
+	close(asked)
+	must(t, s, 200, "POST", "/exec/"+exec+"/resize?h=31&w=97", "")
+	fmt.Fprint(a, "\n")
+	if text, err := io.ReadAll(in); err != nil || !strings.HasSuffix(string(text), "31 97\r\n") {
+		t.Errorf("the terminal shows %q, %v", text, err)
+	}
+	must(t, s, 204, "POST", "/containers/"+id+"/kill", "")
+}
+
 func TestASlowClientHoldsUpNobodyElse(t *testing.T) {
 	f := newFakeWarden(t)
 	s := startDaemon(t, f, t.TempDir()).socket
@@ -373,6 +443,10 @@ func TestBodiesAreBoundedAndStrict(t *testing.T) {
 	} {
 		must(t, s, want, "POST", "/containers/create", body)
 	}
+	must(t, s, 201, "POST", "/containers/create?name=twice", `{"Image":"test","name":"twice"}`) // as dockerode says it
+	must(t, s, 400, "POST", "/containers/create?name=one", `{"Image":"test","name":"two"}`)
+	must(t, s, 400, "POST", "/containers/create", `{"Image":"test","name":"two"}`)
+	must(t, s, 201, "POST", "/containers/create", `{"Image":"test","VolumesFrom":[],"NetworkingConfig":{"bridge":null}}`)
 	must(t, s, 400, "GET", "/v1.39/info", "")
 	must(t, s, 400, "GET", "/v1.99/info", "")
 	must(t, s, 501, "POST", "/build", "")

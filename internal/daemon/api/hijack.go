@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/moby/moby/api/types"
 	"golang.org/x/sys/unix"
@@ -16,10 +18,41 @@ import (
 // stream is a hijacked connection.
 type stream struct {
 	net.Conn
-	in *bufio.Reader // may hold bytes that came with the request
+	in   *bufio.Reader // may hold bytes that came with the request
+	head sync.Once     // done when the client has read the head of the reply
 }
 
 func (s *stream) Read(p []byte) (int, error) { return s.in.Read(p) }
+
+// headPatience is how long output waits for a client that does not read.
+const headPatience = time.Second
+
+// Write keeps the first output apart from the head of the reply: docker-py reads the head through a buffer, and goes on
+// below it.
+func (s *stream) Write(p []byte) (int, error) {
+	s.head.Do(s.awaitHead)
+	return s.Conn.Write(p)
+}
+
+func (s *stream) awaitHead() {
+	u, ok := s.Conn.(syscall.Conn)
+	if !ok {
+		return
+	}
+	rc, err := u.SyscallConn()
+	if err != nil {
+		return
+	}
+	pause := 20 * time.Microsecond
+	for end := time.Now().Add(headPatience); time.Now().Before(end); time.Sleep(pause) {
+		unread, ierr := 0, error(nil)
+		err := rc.Control(func(fd uintptr) { unread, ierr = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+		if err != nil || ierr != nil || unread == 0 {
+			return
+		}
+		pause = min(2*pause, 2*time.Millisecond)
+	}
+}
 
 // Gone tells, after the end of the input, whether the client has closed the whole connection: it cannot read either.
 func (s *stream) Gone() bool {
@@ -43,6 +76,11 @@ func (s *stream) Gone() bool {
 // hijack takes the connection over and answers as the client asked: 101 to an upgrade, 200 to the older way. more are
 // further lines of the header.
 func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool, more ...string) (*stream, error) {
+	if r.ContentLength > 0 { // dockerode repeats its options there: a body that has an end is not what somebody types
+		if _, err := readBody(w, r, maxBody); err != nil {
+			return nil, err
+		}
+	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, fmt.Errorf("take over the connection: %w", err)
@@ -61,7 +99,11 @@ func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool, more ...st
 		conn.Close()
 		return nil, err
 	}
-	return &stream{Conn: conn, in: rw.Reader}, nil
+	s := &stream{Conn: conn, in: rw.Reader}
+	if len(more) > 0 { // for brig, which can read
+		s.head.Do(func() {})
+	}
+	return s, nil
 }
 
 // contentType says how a stream is framed; before API 1.42 it always said raw.

@@ -94,7 +94,8 @@ func (e *Engine) Extract(ctx context.Context, c *Container, caller int, o Extrac
 	pr.Close()
 	_ = pw.SetWriteDeadline(time.Now()) // a conquered worker may have kept the other end
 	o.Late()
-	if why := <-received; half {
+	// The server may end a request whose client sends nothing before the read that waits for it says so.
+	if why := <-received; half || why != nil && errors.Is(err, context.Canceled) {
 		err = fmt.Errorf("the archive could not be received: %v: %w", why, errdefs.ErrInvalidArgument)
 	}
 	if err != nil {

@@ -294,10 +294,15 @@ func (x *Exec) over(exit wire.Exit, failed error) {
 	x.run.end(exit, failed)
 }
 
-// Resize sets the size of the terminal.
+// Resize sets the size of the terminal. A client that was told that the exec begins may ask before it has one, and only
+// once.
 func (x *Exec) Resize(rows, cols uint16) error {
 	if !x.running() {
 		return fmt.Errorf("exec %s is not running: %w", x.id[:12], errdefs.ErrConflict)
+	}
+	select {
+	case <-x.run.started:
+	case <-x.run.ended:
 	}
 	return x.run.resize(rows, cols)
 }

@@ -101,13 +101,14 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // splice copies in both directions inside the kernel and passes on each end of stream by itself: a client may close its
-// sending side and still wait for the answer. An error of either side ends both with a reset, as it would directly.
+// sending side and still wait for the answer. An error of either side ends both with a reset, as it would directly. Where
+// nobody listens the client reads an end: a reset could come before its connect has returned, and those who wait for a
+// port by connecting take that for a fault that will not pass.
 func splice(ctx context.Context, client net.Conn, target netip.AddrPort) {
 	defer client.Close()
 	d := net.Dialer{Timeout: dialTimeout}
 	server, err := d.DialContext(ctx, "tcp", target.String())
 	if err != nil {
-		reset(client)
 		return
 	}
 	defer server.Close()

@@ -68,6 +68,7 @@ func (c *collector) unsupported(r *Request) {
 	c.refuse(cfg.ArgsEscaped, "ArgsEscaped", "")
 	c.refuse(len(cfg.OnBuild) > 0, "OnBuild", strings.Join(cfg.OnBuild, "; "))
 	c.refuse(r.legacy.MacAddress != "", "MacAddress", r.legacy.MacAddress)
+	c.refuse(len(r.legacy.VolumesFrom) > 0, "VolumesFrom", strings.Join(r.legacy.VolumesFrom, ","))
 	c.refuse(r.legacy.KernelMemory != 0, "HostConfig.KernelMemory", decimal(r.legacy.KernelMemory))
 	c.refuse(r.legacy.KernelMemoryTCP != 0, "HostConfig.KernelMemoryTCP", decimal(r.legacy.KernelMemoryTCP))
 	c.refuse(len(r.legacy.Capabilities) > 0, "HostConfig.Capabilities", strings.Join(r.legacy.Capabilities, ","))

@@ -17,10 +17,9 @@ type Lent struct {
 	Images  []string
 }
 
-// volumesFrom takes the volumes and binds of other containers, and returns the targets they went to. What the request
+// volumesFrom takes the volumes and binds of other containers. What the request
 // itself puts at a target stays; of two containers the later one wins, as in Docker.
-func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) map[string]bool {
-	given := map[string]bool{}
+func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) {
 	for _, ref := range slices.Backward(refs) {
 		name, mode, _ := strings.Cut(ref, ":")
 		switch mode {
@@ -44,11 +43,9 @@ func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) ma
 		for _, w := range from.Spec {
 			if w.Kind != wire.MountTmpfs && !m.taken(w.Target) {
 				m.borrow(w, from, mode != "ro")
-				given[w.Target] = true
 			}
 		}
 	}
-	return given
 }
 
 // borrow adds one mount of another container. Its volume is as it is: nothing of this image is copied into it.

@@ -54,9 +54,9 @@ func (c *collector) mounts(in Input, ofDevices []wire.Mount) *mounts {
 	for _, w := range ofDevices {
 		m.bind("--device", w, "ro")
 	}
-	lent := m.volumesFrom(r.Host.VolumesFrom, in.Lend)
-	for _, target := range sortedKeys(r.Config.Volumes) {
-		if t, _ := cleanTarget(target); !lent[t] {
+	m.volumesFrom(r.Host.VolumesFrom, in.Lend)
+	for _, target := range sortedKeys(r.Config.Volumes) { // docker-py lists the targets of Binds here, too
+		if t, ok := cleanTarget(target); !ok || !m.taken(t) {
 			m.anonymous("-v", target)
 		}
 	}

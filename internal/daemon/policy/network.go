@@ -184,6 +184,7 @@ func (c *collector) member(n *brignet.Network, e *network.EndpointSettings) brig
 	c.refuse(len(e.DriverOpts) > 0, at+"DriverOpts", pairs(e.DriverOpts))
 	c.refuse(e.GwPriority != 0, at+"GwPriority", strconv.Itoa(e.GwPriority))
 	c.refuse(len(e.MacAddress) > 0, at+"MacAddress", e.MacAddress.String())
+	c.refuse(e.NetworkID != "" && e.NetworkID != n.ID, at+"NetworkID=OTHER", e.NetworkID)
 	c.operational(e)
 	return m
 }
@@ -214,7 +215,7 @@ func (c *collector) operational(e *network.EndpointSettings) {
 		set   bool
 		value any
 	}{
-		{"NetworkID", e.NetworkID != "", e.NetworkID}, {"EndpointID", e.EndpointID != "", e.EndpointID},
+		{"EndpointID", e.EndpointID != "", e.EndpointID},
 		{"Gateway", e.Gateway.IsValid(), e.Gateway}, {"IPAddress", e.IPAddress.IsValid(), e.IPAddress},
 		{"IPPrefixLen", e.IPPrefixLen != 0, e.IPPrefixLen}, {"IPv6Gateway", e.IPv6Gateway.IsValid(), e.IPv6Gateway},
 		{"GlobalIPv6Address", e.GlobalIPv6Address.IsValid(), e.GlobalIPv6Address},

@@ -45,6 +45,8 @@ func TestNetworksOfARequest(t *testing.T) {
 		"endpoints, bridge":          {create("bridge", `"inner":{}`), "inner"},
 		"endpoints of others":        {create("back", `"inner":{},"front":null`), "front inner"},
 		"endpoints by id":            {create("front", `"back":{},"f1f1":{"Aliases":["web"]}`), "front(web) back"},
+		"as docker-py says it":       {`{"Image":"i","HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"front":null}}`, "front"},
+		"with its id":                {create("", `"front":{"NetworkID":"f1f1","Aliases":["web"]}`), "front(web)"}, // testcontainers
 		"links, said twice": {`{"Image":"i","HostConfig":{"NetworkMode":"front","Links":["p-db-1:db","/p-db-1"]},"NetworkingConfig":{"EndpointsConfig":{` +
 			`"front":{"Links":["p-db-1:db"]}}}}`, "front[/p-db-1:p-db-1,p-db-1:db]"},
 		"none":         {create("none", ""), "none"},
@@ -96,6 +98,7 @@ func TestNetworksThatAreRefused(t *testing.T) {
 		"unknown, beside an endpoint":        {`"HostConfig":{"NetworkMode":"nowhere"},"NetworkingConfig":{"EndpointsConfig":{"front":{}}}`, "--network nowhere"},
 		"--dns":                              {`"HostConfig":{"NetworkMode":"front","Dns":["9.9.9.9"]}`, "--dns 9.9.9.9: not supported: these servers do not know"},
 		"--ip":                               {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"IPAMConfig":{"IPv4Address":"172.30.0.9"}}}}`, "--ip 172.30.0.9: not supported: the engine gives"},
+		"the id of another":                  {`"NetworkingConfig":{"EndpointsConfig":{"front":{"NetworkID":"b2b2"}}}`, "EndpointsConfig[].NetworkID b2b2: not supported: the network that is named has another id"},
 		"alias on bridge":                    {`"NetworkingConfig":{"EndpointsConfig":{"bridge":{"Aliases":["web"]}}}`, "--network-alias web"},
 		"an alias like an id":                {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["0123456789Ab"]}}}`, "--network-alias 0123456789Ab: "},
 		"links in two spellings":             {`"HostConfig":{"NetworkMode":"front"},"NetworkingConfig":{"EndpointsConfig":{"front":{"Links":` + links(40, "a") + `},"f1f1":{"Links":` + links(40, "b") + `}}}`, "--link: 80 links are more than the 64"},

@@ -204,7 +204,9 @@ func TestRefusalsNameEveryOption(t *testing.T) {
 
 func TestUnknownFieldsAreRefusedByName(t *testing.T) {
 	for _, body := range []string{`{"Image":"i","Shiny":0}`, `{"Image":"i","HostConfig":{"Shiny":null}}`,
-		`{"Image":"i","HostConfig":{"Mounts":[{"Type":"bind","Shiny":1}]}}`} {
+		`{"Image":"i","HostConfig":{"Mounts":[{"Type":"bind","Shiny":1}]}}`,
+		`{"Image":"i","NetworkingConfig":{"Shiny":{}}}`, `{"Image":"i","NetworkingConfig":{"x":null},"Shiny":""}`,
+		`{"Image":"i","NetworkingConfig":{"x":null,"EndpointsConfig":{"bridge":{"Shiny":1}}}}`} {
 		if _, err := Decode([]byte(body)); !errdefs.IsNotImplemented(err) || !strings.Contains(err.Error(), "Shiny") {
 			t.Errorf("%s: %v", body, err)
 		}

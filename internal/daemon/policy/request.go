@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -18,11 +19,13 @@ type Request struct {
 	Config     container.Config
 	Host       container.HostConfig
 	Networking network.NetworkingConfig
+	Name       string // where the query has the name as well
 	legacy     legacy
 }
 
 // legacy holds what clients of older API versions still send. Zero values are accepted, all others refused by name.
 type legacy struct {
+	VolumesFrom     []string
 	MacAddress      string
 	KernelMemory    int64
 	KernelMemoryTCP int64
@@ -31,6 +34,8 @@ type legacy struct {
 
 type body struct {
 	*container.Config
+	Name             string // dockerode has it here and in the query
+	VolumesFrom      []string
 	MacAddress       string                    `json:",omitempty"`
 	HostConfig       *hostBody                 `json:",omitempty"`
 	NetworkingConfig *network.NetworkingConfig `json:",omitempty"`
@@ -46,11 +51,16 @@ type hostBody struct {
 // Decode reads the body of a create request. Fields that Brig does not know are refused by name: a daemon that drops
 // what it does not understand gives less than was asked for without a word.
 func Decode(b []byte) (*Request, error) {
-	in := body{Config: &container.Config{}}
-	if err := strict(b, &in); err != nil {
+	in, err := decodeBody(b)
+	var unknown Refusals
+	if errors.As(err, &unknown) {
+		in, err = decodeBody(withoutNulls(b))
+	}
+	if err != nil {
 		return nil, err
 	}
-	r := &Request{Config: *in.Config, legacy: legacy{MacAddress: in.MacAddress}}
+	r := &Request{Config: *in.Config, Name: in.Name}
+	r.legacy = legacy{VolumesFrom: in.VolumesFrom, MacAddress: in.MacAddress}
 	if h := in.HostConfig; h != nil {
 		r.Host = h.HostConfig
 		r.legacy.KernelMemory, r.legacy.KernelMemoryTCP = h.KernelMemory, h.KernelMemoryTCP
@@ -60,6 +70,32 @@ func Decode(b []byte) (*Request, error) {
 		r.Networking = *in.NetworkingConfig
 	}
 	return r, nil
+}
+
+func decodeBody(b []byte) (in body, err error) {
+	in.Config = &container.Config{}
+	return in, strict(b, &in)
+}
+
+// withoutNulls leaves out the fields of NetworkingConfig that are null and so ask for nothing. docker-py has one there
+// that is called like the network, which it asks for in HostConfig.NetworkMode.
+func withoutNulls(b []byte) []byte {
+	var whole, part map[string]json.RawMessage
+	err := json.Unmarshal(b, &whole)
+	if err == nil {
+		err = json.Unmarshal(whole["NetworkingConfig"], &part)
+	}
+	if err != nil {
+		return b
+	}
+	maps.DeleteFunc(part, func(_ string, value json.RawMessage) bool { return string(value) == "null" })
+	if whole["NetworkingConfig"], err = json.Marshal(part); err != nil {
+		return b
+	}
+	if shorter, err := json.Marshal(whole); err == nil {
+		return shorter
+	}
+	return b
 }
 
 // DecodeExec reads the body of an exec create request.

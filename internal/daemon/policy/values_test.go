@@ -43,6 +43,8 @@ var values = map[string]string{
 	"NetworkingConfig.EndpointsConfig.Links":                  onFront("", `"Links":["a:b"]`),
 	"NetworkingConfig.EndpointsConfig.Aliases":                onFront("", `"Aliases":["x"]`),
 	"NetworkingConfig.EndpointsConfig[].Aliases=BRIDGE":       `["x"]`,
+	"NetworkingConfig.EndpointsConfig.NetworkID":              `"b0"`,
+	"NetworkingConfig.EndpointsConfig[].NetworkID=OTHER":      `"f1f1"`,
 	"HostConfig.PortBindings.HostIp":                          `"127.0.0.1"`,
 	"HostConfig.PortBindings.HostPort":                        `"8000-8010"`,
 	"HostConfig.PortBindings=sctp":                            `{"80/sctp":[{}]}`,

@@ -102,3 +102,24 @@ func mountAt(e *Effective, target string) string {
 	}
 	return "not there"
 }
+
+// docker-py lists the targets of Binds in Volumes as well; what is mounted there already is what was meant.
+func TestATargetOfVolumesThatIsTakenIsNoSecondVolume(t *testing.T) {
+	for host, want := range map[string]struct {
+		mount   string
+		volumes int // with those of /other and of the image
+	}{
+		`"Binds":["goods:/m"]`: {"volume goods writable fill", 3},
+		`"Mounts":[{"Type":"volume","Source":"goods","Target":"/m","ReadOnly":true}]`: {"volume goods fill", 3},
+		`"Tmpfs":{"/m":""}`: {"not held", 2},
+	} {
+		e, err := makeFrom(`{"Image":"i","Volumes":{"/m":{},"/other":{}},"HostConfig":{` + host + `}}`)
+		if err != nil {
+			t.Errorf("%s: %v", host, err)
+			continue
+		}
+		if got := mountAt(e, "/m"); got != want.mount || len(e.Volumes) != want.volumes {
+			t.Errorf("%s: %q and not %q, volumes %+v", host, got, want.mount, e.Volumes)
+		}
+	}
+}

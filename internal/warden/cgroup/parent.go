@@ -171,13 +171,16 @@ func (p *Parent) finish() (err error) {
 		} else if _, err := readAt(h.fd, "memory.memsw.limit_in_bytes"); err != nil {
 			p.Missing = append(p.Missing, "swap accounting: a container's use of swap has no bound of its own")
 		}
-		if err := p.leave(h, file, memoryReserve, uint64(info.Totalram)*uint64(info.Unit)); err != nil {
+		// The host keeps a sixteenth, at least 256 MiB, at most 2 GiB, never more than a quarter.
+		reserve := func(total uint64) uint64 { return min(max(total/16, 256<<20), 2<<30, total/4) }
+		if err := p.leave(h, file, reserve, uint64(info.Totalram)*uint64(info.Unit)); err != nil {
 			return err
 		}
 	}
 	if h := p.find("pids"); h != nil {
 		most := min(parseNumber(readFile("/proc/sys/kernel/pid_max")), parseNumber(readFile("/proc/sys/kernel/threads-max")))
-		if err := p.leave(h, "pids.max", pidsReserve, most); err != nil {
+		// An eighth of the numbers, at least 512, at most 4,096, never more than half.
+		if err := p.leave(h, "pids.max", func(most uint64) uint64 { return min(max(most/8, 512), 4096, most/2) }, most); err != nil {
 			return err
 		}
 	}
@@ -193,15 +196,6 @@ func (p *Parent) leave(h *hierarchy, file string, reserve func(uint64) uint64, t
 	total = min(total, parseNumber(given))
 	return writeAt(h.fd, file, strconv.FormatUint(total-reserve(total), 10), p.extra)
 }
-
-// memoryReserve is what the host keeps of total bytes: a sixteenth, at least 256 MiB, at most 2 GiB, never more than a
-// quarter.
-func memoryReserve(total uint64) uint64 {
-	return min(max(total/16, 256<<20), 2<<30, total/4)
-}
-
-// pidsReserve is what the host keeps of its process ids: an eighth, at least 512, at most 4,096, never more than half.
-func pidsReserve(most uint64) uint64 { return min(max(most/8, 512), 4096, most/2) }
 
 func readFile(path string) string {
 	s, _ := readAt(unix.AT_FDCWD, path)

@@ -3,6 +3,7 @@ package compat
 // What never leaves the client, or goes beside the body of the request.
 var client = []Entry{
 	{Field: "?name", Flags: []string{"--name"}, State: Works},
+	{Field: "Name", State: Works, Kept: true, Note: "that of the query once more"},
 	{Field: "?platform", Flags: []string{"--platform"}, State: Works, Note: "the host's own platform"},
 	{Flags: []string{"-d", "--detach"}, State: Works},
 	{Flags: []string{"--detach-keys"}, State: Works},
