@@ -132,7 +132,7 @@ func logQuery(v url.Values, now time.Time) (q log.Query, o logFormat, err error)
 	o.timestamps, o.details = on("timestamps"), on("details")
 	q.Details = o.details
 	if !q.Stdout && !q.Stderr {
-		return q, o, fmt.Errorf("you must choose at least one stream: %w", errdefs.ErrInvalidArgument)
+		return q, o, fmt.Errorf("Bad parameters: you must choose at least one stream: %w", errdefs.ErrInvalidArgument)
 	}
 	q.Tail = parseTail(v.Get("tail"))
 	if q.Since, err = ParseTime(v.Get("since"), now); err != nil {

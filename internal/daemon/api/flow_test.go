@@ -27,8 +27,8 @@ func call(t testing.TB, socket, method, path, body string) (int, string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: brig\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, path,
-		len(body), body)
+	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: brig\r\nConnection: close\r\nContent-Type: application/json\r\n"+
+		"Content-Length: %d\r\n\r\n%s", method, path, len(body), body)
 	r, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
@@ -212,7 +212,7 @@ func attach(t testing.TB, socket, path, body string) (*net.UnixConn, *bufio.Read
 	}
 	t.Cleanup(func() { c.Close() })
 	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n", path)
-	fmt.Fprintf(c, "Content-Length: %d\r\n\r\n%s", len(body), body)
+	fmt.Fprintf(c, "Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	in := bufio.NewReader(c)
 	r, err := http.ReadResponse(in, nil)
 	if err != nil {

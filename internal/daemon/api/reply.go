@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -107,6 +108,11 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the body of the request: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	// A page of a browser can send a form or a text to any address, but no JSON without asking first.
+	kind := r.Header.Get("Content-Type")
+	if media, _, err := mime.ParseMediaType(kind); body.Len() > 0 && (err != nil || media != "application/json") {
+		return nil, fmt.Errorf("unsupported Content-Type header (%.64s): must be 'application/json': %w", kind, errdefs.ErrInvalidArgument)
 	}
 	return body.Bytes(), nil
 }

@@ -111,6 +111,6 @@ func unheard(socket, path, body string) {
 		return
 	}
 	defer c.Close()
-	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: brig\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: brig\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 	_, _ = io.Copy(io.Discard, c) // it ends when brigd is killed
 }

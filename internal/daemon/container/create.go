@@ -205,6 +205,9 @@ func (c *Container) rename(to, from string) {
 // Rename changes the name.
 func (e *Engine) Rename(c *Container, name string) error {
 	name = strings.TrimPrefix(name, "/")
+	if name == "" {
+		return fmt.Errorf("Neither old nor new names may be empty: %w", errdefs.ErrInvalidArgument) //nolint:staticcheck // clients read it
+	}
 	if err := checkName(name); err != nil {
 		return fmt.Errorf("error when allocating new name: %w", err)
 	}

@@ -79,8 +79,12 @@ func (s *Store) find(ref string) (img *Image, name string, err error) {
 	}
 	img, err = s.byPrefix(strings.TrimPrefix(ref, "sha256:"))
 	if err == nil && img == nil {
-		if n, perr := ParseName(ref); perr == nil {
+		n, perr := ParseName(ref)
+		switch {
+		case perr == nil:
 			ref = reference.FamiliarString(n)
+		case !strings.HasPrefix(ref, "sha256:"): // that is an id, and could have been there
+			return nil, "", perr
 		}
 		err = fmt.Errorf("No such image: %.256s: %w", ref, errdefs.ErrNotFound) //nolint:staticcheck // clients read it
 	}
