@@ -54,7 +54,8 @@ var differences = []Difference{
 			is("run", `daemon: No such container: nobody`, `daemon: --volumes-from nobody: No such container: nobody`),
 			is("top", `ps: error: unknown gnu long option`, `ps option "--nonsense": not supported by this version of Brig; -e, -f, aux and -o LIST are`),
 			is("kill", `Cannot kill container: two: The linux daemon does not support signal 99`, `invalid signal: 99: the numbers are 1 to 64`),
-			is("rmi save", `invalid reference format: repository name must be lowercase`, `No such image: BAD`),
+			is("rmi save", `invalid reference format: repository name must be lowercase`,
+				`invalid reference format: repository name (library/BAD) must be lowercase`),
 		}},
 	{Stderr, "What the engine says of states and filters is in the words of Docker 28", "the dockerd compared with is of release 20.10",
 		[]Wording{

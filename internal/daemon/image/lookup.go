@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -18,7 +19,10 @@ func ParseName(s string) (reference.Named, error) {
 	}
 	n, err := reference.ParseNormalizedNamed(s)
 	if err != nil {
-		return nil, refuse("invalid reference format: %.128q: %v", s, err)
+		if errors.Is(err, reference.ErrReferenceInvalidFormat) {
+			return nil, refuse("invalid reference format: %.128q", s)
+		}
+		return nil, refuse("%.300s", err) // which begins in the same way
 	}
 	switch reference.FamiliarName(n) {
 	case "sha256", "sha384", "sha512": // sha256:… is an id, and nobody gets to say what it means

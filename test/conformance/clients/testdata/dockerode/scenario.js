@@ -117,7 +117,8 @@ async function run() {
   await one.container.remove();
   const tty = sink();
   const shown = new Promise((resolve) => tty.on('finish', resolve));
-  const [, t] = await docker.run('box', ['sh', '-c', 'test -t 1 && echo terminal'], tty, { HostConfig: { AutoRemove: true } });
+  // It lasts until dockerode waits for it, which it does after the start: what is gone by then cannot be waited for.
+  const [, t] = await docker.run('box', ['sh', '-c', 'test -t 1 && echo terminal; sleep 1'], tty, { HostConfig: { AutoRemove: true } });
   await shown;
   equal('run: terminal', tty.text(), 'terminal\r\n');
   for (let i = 0; i < 100 && await t.inspect().catch(() => null); i++) await sleep(100);
@@ -230,7 +231,7 @@ async function networks() {
   const server = await running({ Cmd: ['httpd', '-f', '-h', '/data'], name: 'page', ExposedPorts: { '80/tcp': {} },
     HostConfig: { NetworkMode: 'lane', PortBindings: { '80/tcp': [{ HostIp: '127.0.0.1', HostPort: '' }] } },
     NetworkingConfig: { EndpointsConfig: { lane: { Aliases: ['www'] } } } });
-  const visit = await boxed(['wget', '-q', '-O', '-', 'http://www/hello'], { HostConfig: { NetworkMode: 'lane', AutoRemove: true } });
+  const visit = await boxed(['sh', '-c', 'wget -q -O - http://www/hello; sleep 1'], { HostConfig: { NetworkMode: 'lane', AutoRemove: true } });
   equal('network: by alias', visit.out, 'from the image\n');
   const port = (await server.inspect()).NetworkSettings.Ports['80/tcp'][0].HostPort;
   const answer = await new Promise((resolve, reject) => {
