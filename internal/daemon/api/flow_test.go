@@ -278,7 +278,7 @@ func TestOutputWaitsUntilTheHeadWasRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(c, "POST /exec/%s/start HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}", exec)
+		fmt.Fprintf(c, "POST /exec/%s/start HTTP/1.1\r\nHost: brig\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}", exec)
 		time.Sleep(late)
 		head := make([]byte, 8192)
 		n := 0
