@@ -51,6 +51,10 @@ var notes = map[string]note{
 			"taken for the gateway is sent the neighbour's packets, which sniff and sniff-door, that only listen, do not get.",
 		"`--cap-drop NET_RAW`, or a network for each group of containers.",
 		"a network for each group of containers."},
+	"log-flood": {
+		"What a container prints is kept in a file without bound, unless it is given one.",
+		"`max-size` and `max-file` below `log-opts` in `daemon.json`, or the log driver `local`.",
+		"`--log-opt max-size=10mb` on each container, or `log_size_max` in `containers.conf`."},
 	"memory-hog": {
 		"A container may take as much memory as there is, unless it is given a limit when it is made.",
 		"`-m` on each container; there is no default for all.", "`-m` on each container."},
