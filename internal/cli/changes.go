@@ -1,16 +1,13 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net/url"
 
 	"github.com/moby/moby/api/types/common"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
-	"github.com/brig-engine/brig/internal/cli/console"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
 
@@ -47,23 +44,8 @@ func newExport(a *App) *cobra.Command {
 		Use: "export [OPTIONS] CONTAINER", Short: "Write a container's file system to an archive", Args: words(1, 1),
 		ValidArgsFunction: a.completeContainers,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output == "" && console.Of(a.Out).Is() {
-				return errors.New("an archive does not belong on a terminal. Next: -o FILE, or redirect the output")
-			}
-			engine, err := a.engine()
-			if err != nil {
-				return err
-			}
-			res, err := engine.Do(cmd.Context(), api.Request{Method: "GET", Path: "/containers/" + url.PathEscape(args[0]) + "/export"})
-			if err != nil {
-				return err
-			}
-			defer res.Body.Close()
-			if output == "" {
-				_, err = io.Copy(a.Out, res.Body)
-				return err
-			}
-			return writeFile(output, res.Body)
+			req := api.Request{Method: "GET", Path: "/containers/" + url.PathEscape(args[0]) + "/export"}
+			return a.download(cmd.Context(), req, output)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "File to write instead of standard output")

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/url"
 	"slices"
@@ -75,7 +74,7 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	if err != nil {
 		return err
 	}
-	if l.quiet && !size { // stronger than any format, as in Docker
+	if l.quiet { // stronger than any format, as in Docker
 		return a.psIDs(ctx, engine, q, l.noTrunc)
 	}
 	var list []engineapi.ContainerSummary
@@ -86,14 +85,8 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	for i := range list {
 		rows[i] = makeContainerRow(&list[i], a.Now(), l.noTrunc, size)
 	}
-	if size && !l.quiet && slices.ContainsFunc(list, func(c engineapi.ContainerSummary) bool { return c.SizeRw < 0 }) {
+	if size && slices.ContainsFunc(list, func(c engineapi.ContainerSummary) bool { return c.SizeRw < 0 }) {
 		a.say("warning: --size: the engine has not measured all of them. Next: brig system df -v")
-	}
-	if l.quiet {
-		for _, row := range rows {
-			fmt.Fprintln(a.Out, row.ID)
-		}
-		return nil
 	}
 	known := append(containerColumns(true), show.Column{Head: "CREATED AT", Field: "CreatedAt"},
 		show.Column{Head: "STATE", Field: "State"}, show.Column{Head: "LABELS", Field: "Labels"},

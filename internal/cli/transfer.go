@@ -176,30 +176,35 @@ func newSave(a *App) *cobra.Command {
 		Use: "save [OPTIONS] IMAGE [IMAGE...]", Short: "Write images to an archive", Args: words(1, -1),
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if output == "" && console.Of(a.Out).Is() {
-				return errors.New("an archive does not belong on a terminal. Next: -o FILE, or redirect the output")
-			}
-			engine, err := a.engine()
-			if err != nil {
-				return err
-			}
 			q := url.Values{"names": args}
 			setQuery(q, "platform", platform)
-			res, err := engine.Do(cmd.Context(), api.Request{Method: "GET", Path: "/images/get", Query: q})
-			if err != nil {
-				return err
-			}
-			defer res.Body.Close()
-			if output == "" {
-				_, err = io.Copy(a.Out, res.Body)
-				return err
-			}
-			return writeFile(output, res.Body)
+			return a.download(cmd.Context(), api.Request{Method: "GET", Path: "/images/get", Query: q}, output)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "File to write instead of standard output")
 	cmd.Flags().StringVar(&platform, "platform", "", "Platform to write (os/arch[/variant])")
 	return cmd
+}
+
+// download keeps an archive in a file, or writes it out.
+func (a *App) download(ctx context.Context, req api.Request, output string) error {
+	if output == "" && console.Of(a.Out).Is() {
+		return errors.New("an archive does not belong on a terminal. Next: -o FILE, or redirect the output")
+	}
+	engine, err := a.engine()
+	if err != nil {
+		return err
+	}
+	res, err := engine.Do(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if output == "" {
+		_, err = io.Copy(a.Out, res.Body)
+		return err
+	}
+	return writeFile(output, res.Body)
 }
 
 func newImport(a *App) *cobra.Command {

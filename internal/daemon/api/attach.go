@@ -28,6 +28,11 @@ func (s *Server) containerAttach(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if r.ContentLength > 0 { // dockerode repeats its options there: a body that has an end is not what somebody types
+		if _, err := readBody(w, r, maxBody); err != nil {
+			return err
+		}
+	}
 	v := c.View()
 	if v.Paused {
 		return fmt.Errorf("container %s is paused, unpause the container before attach: %w", r.PathValue("id"), errdefs.ErrConflict)

@@ -76,11 +76,6 @@ func (s *stream) Gone() bool {
 // hijack takes the connection over and answers as the client asked: 101 to an upgrade, 200 to the older way. more are
 // further lines of the header.
 func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool, more ...string) (*stream, error) {
-	if r.ContentLength > 0 { // dockerode repeats its options there: a body that has an end is not what somebody types
-		if _, err := readBody(w, r, maxBody); err != nil {
-			return nil, err
-		}
-	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return nil, fmt.Errorf("take over the connection: %w", err)

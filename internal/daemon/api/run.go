@@ -13,6 +13,7 @@ import (
 	apicontainer "github.com/moby/moby/api/types/container"
 
 	"github.com/brig-engine/brig/internal/daemon/container"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // RunHeader makes one request of three or of four. A client of Brig that wants to run a container, or to execute a program
@@ -136,14 +137,19 @@ func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *contain
 	if err != nil {
 		return nil
 	}
-	result, err := json.Marshal(waitReply(exit, failed))
-	if err == nil {
-		err = container.WriteFrame(conn, true, resultStream, result)
-	}
-	if err != nil {
+	if err := writeResult(conn, waitReply(exit, failed)); err != nil {
 		slog.Info("run", "id", c.ID()[:12], "error", err)
 	}
 	return nil
+}
+
+// writeResult is the last frame.
+func writeResult(conn container.Conn, result waited) error {
+	b, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
+	return container.WriteFrame(conn, true, resultStream, b)
 }
 
 // execRun starts an exec that was made for this, and tells its end.
@@ -169,11 +175,7 @@ func (s *Server) execRun(w http.ResponseWriter, r *http.Request, made common.IDR
 	if err != nil || code == nil { // the client has gone
 		return nil
 	}
-	result, err := json.Marshal(apicontainer.WaitResponse{StatusCode: int64(*code)})
-	if err == nil {
-		err = container.WriteFrame(conn, true, resultStream, result)
-	}
-	if err != nil {
+	if err := writeResult(conn, waitReply(wire.Exit{Code: *code}, nil)); err != nil {
 		slog.Info("exec", "id", made.ID[:12], "error", err)
 	}
 	return nil

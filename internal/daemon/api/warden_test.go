@@ -203,6 +203,9 @@ func (f *fakeWarden) simple(op wire.Op, id string, signal int) (wire.Reply, erro
 		}
 		return wire.Reply{}, nil
 	case wire.OpContainerAttach:
+		f.mu.Lock()
+		p.started.Endpoint.Membership = f.specs[id].Network.Membership
+		f.mu.Unlock()
 		return p.handOver()
 	case wire.OpProcessFinish:
 		reply, err := f.finish(id, p)

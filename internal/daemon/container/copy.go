@@ -36,7 +36,7 @@ func (e *Engine) Stat(ctx context.Context, c *Container, caller int, path string
 
 // Archive writes an archive of a path to w, after begin has heard what will be in it.
 func (e *Engine) Archive(ctx context.Context, c *Container, caller int, path string, begin func(*jobs.PathStat), w io.Writer) error {
-	err := outward(ctx, w, func(ctx context.Context, fd int) error {
+	err := work.Outward(ctx, w, drainFor, func(ctx context.Context, fd int) error {
 		host := jobs.Host{File: func(f jobs.File) (int, error) {
 			if f.Name != "archive" || f.Stat == nil || begin == nil {
 				return -1, fmt.Errorf("this job has no file %.64q: %w", f.Name, errdefs.ErrInvalidArgument)
@@ -121,7 +121,7 @@ func (s *source) Read(p []byte) (int, error) {
 
 // Export writes an archive of the root file system, without what is mounted on it.
 func (e *Engine) Export(ctx context.Context, c *Container, caller int, w io.Writer) error {
-	err := outward(ctx, w, func(ctx context.Context, fd int) error {
+	err := work.Outward(ctx, w, drainFor, func(ctx context.Context, fd int) error {
 		_, err := c.tree(ctx, caller, &jobs.TreeParams{Do: jobs.TreeExport}, jobs.Host{}, fd)
 		return err
 	})
@@ -133,7 +133,7 @@ func (e *Engine) Export(ctx context.Context, c *Container, caller int, w io.Writ
 
 // Changes writes the list of what differs from the image, as the API has it.
 func (e *Engine) Changes(ctx context.Context, c *Container, caller int, w io.Writer) error {
-	return outward(ctx, w, func(ctx context.Context, fd int) error {
+	return work.Outward(ctx, w, drainFor, func(ctx context.Context, fd int) error {
 		_, err := c.tree(ctx, caller, &jobs.TreeParams{Do: jobs.TreeChanges}, jobs.Host{}, fd)
 		return err
 	})
@@ -172,30 +172,6 @@ func (e *Engine) Commit(ctx context.Context, c *Container, caller int, pause boo
 // drainFor is how long it may take until a client has what was in a pipe when the worker gave its result; and a conquered
 // worker, which does not end, can fill it no longer.
 const drainFor = 2 * time.Minute
-
-// outward gives do a pipe whose other end goes to w, and waits until all has gone there.
-func outward(ctx context.Context, w io.Writer, do func(ctx context.Context, fd int) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	pr, pw, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("pipe: %w", err)
-	}
-	defer pr.Close()
-	defer pw.Close()
-	sent := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(w, pr)
-		if err != nil {
-			cancel() // nobody reads any more
-		}
-		sent <- err
-	}()
-	err = do(ctx, int(pw.Fd()))
-	pw.Close() // end of file for the copy, when the worker is gone, too
-	_ = pr.SetReadDeadline(time.Now().Add(drainFor))
-	return errors.Join(err, <-sent)
-}
 
 // tree has a worker that sees what the container sees do one thing.
 func (c *Container) tree(ctx context.Context, caller int, p *jobs.TreeParams, host jobs.Host, fds ...int) (*jobs.TreeResult, error) {

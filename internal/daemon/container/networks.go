@@ -221,8 +221,8 @@ func (c *Container) tellNames(list []network.Membership) {
 func linkName(id string) string { return "/" + id }
 
 // rejoin finds the place of a container that an earlier brigd left. What the warden has may be older than the record, and
-// more: brigd may have been killed in the middle of a change. A network cannot be gone, but if it is, the container goes on
-// in the others.
+// more: brigd may have been killed in the middle of a change. Of most containers it has said the same, and need not hear it
+// again. A network cannot be gone, but if it is, the container goes on in the others.
 func (c *Container) rejoin() {
 	c.life.Lock()
 	defer c.life.Unlock()
@@ -234,7 +234,10 @@ func (c *Container) rejoin() {
 		c.warnIf(err)
 	default:
 		c.tellNames(list)
-		c.warnIf(c.join(context.Background(), Running, list))
+		m, err := c.e.cfg.Networks.Enter(c.id, c.e.cfg.Networks.Present(list))
+		if has := c.run.info().Endpoint; err != nil || has == nil || !slices.Equal(has.Networks, m.Networks) || has.Confined != m.Confined {
+			c.warnIf(c.join(context.Background(), Running, list))
+		}
 	}
 }
 

@@ -57,16 +57,6 @@ func Repair(ctx context.Context, list []Damage) {
 	}
 }
 
-// Left counts what is still wrong.
-func Left(list []Damage) (n int) {
-	for _, d := range list {
-		if !d.Mended {
-			n++
-		}
-	}
-	return n
-}
-
 // Stranger is a file or directory of the engine's that nothing refers to. It is removed.
 func Stranger(path string) Damage {
 	return Damage{Kind: "file", Object: path, What: "nothing refers to it", Next: Repairable,

@@ -2,10 +2,8 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/brig-engine/brig/internal/daemon/registry"
+	"github.com/brig-engine/brig/internal/daemon/work"
 	"github.com/brig-engine/brig/internal/wire/jobs"
 )
 
@@ -90,37 +89,20 @@ func (v *Saving) addOne(ctx context.Context, ref string) error {
 
 // Write has a worker write the archive to w.
 func (v *Saving) Write(ctx context.Context, w io.Writer) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	pr, pw, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("pipe: %w", err)
-	}
-	defer pr.Close()
-	defer pw.Close()
-	sent := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(w, pr)
-		if err != nil {
-			cancel() // nobody reads any more
+	err := work.Outward(ctx, w, 0, func(ctx context.Context, fd int) error {
+		h := &handout{s: v.s, ctx: ctx}
+		defer h.close()
+		file := func(f jobs.File) (int, error) {
+			if !v.blobs[f.Name] {
+				return -1, refuse("the archive has no file %.100q", f.Name)
+			}
+			_, digest, _ := strings.Cut(f.Name, "/")
+			return h.open(digest)
 		}
-		sent <- err
-	}()
-	h := &handout{s: v.s, ctx: ctx}
-	defer h.close()
-	file := func(f jobs.File) (int, error) {
-		if !v.blobs[f.Name] {
-			return -1, refuse("the archive has no file %.100q", f.Name)
-		}
-		_, digest, _ := strings.Cut(f.Name, "/")
-		return h.open(digest)
-	}
-	job := &jobs.Job{Kind: jobs.Save, Save: &jobs.SaveParams{Images: v.images}}
-	_, err = v.s.run(ctx, job, jobs.Host{File: file}, int(pw.Fd()))
-	pw.Close() // end of file for the copy, now that the worker is gone
-	if serr := <-sent; serr != nil {
-		return errors.Join(serr, err)
-	}
+		job := &jobs.Job{Kind: jobs.Save, Save: &jobs.SaveParams{Images: v.images}}
+		_, err := v.s.run(ctx, job, jobs.Host{File: file}, fd)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -56,9 +56,6 @@ func New(dir string, opt Options, src Source) *Log {
 	return l
 }
 
-// Driver tells which driver it is.
-func (l *Log) Driver() string { return l.opt.Driver }
-
 // Readable tells whether Read gives anything.
 func (l *Log) Readable() bool { return l.files != nil }
 
