@@ -82,6 +82,5 @@ func complete(t *testing.T, engine string, s *Script, r played) bool {
 		t.Errorf("%s, script %s: %d of %d lines: %s", engine, s.Verb, len(r.Answers), s.Compared(), r.Failed)
 		return false
 	}
-	t.Logf("%s, script %s: %d lines in %s", engine, s.Verb, len(r.Answers), r.Took)
 	return true
 }

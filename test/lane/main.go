@@ -1,6 +1,9 @@
 // lane runs the repository's tests and ends with a table of what ran and what was skipped for which missing kernel
 // feature. A skip whose reason is not in the list of allowed skips is a failure, and so is a run without any test.
 //
+// Tests that failed are tried once more, alone on the machine: a few may be unsteady, which is said, and whoever fails
+// again has failed. What they printed comes last.
+//
 //	go run ./test/lane [-slow] [-skips FILE] [packages]
 package main
 
@@ -11,7 +14,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"sort"
 	"strings"
 	"time"
@@ -39,7 +41,7 @@ type lane struct {
 	packages map[string]*result
 	output   map[string][]string // by package and test, until its end is known
 	skips    map[string][]string // reason → tests
-	failures []string
+	failures []failure
 }
 
 func main() {
@@ -60,6 +62,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "lane:", err)
 		os.Exit(1)
 	}
+	again(l.failures, *slow, *timeout)
 	good := l.summary(os.Stdout, time.Since(start))
 	if *each > 0 {
 		failed, err := fuzz(packages(), *each)
@@ -97,11 +100,7 @@ func readAllowed(path string) (map[string]bool, error) {
 }
 
 func (l *lane) run(args []string, slow bool) error {
-	cmd := exec.Command("go", args...)
-	cmd.Env = os.Environ()
-	if slow {
-		cmd.Env = append(cmd.Env, "BRIG_SLOW=1")
-	}
+	cmd := goCommand(args, slow)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -169,7 +168,7 @@ func (l *lane) endTest(e event, p *result, key string) {
 		p.passed++
 	case "fail":
 		p.failed++
-		l.failures = append(l.failures, short(e.Package)+" "+e.Test)
+		l.failures = append(l.failures, failure{pkg: e.Package, test: e.Test, output: l.output[key]})
 		fmt.Print(strings.Join(l.output[key], ""))
 	case "skip":
 		p.skipped++
@@ -211,11 +210,10 @@ func (l *lane) summary(w io.Writer, took time.Duration) bool {
 		}
 	}
 	unexpected := l.printSkips(w)
-	for _, f := range l.failures {
-		fmt.Fprintf(w, "FAILED  %s\n", f)
-	}
-	fmt.Fprintf(w, "%s\n%d passed, %d failed, %d skipped\n", took.Round(time.Second), total.passed, total.failed+broken, total.skipped)
-	return total.failed == 0 && broken == 0 && unexpected == 0 && total.passed > 0
+	failed := printFailures(w, l.failures) + broken
+	fmt.Fprintf(w, "%s\n%d passed, %d failed, %d skipped\n", took.Round(time.Second),
+		total.passed+total.failed+broken-failed, failed, total.skipped)
+	return failed == 0 && unexpected == 0 && total.passed > 0
 }
 
 func (l *lane) printSkips(w io.Writer) (unexpected int) {
