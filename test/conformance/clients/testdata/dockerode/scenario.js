@@ -288,7 +288,7 @@ async function events() {
   const order = seen.map((e) => e.Action).filter((a) => ['create', 'attach', 'start', 'die', 'destroy'].includes(a));
   equal('getEvents: order', order, ['create', 'attach', 'start', 'die', 'destroy']);
   check('getEvents: scope and time', seen.every((e) => e.scope === 'local' && e.timeNano > 0), seen[0]);
-  const old = await whole(await new Docker({ version: 'v1.41' }).getEvents({ since: began, until, filters: { event: ['destroy'] } }));
+  const old = await whole(await new Docker({ version: 'v1.41' }).getEvents({ since: began, until, filters: { event: ['destroy'], type: ['container'] } }));
   const last = JSON.parse(old.toString().split('\n')[0]);
   equal('getEvents: the names of an older version', [last.status, last.id === last.Actor.ID], ['destroy', true]);
   const live = await docker.getEvents({ filters: { type: ['volume'] } });
