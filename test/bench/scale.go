@@ -51,6 +51,9 @@ func (c *contender) share(n int) int {
 }
 
 func (s *session) measureCrowd(ctx context.Context) {
+	if s.o.scale == 0 {
+		return
+	}
 	s.rounds(ctx, 1, func(c *contender) []string { return c.Many }, func(c *contender) error {
 		c.crowd = &crowd{all: c.share(s.o.scale)}
 		return c.gather(ctx)
@@ -129,6 +132,9 @@ func (c *contender) ask1(words []string, prefix string) (time.Duration, error) {
 
 // measureChurn starts and removes containers, and looks whether anything grows.
 func (s *session) measureChurn(ctx context.Context) {
+	if s.o.churn == 0 {
+		return
+	}
 	once := func(c *contender) []string {
 		if c.Many == nil {
 			return nil

@@ -52,13 +52,16 @@ func (e *Engine) recover(ctx context.Context) error {
 // load reads the records of both stores.
 func (e *Engine) load(ctx context.Context) error {
 	for _, store := range []interface {
-		Load(func(string, []byte) error) error
+		LoadConcurrently(func(string, []byte) error) error
 	}{e.durable, e.volatile} {
-		err := store.Load(func(id string, b []byte) error {
+		var one sync.Mutex
+		err := store.LoadConcurrently(func(id string, b []byte) error {
 			var r Record
 			if err := json.Unmarshal(b, &r); err != nil || r.ID != id || len(id) != 64 {
 				return fmt.Errorf("container: %w: %v", record.ErrDamaged, err)
 			}
+			one.Lock()
+			defer one.Unlock()
 			if r.Networks == nil {
 				r.Networks = e.cfg.Networks.Default(string(r.Host.NetworkMode))
 			}

@@ -9,6 +9,7 @@
 package record
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,9 +17,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"syscall"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -33,14 +37,19 @@ var ErrDamaged = errors.New("the record is damaged")
 
 // Store is one directory of records. Calls for different objects may run at once; the owner of an object serializes its
 // own.
-type Store struct{ dir string }
+type Store struct {
+	dir string
+
+	mu    sync.Mutex
+	aside []string // by Load, which is the only one that does
+}
 
 // Open makes the directory when it is missing.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("records: %w", err)
 	}
-	return &Store{dir}, nil
+	return &Store{dir: dir}, nil
 }
 
 // Write replaces the record of id. With durable set it survives a loss of power once Write has returned.
@@ -99,47 +108,77 @@ func (s *Store) Remove(id string, durable bool) error {
 
 // Load gives every record to each. Temporary files and directories without a record are what a crash left behind, and
 // removed. An error of each ends the walk.
-func (s *Store) Load(each func(id string, b []byte) error) error {
+func (s *Store) Load(each func(id string, b []byte) error) error { return s.load(1, each) }
+
+// LoadConcurrently is Load for an each that several goroutines may call at once.
+func (s *Store) LoadConcurrently(each func(id string, b []byte) error) error {
+	return s.load(runtime.GOMAXPROCS(0), each)
+}
+
+func (s *Store) load(readers int, each func(id string, b []byte) error) error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return fmt.Errorf("records: %w", err)
 	}
+	s.aside = nil
+	group, ctx := errgroup.WithContext(context.Background())
+	group.SetLimit(readers)
 	for _, e := range entries {
-		dir := filepath.Join(s.dir, e.Name())
-		b, err := os.ReadFile(filepath.Join(dir, fileName))
-		if errors.Is(err, fs.ErrNotExist) {
-			if _, err := os.Lstat(filepath.Join(dir, damagedName)); err == nil {
-				continue
+		group.Go(func() error {
+			if ctx.Err() != nil { // another one has ended the walk
+				return nil
 			}
-			if err := os.RemoveAll(dir); err != nil {
-				return fmt.Errorf("sweep %s: %w", dir, err)
-			}
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("record of %s: %w", e.Name(), err)
-		}
-		if err := os.Remove(filepath.Join(dir, tmpName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("record of %s: %w", e.Name(), err)
-		}
-		err = each(e.Name(), b)
-		if errors.Is(err, ErrDamaged) {
-			slog.Error("a record cannot be read and is set aside. Next: brig system check", "id", e.Name(), "error", err)
-			err = os.Rename(filepath.Join(dir, fileName), filepath.Join(dir, damagedName))
-		}
-		if err != nil {
-			return err
-		}
+			return s.loadOne(e.Name(), each)
+		})
 	}
-	return nil
+	return group.Wait()
 }
 
-// Damaged lists what was set aside.
-func (s *Store) Damaged() ([]string, error) {
-	paths, err := filepath.Glob(filepath.Join(s.dir, "*", damagedName))
-	ids := make([]string, len(paths))
-	for i, p := range paths {
-		ids[i] = filepath.Base(filepath.Dir(p))
+func (s *Store) loadOne(id string, each func(id string, b []byte) error) error {
+	dir := filepath.Join(s.dir, id)
+	b, err := os.ReadFile(filepath.Join(dir, fileName))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(filepath.Join(dir, damagedName)); err == nil {
+			s.setAside(id)
+			return nil
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("sweep %s: %w", dir, err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("record of %s: %w", id, err)
+	}
+	if err := os.Remove(filepath.Join(dir, tmpName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("record of %s: %w", id, err)
+	}
+	err = each(id, b)
+	if errors.Is(err, ErrDamaged) {
+		slog.Error("a record cannot be read and is set aside. Next: brig system check", "id", id, "error", err)
+		s.setAside(id)
+		err = os.Rename(filepath.Join(dir, fileName), filepath.Join(dir, damagedName))
+	}
+	return err
+}
+
+func (s *Store) setAside(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aside = append(s.aside, id)
+}
+
+// Damaged lists what was set aside and is still there.
+func (s *Store) Damaged() (ids []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, id := range s.aside {
+		_, missing := os.Lstat(filepath.Join(s.dir, id, damagedName))
+		if missing == nil {
+			ids = append(ids, id)
+		} else if !errors.Is(missing, fs.ErrNotExist) {
+			err = errors.Join(err, missing)
+		}
 	}
 	return ids, err
 }

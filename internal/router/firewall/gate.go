@@ -83,9 +83,31 @@ func (g *Gate) Close() {
 	g.members.Close()
 }
 
+// endpoints are the blocks that the router's sides of all endpoints share: with a block for each, the kernel walks a list
+// of all when one more comes.
+var endpoints = rtnl.Blocks{Ingress: 1, Egress: 2}
+
 // GuardEndpoint lets the endpoint's sender pass and adds to b what attaches sender and neighbour to the router's side of
 // it, which must not be up yet.
 func (g *Gate) GuardEndpoint(b *rtnl.Batch, ifindex int, mac net.HardwareAddr, a netip.Addr) error {
+	if err := g.Recognise(ifindex, mac, a); err != nil {
+		return err
+	}
+	b.Clsact(ifindex, endpoints)
+	b.FirstProgram(rtnl.InBlock, endpoints.Ingress, "brig_sender", g.progs["sender"])
+	b.FirstProgram(rtnl.InBlock, endpoints.Egress, "brig_neighbour", g.progs["neighbour"])
+	return nil
+}
+
+// Renew adds to b what puts this gate's sender and neighbour in the place of those of an earlier router, which guard its
+// endpoints. There must be an endpoint.
+func (g *Gate) Renew(b *rtnl.Batch) {
+	b.Program(rtnl.InBlock, endpoints.Ingress, "brig_sender", g.progs["sender"])
+	b.Program(rtnl.InBlock, endpoints.Egress, "brig_neighbour", g.progs["neighbour"])
+}
+
+// Recognise lets the sender of an endpoint pass that is guarded already, or will be.
+func (g *Gate) Recognise(ifindex int, mac net.HardwareAddr, a netip.Addr) error {
 	value := make([]byte, senderSize)
 	copy(value, mac)
 	addr := a.As4()
@@ -96,7 +118,6 @@ func (g *Gate) GuardEndpoint(b *rtnl.Batch, ifindex int, mac net.HardwareAddr, a
 		}
 		return err
 	}
-	g.attach(b, ifindex, "sender", "neighbour")
 	return nil
 }
 
@@ -121,7 +142,7 @@ func (g *Gate) GuardUplink(b *rtnl.Batch, ifindex int) { g.attach(b, ifindex, ""
 func (g *Gate) GuardHostLink(b *rtnl.Batch, ifindex int) { g.attach(b, ifindex, "arrival", "back") }
 
 func (g *Gate) attach(b *rtnl.Batch, ifindex int, ingress, egress string) {
-	b.Clsact(ifindex)
+	b.Clsact(ifindex, rtnl.Blocks{})
 	if ingress != "" {
 		b.Program(ifindex, netlink.HANDLE_MIN_INGRESS, "brig_"+ingress, g.progs[ingress])
 	}

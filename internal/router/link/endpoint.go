@@ -193,7 +193,8 @@ func (r *Router) Release(e *Endpoint) error {
 	return nil
 }
 
-// Adopt takes over a live endpoint of an earlier router, with its ports. Sync then writes the tables.
+// Adopt takes over a live endpoint of an earlier router, with its ports. Sync then writes the tables and exchanges the
+// programs, whose maps must know all endpoints by then.
 func (r *Router) Adopt(e *Endpoint, ports []Port) error {
 	if l, err := r.router.LinkByIndex(e.Ifindex); err != nil || l.Attrs().Name != e.Name {
 		return fmt.Errorf("endpoint %s: its interface %s is gone", e.Addr, e.Name)
@@ -201,12 +202,8 @@ func (r *Router) Adopt(e *Endpoint, ports []Port) error {
 	if err := r.pool.claim(e.Addr); err != nil {
 		return err
 	}
-	var b rtnl.Batch
-	if err := r.gate.GuardEndpoint(&b, e.Ifindex, macOf(e.Addr), e.Addr); err != nil {
+	if err := r.gate.Recognise(e.Ifindex, macOf(e.Addr), e.Addr); err != nil {
 		return err
-	}
-	if err := r.batches.Do(&b); err != nil {
-		return fmt.Errorf("guard endpoint %s: %w", e.Addr, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -161,8 +161,19 @@ func (r *Router) Gateway() netip.Addr { return r.plan.Gateway }
 // HostAddress returns the host's address towards the router: the sender that containers see for spliced connections.
 func (r *Router) HostAddress() netip.Addr { return r.plan.Host }
 
-// Sync writes both tables anew from what the router knows: after adoption, and when something looks wrong.
-func (r *Router) Sync() error { return r.reconcile(true) }
+// Sync writes both tables and the endpoints' programs anew from what the router knows: after adoption, and when something
+// looks wrong.
+func (r *Router) Sync() error {
+	if err := r.reconcile(true); err != nil {
+		return err
+	}
+	var b rtnl.Batch
+	r.gate.Renew(&b)
+	if err := r.batches.Do(&b); err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: no endpoint is there
+		return fmt.Errorf("guard the endpoints: %w", err)
+	}
+	return nil
+}
 
 // reconcile reads what the host has become and writes both tables if that, or their loss, demands it; or always.
 func (r *Router) reconcile(always bool) error {

@@ -121,19 +121,41 @@ func (b *Batch) Route(index int, to netip.Prefix, gateway, from netip.Addr) {
 	b.add("add the route to "+to.String(), r)
 }
 
-// Clsact makes the place where programs are attached to an interface; one that is there is left as it is.
-func (b *Batch) Clsact(index int) {
+// Blocks are the numbers of two blocks that interfaces share: what is attached to a block is attached to all of them.
+// A block is there as long as one of its interfaces. The zero value shares nothing.
+type Blocks struct{ Ingress, Egress uint32 }
+
+// InBlock is the index that Program takes when its parent is a shared block (TCM_IFINDEX_MAGIC_BLOCK).
+const InBlock = -1
+
+// Clsact makes the place where programs are attached to an interface; one that is there, and shares nothing, is left as
+// it is.
+func (b *Batch) Clsact(index int, shared Blocks) {
+	const ingressBlock, egressBlock = 13, 14 // TCA_INGRESS_BLOCK, TCA_EGRESS_BLOCK
 	r := nl.NewNetlinkRequest(unix.RTM_NEWQDISC, unix.NLM_F_CREATE)
 	r.AddData(&nl.TcMsg{Ifindex: int32(index), Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT})
 	r.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("clsact")))
+	if shared != (Blocks{}) {
+		r.AddData(nl.NewRtAttr(ingressBlock, nl.Uint32Attr(shared.Ingress)))
+		r.AddData(nl.NewRtAttr(egressBlock, nl.Uint32Attr(shared.Egress)))
+	}
 	b.add("add clsact", r)
 }
 
-// Program attaches a program, which decides itself, at HANDLE_MIN_INGRESS or HANDLE_MIN_EGRESS in place of one that is
-// there.
+// Program attaches a program, which decides itself, at HANDLE_MIN_INGRESS or HANDLE_MIN_EGRESS of an interface, or to a
+// block (InBlock), in place of one that is there.
 func (b *Batch) Program(index int, parent uint32, name string, fd int) {
+	b.program(index, parent, name, fd, 0)
+}
+
+// FirstProgram is Program where none is there: one that is there stays.
+func (b *Batch) FirstProgram(index int, parent uint32, name string, fd int) {
+	b.program(index, parent, name, fd, unix.NLM_F_EXCL)
+}
+
+func (b *Batch) program(index int, parent uint32, name string, fd, flags int) {
 	const handle, priority = 1, 1
-	r := nl.NewNetlinkRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE)
+	r := nl.NewNetlinkRequest(unix.RTM_NEWTFILTER, unix.NLM_F_CREATE|flags)
 	all := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ALL))
 	r.AddData(&nl.TcMsg{Ifindex: int32(index), Handle: handle, Parent: parent, Info: netlink.MakeHandle(priority, all)})
 	r.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("bpf")))

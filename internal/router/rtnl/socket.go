@@ -62,6 +62,12 @@ func (b *Batch) add(what string, r *nl.NetlinkRequest) {
 	b.what, b.requests = append(b.what, what), append(b.requests, r)
 }
 
+// isFirst tells whether a request is one of FirstProgram's.
+func (b *Batch) isFirst(at uint32) bool {
+	r := b.requests[at]
+	return r.Type == unix.RTM_NEWTFILTER && r.Flags&unix.NLM_F_EXCL != 0
+}
+
 // Do sends the batch in one datagram and returns the first error: the kernel is asked to acknowledge the last request,
 // and tells of every one that failed.
 func (s *Socket) Do(b *Batch) error {
@@ -90,8 +96,9 @@ func (s *Socket) Do(b *Batch) error {
 		if m.Header.Type != unix.NLMSG_ERROR || at >= uint32(len(b.what)) || len(m.Data) < 4 {
 			return false // of a batch whose answers nobody waited for
 		}
-		if errno := -int32(binary.NativeEndian.Uint32(m.Data)); errno != 0 && failed == nil {
-			failed = fmt.Errorf("%s: %w", b.what[at], syscall.Errno(errno))
+		errno := syscall.Errno(-int32(binary.NativeEndian.Uint32(m.Data)))
+		if errno != 0 && failed == nil && !(errno == unix.EEXIST && b.isFirst(at)) {
+			failed = fmt.Errorf("%s: %w", b.what[at], errno)
 		}
 		return m.Header.Seq == s.seq
 	})
