@@ -148,7 +148,7 @@ func ofSurroundings() []Defence {
 		}, []Test{{plan, "TestMaskedAndReadOnlyPaths"}}, ""},
 
 		{"nosuid", "file systems on which set-user-id bits are dead", []Edit{
-			first("nosuid", plan+"/mounts.go", "	b.do(what, unix.SYS_MOUNT_SETATTR, mount, \"\",", "set &^= unix.MOUNT_ATTR_NOSUID"),
+			first("nosuid", plan+"/mounts.go", "	b.do(\"restrict \"+where, unix.SYS_MOUNT_SETATTR, mount,", "set &^= unix.MOUNT_ATTR_NOSUID"),
 			first("nosuid", "internal/kernel/mount/mount.go", "	fd, err := unix.Fsmount(fs,", "attr &^= unix.MOUNT_ATTR_NOSUID"),
 			first("nosuid", warden+"/rootfs/image.go", "	flags := uint(unix.AT_EMPTY_PATH)\n", "attr &^= unix.MOUNT_ATTR_NOSUID"),
 		}, []Test{{plan, "TestNothingOfTheHostIsMounted"}}, ""},

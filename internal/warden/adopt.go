@@ -19,7 +19,7 @@ func (w *Warden) adopt(have map[string]int) error {
 	}
 	for _, id := range ids {
 		if base, err := w.rangeOf(id); err == nil {
-			w.ranges.hold(base)
+			w.ranges.hold(base, 1)
 		}
 	}
 	list, err := w.notes.all()

@@ -180,7 +180,7 @@ func (w *Warden) discard(c *container, base uint32) (erase func() error, err err
 		if err := inOrder(func() error { return w.dismiss(c) }, func() error { return os.RemoveAll(trash) }); err != nil {
 			return err // its ids stay taken
 		}
-		w.ranges.free(base)
+		w.ranges.hold(base, -1)
 		return nil
 	}, nil
 }

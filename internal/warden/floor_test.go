@@ -161,7 +161,7 @@ func TestRangesAreHandedOutOnceAndRoundRobin(t *testing.T) {
 	if err != nil || !sandboxBase(first) {
 		t.Fatal(first, err)
 	}
-	r.free(first)
+	r.hold(first, -1)
 	if second, _ := r.take(); second == first {
 		t.Error("a range was used again at once")
 	}

@@ -38,7 +38,7 @@ func (b *birth) inherit(own uint32, endpoint bool) (s *sandbox, err error) {
 	base, _ := b.w.rangeOf(owner)
 	if b.first {
 		own = base
-		b.w.ranges.hold(base)
+		b.w.ranges.hold(base, 1)
 	}
 	// Its directory is still there: nobody else can have had the range before it was held.
 	again, err := b.w.rangeOf(owner)
@@ -48,7 +48,7 @@ func (b *birth) inherit(own uint32, endpoint bool) (s *sandbox, err error) {
 		s, err = b.w.sandboxAt(base, b.fds["userns"], endpoint)
 	}
 	if err != nil && b.first {
-		b.w.ranges.free(base)
+		b.w.ranges.hold(base, -1)
 	}
 	return s, err
 }

@@ -19,7 +19,7 @@ import (
 type sandbox struct {
 	base     uint32
 	endpoint *wire.Endpoint
-	fds      map[string]int // the namespaces userns and netns, and the detached mounts dev, pts and shm
+	fds      map[string]int // the namespaces userns and netns, and the detached mounts dev, pts, shm and sys
 }
 
 // ranges hands out ids round robin, so that a range is not used again soon after its container is gone.
@@ -59,19 +59,13 @@ func sandboxBase(id uint32) bool {
 	return id >= firstIDs && id <= lastIDs && (id-firstIDs)%idsPerSandbox == 0
 }
 
-func (r *ranges) free(base uint32) {
+// hold counts who has a range: one that is in use can get more, and at 0 it is free.
+func (r *ranges) hold(base uint32, more int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.used[base]--; r.used[base] <= 0 {
+	if r.used[base] += more; r.used[base] <= 0 {
 		delete(r.used, base)
 	}
-}
-
-// hold is for one more that has a range which is in use.
-func (r *ranges) hold(base uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.used[base]++
 }
 
 // refillPause is after a sandbox that could not be made.
@@ -123,7 +117,7 @@ func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
 	}
 	s, err := w.sandboxAt(base, 0, endpoint)
 	if err != nil {
-		w.ranges.free(base)
+		w.ranges.hold(base, -1)
 	}
 	return s, err
 }
@@ -139,7 +133,9 @@ func (w *Warden) sandboxAt(base uint32, within int, endpoint bool) (s *sandbox, 
 	if endpoint {
 		s.endpoint, err = w.router.newEndpoint(net, route)
 	}
-	for name, make := range map[string]func(base uint32) (int, error){"dev": rootfs.Dev, "pts": rootfs.Pts, "shm": usualShm} {
+	for name, make := range map[string]func(base uint32) (int, error){
+		"dev": rootfs.Dev, "pts": rootfs.Pts, "shm": usualShm, "sys": func(uint32) (int, error) { return rootfs.Sys(net) },
+	} {
 		if err == nil {
 			s.fds[name], err = make(base)
 		}

@@ -40,7 +40,7 @@ func (w *Warden) image(digest string) (int, error) {
 	defer wire.CloseAll(files)
 	fd, err := rootfs.MountImage(files)
 	if err == nil && w.attachImages {
-		err = w.attachImage(fd, digest)
+		err = cmp.Or(os.MkdirAll(w.imageDir(digest), 0o700), rootfs.Attach(fd, w.imageDir(digest)))
 	}
 	if err != nil {
 		return -1, fmt.Errorf("image %s: %w", digest, err)
@@ -49,13 +49,9 @@ func (w *Warden) image(digest string) (int, error) {
 	return dup(fd)
 }
 
-// attachImage gives the mount a place, which it needs before Linux 6.15 for being cloned.
-func (w *Warden) attachImage(fd int, digest string) error {
-	dir := filepath.Join(w.cfg.Run, "images", strings.TrimPrefix(digest, "sha256:"))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return rootfs.Attach(fd, dir)
+// imageDir is where the mount of an image is attached, before Linux 6.15: it needs a place for being cloned.
+func (w *Warden) imageDir(digest string) string {
+	return filepath.Join(w.cfg.Run, "images", strings.TrimPrefix(digest, "sha256:"))
 }
 
 func (w *Warden) indexRemove(q wire.ObjectRef) (any, error) {
@@ -65,7 +61,7 @@ func (w *Warden) indexRemove(q wire.ObjectRef) (any, error) {
 		unix.Close(fd)
 		delete(w.images.mounts, q.Digest)
 		if w.attachImages {
-			unix.Unmount(filepath.Join(w.cfg.Run, "images", strings.TrimPrefix(q.Digest, "sha256:")), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+			unix.Unmount(w.imageDir(q.Digest), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		}
 	}
 	return nil, w.store.RemoveIndex(q.Digest)
@@ -100,7 +96,12 @@ func (b *birth) rootfs() error {
 		return fmt.Errorf("root of container %s: %w", short(b.c.id), err)
 	}
 	b.give("root", root)
-	return b.shm()
+	if b.spec.ShmSize == 0 || b.spec.ShmSize == defaultShm { // the sandbox brings it
+		return nil
+	}
+	shm, err := rootfs.Tmpfs(b.spec.ShmSize, 0o1777, b.box.base, b.box.base)
+	b.give("shm", shm)
+	return err
 }
 
 // directories makes or opens upper and work of the overlay. The owner of work is the record of the container's ids: the
@@ -124,16 +125,6 @@ func (b *birth) directories() (upper, work int, err error) {
 		unix.Close(upper)
 	}
 	return upper, work, store.Full(err)
-}
-
-// shm is /dev/shm, if it is of another size than the sandbox brings.
-func (b *birth) shm() error {
-	if b.spec.ShmSize == 0 || b.spec.ShmSize == defaultShm {
-		return nil
-	}
-	fd, err := rootfs.Tmpfs(b.spec.ShmSize, 0o1777, b.box.base, b.box.base)
-	b.give("shm", fd)
-	return err
 }
 
 // mounts prepares what the spec asks for, each as a detached mount.

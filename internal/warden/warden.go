@@ -74,6 +74,7 @@ type Warden struct {
 
 // Run is the life of the warden. It returns nil when it was told to stop and everything is down.
 func Run(cfg Config) error {
+	runtime.LockOSThread() // none that visits a container's network may be the first: it would outlive the visit
 	if err := harden(); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ type Filter struct {
 	Flags uintptr // for seccomp(2), beside SPEC_ALLOW
 }
 
-// Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>,
+// Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>, <sys>,
 // <userns> (or <pid1> of the container that is joined), <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (the program of code.Read("init")), and <stdin>,
 // <stdout>, <stderr> or <tty>.
 type Input struct {

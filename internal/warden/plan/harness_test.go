@@ -184,6 +184,7 @@ func prepare(t testing.TB, root string, s *wire.Spec) *box {
 	unix.Close(layers[1])
 	add("dev")(rootfs.Dev(base))
 	add("pts")(rootfs.Pts(base))
+	add("sys")(rootfs.Sys(net))
 	add("shm")(rootfs.Tmpfs(64<<20, 0o1777, base, base))
 	if len(s.Files) > 0 {
 		add("files")(rootfs.Files(s.Files, base))

@@ -36,8 +36,8 @@ func (b *builder) filesystem(in *Input) {
 	}
 	// The root file system was mounted without a path; it becomes one here, over the old root.
 	b.cover("mount the root", b.root)
-	b.confine(b.root, quiet, "the root", 0)
-	b.base(!s.NoShm)
+	b.confine(b.root, "the root", quiet, 0)
+	b.base(s)
 	for i, m := range s.Mounts {
 		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, slices.Contains(in.Files, i))
 	}
@@ -83,19 +83,23 @@ func (b *builder) cover(what string, mount Ref) {
 }
 
 // base mounts proc, dev and sys on directories, not links, of the root.
-func (b *builder) base(shm bool) {
+func (b *builder) base(s *wire.Spec) {
 	b.fresh("proc", "proc", inert)
 	b.attach("proc", b.ours(b.root, "proc"), "/proc")
 	b.attach("<dev>", b.ours(b.root, "dev"), "/dev")
 	b.attach("<pts>", b.ours("<dev>", "pts"), "/dev/pts")
-	if shm {
+	if !s.NoShm {
 		b.attach("<shm>", b.ours("<dev>", "shm"), "/dev/shm")
-		b.confine("<shm>", inert, "/dev/shm", 0)
+		b.confine("<shm>", "/dev/shm", inert, 0)
 	}
 	b.fresh("mqueue", "mqueue", inert)
 	b.attach("mqueue", b.ours("<dev>", "mqueue"), "/dev/mqueue")
-	b.fresh("sys", "sysfs", inert|unix.MOUNT_ATTR_RDONLY)
-	b.attach("sys", b.ours(b.root, "sys"), "/sys")
+	sys := Ref("<sys>")
+	if s.Join.Namespaces&unix.CLONE_NEWNET != 0 { // that one shows another network
+		sys = "sys"
+		b.fresh(sys, "sysfs", inert|unix.MOUNT_ATTR_RDONLY)
+	}
+	b.attach(sys, b.ours(b.root, "sys"), "/sys")
 }
 
 // fresh makes a new instance of a file system of the container's own namespaces, by a process in them.
@@ -135,14 +139,10 @@ func (b *builder) attach(mount, target Ref, where string) *Op {
 		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
-// confine adds attributes to an attached mount, and with AT_RECURSIVE to those below it.
-func (b *builder) confine(mount Ref, set uint64, where string, recursive int) {
-	// Set-user-id bits and device nodes are dead here, whatever the source says.
-	b.setattr("restrict "+where, mount, set, recursive)
-}
-
-func (b *builder) setattr(what string, mount Ref, set uint64, recursive int) {
-	b.do(what, unix.SYS_MOUNT_SETATTR, mount, "", unix.AT_EMPTY_PATH|recursive, []uint64{set, 0, 0, 0},
+// confine adds attributes to a mount, and with AT_RECURSIVE to those below it: set-user-id bits and device nodes are dead
+// there, whatever the source says.
+func (b *builder) confine(mount Ref, where string, set uint64, recursive int) {
+	b.do("restrict "+where, unix.SYS_MOUNT_SETATTR, mount, "", unix.AT_EMPTY_PATH|recursive, []uint64{set, 0, 0, 0},
 		unix.MOUNT_ATTR_SIZE_VER0)
 }
 
@@ -159,7 +159,7 @@ func (b *builder) mount(fd Ref, m wire.Mount, file bool) {
 	if !m.Writable {
 		set |= unix.MOUNT_ATTR_RDONLY
 	}
-	b.confine(fd, set, m.Target, unix.AT_RECURSIVE)
+	b.confine(fd, m.Target, set, unix.AT_RECURSIVE)
 }
 
 // target opens a mount point below the root and makes what is missing of it, as the container's root, part by part:
@@ -227,7 +227,7 @@ func (b *builder) pivot(readOnly bool) {
 		b.do("drop the host's mounts", unix.SYS_UMOUNT2, ".", unix.MNT_DETACH)
 	}
 	if readOnly {
-		b.confine(b.root, quiet|unix.MOUNT_ATTR_RDONLY, "the root to reading", 0)
+		b.confine(b.root, "the root to reading", quiet|unix.MOUNT_ATTR_RDONLY, 0)
 	}
 	b.do("enter the root", unix.SYS_FCHDIR, b.root)
 }
@@ -268,7 +268,7 @@ func (b *builder) readOnly(where string) {
 	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("protected").
 		jump(done, unix.ENOENT, unix.ENOTDIR)
 	b.do(what, unix.SYS_OPEN_TREE, Ref("protected"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).to("copy")
-	b.setattr(what, Ref("copy"), inert|unix.MOUNT_ATTR_RDONLY, unix.AT_RECURSIVE)
+	b.confine("copy", where+" to reading", inert|unix.MOUNT_ATTR_RDONLY, unix.AT_RECURSIVE)
 	b.attach("copy", "protected", where)
 	b.place(done)
 }

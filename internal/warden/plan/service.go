@@ -135,8 +135,8 @@ func (b *builder) worker(in *ServiceInput) {
 	}
 	// The root file system by itself, for reading: what is mounted on it is no part of it.
 	b.do("clone the root", unix.SYS_OPEN_TREE, unix.AT_FDCWD, "/", tree).to("bare")
-	b.setattr("restrict the clone to reading", "bare", inert|unix.MOUNT_ATTR_RDONLY, 0)
-	b.setattr("restrict the changes to reading", "<fd1>", inert|unix.MOUNT_ATTR_RDONLY, 0)
+	b.confine("bare", "the clone to reading", inert|unix.MOUNT_ATTR_RDONLY, 0)
+	b.confine("<fd1>", "the changes to reading", inert|unix.MOUNT_ATTR_RDONLY, 0)
 }
 
 // descriptors places what the program was given at 3, 4, … and closes everything else at execve.

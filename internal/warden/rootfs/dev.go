@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
@@ -12,10 +13,7 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-const (
-	quiet = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
-	inert = quiet | unix.MOUNT_ATTR_NOEXEC
-)
+const quiet = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
 
 // filesSize is the size in bytes of the file system for the engine's files; a container can fill it and nothing else.
 const filesSize = 64 << 10
@@ -31,6 +29,21 @@ func Tmpfs(size int64, mode, uid, gid uint32) (int, error) {
 func Pts(base uint32) (int, error) {
 	return mount.New("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, mount.String("source", "devpts"),
 		mount.Octal("ptmxmode", 0o666), mount.Octal("mode", 0o620), mount.UInt("gid", base+5), mount.UInt("max", 256))
+}
+
+// Sys makes the sysfs of a network namespace, by a thread in there, which must not be the process's first one. The kernel
+// looks through those of all namespaces for one that exists, for 1.5 ms with 2,000 containers: it is for the pool.
+func Sys(netns int) (fd int, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends here
+		if err = unix.Setns(netns, unix.CLONE_NEWNET); err == nil {
+			fd, err = mount.New("sysfs", quiet|unix.MOUNT_ATTR_NOEXEC|unix.MOUNT_ATTR_RDONLY, mount.String("source", "sysfs"))
+		}
+	}()
+	<-done
+	return fd, err
 }
 
 // Dev makes /dev: a small tmpfs with the six harmless devices, the usual links, and the mount points of pts, shm,
