@@ -169,7 +169,10 @@ func (r *Router) Sync() error {
 	}
 	var b rtnl.Batch
 	r.gate.Renew(&b)
-	if err := r.batches.Do(&b); err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: no endpoint is there
+	err := r.batches.Do(&b)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil && !(len(r.members) == 0 && errors.Is(err, unix.EINVAL)) { // without an endpoint there are no blocks
 		return fmt.Errorf("guard the endpoints: %w", err)
 	}
 	return nil
