@@ -57,8 +57,16 @@ func (c *Container) ownerRuns() error {
 // ownerPause is between two looks at an owner that is about to start again.
 const ownerPause = 200 * time.Millisecond
 
-// ownerComes tells whether the one that this container joins is about to start again by itself.
+// ownerComes tells whether the one that this container joins is about to start again by itself, or is on its way: it is
+// called running before the warden has it. Nobody waits for that here: the owner may need the place that this start has.
 func (c *Container) ownerComes() bool {
 	owner, err := c.e.Find(c.rec.Spec.Join.Container)
-	return err == nil && owner.state() == Restarting
+	if err != nil {
+		return false
+	}
+	if !owner.life.TryLock() {
+		return true
+	}
+	defer owner.life.Unlock()
+	return owner.state() == Restarting
 }
