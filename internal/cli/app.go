@@ -155,6 +155,15 @@ func (a *App) engine() (*api.Client, error) {
 	return a.connectTo(host, start)
 }
 
+// do sends a request to the engine. The caller closes the body of the reply.
+func (a *App) do(ctx context.Context, req api.Request) (*api.Response, error) {
+	engine, err := a.engine()
+	if err != nil {
+		return nil, err
+	}
+	return engine.Do(ctx, req)
+}
+
 // running returns a client for commands that look at an engine and must not start one.
 func (a *App) running() (*api.Client, error) { return a.connectTo(a.hostAddress(), nil) }
 

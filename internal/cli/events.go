@@ -61,11 +61,7 @@ func newEvents(a *App) *cobra.Command {
 
 // events prints until the engine has no more to tell.
 func (a *App) events(ctx context.Context, q url.Values, format string) error {
-	engine, err := a.engine()
-	if err != nil {
-		return err
-	}
-	res, err := engine.Do(ctx, api.Request{Method: "GET", Path: "/events", Query: q})
+	res, err := a.do(ctx, api.Request{Method: "GET", Path: "/events", Query: q})
 	if err != nil {
 		return err
 	}

@@ -69,11 +69,7 @@ func (a *App) pull(ctx context.Context, name, platform string, w io.Writer) erro
 
 // transfer sends a request whose reply is a stream of progress messages, and prints them to w.
 func (a *App) transfer(ctx context.Context, req api.Request, w io.Writer) error {
-	engine, err := a.engine()
-	if err != nil {
-		return err
-	}
-	res, err := engine.Do(ctx, req)
+	res, err := a.do(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -191,11 +187,7 @@ func (a *App) download(ctx context.Context, req api.Request, output string) erro
 	if output == "" && console.Of(a.Out).Is() {
 		return errors.New("an archive does not belong on a terminal. Next: -o FILE, or redirect the output")
 	}
-	engine, err := a.engine()
-	if err != nil {
-		return err
-	}
-	res, err := engine.Do(ctx, req)
+	res, err := a.do(ctx, req)
 	if err != nil {
 		return err
 	}

@@ -51,10 +51,8 @@ func (e *Engine) recover(ctx context.Context) error {
 
 // load reads the records of both stores.
 func (e *Engine) load(ctx context.Context) error {
-	for _, store := range []interface {
-		LoadConcurrently(func(string, []byte) error) error
-	}{e.durable, e.volatile} {
-		var one sync.Mutex
+	var one sync.Mutex // records are decoded side by side, and entered one at a time
+	for _, store := range []*record.Store{e.durable, e.volatile} {
 		err := store.LoadConcurrently(func(id string, b []byte) error {
 			var r Record
 			if err := json.Unmarshal(b, &r); err != nil || r.ID != id || len(id) != 64 {
