@@ -71,11 +71,11 @@ func ofPrograms() []Defence {
 		}, []Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
 
 		{"seccomp", "system-call filter: the profile", []Edit{
-			first("seccomp", warden+"/filter.go", "	switch {", "return list"),
+			first("seccomp", warden+"/floor.go", "	switch {", "return list"),
 		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
 
 		{"floor", "system-call filter: the floor, below every profile", []Edit{
-			{warden + "/filter.go", "	list := []plan.Filter{{Name: \"floor's\", Code: f[floorFor(p.Capabilities.Permitted)]}}",
+			{warden + "/floor.go", "	list := []plan.Filter{{Name: \"floor's\", Code: f[floorFor(p.Capabilities.Permitted)]}}",
 				"	list := []plan.Filter{{Name: \"floor's\", Code: f[floorFor(p.Capabilities.Permitted)]}}\n	if without(\"floor\") {\n		list = nil\n	}"},
 		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
 
@@ -127,8 +127,6 @@ func userNamespace() []Edit {
 		{plan + "/confine.go", "uint64(1)<<(h.LastCap+1) - 1\n	b.ids(p,", "possible(uint64(1)<<(h.LastCap+1) - 1)\n	b.ids(p,"},
 		// What is not the warden's could not be a container's: the capabilities of both are then over the same namespace.
 		first(id, warden+"/host.go", "	return cred.Drop(needed)", "return nil"),
-		// Where the engine lacks CAP_SYS_RESOURCE, limits of another id of the same namespace are not its to set.
-		first(id, warden+"/process.go", "		if errors.Is(err, unix.EPERM) {\n", "if errors.Is(err, unix.EPERM) {\ncontinue\n}"),
 		unless(id, plan+"/birth.go", "		b.do(\"enter the sandbox's user namespace\", unix.SYS_SETNS, Ref(\"<userns>\"), unix.CLONE_NEWUSER)"),
 		{plan + "/birth.go", "		namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)", `
 			func(flags int) int {
@@ -158,7 +156,7 @@ func ofSurroundings() []Defence {
 		}, []Test{{warden + "/cgroup", "TestForkBombEndsAtItsLimit"}}, ""},
 
 		{"limits", "limits of a process and of its terminals", []Edit{
-			first("limits", warden+"/process.go", "		n, ok := rlimits[l.Type]", "break"),
+			first("limits", warden+"/process.go", "		kind, ok := rlimits[want.Type]", "break"),
 			{warden + "/rootfs/dev.go", "mount.UInt(\"max\", 256)", "mount.UInt(\"max\", map[bool]uint32{true: 1 << 20, false: 256}[without(\"limits\")])"},
 		}, []Test{{warden + "/rootfs", "TestTerminalsOfAContainerAreBounded"}}, ""},
 

@@ -57,6 +57,9 @@ func (w *Warden) adoptContainer(n *note, have map[string]int) {
 	if len(n.ports) > 0 && n.ports[0] < 0 { // another keeper: the network ended with the one that held it
 		n.Started.Ports, n.ports = nil, nil
 	}
+	if n.pidfd >= 0 {
+		n.hold()
+	}
 	switch {
 	case n.Exit != nil:
 		n.Started.Endpoint = nil // this router never heard of it, and may have given its number to another

@@ -21,20 +21,20 @@ func (w *Warden) finish(q wire.ProcessRef) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.mu.Unlock()
-	if p.Exit != nil {
-		return *p.Exit, nil
-	}
 	exit, err := w.ended(p)
-	if err != nil {
-		return nil, err
+	if err == nil && q.Exec != "" {
+		w.background.Go(func() { // nobody waits for this
+			defer c.mu.Unlock()
+			w.forgetExec(c, q.Exec, p)
+			w.reaped(p)
+		})
+		return exit, nil
 	}
-	if q.Exec == "" {
-		return w.containerEnded(c, exit)
+	defer c.mu.Unlock()
+	if err != nil || p.Exit != nil {
+		return exit, err
 	}
-	w.forgetExec(c, q.Exec, p)
-	w.reaped(p)
-	return exit, nil
+	return w.containerEnded(c, exit)
 }
 
 // containerEnded notes the end of process 1, reaps it and takes the sandbox down.
@@ -61,7 +61,10 @@ func (w *Warden) containerEnded(c *container, exit wire.Exit) (any, error) {
 // ended tells how a process has ended, without reaping it. A child of ours is asked about directly; one that an earlier
 // warden started was reaped by the keeper, which wrote it down before.
 func (w *Warden) ended(p *process) (wire.Exit, error) {
-	if p.pidfd < 0 {
+	switch {
+	case p.Exit != nil:
+		return *p.Exit, nil
+	case p.pidfd < 0:
 		return w.exitNote(p)
 	}
 	if done, err := pidfd.Ended(p.pidfd, 0); err != nil || !done {
@@ -105,7 +108,7 @@ func (w *Warden) reaped(p *process) {
 // process; the directory and the id range stay until it is removed.
 func (w *Warden) takeDown(n *note) {
 	w.dropStreams(&n.process)
-	wire.CloseAll(n.ports)
+	wire.CloseAll(append(n.ports, n.held...))
 	var ports []string
 	for i := range n.ports {
 		ports = append(ports, key(n.ID, portName(i)))

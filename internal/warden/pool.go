@@ -89,12 +89,13 @@ func (w *Warden) fillPool() {
 	}
 }
 
-// calm waits until no start is under way, but not for long: refilling takes processors from what somebody waits for.
+// calm waits until no start is under way and what the last one made people wait for is over as well, but not for long:
+// refilling takes processors from what somebody waits for.
 func (w *Warden) calm() {
-	for range 10 {
-		time.Sleep(5 * time.Millisecond)
-		if len(w.starts) == 0 {
-			return
+	for waited, quiet := 0, 0; waited < 40 && quiet < 2; waited++ {
+		time.Sleep(time.Millisecond)
+		if quiet++; len(w.starts) > 0 {
+			quiet = 0
 		}
 	}
 }

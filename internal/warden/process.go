@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -75,32 +75,16 @@ var rlimits = map[string]int{"cpu": unix.RLIMIT_CPU, "fsize": unix.RLIMIT_FSIZE,
 	"sigpending": unix.RLIMIT_SIGPENDING, "msgqueue": unix.RLIMIT_MSGQUEUE, "nice": unix.RLIMIT_NICE,
 	"rtprio": unix.RLIMIT_RTPRIO, "rttime": unix.RLIMIT_RTTIME}
 
-// setLimits sets resource limits and the OOM score of a child that waits. A default that this host cannot give is
-// lowered with a warning; a limit that somebody asked for is an error then (traps 12).
-func (p *program) setLimits(pid int) error {
-	for _, l := range p.want.Rlimits {
-		n, ok := rlimits[l.Type]
-		if !ok {
-			return fmt.Errorf("there is no limit %q: %w", l.Type, errdefs.ErrInvalidArgument)
+// limits are the resource limits and the OOM score of the program (traps 12).
+func (p *program) limits() (l plan.Limits, err error) {
+	l.OOMScoreAdj = strconv.Itoa(p.want.OOMScoreAdj)
+	for _, want := range p.want.Rlimits {
+		kind, ok := rlimits[want.Type]
+		var have unix.Rlimit // a child has the same
+		if err := unix.Getrlimit(kind, &have); !ok || err != nil {
+			return l, fmt.Errorf("there is no limit %q: %w", want.Type, errdefs.ErrInvalidArgument)
 		}
-		want := unix.Rlimit{Cur: l.Soft, Max: l.Hard}
-		err := idmap.Prlimit(pid, n, &want)
-		if errors.Is(err, unix.EPERM) && l.Default {
-			var have unix.Rlimit
-			if err = unix.Getrlimit(n, &have); err == nil { // a child has the same
-				want = unix.Rlimit{Cur: min(l.Soft, have.Max), Max: have.Max}
-				err = idmap.Prlimit(pid, n, &want)
-				p.made.Started.Warnings = append(p.made.Started.Warnings, fmt.Sprintf("the default limit %s=%d:%d was lowered to "+
-					"%d:%d: this engine lacks CAP_SYS_RESOURCE", l.Type, l.Soft, l.Hard, want.Cur, want.Max))
-			}
-		}
-		if errors.Is(err, unix.EPERM) {
-			return fmt.Errorf("the limit %s=%d:%d is above what this host allows, and the engine lacks CAP_SYS_RESOURCE: %w",
-				l.Type, l.Soft, l.Hard, errdefs.ErrFailedPrecondition)
-		}
-		if err != nil {
-			return fmt.Errorf("set limit %s=%d:%d: %w", l.Type, l.Soft, l.Hard, err)
-		}
+		l.Resources = append(l.Resources, plan.Limit{Name: want.Type, Kind: kind, Soft: want.Soft, Hard: want.Hard, Raise: want.Hard > have.Max})
 	}
-	return os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), fmt.Append(nil, p.want.OOMScoreAdj), 0)
+	return l, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
@@ -32,7 +33,7 @@ type program struct {
 type parts struct {
 	own    []int          // descriptors that only the start needs
 	fds    map[string]int // what the plan names
-	cgroup int            // descriptor of version 2's group
+	entry  entry
 	host   plan.Host
 	atGate func(pid int) error
 }
@@ -63,7 +64,7 @@ func inOrder(steps ...func() error) error {
 // failed undo takes everything back.
 func (p *program) run(undo func(), steps ...func() error) (wire.Reply, error) {
 	err := inOrder(append(steps, p.handOver)...)
-	go wire.CloseAll(p.own) // the last reference to a mount waits for every processor: not on this path
+	reply := wire.Reply{Body: p.made.Started, FDs: p.theirs}
 	if err != nil {
 		if p.made.pidfd >= 0 {
 			pidfd.Signal(p.made.pidfd, unix.SIGKILL)
@@ -72,9 +73,13 @@ func (p *program) run(undo func(), steps ...func() error) (wire.Reply, error) {
 		}
 		wire.CloseAll(p.theirs)
 		undo()
-		return wire.Reply{}, err
+		reply = wire.Reply{}
 	}
-	return wire.Reply{Body: p.made.Started, FDs: p.theirs}, nil
+	go func() { // the last reference to a mount waits for every processor: not on this path
+		wire.CloseAll(p.own)
+		p.entry.leave()
+	}()
+	return reply, err
 }
 
 // give notes a descriptor that the plan names and that nobody needs after the start.
@@ -83,20 +88,35 @@ func (p *parts) give(name string, fd int) {
 	p.own = append(p.own, fd)
 }
 
-// enter opens what the child enters its control group with.
-func (p *parts) enter(g *cgroup.Group) error {
-	dir, tasks, err := g.Attach()
-	for i, fd := range tasks {
-		p.give(fmt.Sprintf("tasks%d", i), fd)
-	}
-	p.own = append(p.own, dir)
-	p.cgroup, p.host.Tasks = dir, len(tasks)
-	return err
+// entry is what a process enters its control group with: descriptors, and the child itself, which is born in version 2's
+// while the caller goes on, and waits for what it is to do.
+type entry struct {
+	fds   []int // the group's directory, and tasks files of version 1
+	child *clone.Child
 }
 
-// confine takes the filters of the process, and its Landlock domain if there is to be one.
+func enter(g *cgroup.Group) (e entry, err error) {
+	dir, tasks, err := g.Attach()
+	if err == nil {
+		e = entry{append([]int{dir}, tasks...), clone.NewChild(dir)}
+	}
+	return e, err
+}
+
+// leave gives up what has not become a process.
+func (e *entry) leave() {
+	if e.child != nil {
+		e.child.Kill()
+	}
+	wire.CloseAll(e.fds)
+}
+
+// confine takes what the process enters its group with, its filters, and its Landlock domain if there is to be one.
 func (p *parts) confine(abi landlock.ABI, filters []plan.Filter, d *domain) (err error) {
-	p.host.Filters = filters
+	p.host.Filters, p.host.Tasks = filters, len(p.entry.fds)-1
+	for i, fd := range p.entry.fds[1:] {
+		p.fds[fmt.Sprintf("tasks%d", i)] = fd
+	}
 	if p.host.Landlock = abi > 0 && d != nil; p.host.Landlock {
 		var set int
 		set, err = d.ruleset(abi)
@@ -109,7 +129,10 @@ func (p *parts) confine(abi landlock.ABI, filters []plan.Filter, d *domain) (err
 // and one that was executed later cannot look into process 1 (traps 17). A domain that handles any access to files refuses
 // renames and links between directories (EXDEV) unless a rule allows them, so one rule does, for all that lies below the
 // root, mounts included.
-func (p *program) confine() error {
+func (p *program) confine() (err error) {
+	if p.host.Limits, err = p.limits(); err != nil {
+		return err
+	}
 	var d *domain
 	if !p.want.NoLandlock {
 		d = &domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},
@@ -124,7 +147,7 @@ func (p *program) carryOut(list *plan.Plan, err error) error {
 	var step *plan.StepError
 	switch {
 	case err == nil:
-		s.PID, p.made.pidfd, err = plan.Start(list, p.fds, p.cgroup, p.atGate)
+		s.PID, p.made.pidfd, err = plan.Start(list, p.fds, p.entry.child, p.atGate)
 	case !errors.As(err, &step): // a request that no plan can be made of
 		err = fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 	}

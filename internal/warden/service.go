@@ -2,16 +2,21 @@ package warden
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/landlock"
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
 )
 
 // Ids of the engine's own unprivileged processes, on the host.
@@ -32,7 +37,7 @@ var (
 
 // readable are host files that brigd may look at: names, certificates, resolvers.
 var readable = []string{"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates",
-	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/localtime", "/usr/share/zoneinfo", "/proc/sys/net/core/somaxconn",
+	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/etc/localtime", "/usr/share/zoneinfo", "/proc/sys/net/core/somaxconn", "/proc/stat",
 	"/etc/cdi", "/run/cdi", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/dev/null", "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size"}
 
 // service is one of the engine's own processes before its birth.
@@ -148,21 +153,16 @@ var copying = mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.
 
 // birthOfWorker: a worker that a stranger's bytes have conquered can waste its bounds, and no more.
 func (w *Warden) birthOfWorker(s *service) (*worker, error) {
-	s.group, s.atGate = fmt.Sprint(workerGroup, w.workers.Add(1)), workerLimits
+	s.group = fmt.Sprint(workerGroup, w.workers.Add(1))
+	s.Limits = workerLimits
 	s.bounds = wire.Resources{Memory: min(2<<30, w.memory/4), Pids: 64, CPUShares: 512}
 	s.Args, s.FDs, s.Worker = []string{"brig-worker"}, s.FDs+1, true
 	fd, err := w.startService(s)
 	return &worker{pidfd: fd, group: s.group}, err
 }
 
-func workerLimits(pid int) error {
-	for kind, limit := range map[int]uint64{unix.RLIMIT_NOFILE: 512, unix.RLIMIT_CORE: 1, unix.RLIMIT_MSGQUEUE: 0} {
-		if err := idmap.Prlimit(pid, kind, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
-			return fmt.Errorf("limits of a worker: %w", err)
-		}
-	}
-	return os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("900"), 0) // the first to go; not the engine's -500
-}
+var workerLimits = plan.Limits{OOMScoreAdj: "900", // the first to go; not the engine's -500
+	Resources: []plan.Limit{{Kind: unix.RLIMIT_NOFILE, Soft: 512, Hard: 512}, {Kind: unix.RLIMIT_CORE, Soft: 1, Hard: 1}, {Kind: unix.RLIMIT_MSGQUEUE}}}
 
 // startService gives birth to a process of the engine and returns its pidfd. A control group that outlived its warden
 // ends with the old process in it, so there are never two.
@@ -170,15 +170,17 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 	w.removeGroup(s.group)
 	defer func() {
 		wire.CloseAll(s.own)
+		s.entry.leave()
 		if err != nil {
 			w.removeGroup(s.group)
 			err = fmt.Errorf("start %s: %w", s.Args[0], err)
 		}
 	}()
 	s.host = w.host
+	s.host.Limits = s.Limits
 	group, err := w.parent.Create(s.group, s.bounds)
 	if err == nil {
-		err = s.enter(group)
+		s.entry, err = enter(group)
 	}
 	if err == nil {
 		err = s.confine(w.abi, []plan.Filter{{Name: s.filter + "'s", Code: w.filters[s.filter]}}, s.domain)
@@ -192,7 +194,7 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	_, fd, err = plan.Start(p, s.fds, s.cgroup, s.atGate)
+	_, fd, err = plan.Start(p, s.fds, s.entry.child, nil)
 	return fd, err
 }
 
@@ -213,4 +215,91 @@ func (d *domain) ruleset(abi landlock.ABI) (int, error) {
 		}
 	}
 	return set, nil
+}
+
+// workerStart starts a confined worker for brigd, which talks to it over the socket that came along.
+func (w *Warden) workerStart(r *wire.Request, q wire.WorkerStart) (wire.Reply, error) {
+	k, err := w.startWorker(r.FDs[0])
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	if !q.Stays {
+		k.patience = workerPatience
+	}
+	theirs, err := dups(k.pidfd)
+	w.background.Go(func() { w.reapWorker(k) })
+	return wire.Reply{FDs: theirs}, err
+}
+
+// workerPatience is longer than any honest job takes.
+const workerPatience = 2 * time.Hour
+
+// worker is a running worker.
+type worker struct {
+	pidfd    int
+	group    string
+	patience time.Duration // how long it may live; 0 for the forwarder, which lives as long as its brigd
+}
+
+// workerGroup begins the name of a worker's control group.
+const workerGroup = "worker-"
+
+// killWorkers ends those of a brigd that has ended: nobody talks to them any more, and one that was conquered may not
+// care that its socket was closed.
+func (w *Warden) killWorkers() error {
+	groups, err := w.parent.List()
+	for _, id := range groups {
+		if strings.HasPrefix(id, workerGroup) {
+			w.parent.Open(id).Kill()
+		}
+	}
+	return err
+}
+
+// reapWorker waits until a worker has ended and removes its control group.
+func (w *Warden) reapWorker(k *worker) {
+	if k.patience > 0 { // one that was conquered may not care that its socket was closed
+		defer time.AfterFunc(k.patience, func() { pidfd.Signal(k.pidfd, unix.SIGKILL) }).Stop()
+	}
+	if err := await(k.pidfd); err != nil {
+		w.log("worker: %v", err)
+	}
+	pidfd.Wait(k.pidfd, false)
+	unix.Close(k.pidfd)
+	w.removeGroup(k.group)
+}
+
+// checkIndex has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing that
+// one hostile process could have written. Nothing that it says is read beyond whether it found a fault.
+func (w *Warden) checkIndex(index *os.File, devices []int) error {
+	job := &wire.Errand{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
+	for _, d := range devices {
+		var st unix.Stat_t
+		if err := unix.Fstat(d, &st); err != nil {
+			return err
+		}
+		job.Check.Devices = append(job.Check.Devices, st.Size)
+	}
+	if err := w.runJob(job, w.startWorker, int(index.Fd())); err != nil {
+		return fmt.Errorf("the file-system index was refused: %w", err)
+	}
+	return nil
+}
+
+// runJob starts a worker for a job of the warden's own and waits for its end.
+func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error), fds ...int) error {
+	conn, k, err := connected("worker", start)
+	if err != nil {
+		return err
+	}
+	c := client.New(conn, "the worker")
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if _, err = c.Call(ctx, wire.OpJob, job, nil, fds...); err != nil {
+		err = fmt.Errorf("%s: %w", job.Kind, err)
+	}
+	pidfd.Signal(k.pidfd, unix.SIGKILL) // it has said what it had to say, and one that was conquered may stay
+	w.reapWorker(k)
+	return err
 }

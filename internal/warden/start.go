@@ -4,12 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/cred"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -53,18 +58,15 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	b := &birth{program: newProgram(w, c, &q.Spec.Process, &n.process), spec: &q.Spec, caller: by, note: n}
 	b.fds = owner.fds
 	grouped := beside(func() error {
-		_, err := w.parent.Create(q.ID, q.Spec.Resources)
+		g, err := w.parent.Create(q.ID, q.Spec.Resources)
+		if err == nil {
+			b.entry, err = enter(g)
+		}
 		return err
 	})
-	enter := func() error {
-		if err := grouped(); err != nil {
-			return err
-		}
-		g := w.parent.Open(q.ID)
-		return errors.Join(g.Allow(b.allowed), b.enter(g))
-	}
+	allow := func() error { return w.parent.Open(q.ID).Allow(b.allowed) }
 	undo := func() { grouped(); b.undo() }
-	return b.run(undo, b.sandbox, b.devices, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, enter, b.born, b.record)
+	return b.run(undo, b.sandbox, b.devices, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, grouped, allow, b.born, b.record)
 }
 
 // admit holds a request against the floor, and gives its caller, who is behind fds.
@@ -149,13 +151,13 @@ func (b *birth) born() error {
 	if b.spec.Init {
 		b.fds["init"] = int(b.w.init.Fd())
 	}
-	// At the gate the child gets what only the warden can give: limits above the host's soft ones, and an OOM score.
-	b.atGate = func(pid int) error { return errors.Join(b.setLimits(pid), live()) }
+	b.atGate = func(int) error { return live() }
 	return b.carryOut(plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host}))
 }
 
 // record notes the container for a later warden.
 func (b *birth) record() error {
+	b.note.hold()
 	b.c.note = b.note
 	return b.w.notes.write(b.note)
 }
@@ -180,4 +182,46 @@ func (b *birth) undoRoot() error {
 		return err
 	}
 	return erase()
+}
+
+// devices gives the container those of the host that its spec names; who asked is root, as the floor has seen to.
+func (b *birth) devices() error {
+	for _, d := range b.spec.Devices {
+		fd, err := rootfs.OpenHostPath(d.Source, cred.Peer(*b.caller))
+		if err == nil {
+			err = b.device(fd, strings.TrimPrefix(d.Target, "/dev/"), d.Access)
+		}
+		if err != nil {
+			return fmt.Errorf("device %s: %w: %w", d.Source, err, errdefs.ErrInvalidArgument)
+		}
+	}
+	return nil
+}
+
+// device gives the one behind fd, which it closes, or all that are below a directory, as Docker does.
+func (b *birth) device(fd int, name string, access uint32) error {
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	d := cgroup.Device{Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev), Access: access}
+	switch kind := st.Mode & unix.S_IFMT; {
+	case kind == unix.S_IFDIR:
+		entries, err := os.ReadDir(path.Proc(fd))
+		for i := 0; i < len(entries) && err == nil; i++ {
+			var next int
+			if next, err = unix.Openat(fd, entries[i].Name(), unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
+				err = b.device(next, name+"/"+entries[i].Name(), access)
+			}
+		}
+		return err
+	case kind == unix.S_IFLNK: // in a directory: what it leads to is there by itself, or was not asked for
+		return nil
+	case kind != unix.S_IFCHR || len(b.allowed) == maxDevices:
+		return fmt.Errorf("the floor policy gives %s to no container: no disk, nothing but devices, no more than %d devices",
+			name, maxDevices)
+	}
+	b.allowed = append(b.allowed, d)
+	return rootfs.Device(b.fds["dev"], name, b.box.base, &st)
 }

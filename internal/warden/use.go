@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/wire"
@@ -39,8 +38,8 @@ func (w *Warden) containerUpdate(_ *container, q wire.ContainerUpdate) (wire.Rep
 	return wire.Reply{}, w.parent.Open(q.ID).Update(q.Resources)
 }
 
-// containerStats opens what brigd reads the use of a container from, again and again: files of its control group, and the
-// machine's time, which brigd may not open. Counters of the network are read here: a descriptor would keep it alive.
+// containerStats opens what brigd reads the use of a container from, again and again: files of its control group,
+// which it may not open. Counters of the network are read here: a descriptor would keep it alive.
 func (w *Warden) containerStats(c *container, q wire.ContainerUse) (wire.Reply, error) {
 	if q.Network {
 		text := procText(fmt.Sprint(c.note.Started.PID), "net/dev", maxNetDev)
@@ -50,9 +49,6 @@ func (w *Warden) containerStats(c *container, q wire.ContainerUse) (wire.Reply, 
 		return wire.Reply{Body: wire.ContainerStats{NetDev: text}}, nil
 	}
 	names, fds := w.parent.Open(q.ID).Readings()
-	if fd, err := unix.Open("/proc/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
-		names, fds = append(names, "stat"), append(fds, fd)
-	}
 	return wire.Reply{Body: wire.ContainerStats{Files: names}, FDs: fds}, nil
 }
 

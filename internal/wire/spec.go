@@ -95,8 +95,6 @@ type Rlimit struct {
 	Type string `json:"type"`
 	Soft uint64 `json:"soft"`
 	Hard uint64 `json:"hard"`
-	// Default marks a limit that nobody asked for: it is lowered to what the host allows instead of refused.
-	Default bool `json:"default,omitempty"`
 }
 
 // MountKind says where the contents of a mount come from.
@@ -190,4 +188,21 @@ type Port struct {
 	HostIP        string `json:"hostIP,omitempty"`
 	HostPort      uint16 `json:"hostPort,omitempty"`
 	ContainerPort uint16 `json:"containerPort"`
+}
+
+// FilterMaxInstructions is the kernel's bound for one program (BPF_MAXINSNS).
+const FilterMaxInstructions = 4096
+
+// Filter is a system call filter as the kernel takes it. brigd has compiled it, and the warden stacks it on a floor of its
+// own, which no Filter can weaken.
+type Filter struct {
+	// Program is classic BPF, eight bytes for each instruction (struct sock_filter). Without any the floor is alone.
+	Program []byte `json:"program,omitempty"`
+	// Log asks the kernel to log every verdict other than allow.
+	Log bool `json:"log,omitempty"`
+}
+
+// Valid checks the length. What the instructions may be is the kernel's to say, and it does when it loads them.
+func (f *Filter) Valid() bool {
+	return len(f.Program)%8 == 0 && len(f.Program)/8 <= FilterMaxInstructions
 }

@@ -54,6 +54,12 @@ func (c *Container) Meter(ctx context.Context) (*Meter, error) {
 		wire.CloseAll(fds)
 		return nil, fmt.Errorf("the warden sent two files of one name: %w", errdefs.ErrInternal)
 	}
+	const machine = "stat" // its time
+	if _, given := m.fds[machine]; !given {
+		if fd, err := unix.Open("/proc/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			m.fds[machine] = fd
+		}
+	}
 	return m, nil
 }
 

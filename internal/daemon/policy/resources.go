@@ -203,13 +203,13 @@ func (l list) contains(r [2]uint64) bool {
 // not keep a crash from the host's dump handler, 1 does (CVE-2022-28658, CVE-2025-4598). Who asks for 0 wants no dump,
 // and gets 1. Real time and a better priority are nobody's by default, whatever the engine's starter may do.
 func (c *collector) rlimits(asked []*container.Ulimit, host Host) []wire.Rlimit {
-	core := wire.Rlimit{Type: "core", Soft: 1, Hard: 1, Default: true}
+	core := wire.Rlimit{Type: "core", Soft: 1, Hard: 1}
 	hard := uint64(nofileHard)
 	if host.NofileHard > 0 {
 		hard = min(hard, host.NofileHard)
 	}
-	nofile := wire.Rlimit{Type: "nofile", Soft: min(nofileSoft, hard), Hard: hard, Default: true}
-	out := []wire.Rlimit{core, nofile, {Type: "nice", Default: true}, {Type: "rtprio", Default: true}}
+	nofile := wire.Rlimit{Type: "nofile", Soft: min(nofileSoft, hard), Hard: hard}
+	out := []wire.Rlimit{core, nofile, {Type: "nice"}, {Type: "rtprio"}}
 	seen := map[string]bool{}
 	for _, u := range asked {
 		if u == nil {

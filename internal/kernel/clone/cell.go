@@ -31,6 +31,7 @@ type page struct {
 // memory is the memory file with the cells, and the window, which is address space and nothing else in this process.
 type memory struct {
 	window []byte // PROT_NONE here
+	state  *spawnerState
 	fd     int
 	all    []byte   // the file, mapped
 	free   chan int // cells that no child has
@@ -48,9 +49,16 @@ func newMemory() (*memory, error) {
 		m.free <- i
 	}
 	var err error
-	if m.window, err = unix.Mmap(-1, 0, cellSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE); err != nil {
+	// Between what nobody may touch the state of the spawner is a mapping of its own.
+	const stateSize = 16 << 10
+	all, err := unix.Mmap(-1, 0, cellSize+2*stateSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err == nil {
+		err = unix.Mprotect(all[cellSize:][:stateSize], unix.PROT_READ|unix.PROT_WRITE)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reserve the window of children: %w", err)
 	}
+	m.window, m.state = all[:cellSize], (*spawnerState)(unsafe.Pointer(&all[cellSize]))
 	if m.fd, err = unix.MemfdCreate("programs", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL); err != nil {
 		if m.fd, err = unix.MemfdCreate("programs", unix.MFD_CLOEXEC); err != nil { // before Linux 6.3
 			return nil, fmt.Errorf("make the memory of children: %w", err)
@@ -76,6 +84,9 @@ func (m *memory) base() uintptr { return uintptr(unsafe.Pointer(&m.window[0])) }
 
 // give takes a cell back, whose child has executed its program or is reaped.
 func (m *memory) give(i, used int) {
+	if i < 0 { // it has none
+		return
+	}
 	if used > keepSize {
 		// It costs memory if this fails, and nothing else.
 		_ = unix.Fallocate(m.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(i)*cellSize+keepSize, cellSize-keepSize)

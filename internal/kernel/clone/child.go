@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -69,6 +70,9 @@ type Child struct {
 	// Done or Kill have returned an error, so the number is safe to use until then.
 	PID int
 
+	born sync.WaitGroup // until it is there
+	err  error          // why it is not
+
 	program *Program
 	memory  *memory
 	cell    int // -1: given back
@@ -77,57 +81,69 @@ type Child struct {
 	sync    int
 }
 
-// Start forks a child that executes p, whose inputs are fds in the order of the declarations. With two stages it
-// returns when stage 1 exists. fds stay the caller's. cgroup is a descriptor of the cgroup v2 directory that the child is
-// born in; 0 is the parent's own. The caller ends a Child by Done, Release or Kill.
-func Start(p *Program, fds []int, cgroup int) (*Child, error) {
-	if len(fds) != len(p.inputs) {
-		return nil, fmt.Errorf("start a child: %d descriptors for %d inputs", len(fds), len(p.inputs))
-	}
-	if len(fds) > maxInputs {
-		return nil, fmt.Errorf("start a child: %d descriptors: %w", len(fds), unix.E2BIG)
-	}
+// NewChild makes a child that waits for what it is to do, and does not wait for it: that can be prepared meanwhile. cgroup is
+// a descriptor of the cgroup v2 directory that it is born in; 0 is the parent's own. The caller ends a Child by Done, Release
+// or Kill.
+func NewChild(cgroup int) *Child {
 	m, err := shared()
-	if err != nil {
-		return nil, err
+	c := &Child{memory: m, err: err, cell: -1, pidfd: -1, sync: -1}
+	if err == nil {
+		c.born.Go(func() { c.err = c.fork(cgroup) })
 	}
-	c := &Child{program: p, memory: m, cell: <-m.free, pidfd: -1, sync: -1}
-	if err := c.start(fds, cgroup); err != nil {
-		c.Kill()
-		return nil, err
-	}
-	return c, nil
+	return c
 }
 
-func (c *Child) start(fds []int, cgroup int) error {
-	at, used, err := c.program.link(c.memory.cell(c.cell))
-	if err != nil {
-		return fmt.Errorf("start a child: %w", err)
-	}
-	c.used = used
+func (c *Child) fork(cgroup int) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("start a child: %w", err)
+		return fmt.Errorf("socket to a child: %w", err)
 	}
 	defer unix.Close(pair[1])
 	c.sync = pair[0]
-	all := append([]int{pair[1]}, fds...)
-	r := request{offset: uint64(c.cell) * cellSize, length: uint64(used), machine: uint64(at)}
+	r, fds := request{}, []int{pair[1]}
 	if cgroup > 0 {
-		r.flags, r.cgroup = unix.CLONE_INTO_CGROUP, uint64(fdGiven+len(all))
-		all = append(all, cgroup)
+		r.flags, r.cgroup, fds = unix.CLONE_INTO_CGROUP, fdGiven+1, append(fds, cgroup)
 	}
-	pid, err := theSpawner.fork(r, all)
+	pid, err := theSpawner.fork(r, fds)
 	if err != nil {
-		return fmt.Errorf("start a child: %w", err)
+		return fmt.Errorf("make a child: %w", err)
 	}
-	if err := c.adopt(pid); err != nil {
+	return c.adopt(pid)
+}
+
+// Start has the child execute p, whose inputs are fds in the order of the declarations. With two stages it returns when
+// stage 1 exists. fds stay the caller's. After an error the child is gone.
+func (c *Child) Start(p *Program, fds []int) error {
+	c.born.Wait()
+	err := c.err
+	if err == nil {
+		err = c.tell(p, fds)
+	}
+	if err == nil && p.stages > 1 {
+		err = c.second()
+	}
+	if err != nil {
+		c.Kill()
+	}
+	return err
+}
+
+// tell gives the child its list.
+func (c *Child) tell(p *Program, fds []int) error {
+	if len(fds) != len(p.inputs) || len(fds) > maxInputs {
+		return fmt.Errorf("%d descriptors for %d inputs of a child: %w", len(fds), len(p.inputs), unix.E2BIG)
+	}
+	c.program, c.cell = p, <-c.memory.free
+	at, used, err := p.link(c.memory.cell(c.cell))
+	if err != nil {
 		return err
 	}
-	if c.program.stages == 1 {
-		return nil
+	c.used = used
+	r := request{offset: uint64(c.cell) * cellSize, length: uint64(used), machine: uint64(at)}
+	if err = unix.Sendmsg(c.sync, bytesOf(&r), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL); errors.Is(err, unix.EPIPE) {
+		err = c.failure(Killed)
 	}
-	return c.second()
+	return err
 }
 
 // adopt opens the pidfd of a new child. It is ours (CLONE_PARENT) and nobody else reaps it: the pid cannot mean another
@@ -135,12 +151,11 @@ func (c *Child) start(fds []int, cgroup int) error {
 func (c *Child) adopt(pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		cell := c.cell
-		c.cell = -1 // it is the child's until that is reaped
-		go func() {
+		go func(cell int) { // it is the child's until that is reaped
 			kill(pid)
 			c.memory.give(cell, c.used)
-		}()
+		}(c.cell)
+		c.cell = -1
 		return fmt.Errorf("pidfd_open %d: %w", pid, err)
 	}
 	c.PID, c.pidfd = pid, fd
@@ -245,7 +260,7 @@ func (c *Child) page() *page { return pageOf(c.memory.cell(c.cell)) }
 // Kill ends the child, whatever it does, reaps it and frees everything. A process that cannot die (it waits for a
 // device) is reaped when it does, and has its cell until then.
 func (c *Child) Kill() {
-	if c.pidfd < 0 {
+	if c.born.Wait(); c.pidfd < 0 {
 		c.close()
 		return
 	}
@@ -270,8 +285,6 @@ func (c *Child) close() {
 		unix.Close(c.sync)
 		c.sync = -1
 	}
-	if c.cell >= 0 {
-		c.memory.give(c.cell, c.used)
-		c.cell = -1
-	}
+	c.memory.give(c.cell, c.used)
+	c.cell = -1
 }

@@ -29,6 +29,12 @@ func execTrue(p *Program) {
 	p.Add(s)
 }
 
+// start makes a child that executes p.
+func start(p *Program, fds []int) (*Child, error) {
+	c := NewChild(0)
+	return c, c.Start(p, fds)
+}
+
 func twoStages(p *Program) {
 	s := call(unix.SYS_CLONE3, p.ForkArgs(0), ForkArgsSize)
 	s.Kind = Fork
@@ -37,7 +43,7 @@ func twoStages(p *Program) {
 
 func finish(t testing.TB, p *Program, fds ...int) {
 	t.Helper()
-	c, err := Start(p, fds, 0)
+	c, err := start(p, fds)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +78,7 @@ func TestFailingStepIsNamedWithItsErrno(t *testing.T) {
 		}
 		want := p.Add(call(unix.SYS_CHDIR, p.String("/nowhere/at/all")))
 		execTrue(p)
-		c, err := Start(p, nil, 0)
+		c, err := start(p, nil)
 		if err == nil {
 			err = c.Done()
 		}
@@ -89,7 +95,7 @@ func TestKilledChildIsNotASuccess(t *testing.T) {
 	p.Add(Step{Nr: unix.SYS_GETPID, Out: 10})
 	want := p.Add(Step{Nr: unix.SYS_KILL, Args: [6]uintptr{0, 9}, From: [6]Slot{10}})
 	execTrue(p)
-	c, err := Start(p, nil, 0)
+	c, err := start(p, nil)
 	if err == nil {
 		err = c.Done()
 	}
@@ -108,7 +114,7 @@ func TestLateChildIsKilledAndNamesItsStep(t *testing.T) {
 	begun := time.Now()
 	patience = 100 * time.Millisecond
 	t.Cleanup(func() { patience = Patience })
-	c, err := Start(p, nil, 0)
+	c, err := start(p, nil)
 	if err == nil {
 		err = c.Done()
 	}
@@ -163,7 +169,7 @@ func TestChildOfASpawnerThatDidNotAnswerIsKnown(t *testing.T) {
 	}
 	p := New()
 	p.Gate()
-	c, err := Start(p, nil, 0)
+	c, err := start(p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,6 +185,50 @@ func TestChildOfASpawnerThatDidNotAnswerIsKnown(t *testing.T) {
 	if strings.Contains(string(maps), word) {
 		t.Error("the child has the spawner's word")
 	}
+}
+
+// A child that waits for its list ends with the warden, and does not keep what the warden knows the end of its spawner by.
+func TestWaitingChildHoldsNobodyUp(t *testing.T) {
+	c := NewChild(0)
+	defer c.Kill()
+	c.born.Wait()
+	if err := unix.Kill(theSpawner.pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	p := New()
+	execTrue(p)
+	finish(t, p)
+	if d := time.Since(begun); d > Patience/2 {
+		t.Errorf("it took %v to see that the spawner was gone", d)
+	}
+	unix.Close(c.sync)
+	c.sync = -1
+	if ended, err := pidfd.Ended(c.pidfd, 2*time.Second); !ended {
+		t.Errorf("the child waits for a warden that is gone: %v", err)
+	}
+}
+
+func TestKilledWaitingChildIsNotASuccess(t *testing.T) {
+	for _, late := range []bool{false, true} { // it may be dead by the time when its list comes
+		c := NewChild(0)
+		c.born.Wait()
+		if err := pidfd.Signal(c.pidfd, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if late {
+			_, _ = pidfd.Ended(c.pidfd, 2*time.Second)
+		}
+		p := New()
+		twoStages(p)
+		execTrue(p)
+		err := c.Start(p, nil)
+		var step *StepError
+		if !errors.As(err, &step) || step.Cause != Killed {
+			t.Errorf("got %v", err)
+		}
+	}
+	allCellsAreFree(t)
 }
 
 func allCellsAreFree(t *testing.T) {
@@ -204,7 +254,7 @@ func TestCellOfAChildThatCannotBeNamedIsNotGivenAway(t *testing.T) {
 	s.Kind = Fork
 	first.Add(s)
 	first.Add(call(unix.SYS_NANOSLEEP, first.Words([]uintptr{30, 0}), 0))
-	one, err := Start(first, nil, 0)
+	one, err := start(first, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +265,7 @@ func TestCellOfAChildThatCannotBeNamedIsNotGivenAway(t *testing.T) {
 	second.Add(Step{Nr: unix.SYS_SETNS, From: [6]Slot{in}, Args: [6]uintptr{0, unix.CLONE_NEWPID}})
 	twoStages(second)
 	execTrue(second)
-	two, err := Start(second, []int{one.pidfd}, 0)
+	two, err := start(second, []int{one.pidfd})
 	if err == nil {
 		err = two.Done()
 	}
@@ -268,7 +318,7 @@ func TestCellsAreGivenBack(t *testing.T) {
 			p.Add(call(unix.SYS_CHDIR, p.String("/nowhere/at/all")))
 		}
 		execTrue(p)
-		c, err := Start(p, nil, 0)
+		c, err := start(p, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -291,14 +341,14 @@ func TestTooLargeProgramIsRefused(t *testing.T) {
 	p := New()
 	p.Bytes(make([]byte, cellSize))
 	execTrue(p)
-	if _, err := Start(p, nil, 0); !errors.Is(err, unix.E2BIG) {
+	if _, err := start(p, nil); !errors.Is(err, unix.E2BIG) {
 		t.Fatalf("got %v", err)
 	}
 	p = New()
 	for range maxInputs + 1 {
 		p.Input(firstFree)
 	}
-	if _, err := Start(p, make([]int, maxInputs+1), 0); !errors.Is(err, unix.E2BIG) {
+	if _, err := start(p, make([]int, maxInputs+1)); !errors.Is(err, unix.E2BIG) {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -308,7 +358,7 @@ func TestStoppedChildFreezesNobody(t *testing.T) {
 	p := New()
 	p.Gate()
 	execTrue(p)
-	c, err := Start(p, nil, 0)
+	c, err := start(p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +379,7 @@ func TestGateFailsWhenTheParentIsGone(t *testing.T) {
 	p := New()
 	want := p.Gate()
 	execTrue(p)
-	c, err := Start(p, nil, 0)
+	c, err := start(p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -374,7 +424,7 @@ func TestSlotsTolerancesAndJumps(t *testing.T) {
 	duplicate.From[0] = 20
 	p.Add(duplicate)
 	want := p.Add(Step{Kind: Fail, Args: [6]uintptr{uintptr(unix.EIO)}})
-	c, err := Start(p, []int{int(w.Fd())}, 0)
+	c, err := start(p, []int{int(w.Fd())})
 	w.Close()
 	if err == nil {
 		err = c.Done()
@@ -397,7 +447,7 @@ func TestDescriptorOfAChildArrives(t *testing.T) {
 		p := New()
 		p.Add(Step{Nr: unix.SYS_OPENAT, Args: [6]uintptr{0, p.String("/"), unix.O_PATH}})
 		p.SendFD(Step{Nr: unix.SYS_OPENAT, Args: [6]uintptr{0, p.String(name), unix.O_PATH}})
-		c, err := Start(p, nil, 0)
+		c, err := start(p, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

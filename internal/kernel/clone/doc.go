@@ -13,9 +13,12 @@
 // tables and its descriptors, and make it take a page fault for every page that it writes afterwards: several hundred
 // for each container.
 //
-//	warden ──socket: request + descriptors──▶ spawner ──clone3(CLONE_PARENT)──▶ stage 0 of a child
-//	   ▲                                         │
-//	   └──────────── pid or errno ───────────────┘
+//	warden ──socket: request──▶ spawner ──clone3(CLONE_PARENT)──▶ stage 0 of a child
+//	 │ ▲                           │                                  ▲
+//	 │ └───── pid or errno ────────┘                                  │
+//	 └──────────────── sync socket: its list, descriptors ────────────┘
+//
+// A child waits for its list, which is prepared while it is made, and ends with the warden: its sync socket does.
 //
 // The life of a child of two stages (a child of one stage execs or exits where stage 0 does); all of them are the
 // warden's own children:

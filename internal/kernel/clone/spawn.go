@@ -22,20 +22,22 @@ type cloneArgs struct {
 }
 
 // The descriptors of the spawner: the engine's standard ones, its socket, the memory file, and from fdGiven on those
-// that came with a request (the child's end of the sync socket, then the inputs), which are closed after each.
+// that came with a request (the child's end of the sync socket, a control group), which are closed after each. A child has
+// its inputs behind its end of the sync socket.
 const (
 	fdSocket = 3 + iota
 	fdMemory
 	fdGiven
 )
 
-// request is what the warden asks for, beside descriptors.
+// request is what the warden asks for, beside descriptors: the spawner for a child, and the child for what it is to do.
 type request struct {
+	flags  uint64 // for clone3, beside CLONE_PARENT
+	cgroup uint64 // number of the descriptor, with CLONE_INTO_CGROUP
+
 	offset  uint64 // of the child's cell in the memory file
 	length  uint64 // of what is used of it
 	machine uint64 // where it lies in the cell
-	flags   uint64 // for clone3, beside CLONE_PARENT
-	cgroup  uint64 // number of the descriptor, with CLONE_INTO_CGROUP
 }
 
 // controlSize is room for more than maxInputs descriptors, the sync socket and a control group.
@@ -148,8 +150,20 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 		syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven, ^uintptr(0)>>32, 0, 0, 0, 0)
 		syscall.RawSyscall6(unix.SYS_SENDTO, fdSocket, uintptr(unsafe.Pointer(&s.answer)), 8, unix.MSG_NOSIGNAL, 0, 0)
 	}
-	// The child: its cell comes into the window.
-	_, _, e := syscall.RawSyscall6(unix.SYS_MMAP, uintptr(s.window), uintptr(s.asked.length),
+	// The child waits for its list, and dies with the warden. Inputs come behind its end of the sync socket: the place of the
+	// spawner's, which it gives up at once, is taken until then.
+	syscall.RawSyscall6(unix.SYS_DUP3, fdMemory, fdSocket, unix.O_CLOEXEC, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, fdGiven+1, ^uintptr(0)>>32, 0, 0, 0, 0)
+	n, e := uintptr(0), syscall.EINTR
+	for e == syscall.EINTR {
+		s.message.Controllen = controlSize
+		n, _, e = syscall.RawSyscall6(unix.SYS_RECVMSG, fdGiven, uintptr(unsafe.Pointer(&s.message)), unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
+	}
+	for e != 0 || n != unsafe.Sizeof(request{}) {
+		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, failed, 0, 0, 0, 0, 0)
+	}
+	// Its cell comes into the window.
+	_, _, e = syscall.RawSyscall6(unix.SYS_MMAP, uintptr(s.window), uintptr(s.asked.length),
 		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED|unix.MAP_POPULATE, fdMemory, uintptr(s.asked.offset))
 	for e != 0 {
 		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, failed, 0, 0, 0, 0, 0)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -67,39 +68,38 @@ func (s *spawner) start() error {
 	return nil
 }
 
-// newState makes the memory that the spawner works with. The warden keeps its copy: a spawner is hardly ever replaced.
-func newState(m *memory) (s *spawnerState, err error) {
-	b, err := unix.Mmap(-1, 0, int(unsafe.Sizeof(*s)), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return nil, err
-	}
-	s = (*spawnerState)(unsafe.Pointer(&b[0]))
-	s.memory, s.window, s.born = uintptr(m.fd), unsafe.Pointer(&m.window[0]), unsafe.Pointer(m.born)
-	s.page = uintptr(unix.Getpagesize())
-	s.everySignal, s.args.parentTID = ^uint64(0), uint64(uintptr(s.born))
+// newState prepares the memory that the spawner works with. The warden keeps its copy: a spawner is hardly ever replaced.
+func newState(m *memory) (*spawnerState, error) {
+	s := m.state
+	*s = spawnerState{memory: uintptr(m.fd), window: unsafe.Pointer(&m.window[0]), born: unsafe.Pointer(m.born),
+		page: uintptr(unix.Getpagesize()), everySignal: ^uint64(0)}
+	s.args.parentTID = uint64(uintptr(s.born))
 	copy(s.name[:], "brig-spawner")
 	s.iov = unix.Iovec{Base: (*byte)(unsafe.Pointer(&s.asked)), Len: uint64(unsafe.Sizeof(s.asked))}
 	s.message = unix.Msghdr{Iov: &s.iov, Iovlen: 1, Control: &s.control[0]}
 	return s, s.findIdle(m.base(), uintptr(s.born), uintptr(unsafe.Pointer(s)))
 }
 
-// findIdle notes what this process has mapped for itself alone and a spawner does not need: the Go heap and what the
-// runtime knows of it. Each of their pages would be copied and given back at every fork. Memory around the addresses that
-// are needed, files, and the variables behind the program's own, stay; so does what does not fit into the list.
+// findIdle notes what this process has mapped and a spawner does not need: the Go heap, what the runtime knows of it, and all
+// of the program but its code. Each mapping, and each page that was written to, would be copied and given back at every
+// fork. The mappings with the addresses that are needed stay, and so does what does not fit into the list, and what code
+// that was instrumented writes to.
 func (s *spawnerState) findIdle(needed ...uintptr) error {
+	info, _ := debug.ReadBuildInfo()
 	maps, err := os.ReadFile("/proc/self/maps")
-	if strings.Contains(string(maps), "/libc") { // whose memory the kernel writes to when it interrupts a thread (rseq)
-		return nil
+	// With a C library the kernel writes to memory of that when it interrupts a thread (rseq).
+	if strings.Contains(string(maps), "/libc") || info == nil || strings.Contains(info.String(), "-cover=") ||
+		strings.Contains(info.String(), "-race=") {
+		return err
 	}
-	n, behind := 0, uintptr(0)
+	n := 0
 	for line := range strings.Lines(string(maps)) {
 		var r memoryRange
-		var mode, rest string
-		fields, _ := fmt.Sscanf(line, "%x-%x %s %s %s %s %s", &r.at, &r.end, &mode, &rest, &rest, &rest, &rest)
+		var mode string
+		fmt.Sscanf(line, "%x-%x %s", &r.at, &r.end, &mode)
+		code := mode == "r-xp" && !strings.Contains(line, "[")
 		needs := func(a uintptr) bool { return r.at <= a && a < r.end }
-		if fields == 7 { // it has a name
-			behind = r.end
-		} else if n < maxIdle && r.at != behind && strings.HasSuffix(mode, "p") && !slices.ContainsFunc(needed, needs) {
+		if n < maxIdle && !code && !slices.ContainsFunc(needed, needs) {
 			s.idle[n] = r
 			n++
 		}
@@ -164,4 +164,41 @@ func kill(pid int) {
 			return
 		}
 	}
+}
+
+// posture gives the calling thread, whose fork the spawner is, fixed values in place of what the engine has from who
+// started it: a warden that was started with nohup, nice or taskset must not make containers that differ (T15). Every child
+// inherits them. Signals, which the Go runtime needs here, are reset in the spawner.
+func posture() error {
+	const perLinux, mpolDefault, ioprioWhoProcess, dumped = 0, 0, 1, "0x33" // the kernel's own default
+	unix.Umask(0o022)
+	everyCPU := unix.NewCPUSet(8192)
+	everyCPU.Fill()
+	for _, done := range []struct {
+		what  string
+		err   error
+		lacks error // the answer of a kernel that has no such thing
+	}{
+		{"execution domain", raw(unix.SYS_PERSONALITY, perLinux, 0, 0), nil},
+		{"scheduler and priority", unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_NORMAL}, 0), nil},
+		{"I/O priority", raw(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, 0), unix.ENOSYS},
+		{"processor affinity", unix.SchedSetaffinityDynamic(0, everyCPU), nil},
+		{"memory policy", raw(unix.SYS_SET_MEMPOLICY, mpolDefault, 0, 0), unix.ENOSYS},
+		{"timer slack", unix.Prctl(unix.PR_SET_TIMERSLACK, 50000, 0, 0, 0), nil},
+		{"huge pages", unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0), unix.EINVAL},
+		{"merging of memory", unix.Prctl(unix.PR_SET_MEMORY_MERGE, 0, 0, 0, 0), unix.EINVAL},
+		{"content of core dumps", os.WriteFile("/proc/self/coredump_filter", []byte(dumped), 0), unix.ENOENT},
+	} {
+		if done.err != nil && !errors.Is(done.err, done.lacks) {
+			return fmt.Errorf("set the %s: %w", done.what, done.err)
+		}
+	}
+	return nil
+}
+
+func raw(nr, a, b, c uintptr) error {
+	if _, _, errno := unix.Syscall(nr, a, b, c); errno != 0 {
+		return errno
+	}
+	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -110,12 +109,12 @@ func namespaces(
 	if inside != nil {
 		what = inside(p)
 	}
-	child, err := clone.Start(p, given, 0)
-	if err != nil {
-		return nil, err
-	}
+	child := clone.NewChild(0)
 	defer child.Kill()
-	if _, err := child.Await(); err != nil {
+	if err = child.Start(p, given); err == nil {
+		_, err = child.Await()
+	}
+	if err != nil {
 		return nil, err
 	}
 	if fds, err = adopt(child.PID, flags&unix.CLONE_NEWUSER != 0, uids, gids, kinds); err != nil || inside == nil {
@@ -160,24 +159,6 @@ func explain(err error, what names) error {
 	if readErr == nil && strings.TrimSpace(string(b)) == "0" {
 		return fmt.Errorf("%w: user namespaces are switched off on this host, allow them with: "+
 			"sysctl user.max_user_namespaces=100000", err)
-	}
-	return err
-}
-
-// Prlimit sets a resource limit of a process in a namespace of this package. If CAP_SYS_RESOURCE was taken from the engine,
-// it does so as the id that made the namespace, the first one of its map, which has every capability there.
-func Prlimit(pid, kind int, limit *unix.Rlimit) error {
-	err := unix.Prlimit(pid, kind, limit, nil)
-	if errors.Is(err, unix.EPERM) {
-		const same = ^uintptr(0)
-		var inside, maker uintptr
-		ids, _ := os.ReadFile(fmt.Sprintf("/proc/%d/uid_map", pid))
-		fmt.Sscan(string(ids), &inside, &maker)
-		runtime.LockOSThread() // the effective id of this thread alone, whose real one stays root
-		defer runtime.UnlockOSThread()
-		unix.RawSyscall(unix.SYS_SETRESUID, same, maker, same)
-		err = unix.Prlimit(pid, kind, limit, nil)
-		unix.RawSyscall(unix.SYS_SETRESUID, same, 0, same)
 	}
 	return err
 }

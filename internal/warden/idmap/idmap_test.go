@@ -121,12 +121,12 @@ func takeAll(t *testing.T, user, n int) error {
 		p.Add(clone.Step{Nr: unix.SYS_INOTIFY_INIT1})
 	}
 	p.Gate()
-	child, err := clone.Start(p, []int{user}, 0)
-	if err != nil {
+	child := clone.NewChild(0)
+	if err := child.Start(p, []int{user}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(child.Kill)
-	_, err = child.Await()
+	_, err := child.Await()
 	return err
 }
 

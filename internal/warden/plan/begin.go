@@ -11,17 +11,42 @@ import (
 // begin makes the builder of a plan that begins in the engine's namespaces, with every signal blocked and otherwise with
 // the fixed values of package clone's spawner, and enters the cgroup v1 directories whose tasks files are <tasks0>,
 // <tasks1>, ….
-func begin(root Ref, tasks int) *builder {
-	b := &builder{root: root, sync: "<sync>"}
+func begin(root Ref, h *Host) *builder {
+	b := &builder{root: root}
 	b.stage("stage 0, in the engine's namespaces")
 	// Until execve this process is a copy of the warden: nobody may read its memory or follow its /proc/PID/exe (T13).
 	b.unreadable("become unreadable")
 	// A single-threaded process that writes 0 to an inherited tasks file does not wait for a grace period; cgroup v2 is
 	// entered by clone3.
-	for i := range tasks {
+	for i := range h.Tasks {
 		b.do("enter a cgroup", unix.SYS_WRITE, Ref(fmt.Sprintf("<tasks%d>", i)), "0", 1)
 	}
+	// What takes a capability of the host: limits above what the engine has itself, and a score that may be worse than its
+	// own. Those that are lower come last, so that they do not hold up what is done before.
+	for _, r := range h.Resources {
+		if r.Raise {
+			b.setLimit(fmt.Sprintf("raise the limit %s to %d, for which the engine needs CAP_SYS_RESOURCE", r.Name, r.Hard), r.Kind, r.Hard, r.Hard)
+		}
+	}
+	if h.OOMScoreAdj != "" {
+		b.open("open oom_score_adj", unix.AT_FDCWD, "/proc/self/oom_score_adj", unix.O_WRONLY, 0).to("score")
+		b.do("set oom_score_adj", unix.SYS_WRITE, Ref("score"), h.OOMScoreAdj, len(h.OOMScoreAdj))
+	}
 	return b
+}
+
+// limits sets resource limits that are no higher than what the process has.
+func (b *builder) limits(list []Limit) {
+	for _, r := range list {
+		b.setLimit("set a resource limit", r.Kind, r.Soft, r.Hard)
+	}
+}
+
+func (b *builder) setLimit(what string, kind int, soft, hard uint64) {
+	set := b.do(what, unix.SYS_PRLIMIT64, 0, kind, []uint64{soft, hard}, 0)
+	if kind == unix.RLIMIT_CORE { // 1, which keeps dumps from the host, where the engine may have only 0
+		set.or(unix.EPERM)
+	}
 }
 
 // become takes the ids of somebody, in the user namespace that was just entered if one was.
@@ -63,11 +88,4 @@ func (b *builder) unblock() {
 	const sigSetmask, sigsetSize = 2, 8 // SIG_SETMASK, sizeof(sigset_t)
 	// Signals arrive from here on.
 	b.do("unblock signals", unix.SYS_RT_SIGPROCMASK, sigSetmask, []uint64{0}, 0, sigsetSize)
-}
-
-// gate tells the warden that the process waits, and waits.
-func (b *builder) gate() {
-	// Gate: the warden sets resource limits and oom_score_adj, which need privileges that are gone here.
-	b.do("reach the gate", unix.SYS_SENDTO, b.sync, []byte{0}, 1, unix.MSG_NOSIGNAL, 0, 0)
-	b.do("wait at the gate", unix.SYS_READ, b.sync, []byte{0}, 1).Kind = clone.Gate
 }

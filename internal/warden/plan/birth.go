@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -27,6 +28,20 @@ type Input struct {
 	Host
 }
 
+// Limits are what one program may use up by itself, and how soon the kernel ends it when memory is short.
+type Limits struct {
+	Resources   []Limit
+	OOMScoreAdj string // "" is the engine's own
+}
+
+// Limit is a resource limit of setrlimit(2). Its hard value is above what a child begins with if it is to be raised.
+type Limit struct {
+	Name       string // for errors
+	Kind       int    // RLIMIT_*
+	Soft, Hard uint64
+	Raise      bool
+}
+
 // Host is what a plan has to know about this host and what was prepared on it.
 type Host struct {
 	// Tasks is the number of cgroup v1 directories.
@@ -36,6 +51,7 @@ type Host struct {
 	Landlock bool
 	// LastCap is the highest capability number of this kernel.
 	LastCap int
+	Limits
 	// ExecByFD: execveat of a descriptor gives the process its name (6.14); before, the checked path is executed.
 	ExecByFD bool
 }
@@ -46,7 +62,7 @@ func Birth(in Input) (*Plan, error) {
 		return nil, err
 	}
 	s := in.Spec
-	b := begin("<root>", in.Tasks)
+	b := begin("<root>", &in.Host)
 	b.init = s.Init
 	b.enter(&s.Join)
 	// After the cgroup was entered: the namespace's root is the container's own cgroup, siblings are invisible (T14).
@@ -56,6 +72,8 @@ func Birth(in Input) (*Plan, error) {
 	b.hostname(s)
 	b.cwd(s.Process.Cwd, true)
 	b.stdio(s.Process.Terminal)
+	// Nothing was executed yet that could use an endpoint that is not guarded.
+	b.do("wait at the gate", unix.SYS_READ, Ref("<sync>"), []byte{0}, 1).Kind = clone.Gate
 	if err := b.program(&s.Process, &in.Host); err != nil {
 		return nil, err
 	}
@@ -163,7 +181,7 @@ func Join(p *wire.Process, h *Host) (*Plan, error) {
 	if err := CheckProcess(p); err != nil {
 		return nil, err
 	}
-	b := begin("root", h.Tasks)
+	b := begin("root", h)
 	// All of them in one call, of the process that the descriptor names and no other that got its pid.
 	b.do("enter the container's namespaces", unix.SYS_SETNS, Ref("<pid1>"),
 		namespaces|unix.CLONE_NEWUSER|unix.CLONE_NEWNET|unix.CLONE_NEWCGROUP)

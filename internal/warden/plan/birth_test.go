@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -263,16 +264,29 @@ func TestWithoutANetworkThereIsLoopback(t *testing.T) {
 		"cat /proc/sys/net/ipv4/ip_unprivileged_port_start"), "unknown\nlo\n1\n0")
 }
 
-// The limits that the warden sets at the gate are the program's, and were not the engine's on the way.
-func TestLimitsAreSetAtTheGate(t *testing.T) {
-	b := prepare(t, image(t), spec("sh", "-c", "ulimit -n; cat /proc/self/oom_score_adj"))
-	b.atGate = func(pid int) error {
-		limit := unix.Rlimit{Cur: 12, Max: 12}
-		return idmap.Prlimit(pid, unix.RLIMIT_NOFILE, &limit)
-	}
+// The limits are the program's, and do not hold up what comes before: a birth has more than five descriptors.
+func TestLimitsAreTheProgramsAlone(t *testing.T) {
+	b := prepare(t, image(t), spec("sh", "-c", "ulimit -n; ulimit -Hn; cat /proc/self/oom_score_adj"))
+	b.in.Limits = plan.Limits{OOMScoreAdj: "77",
+		Resources: []plan.Limit{{Kind: unix.RLIMIT_NOFILE, Soft: 5, Hard: 12}}}
 	out, _, err := b.run(t)
 	must(t, err)
-	expect(t, out, "12\n0")
+	expect(t, out, "5\n12\n77")
+}
+
+// Where the engine may not raise a limit the birth says so; where it may, the program has it.
+func TestHardLimitIsRaisedFirst(t *testing.T) {
+	var have unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_SIGPENDING, &have))
+	b := prepare(t, image(t), spec("sh", "-c", "while read -r l; do case $l in *pending*) echo $l; esac; done < /proc/self/limits"))
+	b.in.Limits.Resources = []plan.Limit{{Name: "sigpending", Kind: unix.RLIMIT_SIGPENDING, Soft: have.Cur, Hard: have.Max + 1, Raise: true}}
+	out, _, err := b.run(t)
+	if set, _ := unix.PrctlRetInt(unix.PR_CAPBSET_READ, unix.CAP_SYS_RESOURCE, 0, 0, 0); set == 1 {
+		must(t, err)
+		expect(t, out, fmt.Sprintf("Max pending signals %d %d signals", have.Cur, have.Max+1))
+	} else if err == nil || !strings.HasPrefix(err.Error(), "raise the limit sigpending to ") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestErrorAtTheGateEndsTheChild(t *testing.T) {

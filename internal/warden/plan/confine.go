@@ -63,7 +63,7 @@ func (b *builder) stdio(terminal bool) {
 	b.do("take the terminal", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
 }
 
-// program ends a birth or join: ids, capabilities, the search for the program, the gate, the confinement, execve.
+// program ends a birth or join: ids, capabilities, the search for the program, limits, the confinement, execve.
 //
 // There are two orders (T16). With no_new_privs the filters come last. Without it, loading a filter needs
 // CAP_SYS_ADMIN in the user namespace, so the capabilities of the user namespace's creator stay permitted until the
@@ -86,7 +86,7 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	if !b.init { // which loses no signal that comes before it waits for one
 		b.unblock()
 	}
-	b.gate()
+	b.limits(h.Resources)
 	if nnp {
 		b.noNewPrivs()
 	} else {

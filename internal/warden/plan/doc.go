@@ -12,9 +12,9 @@
 //	stage 0   unreadable; cgroups; the sandbox's user and network namespace; its root's ids; clone3 with the other
 //	          namespaces
 //	stage 1   session, keyring; the root at a place of its own; proc, dev, sys; mounts; files; sysctls; masks; pivot;
-//	          hostname; working directory; stdio; ids; the program is found
-//	  gate    the warden sets resource limits and oom_score_adj
-//	          no_new_privs, Landlock, seccomp; execveat
+//	          hostname; working directory; stdio
+//	  gate    of a container, until its endpoint is live
+//	          ids; the program is found; limits; no_new_privs, Landlock, seccomp; execveat
 //
 // Spec: OCI runtime-spec for what a container sees; the manual pages of the calls for how.
 // Answers: A1 (filters, Landlock, capabilities), A3 (roots, paths, descriptors), A5 (a joining process is

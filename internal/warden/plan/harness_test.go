@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/clone"
 	ll "github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/kernel/pty"
@@ -141,6 +142,12 @@ type box struct {
 	atGate func(pid int) error
 }
 
+// child is one that waits for its list.
+func child(t testing.TB, cgroup int) *clone.Child {
+	t.Helper()
+	return clone.NewChild(cgroup)
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -242,7 +249,7 @@ func (b *box) start(t testing.TB) (pid, fd int, err error) {
 	t.Helper()
 	p, err := plan.Birth(b.in)
 	if err == nil {
-		pid, fd, err = plan.Start(p, b.fds, b.cgroup, b.atGate)
+		pid, fd, err = plan.Start(p, b.fds, child(t, b.cgroup), b.atGate)
 	}
 	for _, fd := range b.fds {
 		unix.Close(fd)

@@ -18,7 +18,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/code"
-	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -294,9 +293,7 @@ func TestInitCannotBeChangedFromInside(t *testing.T) {
 
 func TestInitSaysWhatItCannotDo(t *testing.T) {
 	b := withInit(t, image(t), script("true"))
-	b.atGate = func(pid int) error {
-		return idmap.Prlimit(pid, unix.RLIMIT_NPROC, &unix.Rlimit{Cur: 1, Max: 1})
-	}
+	b.in.Limits.Resources = []plan.Limit{{Kind: unix.RLIMIT_NPROC, Soft: 1, Hard: 1}}
 	out, status, err := b.run(t)
 	if err != nil || status.Code != 125 || out != "init: no process for the program can be made\n" {
 		t.Errorf("without processes: %v, %+v, %q", err, status, out)

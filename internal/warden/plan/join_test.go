@@ -6,12 +6,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
@@ -37,7 +39,8 @@ func running(t testing.TB, changes ...func(*wire.Spec)) (pid, fd int) {
 	return pid, fd
 }
 
-// join executes a script in the container of process 1 and returns what it wrote.
+// join executes a script in the container of process 1 and returns what it wrote. With atGate it waits, as a birth does, before
+// it is confined.
 func join(t testing.TB, pid1 int, p wire.Process, atGate func(pid int) error) string {
 	t.Helper()
 	b := &box{fds: map[string]int{}}
@@ -45,7 +48,12 @@ func join(t testing.TB, pid1 int, p wire.Process, atGate func(pid int) error) st
 	b.fds["pid1"], b.fds["landlock"] = pid1, landlock(t)
 	plan1, err := plan.Join(&p, new(host(t)))
 	must(t, err)
-	_, fd, err := plan.Start(plan1, b.fds, 0, atGate)
+	if atGate != nil {
+		last := slices.IndexFunc(plan1.Ops, func(o *plan.Op) bool { return o.What == "set no_new_privs" })
+		plan1.Ops = slices.Insert(plan1.Ops, last, &plan.Op{Nr: unix.SYS_READ, Kind: clone.Gate,
+			Args: []any{plan.Ref("<sync>"), []byte{0}, 1}})
+	}
+	_, fd, err := plan.Start(plan1, b.fds, child(t, 0), atGate)
 	for name, fd := range b.fds {
 		if name != "pid1" {
 			unix.Close(fd)
@@ -99,7 +107,7 @@ func TestExecDoesNotMakeItsWorkingDirectory(t *testing.T) {
 	must(t, err)
 	defer unix.Close(null)
 	fds := map[string]int{"pid1": fd, "stdin": null, "stdout": null, "stderr": null}
-	_, _, err = plan.Start(pl, fds, 0, nil)
+	_, _, err = plan.Start(pl, fds, child(t, 0), nil)
 	if err == nil || err.Error() != "enter the working directory /missing: no such file or directory" {
 		t.Fatalf("got %v", err)
 	}
@@ -195,7 +203,7 @@ func service(t testing.TB, script string, in plan.ServiceInput, fds map[string]i
 	fds["stdin"], fds["stdout"], fds["stderr"] = null, null, null
 	p, err := plan.Service(in)
 	must(t, err)
-	_, fd, err := plan.Start(p, fds, 0, nil)
+	_, fd, err := plan.Start(p, fds, child(t, 0), nil)
 	w.Close()
 	for _, name := range []string{"exe", "landlock", "stdin"} {
 		unix.Close(fds[name])

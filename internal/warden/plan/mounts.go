@@ -35,7 +35,7 @@ func (b *builder) filesystem(in *Input) {
 		b.park("empty", "an empty file system")
 	}
 	// The root file system was mounted without a path; it becomes one here, over the old root.
-	b.cover("mount the root", b.root)
+	b.cover("mount the root", b.root, "/")
 	b.confine(b.root, "the root", quiet, 0)
 	b.base(s)
 	for i, m := range s.Mounts {
@@ -72,14 +72,13 @@ func (b *builder) private() {
 
 // park attaches a mount where it is gone with the old root: only a tree that is attached can be bound from (6.15).
 func (b *builder) park(mount Ref, what string) {
-	b.parked++
 	// Parts of a mount can be bound only while it is attached in this namespace; under the old root it goes with it.
-	b.cover("park "+what, mount)
+	b.cover("park "+what, mount, "/proc")
 }
 
-// cover attaches a mount over the root directory.
-func (b *builder) cover(what string, mount Ref) {
-	b.do(what, unix.SYS_MOVE_MOUNT, mount, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH)
+// cover attaches a mount over a directory of the old root.
+func (b *builder) cover(what string, mount Ref, dir string) {
+	b.do(what, unix.SYS_MOVE_MOUNT, mount, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 // base mounts proc, dev and sys on directories, not links, of the root.
@@ -223,9 +222,9 @@ func (b *builder) sysctls(s *wire.Spec) {
 func (b *builder) pivot(readOnly bool) {
 	b.do("enter the root", unix.SYS_FCHDIR, b.root)
 	b.do("pivot the root", unix.SYS_PIVOT_ROOT, ".", ".")
-	for range b.parked + 1 { // "." is the root with the old root, and on it what was parked, stacked on it: the top goes
-		b.do("drop the host's mounts", unix.SYS_UMOUNT2, ".", unix.MNT_DETACH)
-	}
+	// "." is the root with the old one stacked on it: that goes, with what was parked below it. Once: each time waits for
+	// every processor.
+	b.do("drop the host's mounts", unix.SYS_UMOUNT2, ".", unix.MNT_DETACH)
 	if readOnly {
 		b.confine(b.root, "the root to reading", quiet|unix.MOUNT_ATTR_RDONLY, 0)
 	}

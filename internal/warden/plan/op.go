@@ -65,8 +65,6 @@ const (
 type builder struct {
 	ops    []*Op
 	labels int
-	parked int      // mounts between the old root and the new one
-	sync   Ref      // the socket of the gate
 	root   Ref      // the descriptor of the root directory
 	init   bool     // the program is a child of init
 	shared []string // paths of the container whose namespaces this one joins

@@ -36,7 +36,7 @@ const aside = 128
 
 // Service computes the birth of a confined process of the engine itself.
 func Service(in ServiceInput) (*Plan, error) {
-	b := begin("root", in.Tasks)
+	b := begin("root", &in.Host)
 	if in.Worker {
 		b.worker(&in)
 	} else {
@@ -49,11 +49,10 @@ func Service(in ServiceInput) (*Plan, error) {
 	b.unreadableAgain()
 	b.descriptors(&in)
 	b.unblock()
-	b.sync = "sync"
 	// The containers' own slack is the kernel's default (T15).
 	// The Go runtime's watchman wakes every 20 µs while the program runs: 1 ms later does as well.
 	b.do("let timers be late", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1_000_000)
-	b.gate()
+	b.limits(in.Resources)
 	b.noNewPrivs()
 	if in.Landlock {
 		// The file system is closed to it, except what the ruleset names.
@@ -125,8 +124,7 @@ func (b *builder) worker(in *ServiceInput) {
 	case in.View == nil:
 		b.private()
 		b.fresh("root", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
-		b.park("root", "an empty root")
-		b.parked = 0 // it is the root, nothing lies between
+		b.cover("mount the root", "root", "/")
 		b.pivot(false)
 		return
 	case in.View.Spec != nil:

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,43 +25,42 @@ func (e *StepError) Error() string {
 	return e.Op.What + ": " + e.Reason()
 }
 
-// Start makes the process of a plan and returns when its program has been executed. The caller reaps it by the pidfd. given
-// are the descriptors that the plan names, without the angle brackets; they stay the caller's. cgroup is a descriptor of a
-// version 2 directory to be born in; 0 is none. atGate, if there is one, is called when the child waits at its gate; its
-// error ends the child.
-func Start(p *Plan, given map[string]int, cgroup int, atGate func(pid int) error) (pid, pidfd int, err error) {
+// Start has child, which waits for its list, become the process of a plan, and returns when the program has been executed.
+// The caller reaps it by the pidfd. given are the descriptors that the plan names, without the angle brackets; they stay the
+// caller's. atGate, if there is one, is waited for before the child may go through its gate; its error ends the child. So
+// does any other.
+func Start(p *Plan, given map[string]int, child *clone.Child, atGate func(pid int) error) (pid, pidfd int, err error) {
 	l, err := p.lower()
-	if err != nil {
-		return 0, -1, err
-	}
-	fds := make([]int, len(l.inputs))
-	for i, name := range l.inputs {
-		fd, ok := given[name]
-		if !ok {
-			return 0, -1, fmt.Errorf("plan: descriptor <%s> was not prepared", name)
-		}
-		fds[i] = fd
-	}
-	child, err := clone.Start(l.program, fds, cgroup)
-	if err != nil {
-		return 0, -1, l.explain(err)
-	}
-	_, err = child.Await()
-	if err == nil && atGate != nil {
-		err = atGate(child.PID)
-	}
 	if err == nil {
-		err = child.Pass()
+		err = l.carryOut(given, child, atGate)
 	}
 	if err != nil {
 		child.Kill()
 		return 0, -1, l.explain(err)
 	}
-	if err := child.Done(); err != nil {
-		return 0, -1, l.explain(err)
+	return child.PID, child.Release(), nil
+}
+
+func (l *lowered) carryOut(given map[string]int, child *clone.Child, atGate func(pid int) error) error {
+	fds := make([]int, len(l.inputs))
+	for i, name := range l.inputs {
+		fd, ok := given[name]
+		if !ok {
+			return fmt.Errorf("plan: descriptor <%s> was not prepared", name)
+		}
+		fds[i] = fd
 	}
-	pid = child.PID
-	return pid, child.Release(), nil
+	err := child.Start(l.program, fds)
+	if err == nil && atGate != nil {
+		err = atGate(child.PID)
+	}
+	if err == nil && slices.ContainsFunc(l.ops, func(op *Op) bool { return op.Kind == clone.Gate }) {
+		err = child.Pass()
+	}
+	if err == nil {
+		err = child.Done()
+	}
+	return err
 }
 
 // explain names the operation behind a failed step.

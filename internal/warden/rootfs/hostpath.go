@@ -34,11 +34,11 @@ func openAs(name string, c cred.Peer) (int, error) {
 	if len(name) == 0 || name[0] != '/' || len(name) >= unix.PathMax {
 		return -1, unix.EINVAL
 	}
-	child, err := clone.Start(opener(name, c), nil, 0)
-	if err != nil {
+	child := clone.NewChild(0)
+	defer child.Kill()
+	if err := child.Start(opener(name, c), nil); err != nil {
 		return -1, err
 	}
-	defer child.Kill()
 	return child.Await()
 }
 
