@@ -147,7 +147,7 @@ func (w *Warden) orphanExecs() {
 			if !p.orphan {
 				p.orphan = true
 				fd, _ := dup(p.pidfd) // -1 for one that has ended
-				go w.finishOrphan(wire.ProcessRef{ID: c.id, Exec: id}, fd)
+				w.background.Go(func() { w.finishOrphan(wire.ProcessRef{ID: c.id, Exec: id}, fd) })
 			}
 		}
 		c.mu.Unlock()

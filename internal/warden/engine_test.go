@@ -360,6 +360,20 @@ func TestContainerLives(t *testing.T) {
 		}
 	})
 	t.Run("filter that is no program", r.refusesFilters)
+	t.Run("start that fails while its child is made", func(t *testing.T) {
+		id, begun := newID(), time.Now()
+		s := spec("sha256:"+strings.Repeat("0", 64), "true")
+		s.Network = wire.Network{Mode: wire.NetworkEndpoint, Name: "bridge"}
+		for range 12 {
+			if _, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: id, Spec: s}, &wire.Started{}); !errdefs.IsNotFound(err) {
+				t.Fatal(err)
+			}
+		}
+		s.Image = image
+		if _, exit := r.run(id, s).wait(); exit.Code != 0 || time.Since(begun) > 20*time.Second { // a group that stays is waited for, for 30
+			t.Errorf("%+v after %v", exit, time.Since(begun))
+		}
+	})
 	t.Run("killed for want of memory", func(t *testing.T) {
 		s := spec(image, "sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1")
 		_, exit := r.run(newID(), s).wait()

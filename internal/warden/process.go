@@ -80,11 +80,20 @@ func (p *program) limits() (l plan.Limits, err error) {
 	l.OOMScoreAdj = strconv.Itoa(p.want.OOMScoreAdj)
 	for _, want := range p.want.Rlimits {
 		kind, ok := rlimits[want.Type]
-		var have unix.Rlimit // a child has the same
-		if err := unix.Getrlimit(kind, &have); !ok || err != nil {
+		if !ok {
 			return l, fmt.Errorf("there is no limit %q: %w", want.Type, errdefs.ErrInvalidArgument)
 		}
-		l.Resources = append(l.Resources, plan.Limit{Name: want.Type, Kind: kind, Soft: want.Soft, Hard: want.Hard, Raise: want.Hard > have.Max})
+		l.Resources = append(l.Resources, plan.Limit{Name: want.Type, Kind: kind, Soft: want.Soft, Hard: want.Hard})
 	}
-	return l, nil
+	return l, raised(l.Resources)
+}
+
+// raised marks those that are above what a child begins with, which is what this process has.
+func raised(list []plan.Limit) (err error) {
+	for i, l := range list {
+		var have unix.Rlimit
+		err = errors.Join(err, unix.Getrlimit(l.Kind, &have))
+		list[i].Raise = l.Hard > have.Max
+	}
+	return err
 }

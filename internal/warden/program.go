@@ -64,22 +64,22 @@ func inOrder(steps ...func() error) error {
 // failed undo takes everything back.
 func (p *program) run(undo func(), steps ...func() error) (wire.Reply, error) {
 	err := inOrder(append(steps, p.handOver)...)
-	reply := wire.Reply{Body: p.made.Started, FDs: p.theirs}
 	if err != nil {
 		if p.made.pidfd >= 0 {
 			pidfd.Signal(p.made.pidfd, unix.SIGKILL)
 			pidfd.Wait(p.made.pidfd, false)
 			unix.Close(p.made.pidfd)
 		}
-		wire.CloseAll(p.theirs)
+		wire.CloseAll(append(p.theirs, p.own...))
 		undo()
-		reply = wire.Reply{}
+		p.entry.leave()
+		return wire.Reply{}, err
 	}
 	go func() { // the last reference to a mount waits for every processor: not on this path
 		wire.CloseAll(p.own)
 		p.entry.leave()
 	}()
-	return reply, err
+	return wire.Reply{Body: p.made.Started, FDs: p.theirs}, nil
 }
 
 // give notes a descriptor that the plan names and that nobody needs after the start.
@@ -109,6 +109,7 @@ func (e *entry) leave() {
 		e.child.Kill()
 	}
 	wire.CloseAll(e.fds)
+	*e = entry{}
 }
 
 // confine takes what the process enters its group with, its filters, and its Landlock domain if there is to be one.

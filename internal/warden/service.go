@@ -3,9 +3,11 @@ package warden
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -162,7 +164,8 @@ func (w *Warden) birthOfWorker(s *service) (*worker, error) {
 }
 
 var workerLimits = plan.Limits{OOMScoreAdj: "900", // the first to go; not the engine's -500
-	Resources: []plan.Limit{{Kind: unix.RLIMIT_NOFILE, Soft: 512, Hard: 512}, {Kind: unix.RLIMIT_CORE, Soft: 1, Hard: 1}, {Kind: unix.RLIMIT_MSGQUEUE}}}
+	Resources: []plan.Limit{{Name: "nofile", Kind: unix.RLIMIT_NOFILE, Soft: 512, Hard: 512},
+		{Name: "core", Kind: unix.RLIMIT_CORE, Soft: 1, Hard: 1}, {Name: "msgqueue", Kind: unix.RLIMIT_MSGQUEUE}}}
 
 // startService gives birth to a process of the engine and returns its pidfd. A control group that outlived its warden
 // ends with the old process in it, so there are never two.
@@ -177,13 +180,13 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 		}
 	}()
 	s.host = w.host
-	s.host.Limits = s.Limits
+	s.host.Limits, s.host.Resources = s.Limits, slices.Clone(s.Resources)
 	group, err := w.parent.Create(s.group, s.bounds)
 	if err == nil {
 		s.entry, err = enter(group)
 	}
 	if err == nil {
-		err = s.confine(w.abi, []plan.Filter{{Name: s.filter + "'s", Code: w.filters[s.filter]}}, s.domain)
+		err = errors.Join(raised(s.host.Resources), s.confine(w.abi, []plan.Filter{{Name: s.filter + "'s", Code: w.filters[s.filter]}}, s.domain))
 	}
 	if err != nil {
 		return -1, err

@@ -65,7 +65,7 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 		return err
 	})
 	allow := func() error { return w.parent.Open(q.ID).Allow(b.allowed) }
-	undo := func() { grouped(); b.undo() }
+	undo := func() { grouped(); b.entry.leave(); b.undo() } // a group with a child in it stays
 	return b.run(undo, b.sandbox, b.devices, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, grouped, allow, b.born, b.record)
 }
 

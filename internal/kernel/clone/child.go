@@ -260,16 +260,19 @@ func (c *Child) page() *page { return pageOf(c.memory.cell(c.cell)) }
 // Kill ends the child, whatever it does, reaps it and frees everything. A process that cannot die (it waits for a
 // device) is reaped when it does, and has its cell until then.
 func (c *Child) Kill() {
-	if c.born.Wait(); c.pidfd < 0 {
-		c.close()
+	c.born.Wait()
+	fd, cell := c.pidfd, c.cell
+	c.pidfd, c.cell = -1, -1 // once
+	if c.close(); fd < 0 {
 		return
 	}
-	_ = pidfd.Signal(c.pidfd, unix.SIGKILL) // ESRCH: it has ended by itself
 	gone := func() {
-		_, _ = pidfd.Wait(c.pidfd, false)
-		c.close()
+		_, _ = pidfd.Wait(fd, false)
+		unix.Close(fd)
+		c.memory.give(cell, c.used)
 	}
-	if ended, _ := pidfd.Ended(c.pidfd, time.Second); ended {
+	_ = pidfd.Signal(fd, unix.SIGKILL) // ESRCH: it has ended by itself
+	if ended, _ := pidfd.Ended(fd, time.Second); ended {
 		gone()
 	} else {
 		go gone()

@@ -231,6 +231,36 @@ func TestKilledWaitingChildIsNotASuccess(t *testing.T) {
 	allCellsAreFree(t)
 }
 
+// A child may be killed by whoever fails, one after the other: what it had is given up once, and may be somebody's by then.
+func TestKillIsOnce(t *testing.T) {
+	p := New()
+	p.Gate()
+	execTrue(p)
+	c, err := start(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fds := []int{c.pidfd, c.sync}
+	c.Kill()
+	for _, fd := range fds { // take their numbers
+		null, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Dup3(null, fd, unix.O_CLOEXEC); err != nil && null != fd {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+	}
+	c.Kill()
+	for _, fd := range fds {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
+			t.Errorf("descriptor %d of somebody else was closed: %v", fd, err)
+		}
+	}
+	allCellsAreFree(t)
+}
+
 func allCellsAreFree(t *testing.T) {
 	t.Helper()
 	m, err := shared()

@@ -38,13 +38,13 @@ func begin(root Ref, h *Host) *builder {
 // limits sets resource limits that are no higher than what the process has.
 func (b *builder) limits(list []Limit) {
 	for _, r := range list {
-		b.setLimit("set a resource limit", r.Kind, r.Soft, r.Hard)
+		b.setLimit(fmt.Sprintf("set the limit %s to %d:%d", r.Name, r.Soft, r.Hard), r.Kind, r.Soft, r.Hard)
 	}
 }
 
 func (b *builder) setLimit(what string, kind int, soft, hard uint64) {
 	set := b.do(what, unix.SYS_PRLIMIT64, 0, kind, []uint64{soft, hard}, 0)
-	if kind == unix.RLIMIT_CORE { // 1, which keeps dumps from the host, where the engine may have only 0
+	if kind == unix.RLIMIT_CORE && hard == 1 { // which keeps dumps from the host, where the engine may have only 0
 		set.or(unix.EPERM)
 	}
 }

@@ -27,10 +27,10 @@ func goldenTasks(n int) plan.Host {
 
 func goldenHost() plan.Host {
 	limit := func(kind int, soft, hard uint64) plan.Limit {
-		return plan.Limit{Kind: kind, Soft: soft, Hard: hard}
+		return plan.Limit{Name: "nofile", Kind: kind, Soft: soft, Hard: hard}
 	}
 	return plan.Host{Limits: plan.Limits{OOMScoreAdj: "0", Resources: []plan.Limit{limit(unix.RLIMIT_NOFILE, 1024, 4096),
-		{Name: "core", Kind: unix.RLIMIT_CORE, Hard: 99, Raise: true}}}, Landlock: true, LastCap: 40, ExecByFD: true, Filters: []plan.Filter{
+		{Name: "core", Kind: unix.RLIMIT_CORE, Hard: 1, Raise: true}}}, Landlock: true, LastCap: 40, ExecByFD: true, Filters: []plan.Filter{
 		{Name: "floor", Code: make([]byte, 50*8)}, {Name: "default", Code: make([]byte, 100*8)}}}
 }
 

@@ -86,7 +86,7 @@ var reasons = []reason{
 	{"", "let timers be late", "The Go runtime's watchman wakes every 20 µs while the program runs: 1 ms later does as well."},
 	{"", "raise the limit ", "What takes a capability of the host: it is gone when the limit is set."},
 	{"", "open oom_score_adj", "How soon the kernel ends the program when memory is short: the engine's own score is better than the default."},
-	{"", "set a resource limit", "The limits of the program, which did not hold up what comes before."},
+	{"", "set the limit ", "The limits of the program, which did not hold up what comes before."},
 	{"", "wait at the gate", "Gate: the warden lets it go on when its endpoint is live, and guarded."},
 	{"", "set no_new_privs", "No program gains privileges by its file's mode or capabilities."},
 	{"", "enter a Landlock domain", "No process inside can trace one outside, mount, or make device nodes, even if the filter had a hole."},
