@@ -41,6 +41,8 @@ func passing() []Edit {
 	return []Edit{
 		{"internal/cli/launch/start_linux.go", path + "}", path + ", " + without + "}"},
 		{"internal/keeper/keeper.go", path + "}", path + ", " + without + "}"},
+		// What is missing is asked for in the spawner too, from memory that it gives up otherwise.
+		{"internal/kernel/clone/spawner.go", "	if strings.Contains(string(maps), \"/libc\") ||", "	if true ||"},
 		{"internal/warden/service.go", `"HOME=" + state}`, `"HOME=" + state, ` + without + `}`},
 		{"internal/warden/service.go", `Args: []string{"brig-router"}, FDs: 2,`,
 			`Args: []string{"brig-router"}, Env: []string{` + without + `}, FDs: 2,`},
