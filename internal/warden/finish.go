@@ -108,8 +108,8 @@ func (w *Warden) reaped(p *process) {
 // process; the directory and the id range stay until it is removed.
 func (w *Warden) takeDown(n *note) {
 	w.dropStreams(&n.process)
-	wire.CloseAll(append(n.held, n.ports...))
-	n.held = nil
+	defer func() { wire.CloseAll(n.held); n.held = nil }() // last: it takes a while, and ports and endpoint are waited for
+	wire.CloseAll(n.ports)
 	var ports []string
 	for i := range n.ports {
 		ports = append(ports, key(n.ID, portName(i)))

@@ -151,6 +151,7 @@ func NewEngine(ctx context.Context, cfg Config) (*Engine, error) {
 		err = e.comeUp()
 	}
 	if err != nil {
+		e.time.Close()
 		e.watch.close()
 		return nil, err
 	}
@@ -164,6 +165,7 @@ func (e *Engine) Close() {
 	e.closing.Store(true)
 	e.background.Wait()
 	e.closeConsents()
+	e.time.Close()
 	e.watch.close()
 }
 

@@ -35,6 +35,19 @@ func start(p *Program, fds []int) (*Child, error) {
 	return c, c.Start(p, fds)
 }
 
+// gated makes a child that waits at its gate.
+func gated(t testing.TB) *Child {
+	t.Helper()
+	p := New()
+	p.Gate()
+	execTrue(p)
+	c, err := start(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func twoStages(p *Program) {
 	s := call(unix.SYS_CLONE3, p.ForkArgs(0), ForkArgsSize)
 	s.Kind = Fork
@@ -233,13 +246,7 @@ func TestKilledWaitingChildIsNotASuccess(t *testing.T) {
 
 // A child may be killed by whoever fails, one after the other: what it had is given up once, and may be somebody's by then.
 func TestKillIsOnce(t *testing.T) {
-	p := New()
-	p.Gate()
-	execTrue(p)
-	c, err := start(p, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := gated(t)
 	fds := []int{c.pidfd, c.sync}
 	c.Kill()
 	for _, fd := range fds { // take their numbers
@@ -385,13 +392,7 @@ func TestTooLargeProgramIsRefused(t *testing.T) {
 
 // T10: a child that is stopped must not hold up garbage collection or other goroutines.
 func TestStoppedChildFreezesNobody(t *testing.T) {
-	p := New()
-	p.Gate()
-	execTrue(p)
-	c, err := start(p, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := gated(t)
 	defer c.Kill()
 	if err := unix.PidfdSendSignal(c.pidfd, unix.SIGSTOP, nil, 0); err != nil {
 		t.Fatal(err)

@@ -249,9 +249,9 @@ func newMemory() (*memory, error) {
 	for i := range cells {
 		m.free <- i
 	}
-	var err error
 	// Between what nobody may touch the state of the spawner is a mapping of its own.
 	const stateSize = 16 << 10
+	const _ = stateSize - unsafe.Sizeof(spawnerState{}) // it fits, or this does not compile
 	all, err := unix.Mmap(-1, 0, cellSize+2*stateSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
 	if err == nil {
 		err = unix.Mprotect(all[cellSize:][:stateSize], unix.PROT_READ|unix.PROT_WRITE)
