@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,17 @@ const base = 0x70000000
 const dockerCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FSETID | 1<<unix.CAP_FOWNER |
 	1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_NET_BIND_SERVICE |
 	1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_KILL
+
+// The first thread is the process in /proc/self, and must not be the one that visits a namespace and ends there, which
+// the first one cannot: the warden holds it in the same way.
+func TestMain(m *testing.M) {
+	runtime.LockOSThread()
+	if unix.Gettid() != os.Getpid() {
+		fmt.Fprintln(os.Stderr, "the tests did not begin on the first thread")
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
 
 // image is a directory tree with busybox and its names.
 func image(t testing.TB) string {
