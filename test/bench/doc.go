@@ -12,6 +12,9 @@
 //   - Programs that were just built, Brig's and the newest peers', are copied first, as installing them would.
 //   - A time is that of a command line, from fork to reaped, taken inside the room; 40 ms of idleness come before each.
 //     Engines take turns within a round (A, B, C, A, B, C, …), so that drift of the machine meets all of them.
+//   - A measurement counts if the machine was quiet before and after it: a fixed piece of arithmetic on every processor
+//     took no more than 1.25 times its best time (quiet.go). Otherwise it is taken again, for all engines alike; how often
+//     is said on the page, and what had to stand although the machine was never quiet.
 //   - Rates are complete starts per second of a number of workers that each start the next container when theirs ended.
 //     Engines take turns in several windows, and the best counts: what else happens on the machine, or on that below a
 //     virtual one, only takes away. The median stands beside it for the most workers.

@@ -35,7 +35,7 @@ func (s *session) rounds(ctx context.Context, n int, words func(*contender) []st
 func (s *session) measureOnce(ctx context.Context) {
 	once := func(c *contender) []string { return c.Once }
 	s.rounds(ctx, s.o.rounds, once, func(c *contender) error {
-		took, err := c.run(c.Once, "", smallImage)
+		took, err := s.still.measure(ctx, func() (time.Duration, error) { return c.run(c.Once, "", smallImage) })
 		if err == nil {
 			c.once = append(c.once, took)
 		}
@@ -49,18 +49,22 @@ func (s *session) measureDetached(ctx context.Context) {
 	n := 0
 	idle := func(c *contender) []string { return c.Idle }
 	s.rounds(ctx, s.o.rounds, idle, func(c *contender) error {
-		n++
-		ask := func(words []string) (time.Duration, error) {
-			a, err := c.room.Do(room.Job{Op: room.OpTime, Command: fill(words, c.dir, "", smallImage),
-				Prefix: fmt.Sprintf("d%d-", n)})
-			return a.Took, err
-		}
-		took, err := ask(c.Idle)
+		ask := func(words []string) (time.Duration, error) { return c.ask1(words, fmt.Sprintf("d%d-", n)) }
+		started := 0
+		took, err := s.still.measure(ctx, func() (time.Duration, error) {
+			if started++; started > 1 {
+				if _, err := ask(c.Remove); err != nil {
+					return 0, err
+				}
+			}
+			n++
+			return ask(c.Idle)
+		})
 		if err != nil {
 			return err
 		}
 		c.detach = append(c.detach, took)
-		if took, err = ask(c.Exec); err != nil {
+		if took, err = s.still.measure(ctx, func() (time.Duration, error) { return ask(c.Exec) }); err != nil {
 			return err
 		}
 		c.exec = append(c.exec, took)
@@ -95,10 +99,16 @@ func (s *session) measureRates(ctx context.Context) {
 		}
 		return c.Once
 	}
+	n := 0
 	for _, w := range workers {
 		s.rounds(ctx, windows, started, func(c *contender) error {
-			a, err := c.room.Do(room.Job{Op: room.OpMany, Command: fill(c.Once, c.dir, "", smallImage),
-				Prefix: fmt.Sprintf("w%d-%d-", w, len(c.rates[w])), Workers: w, Lasts: s.o.lasts})
+			var a room.Answer
+			_, err := s.still.measure(ctx, func() (_ time.Duration, err error) {
+				n++
+				a, err = c.room.Do(room.Job{Op: room.OpMany, Command: fill(c.Once, c.dir, "", smallImage),
+					Prefix: fmt.Sprintf("w%d-", n), Workers: w, Lasts: s.o.lasts})
+				return a.Took, err
+			})
 			if err == nil {
 				c.rates[w] = append(c.rates[w], float64(a.Count)/a.Took.Seconds())
 			}
@@ -157,21 +167,29 @@ func (s *session) measureLarge(ctx context.Context) {
 	}
 	load := func(c *contender) []string { return c.Load }
 	for range largeRounds {
-		if took, err := timeGunzip(s.images.largeLayer); err == nil {
+		took, err := s.still.measure(ctx, func() (time.Duration, error) { return timeGunzip(s.images.largeLayer) })
+		if err == nil {
 			s.gunzip = append(s.gunzip, took)
 		}
 		s.rounds(ctx, 1, load, func(c *contender) error {
-			loading, err := c.run(c.Load, s.images.large, "")
-			if err != nil {
-				return err
+			took, err := s.still.measure(ctx, func() (time.Duration, error) { return c.loadAndRun(s.images.large) })
+			if err == nil {
+				c.load = append(c.load, took)
 			}
-			running, err := c.run(c.Once, "", largeImage)
-			if err != nil {
-				return err
-			}
-			c.load = append(c.load, loading+running)
-			_, err = c.run(c.Unload, "", largeImage)
 			return err
 		})
 	}
+}
+
+func (c *contender) loadAndRun(archive string) (time.Duration, error) {
+	loading, err := c.run(c.Load, archive, "")
+	if err != nil {
+		return 0, err
+	}
+	running, err := c.run(c.Once, "", largeImage)
+	if err != nil {
+		return 0, err
+	}
+	_, err = c.run(c.Unload, "", largeImage)
+	return loading + running, err
 }

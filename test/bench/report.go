@@ -18,12 +18,14 @@ type report struct {
 	list    []*contender
 	fsync   sample // of 4 KiB on the disk of the engines
 	gunzip  sample // of the large image's layer, result dropped
+	still   stillness
 }
 
 func (s *session) report() *report {
 	return &report{
 		command: "go run ./test/bench " + strings.Join(os.Args[1:], " "), machine: room.ThisMachine(),
 		idle: s.o.idle, large: s.o.large, list: s.list, fsync: s.fsync, gunzip: s.gunzip,
+		still: *s.still,
 	}
 }
 
@@ -32,7 +34,7 @@ func (r *report) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# What it costs\n\nMade by `%s`.\nMachine: %s.\n", r.command, r.machine)
 	b.WriteString("The engines took turns in one run; test/bench/doc.go says what is measured and how. " +
-		"A ratio is an engine's\nmedian divided by Brig's.\n")
+		"A ratio is an engine's\nmedian divided by Brig's.\n" + r.still.String())
 	section := func(head string, t fmt.Stringer) { fmt.Fprintf(&b, "\n## %s\n\n%s", head, t) }
 	section("Engines", r.engines())
 	section("Command line to exit: `run --rm IMAGE true`", r.onceTable())

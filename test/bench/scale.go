@@ -56,24 +56,28 @@ func (s *session) measureCrowd(ctx context.Context) {
 	}
 	s.rounds(ctx, 1, func(c *contender) []string { return c.Many }, func(c *contender) error {
 		c.crowd = &crowd{all: c.share(s.o.scale)}
-		return c.gather(ctx)
+		return c.gather(ctx, s.still)
 	})
 }
 
 // gather starts all containers, looks at three moments, then lets a program of the engine die, and ends all.
-func (c *contender) gather(ctx context.Context) error {
+func (c *contender) gather(ctx context.Context, still *stillness) error {
 	n := c.crowd.all
+	looked := []int{max(n/10, 1), n / 2, n}
 	var starts sample
 	for i := 1; i <= n; i++ {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if slices.ContainsFunc(looked, func(at int) bool { return at-lastStarts < i && i <= at }) {
+			still.wait(ctx)
+		}
 		took, err := c.ask1(c.Many, fmt.Sprintf("c%d-", i))
 		if err != nil {
 			return err
 		}
-		if starts = append(starts, took); i == max(n/10, 1) || i == n/2 || i == n {
-			if err := c.look(i, starts[max(0, len(starts)-lastStarts):]); err != nil {
+		if starts = append(starts, took); slices.Contains(looked, i) {
+			if err := c.look(ctx, still, i, starts[max(0, len(starts)-lastStarts):]); err != nil {
 				return err
 			}
 		}
@@ -98,7 +102,7 @@ func (c *contender) gather(ctx context.Context) error {
 }
 
 // look takes the measurements of one moment.
-func (c *contender) look(running int, starts sample) (err error) {
+func (c *contender) look(ctx context.Context, still *stillness, running int, starts sample) (err error) {
 	p := crowdPoint{running: running, start: starts}
 	if p.memory, err = c.memory(); err != nil {
 		return err
@@ -112,7 +116,7 @@ func (c *contender) look(running int, starts sample) (err error) {
 	}{{&p.names, c.Names}, {&p.stats, c.Stats}, {&p.logs, c.Logs}, {&p.exec, c.Exec}} {
 		var asked sample
 		for range 5 {
-			took, err := c.ask1(q.words, "c1-")
+			took, err := still.measure(ctx, func() (time.Duration, error) { return c.ask1(q.words, "c1-") })
 			if err != nil {
 				return err
 			}

@@ -21,6 +21,7 @@ type session struct {
 	list   []*contender
 	fsync  sample
 	gunzip sample
+	still  *stillness
 }
 
 // contender is an engine that takes part, with what was measured of it. A failure is kept and shown, and ends its part.
@@ -54,7 +55,7 @@ const (
 )
 
 func newSession(o *options) (*session, error) {
-	s := &session{o: o, dir: o.Dir, peers: o.Peers}
+	s := &session{o: o, dir: o.Dir, peers: o.Peers, still: newStillness()}
 	for _, e := range engines(o.Bin, filepath.Base(s.dir)) {
 		if !o.Wanted(e.Name) {
 			continue
@@ -83,6 +84,7 @@ func (s *session) measure(ctx context.Context) error {
 			}
 		}
 	}
+	s.still.watch(ctx, getToKnow)
 	for _, step := range s.steps() {
 		if ctx.Err() == nil {
 			room.Note("measuring %s", step.name)

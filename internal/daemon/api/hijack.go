@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -80,17 +81,13 @@ func hijack(w http.ResponseWriter, r *http.Request, multiplexed bool, more ...st
 	if err != nil {
 		return nil, fmt.Errorf("take over the connection: %w", err)
 	}
-	kind := contentType(r, multiplexed)
+	status, upgrade := "200 OK", ""
 	if r.Header.Get("Upgrade") != "" {
-		_, err = fmt.Fprintf(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n",
-			kind)
-	} else {
-		_, err = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n", kind)
+		status, upgrade = "101 UPGRADED", "Connection: Upgrade\r\nUpgrade: tcp\r\n"
 	}
-	if err == nil {
-		_, err = fmt.Fprintf(conn, "Api-Version: %s\r\n%s\r\n", MaxVersion, strings.Join(append(more, ""), "\r\n"))
-	}
-	if err != nil {
+	head := fmt.Sprintf("HTTP/1.1 %s\r\nContent-Type: %s\r\n%sApi-Version: %s\r\n%s\r\n", status, contentType(r, multiplexed),
+		upgrade, MaxVersion, strings.Join(append(more, ""), "\r\n"))
+	if _, err := io.WriteString(conn, head); err != nil { // at once: half of it would wake the client for nothing
 		conn.Close()
 		return nil, err
 	}

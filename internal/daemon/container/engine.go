@@ -110,6 +110,7 @@ type Container struct {
 	rec       Record
 	run       *session // the run that is under way, or the next one
 	execs     []*Exec
+	execBytes int // of all of them
 	unsynced  bool
 	stopProxy func()
 	lastExit  wire.Exit

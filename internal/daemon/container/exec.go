@@ -74,7 +74,9 @@ func (e *Engine) CreateExec(c *Container, req *container.ExecCreateRequest) (str
 
 func (e *Engine) createExec(c *Container, req *container.ExecCreateRequest) (*Exec, error) {
 	c.settle()
-	v := c.View()
+	c.mu.Lock()
+	v := c.rec
+	c.mu.Unlock()
 	switch v.State {
 	case Running:
 	case Restarting:
@@ -112,10 +114,16 @@ func (e *Engine) forgetExec(x *Exec) {
 	defer e.mu.Unlock()
 	x.c.mu.Lock()
 	defer x.c.mu.Unlock()
-	delete(e.execs, x.id)
 	if i := slices.Index(x.c.execs, x); i >= 0 {
-		x.c.execs = slices.Delete(slices.Clone(x.c.execs), i, i+1)
+		e.forget(x.c, i)
 	}
+}
+
+// forget drops one of those that are remembered; both locks are held. Who reads the list without them has it as it was.
+func (e *Engine) forget(c *Container, i int) {
+	delete(e.execs, c.execs[i].id)
+	c.execBytes -= c.execs[i].size()
+	c.execs = slices.Delete(slices.Clone(c.execs), i, i+1)
 }
 
 func (e *Engine) remember(c *Container, x *Exec) error {
@@ -126,21 +134,16 @@ func (e *Engine) remember(c *Container, x *Exec) error {
 	if c.rec.State != Running {
 		return errNotRunning(c)
 	}
-	bytes := x.size()
-	for _, o := range c.execs {
-		bytes += o.size()
-	}
-	for len(c.execs) >= maxExecs || bytes > maxExecBytes {
+	for len(c.execs) >= maxExecs || c.execBytes+x.size() > maxExecBytes {
 		oldest := slices.IndexFunc(c.execs, func(o *Exec) bool { return !o.running() })
 		if oldest < 0 {
 			return fmt.Errorf("%d processes are being executed in container %s, as many as can be remembered (%d, or %d MiB of "+
 				"arguments and environment): %w", len(c.execs), c.id[:12], maxExecs, maxExecBytes>>20, errdefs.ErrResourceExhausted)
 		}
-		bytes -= c.execs[oldest].size()
-		delete(e.execs, c.execs[oldest].id)
-		c.execs = append(c.execs[:oldest:oldest], c.execs[oldest+1:]...)
+		e.forget(c, oldest)
 	}
 	c.execs = append(c.execs, x)
+	c.execBytes += x.size()
 	e.execs[x.id] = x
 	return nil
 }

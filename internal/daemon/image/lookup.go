@@ -72,6 +72,12 @@ func (s *Store) find(ref string) (img *Image, name string, err error) {
 	if len(ref) > maxReference {
 		return nil, "", refuse("the name of an image has more than %d bytes", maxReference)
 	}
+	s.mu.Lock()
+	img = s.byID[ref] // which no name looks like, and what the engine itself asks for
+	s.mu.Unlock()
+	if img != nil {
+		return img, "", nil
+	}
 	if n, err := ParseName(ref); err == nil {
 		s.waiting.await(n.String())
 		s.mu.Lock()
