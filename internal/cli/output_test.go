@@ -284,3 +284,17 @@ func TestCredentialsGoToTheirRegistryOnly(t *testing.T) {
 		}
 	}
 }
+
+// Who asks for names alone is sent nothing else, by an engine that knows how.
+func TestQuietListsAskForIDsAlone(t *testing.T) {
+	f := newFake(t)
+	layReplies(f)
+	for args, want := range map[string]string{"ps -q": "Id", "ps": ""} {
+		if r := f.brig("", strings.Fields(args)...); r.code != 0 {
+			t.Errorf("%s: %s", args, r.err)
+		}
+		if got := f.last("GET /containers/json").Header.Get("Brig-Fields"); got != want {
+			t.Errorf("%s asks for the fields %q, want %q", args, got, want)
+		}
+	}
+}

@@ -98,7 +98,9 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 // psIDs reads no more of the list than it prints: scripts ask for that, of many containers.
 func (a *App) psIDs(ctx context.Context, engine *api.Client, q url.Values, full bool) error {
 	var list []struct{ ID string }
-	if err := engine.Call(ctx, "GET", "/containers/json", q, &list); err != nil {
+	err := engine.CallRequest(ctx, api.Request{Method: "GET", Path: "/containers/json", Query: q,
+		Header: map[string]string{api.FieldsHeader: "Id"}}, &list)
+	if err != nil {
 		return err
 	}
 	var b strings.Builder
@@ -108,7 +110,7 @@ func (a *App) psIDs(ctx context.Context, engine *api.Client, q url.Values, full 
 		}
 		b.WriteString(c.ID + "\n")
 	}
-	_, err := io.WriteString(a.Out, b.String())
+	_, err = io.WriteString(a.Out, b.String())
 	return err
 }
 

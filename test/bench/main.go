@@ -29,7 +29,7 @@ func main() {
 	flag.IntVar(&o.idle, "idle", 200, "idle containers when memory is measured; 0 leaves memory out")
 	flag.IntVar(&o.large, "large", 400, "size of the large image in MB; 0 leaves it out")
 	flag.IntVar(&o.scale, "scale", 0, "measure nothing but so many running containers (peers: a tenth), and -churn")
-	flag.IntVar(&o.churn, "churn", 0, "measure nothing but so many started and removed (peers: a tenth), and -scale")
+	flag.IntVar(&o.churn, "churn", 0, "measure nothing but so many started and removed (peers: a fiftieth), and -scale")
 	flag.Parse()
 	room.Play("bench", o.run)
 }

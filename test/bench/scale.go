@@ -37,17 +37,18 @@ type churnPoint struct {
 
 const (
 	lastStarts   = 100 // whose median a point has
-	peersPart    = 10  // peers get this part of what Brig gets: of more there would be no end
+	peersPart    = 10  // peers get this part of what Brig gets, and churnPart of what is started and removed: of more there
+	churnPart    = 50  // would be no end
 	churnWorkers = 8
 	churnPoints  = 5
 )
 
-// share is how many of n an engine gets.
-func (c *contender) share(n int) int {
+// share is how many of n an engine gets: a peer one of part.
+func (c *contender) share(n, part int) int {
 	if c.Back != "" {
 		return n
 	}
-	return n / peersPart
+	return n / part
 }
 
 func (s *session) measureCrowd(ctx context.Context) {
@@ -55,7 +56,7 @@ func (s *session) measureCrowd(ctx context.Context) {
 		return
 	}
 	s.rounds(ctx, 1, func(c *contender) []string { return c.Many }, func(c *contender) error {
-		c.crowd = &crowd{all: c.share(s.o.scale)}
+		c.crowd = &crowd{all: c.share(s.o.scale, peersPart)}
 		return c.gather(ctx, s.still)
 	})
 }
@@ -146,7 +147,7 @@ func (s *session) measureChurn(ctx context.Context) {
 		return c.Once
 	}
 	s.rounds(ctx, 1, once, func(c *contender) error {
-		part := c.share(s.o.churn) / churnPoints
+		part := c.share(s.o.churn, churnPart) / churnPoints
 		for i := range churnPoints + 1 {
 			p := churnPoint{started: i * part}
 			if i > 0 {

@@ -18,10 +18,12 @@ const frameHeader = 8
 
 // RunHeader in a request to attach makes one request of it and of those to wait and to start, in a request to create of
 // all four; see package daemon/api, run.go. Its value is the condition of the wait. CreatedHeader is in the reply to such
-// a request to create and holds what would have been the body.
+// a request to create and holds what would have been the body. FieldsHeader in a request for a list asks for no more of each
+// entry than this field; an engine that does not know it answers with everything.
 const (
 	RunHeader     = "Brig-Run"
 	CreatedHeader = "Brig-Created"
+	FieldsHeader  = "Brig-Fields"
 )
 
 // maxText bounds what the engine says about itself in one frame.

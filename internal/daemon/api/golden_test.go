@@ -2,8 +2,12 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
+	"io"
+	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -192,4 +196,45 @@ func FuzzPath(f *testing.F) {
 			t.Errorf("%q is version %d", path, v)
 		}
 	})
+}
+
+// Scripts that ask for names alone get nothing else, in the same order and by the same filters.
+func TestAListOfIDsIsNothingButIDs(t *testing.T) {
+	s := startDaemon(t, newFakeWarden(t), t.TempDir()).socket
+	var ids []string
+	for _, name := range []string{"one", "two", "three"} {
+		ids = append(ids, create(t, s, "sleep 9", `,"Labels":{"name":"`+name+`"}`))
+	}
+	ask := func(query, fields string) (int, string) {
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", s) }}}
+		r, err := http.NewRequest("GET", "http://brig/containers/json"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set(FieldsHeader, fields)
+		reply, err := c.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reply.Body.Close()
+		b, err := io.ReadAll(reply.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return reply.StatusCode, strings.TrimSpace(string(b))
+	}
+	entry := func(i int) string { return `{"Id":"` + ids[i] + `"}` }
+	for query, want := range map[string]string{
+		"":       "[]",
+		"?all=1": "[" + entry(2) + "," + entry(1) + "," + entry(0) + "]", "?limit=2": "[" + entry(2) + "," + entry(1) + "]",
+		"?all=1&filters=" + url.QueryEscape(`{"label":["name=two"]}`): "[" + entry(1) + "]",
+	} {
+		if code, got := ask(query, "Id"); code != 200 || got != want {
+			t.Errorf("%s: %d %s, want %s", query, code, got, want)
+		}
+	}
+	if code, got := ask("", "Names"); code != 400 || !strings.Contains(got, `\"Names\"`) {
+		t.Errorf("another field: %d %s", code, got)
+	}
 }

@@ -18,6 +18,14 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
+// FieldsHeader in a request for a list asks for no more of each entry than this field: Id. A script that asks for the names
+// of thousands of containers would otherwise wait for what it throws away. Who does not know it answers with everything.
+const FieldsHeader = "Brig-Fields"
+
+type onlyID struct {
+	ID string `json:"Id"`
+}
+
 func (s *Server) containerList(w http.ResponseWriter, r *http.Request) error {
 	f, err := parseFilters(r, "id", "name", "label", "label!", "status", "ancestor", "before", "since", "exited", "volume",
 		"network", "publish", "expose", "health", "is-task", "isolation", "annotation")
@@ -35,17 +43,29 @@ func (s *Server) containerList(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	all := boolParam(r, "all") || limit > 0 || len(f["status"]) > 0
-	out := []apicontainer.Summary{}
+	listed := s.Engine.List()
+	listed = slices.DeleteFunc(listed, func(v container.View) bool {
+		return !all && v.State != container.Running && v.State != container.Restarting || !m.match(&v)
+	})
+	if limit > 0 {
+		listed = listed[:min(limit, len(listed))]
+	}
+	switch fields := r.Header.Get(FieldsHeader); fields {
+	case "":
+	case "Id":
+		ids := make([]onlyID, len(listed))
+		for i := range listed {
+			ids[i].ID = listed[i].ID
+		}
+		WriteJSON(w, http.StatusOK, ids)
+		return nil
+	default:
+		return fmt.Errorf("%s: %.64q, of a list of containers: Id: %w", FieldsHeader, fields, errdefs.ErrInvalidArgument)
+	}
+	out := make([]apicontainer.Summary, len(listed))
 	now := time.Now()
-	for _, v := range s.Engine.List() {
-		if limit > 0 && len(out) == limit {
-			break
-		}
-		if all || v.State == container.Running || v.State == container.Restarting {
-			if m.match(&v) {
-				out = append(out, s.summary(&v, now, Version(r)))
-			}
-		}
+	for i := range listed {
+		out[i] = s.summary(&listed[i], now, Version(r))
 	}
 	if boolParam(r, "size") {
 		if err := s.measure(r, out[:min(len(out), mostSizes)]); err != nil {

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -203,23 +204,33 @@ func (e *Engine) Find(ref string) (*Container, error) {
 
 // List gives all containers, newest first.
 func (e *Engine) List() []View {
+	type entry struct { // a View is too large to be moved about
+		created time.Time
+		c       *Container
+	}
 	e.mu.RLock()
-	all := make([]*Container, 0, len(e.byID))
+	all := make([]entry, 0, len(e.byID))
 	for _, c := range e.byID {
-		all = append(all, c)
+		all = append(all, entry{c: c})
 	}
 	e.mu.RUnlock()
-	views := make([]View, len(all))
-	for i, c := range all {
-		views[i] = c.View()
+	for i := range all {
+		all[i].created = all[i].c.created()
 	}
-	slices.SortFunc(views, func(a, b View) int {
-		if n := b.Created.Compare(a.Created); n != 0 {
-			return n
-		}
-		return strings.Compare(a.ID, b.ID)
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(b.created.Compare(a.created), strings.Compare(a.c.id, b.c.id))
 	})
+	views := make([]View, len(all))
+	for i := range all {
+		views[i] = all[i].c.View()
+	}
 	return views
+}
+
+func (c *Container) created() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rec.Created
 }
 
 // View gives the container as it is now.
