@@ -38,7 +38,8 @@ func (r *report) manyPart() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nMade by `%s`.\nMachine: %s.\n", r.command, r.machine)
 	fmt.Fprintf(&b, "One engine after the other; peers get one part in %d of what Brig gets, and in %d of what is started "+
-		"and removed. Containers are started one after the other.\nA start is the median of the last %d, the others of 5. Files are those that the engine has open.\n%s\n",
+		"and removed.\nContainers are started one after the other. A start is the median of the last %d, the others of 5. "+
+		"Files are those that the engine has\nopen. %s\n",
 		peersPart, churnPart, lastStarts, &r.still)
 	b.WriteString(r.engines().String())
 	for _, t := range []*room.Table{r.pointTable(), r.endTable(), r.churnTable(), r.manyGoals()} {
