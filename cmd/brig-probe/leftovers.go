@@ -116,8 +116,9 @@ func searchSegments(hash string) (n int, found bool) {
 	return len(ids), found
 }
 
-// probeCoreDump lets a child crash that has the token in its memory (args[0], and this program's own), and asks its
-// parent's status whether a dump was made of it: as a file, or for a program of the host (CVE-2022-28658).
+// probeCoreDump lets children crash that have the token in their memory (args[0], and this program's own), and asks their
+// parent's status whether a dump was made of them: as a file, or for a program of the host (CVE-2022-28658). The first has
+// the highest limit there is, the second the lowest: a kernel that has a program for dumps runs it at 0, and not at 1.
 func probeCoreDump(args []string) verdict {
 	if len(args) != 1 {
 		fail("usage: core-dump TOKEN")
@@ -135,8 +136,18 @@ func probeCoreDump(args []string) verdict {
 	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
 		return verdict{verdict: couldNotTry, detail: errName(err)}
 	}
-	limit.Cur = limit.Max
-	unix.Setrlimit(unix.RLIMIT_CORE, &limit)
+	var v verdict
+	for _, set := range []unix.Rlimit{{Cur: limit.Max, Max: limit.Max}, {}} {
+		unix.Setrlimit(unix.RLIMIT_CORE, &set)
+		if v = crash(); v.verdict != blocked {
+			break
+		}
+	}
+	return v
+}
+
+// crash has a child crash and says what became of its memory.
+func crash() verdict {
 	pid, errno := forkCrash()
 	if errno != 0 {
 		return verdict{verdict: couldNotTry, detail: "fork: " + errName(errno)}
@@ -149,7 +160,11 @@ func probeCoreDump(args []string) verdict {
 			return verdict{verdict: couldNotTry, detail: errName(err)}
 		}
 	}
-	return judgeCrash(status, limit.Max)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &limit); err != nil {
+		return verdict{verdict: couldNotTry, detail: errName(err)}
+	}
+	return judgeCrash(status, limit.Cur)
 }
 
 func judgeCrash(status unix.WaitStatus, most uint64) verdict {

@@ -216,7 +216,7 @@ func ofTheAPI() []Defence {
 			empty("callers", api+"/door.go", "func turn(ctx context.Context) (done func(), err error) {", "func() {}, nil"),
 			unless("callers", event+"/event.go", "	shorten(&m)"),
 			{event + "/event.go", "b.bytes > pastBytes && len(b.kept) > 1", "b.bytes > pastBytes && len(b.kept) > 1 && !without(\"callers\")"},
-			{container + "/exec.go", "bytes > maxExecBytes {", "bytes > maxExecBytes && !without(\"callers\") {"},
+			{container + "/exec.go", "c.execBytes+x.size() > maxExecBytes {", "c.execBytes+x.size() > maxExecBytes && !without(\"callers\") {"},
 		}, []Test{{event, "TestThePastIsBoundedInBytes"}, {api, "TestTurns"}, {container, "TestExecsAreRememberedInBounds"}}, ""},
 
 		{"slow-clients", "API: who does not read is waited for, or dropped", []Edit{

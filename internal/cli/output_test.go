@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -75,6 +76,10 @@ func TestOutput(t *testing.T) {
 		{"logs", "logs --since 5m -n 10 -t web"}, {"tag", "tag alpine host:5000/x:y"},
 		{"push", "push alpine"}, {"pull", "pull alpine"}, {"pull-digest", "pull -q alpine@sha256:00"},
 		{"version-flag", "--version"}, {"stop-time", "stop --time=3 web"}, {"help-topic", "help volume ls"},
+		{"policy", "policy"}, {"policy-check", "policy check"}, {"policy-check-what", "policy check ps"}, {"policy-apply", "policy apply -f x"},
+		{"policy-check-run", "policy check run --privileged -v /:/host -d alpine sh"},
+		{"policy-check-json", "policy check create --format json --name x alpine"}, {"policy-check-allowed", "policy check run --rm busybox"},
+		{"policy-check-no-image", "policy check run nothing"}, {"policy-check-nonsense", "policy check run --memory lots alpine"},
 		{"not-built", "audit --all"}, {"not-built-compose", "compose up -d"}, {"unknown", "runn -d alpine"}, {"unknown-before", "--frobnicate=1 ps"}, {"not-built-below", "volume update -f"}, {"unknown-below", "volume frobnicate -f"},
 		{"too-many", "version x"},
 		{"events", "events -f type=container --since 10m"}, {"events-json", "system events --format json"},
@@ -136,6 +141,19 @@ func normalize(s string) string {
 }
 
 func layReplies(f *fakeEngine) {
+	f.on("POST /brig/policy/check", func(w http.ResponseWriter, r *http.Request) {
+		asked := f.last("POST /brig/policy/check").Body
+		switch {
+		case strings.Contains(asked, `"Image":"nothing"`):
+			w.WriteHeader(404)
+			io.WriteString(w, `{"message":"No such image: nothing:latest"}`)
+		case strings.Contains(asked, `"Image":"busybox"`):
+			io.WriteString(w, `{"Allowed":true,"Refusals":[],"Warnings":["it is small"]}`)
+		default:
+			io.WriteString(w, `{"Allowed":false,"Refusals":[{"Option":"--privileged","Reason":"it would own the host","Allow":"use --device","Status":403},
+				{"Option":"-v","Value":"/:/host","Reason":"is the host","Status":403}],"Warnings":[]}`)
+		}
+	})
 	f.json("GET /containers/json", 200, `[{"Id":"aaaaaaaaaaaaaaaaaaaa","Names":["/web","/proxy/web"],"Image":"nginx:1.27",
 		"ImageID":"sha256:11","Command":"nginx -g 'daemon off;' \u001b[2J","Created":1699990000,"State":"running",
 		"Status":"Up 2 hours","Labels":{"x":"y","b":"c"},"SizeRw":1200,"SizeRootFs":190000000,

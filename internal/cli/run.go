@@ -65,8 +65,7 @@ func newCreate(a *App) *cobra.Command {
 
 func newRun(a *App) *cobra.Command {
 	var f creation
-	var detach, sigProxy bool
-	var keys string
+	var o attachedOptions
 	cmd := &cobra.Command{
 		Use: "run [OPTIONS] IMAGE [COMMAND] [ARG...]", Short: "Make a container and run a program in it",
 		Args: words(1, -1), ValidArgsFunction: a.completeImages,
@@ -75,21 +74,31 @@ func newRun(a *App) *cobra.Command {
 			if err != nil {
 				return &exitError{engineFailed, withHint(cmd, err)}
 			}
-			if detach {
+			if o.detach {
 				return withCode(engineFailed, a.runDetached(cmd.Context(), c, &f))
 			}
-			s := &session{app: a, config: c.Body.Config, proxy: sigProxy}
-			if s.keys, err = console.ParseKeys(keys); err != nil {
-				return &exitError{engineFailed, fmt.Errorf("--detach-keys %q: %w", keys, err)}
+			s := &session{app: a, config: c.Body.Config, proxy: o.sigProxy}
+			if s.keys, err = console.ParseKeys(o.keys); err != nil {
+				return &exitError{engineFailed, fmt.Errorf("--detach-keys %q: %w", o.keys, err)}
 			}
 			return withCode(engineFailed, a.runAttached(cmd.Context(), c, &f, s))
 		},
 	}
 	f.bind(cmd)
-	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "Run in the background and print the container's id")
-	cmd.Flags().BoolVar(&sigProxy, "sig-proxy", true, "Pass signals on to the program")
-	bindDetachKeys(cmd, &keys)
+	o.bind(cmd)
 	return cmd
+}
+
+// attachedOptions are what run has and create has not.
+type attachedOptions struct {
+	detach, sigProxy bool
+	keys             string
+}
+
+func (o *attachedOptions) bind(cmd *cobra.Command) {
+	cmd.Flags().BoolVarP(&o.detach, "detach", "d", false, "Run in the background and print the container's id")
+	cmd.Flags().BoolVar(&o.sigProxy, "sig-proxy", true, "Pass signals on to the program")
+	bindDetachKeys(cmd, &o.keys)
 }
 
 func (a *App) runDetached(ctx context.Context, c *request.Create, f *creation) error {

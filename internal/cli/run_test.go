@@ -161,6 +161,7 @@ func TestRunIsOneRequest(t *testing.T) {
 		{frame(1, "out") + frame(2, "err") + frame(4, `{"StatusCode":3}`), "out", "err", 3},
 		{frame(4, `{"StatusCode":0}`), "", "", 0},
 		{frame(4, `{"StatusCode":137,"OOMKilled":true}`), "", "brig: out of memory", 137},
+		{frame(4, `{"StatusCode":137,"OOMKilled":true,"OOMReason":"it met its limit"}`), "", "brig: out of memory: it met its limit", 137},
 		{frame(4, `{"StatusCode":0,"Error":{"Message":"it went wrong"}}`), "", "brig: it went wrong", 125},
 		{frame(1, "out"), "out", "brig: lost the engine", 125},
 		{frame(4, `nonsense`), "", "brig: lost the engine", 125},

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -99,8 +100,8 @@ func (s *session) run(ctx context.Context, id string, until engineapi.WaitCondit
 		return end.err
 	}
 	if end.oom {
-		return &exitError{end.code, errors.New("out of memory: the kernel ended a process at the container's limit. " +
-			"Next: a larger --memory")}
+		return &exitError{end.code, fmt.Errorf("out of memory: %s", cmp.Or(end.reason,
+			"the kernel ended a process at the container's limit. Next: a larger --memory"))}
 	}
 	return &exitError{code: end.code}
 }
@@ -310,9 +311,10 @@ type watcher struct {
 }
 
 type waited struct {
-	code int
-	oom  bool // the kernel ended a process of the container for its use of memory
-	err  error
+	code   int
+	oom    bool   // the kernel ended a process of the container for its use of memory
+	reason string // which limit that was, if the engine says so
+	err    error
 }
 
 func watch(ctx context.Context, engine *api.Client, path string, until engineapi.WaitCondition) *watcher {
@@ -340,6 +342,7 @@ func parseEnd(text []byte, err error) waited {
 	var body struct {
 		engineapi.WaitResponse
 		OOMKilled bool
+		OOMReason string
 	}
 	if err == nil {
 		err = json.Unmarshal(text, &body)
@@ -350,7 +353,7 @@ func parseEnd(text []byte, err error) waited {
 	if body.Error != nil && body.Error.Message != "" {
 		return waited{err: errors.New(body.Error.Message)}
 	}
-	return waited{code: int(body.StatusCode), oom: body.OOMKilled}
+	return waited{code: int(body.StatusCode), oom: body.OOMKilled, reason: body.OOMReason}
 }
 
 func (w *watcher) exit() (int, error) {

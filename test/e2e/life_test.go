@@ -124,7 +124,16 @@ func TestLifeOfAContainer(t *testing.T) {
 		if out := e.brig("inspect", "--format", "{{.State.OOMKilled}}", id); out != "true" {
 			t.Errorf("inspect: %q\n%s", out, e.brig("logs", id))
 		}
+		const why = "limit of 32MiB of memory (--memory). Next: brig update --memory SIZE "
+		if out := e.brig("inspect", "--format", "{{.State.OOMReason}}", id); !strings.Contains(out, why) {
+			t.Errorf("inspect does not say %q: %s", why, out)
+		}
+		now := time.Now().Format(time.RFC3339Nano)
+		if out := e.docker("events", "--since", "1h", "--until", now, "--filter", "event=oom", "--format", "{{.Actor.Attributes.reason}}"); !strings.Contains(out, why) {
+			t.Errorf("the event does not say %q: %s", why, out)
+		}
 		e.brig("rm", id)
+		e.refused(137, []string{"out of memory", why}, "run", "--rm", "-m", "32m", "box", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
 	})
 }
 

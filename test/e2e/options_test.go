@@ -47,9 +47,10 @@ func TestOptionsThroughBothCommandLines(t *testing.T) {
 			"cat /proc/sys/net/ipv4/ip_default_ttl /proc/sys/kernel/shmmni", "33\n99"},
 		"limits": {[]string{"--ulimit", "nofile=64:128", "--ulimit", "core=0", "--ulimit", "memlock=65536"},
 			"grep -E 'open files|locked' /proc/self/limits | while read a b c d e f; do echo $d $e; done", "64 128\n65536 65536"},
-		"shm":            {[]string{"--shm-size", "1m"}, "df -k /dev/shm | tail -n 1 | while read a b c; do echo $b; done", "1024"},
-		"tmpfs":          {[]string{"--tmpfs", "/x:size=2m,mode=700,nosuid,relatime"}, "df -k /x | tail -n 1 | while read a b c; do echo $b; done; stat -c %a /x", "2048\n700"},
-		"mount of tmpfs": {[]string{"--mount", "type=tmpfs,dst=/x,tmpfs-size=1m,tmpfs-mode=1700"}, "stat -c %a /x; grep -c ' /x tmpfs' /proc/mounts", "1700\n1"},
+		"core limit that stays": {nil, "ulimit -c 0 && ulimit -Hc 0 && grep core /proc/self/limits | while read a b c d e f; do echo $e $f; done", "1 1 bytes"},
+		"shm":                   {[]string{"--shm-size", "1m"}, "df -k /dev/shm | tail -n 1 | while read a b c; do echo $b; done", "1024"},
+		"tmpfs":                 {[]string{"--tmpfs", "/x:size=2m,mode=700,nosuid,relatime"}, "df -k /x | tail -n 1 | while read a b c; do echo $b; done; stat -c %a /x", "2048\n700"},
+		"mount of tmpfs":        {[]string{"--mount", "type=tmpfs,dst=/x,tmpfs-size=1m,tmpfs-mode=1700"}, "stat -c %a /x; grep -c ' /x tmpfs' /proc/mounts", "1700\n1"},
 		"mount of a bind": {[]string{"--mount", "type=bind,src=" + host + ",dst=/x,readonly,bind-propagation=rprivate,bind-recursive=readonly"},
 			"ls /x; touch /x/new 2>/dev/null || echo read-only", "there\nread-only"},
 		"mount of a volume": {[]string{"--mount", "type=volume,src=mounted,dst=/data,volume-nocopy,volume-label=a=b,volume-driver=local"},
@@ -198,5 +199,21 @@ func TestPartsOfVolumesAndImages(t *testing.T) {
 			c.does("rmi", "mounted")
 			c.does("volume", "rm", "vol")
 		})
+	}
+}
+
+// What the engine says it would refuse is what it refuses, and asking makes nothing.
+func TestPolicyCheckIsWhatRunSays(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	if out := e.brig("policy", "check", "run", "--rm", "--name", "x", "--ulimit", "nofile=64:64", "box", "true"); !strings.HasPrefix(out, "allowed") {
+		t.Errorf("a harmless command line: %s", out)
+	}
+	hostile := []string{"--privileged", "--pid", "host", "--ulimit", "core=-1", "--cgroup-parent", "/x", "box", "true"}
+	e.refused(1, []string{"refused: --privileged", "refused: --pid host", "refused: --ulimit core", "refused: --cgroup-parent"},
+		append([]string{"policy", "check", "run"}, hostile...)...)
+	e.refused(125, []string{"--privileged", "--pid host", "--ulimit core", "--cgroup-parent"}, append([]string{"run"}, hostile...)...)
+	e.refused(125, []string{"No such image"}, "policy", "check", "create", "nothing")
+	if out := e.brig("ps", "-aq"); out != "" {
+		t.Errorf("a check has made a container: %s", out)
 	}
 }

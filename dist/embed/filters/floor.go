@@ -56,7 +56,20 @@ func Floor(arch filter.Arch, relax Relax) filter.Filter {
 		t.refuse(unix.EPERM, "ioctl", low(1, filter.MaskedEQ, cmd, ^uint32(0)))
 	}
 	t.refuse(unix.EPERM, "personality", noneOf(0, personalities()...)...)
+	t.coreLimit()
 	return filter.Filter{Arch: arch, Default: filter.Allow, Rules: t.rules}
+}
+
+// coreLimit keeps RLIMIT_CORE at 1, which every program of a container begins with. At 1 the kernel runs no handler of the
+// host for a crash (CVE-2022-28658, CVE-2025-4598); at 0, which anybody may set, it does. Programs that turn dumps off, and
+// some end if they cannot, are told that this was done, as it was; who asks for the old limit in the same call would not
+// get it.
+func (t *table) coreLimit() {
+	core := func(index uint8) filter.Arg { return low(index, filter.MaskedEQ, unix.RLIMIT_CORE, ^uint32(0)) }
+	pointer := func(index uint8) filter.Arg { return filter.Arg{Index: index, Op: filter.NE} }
+	t.refuse(unix.EPERM, "prlimit64", core(1), pointer(2), pointer(3))
+	t.refuse(0, "prlimit64", core(1), pointer(2))
+	t.refuse(0, "setrlimit", core(0))
 }
 
 // personalities that change nothing but what uname tells, as in Docker; the last one only asks for the current one.

@@ -15,6 +15,7 @@ import (
 func (s *Server) checkRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /brig/check", handler(s.check))
 	mux.Handle("POST /brig/check", handler(s.check))
+	mux.Handle("POST /brig/policy/check", handler(s.policyCheck))
 }
 
 // secondLook is how long after a first look the second one is taken: what was under way is done by then.
@@ -60,4 +61,37 @@ func (s *Server) look(ctx context.Context, contents bool) (damage.Report, error)
 		report.Damages = append(report.Damages, found...)
 	}
 	return report, nil
+}
+
+// verdict is what would become of a request to create a container.
+type verdict struct {
+	Allowed  bool
+	Refusals []refused
+	Warnings []string
+}
+
+type refused struct {
+	Option string
+	Value  string `json:",omitempty"`
+	Reason string
+	Allow  string `json:",omitempty"` // what would be allowed, or who could allow it
+	Status int    // that the request to create would be answered with
+}
+
+// policyCheck answers the body and the query of a request to create a container, and creates none.
+func (s *Server) policyCheck(w http.ResponseWriter, r *http.Request) error {
+	req, err := createRequest(w, r)
+	if err != nil {
+		return err
+	}
+	refusals, warnings, err := s.Engine.Refusals(req)
+	if err != nil {
+		return err
+	}
+	v := verdict{Allowed: len(refusals) == 0, Refusals: []refused{}, Warnings: append([]string{}, warnings...)}
+	for _, x := range refusals {
+		v.Refusals = append(v.Refusals, refused{x.Option, x.Value, x.Reason, x.Allow, status(x.Class)})
+	}
+	WriteJSON(w, http.StatusOK, v)
+	return nil
 }

@@ -51,26 +51,15 @@ func (s *Server) find(r *http.Request) (*container.Container, error) {
 }
 
 func (s *Server) containerCreate(w http.ResponseWriter, r *http.Request) error {
-	if p := r.FormValue("platform"); p != "" && !hostPlatform(p) {
-		return fmt.Errorf("--platform %.64s: this host runs %s: %w", p, platform(), errdefs.ErrNotFound)
-	}
-	req, err := decodeBody(w, r, maxCreateBody, policy.Decode)
+	req, err := createRequest(w, r)
 	if err != nil {
 		return err
-	}
-	name := r.FormValue("name")
-	if req.Name != "" && req.Name != name {
-		return fmt.Errorf("the body of the request calls the container %.64q and its query %.64q; the query decides, leave the other out: %w",
-			req.Name, name, errdefs.ErrInvalidArgument)
-	}
-	if Version(r) < 42 {
-		req.Host.ConsoleSize = [2]uint{} // was for Windows only
 	}
 	until, err := runCondition(r, req.Config.Tty)
 	if err != nil {
 		return err
 	}
-	id, warnings, err := s.Engine.Create(r.Context(), name, req)
+	id, warnings, err := s.Engine.Create(r.Context(), r.FormValue("name"), req)
 	if err != nil {
 		return err
 	}
@@ -83,6 +72,25 @@ func (s *Server) containerCreate(w http.ResponseWriter, r *http.Request) error {
 	}
 	WriteJSON(w, http.StatusCreated, made)
 	return nil
+}
+
+// createRequest is what a request to create a container says.
+func createRequest(w http.ResponseWriter, r *http.Request) (*policy.Request, error) {
+	if p := r.FormValue("platform"); p != "" && !hostPlatform(p) {
+		return nil, fmt.Errorf("--platform %.64s: this host runs %s: %w", p, platform(), errdefs.ErrNotFound)
+	}
+	req, err := decodeBody(w, r, maxCreateBody, policy.Decode)
+	if err != nil {
+		return nil, err
+	}
+	if name := r.FormValue("name"); req.Name != "" && req.Name != name {
+		return nil, fmt.Errorf("the body of the request calls the container %.64q and its query %.64q; the query decides, leave "+
+			"the other out: %w", req.Name, name, errdefs.ErrInvalidArgument)
+	}
+	if Version(r) < 42 {
+		req.Host.ConsoleSize = [2]uint{} // was for Windows only
+	}
+	return req, nil
 }
 
 func (s *Server) containerStart(w http.ResponseWriter, r *http.Request) error {
@@ -193,7 +201,8 @@ func (s *Server) containerKill(w http.ResponseWriter, r *http.Request) error {
 // cannot be asked any more.
 type waited struct {
 	apicontainer.WaitResponse
-	OOMKilled bool `json:",omitempty"`
+	OOMKilled bool   `json:",omitempty"`
+	OOMReason string `json:",omitempty"` // which limit it met, and how that is raised
 }
 
 func (s *Server) containerWait(w http.ResponseWriter, r *http.Request) error {
@@ -218,8 +227,17 @@ func (s *Server) containerWait(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return nil // the client went away
 	}
-	writeLine(w, waitReply(exit, failed))
+	writeLine(w, endReply(c, exit, failed))
 	return nil
+}
+
+// endReply is waitReply of a container.
+func endReply(c *container.Container, exit wire.Exit, failed error) waited {
+	reply := waitReply(exit, failed)
+	if reply.OOMKilled {
+		reply.OOMReason = c.OutOfMemory()
+	}
+	return reply
 }
 
 func waitReply(exit wire.Exit, failed error) waited {

@@ -238,3 +238,43 @@ func TestAListOfIDsIsNothingButIDs(t *testing.T) {
 		t.Errorf("another field: %d %s", code, got)
 	}
 }
+
+// What would be refused is said with the words of the refusal, and nothing is made.
+func TestARequestIsCheckedAndNotCarriedOut(t *testing.T) {
+	s := startDaemon(t, newFakeWarden(t), t.TempDir()).socket
+	for _, c := range []struct{ query, body, want string }{
+		{"", `{"Image":"test"}`, `{"Allowed":true,"Refusals":[],"Warnings":[]}`},
+		{"?name=x", `{"Image":"test","HostConfig":{"Privileged":true,"CgroupParent":"/x","Ulimits":[{"Name":"core","Soft":-1,"Hard":-1}]}}`,
+			`"Option":"--privileged"`},
+	} {
+		got := strings.TrimSpace(must(t, s, 200, "POST", "/v1.50/brig/policy/check"+c.query, c.body))
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s: %s, want %s", c.body, got, c.want)
+		}
+		var v verdict
+		if err := json.Unmarshal([]byte(got), &v); err != nil {
+			t.Fatal(err)
+		}
+		if v.Allowed != (len(v.Refusals) == 0) || !v.Allowed && len(v.Refusals) != 3 {
+			t.Errorf("%s: %+v", c.body, v)
+		}
+		want := 201
+		if !v.Allowed {
+			want = v.Refusals[0].Status
+		}
+		_, refused := call(t, s, "POST", "/v1.50/containers/create"+c.query, c.body)
+		for _, r := range v.Refusals {
+			if !strings.Contains(refused, r.Option) || !strings.Contains(refused, r.Reason) {
+				t.Errorf("%s: the request itself is answered %s, not %+v", c.body, refused, r)
+			}
+		}
+		if code, reply := call(t, s, "POST", "/v1.50/containers/create"+c.query, c.body); code != want {
+			t.Errorf("%s: status %d, want %d: %s", c.body, code, want, reply)
+		}
+	}
+	must(t, s, 404, "POST", "/brig/policy/check", `{"Image":"nothing"}`)
+	must(t, s, 501, "POST", "/brig/policy/check", `{"Image":"test","Nonsense":1}`)
+	if list := must(t, s, 200, "GET", "/containers/json?all=1", ""); strings.Count(list, `"Id"`) != 2 {
+		t.Errorf("a check has made a container: %s", list)
+	}
+}

@@ -70,9 +70,20 @@ type oldSettings struct {
 	MacAddress             network.HardwareAddr
 }
 
+// inspectReply has what comes before the state by itself, so that people find it where they look for it.
 type inspectReply struct {
+	ID      string `json:"Id"`
+	Created string
+	Path    string
+	Args    []string
+	State   stateReply
 	apicontainer.InspectResponse
 	NetworkSettings settings
+}
+
+type stateReply struct {
+	apicontainer.State
+	OOMReason string `json:",omitempty"` // which limit was met, and how it is raised
 }
 
 func (s *Server) inspect(v *container.View, version int) inspectReply {
@@ -81,13 +92,12 @@ func (s *Server) inspect(v *container.View, version int) inspectReply {
 		cfg.Volumes = nil // null, as Docker has it
 	}
 	args := v.Spec.Process.Args
-	i := inspectReply{InspectResponse: apicontainer.InspectResponse{
-		ID: v.ID, Created: stamp(v.Created), Name: "/" + v.Name, Image: v.ImageID, Driver: driver, Platform: "linux",
-		RestartCount: v.Restarts,
-		Path:         args[0], Args: append([]string{}, args[1:]...), State: state(v), ExecIDs: v.Execs,
+	i := inspectReply{ID: v.ID, Created: stamp(v.Created), Path: args[0], Args: append([]string{}, args[1:]...), State: state(v)}
+	i.InspectResponse = apicontainer.InspectResponse{
+		Name: "/" + v.Name, Image: v.ImageID, Driver: driver, Platform: "linux", RestartCount: v.Restarts, ExecIDs: v.Execs,
 		HostConfig: &host, Config: &cfg, Mounts: s.mounts(v),
 		GraphDriver: &storage.DriverData{Name: driver, Data: map[string]string{}},
-	}}
+	}
 	if v.Log.Driver == log.DriverJSON {
 		i.LogPath = s.Root + "/daemon/logs/" + v.ID + "/log.json"
 	}
@@ -102,14 +112,14 @@ func stamp(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-func state(v *container.View) *apicontainer.State {
-	return &apicontainer.State{
+func state(v *container.View) stateReply {
+	return stateReply{OOMReason: v.OutOfMemory(), State: apicontainer.State{
 		Status: apicontainer.ContainerState(v.Status()), Pid: v.Run.PID, Health: v.Health, Paused: v.Paused,
 		Restarting: v.State == container.Restarting, // which counts as running
 		Running:    v.State == container.Running || v.State == container.Restarting,
 		OOMKilled:  v.Exit.OOMKilled, ExitCode: v.Exit.Code, Error: v.Error,
 		StartedAt: stamp(v.Started), FinishedAt: stamp(v.Finished),
-	}
+	}}
 }
 
 func (s *Server) mounts(v *container.View) []apicontainer.MountPoint {

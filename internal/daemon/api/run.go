@@ -137,7 +137,7 @@ func (s *Server) containerRun(w http.ResponseWriter, r *http.Request, c *contain
 	if err != nil {
 		return nil
 	}
-	if err := writeResult(conn, waitReply(exit, failed)); err != nil {
+	if err := writeResult(conn, endReply(c, exit, failed)); err != nil {
 		slog.Info("run", "id", c.ID()[:12], "error", err)
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 
 	"github.com/brig-engine/brig/internal/daemon/cdi"
+	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/policy"
@@ -21,21 +22,9 @@ import (
 func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (id string, warnings []string,
 	err error) {
 	defer func(begin time.Time) { e.cfg.Metrics.Action(metrics.Create, begin, err) }(time.Now())
-	img, err := e.cfg.Images.Lookup(req.Config.Image)
-	if err != nil {
-		return "", nil, err
-	}
 	id = newID()
-	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
-		Networks: e.cfg.Networks.Find, Owner: e.owner, Images: e.cfg.Images.Lookup, VolumeOptions: e.volumeOptions,
-		CDI: func(name string) (*cdi.Found, error) { return cdi.Find(cdi.Dirs, name) }})
+	eff, img, err := e.effective(id, req)
 	if err != nil {
-		return "", nil, err
-	}
-	if err := e.resolveLinks(eff.Networks); err != nil {
-		return "", nil, err
-	}
-	if _, err := e.filter(eff.Profile, &eff.Spec.Process); err != nil { // a start compiles it anew
 		return "", nil, err
 	}
 	c := e.newContainer(Record{
@@ -66,6 +55,36 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 		return "", nil, fmt.Errorf("%.256s: %w", err.Error(), errdefs.ErrInvalidArgument) // "not found" is the image to clients
 	}
 	return id, eff.Warnings, nil
+}
+
+// Refusals says what a request would be refused for, and warned of, if it were made, and makes nothing.
+func (e *Engine) Refusals(req *policy.Request) (refusals policy.Refusals, warnings []string, err error) {
+	eff, _, err := e.effective(newID(), req)
+	if errors.As(err, &refusals) {
+		return refusals, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return nil, eff.Warnings, nil
+}
+
+// effective is what a request comes to, with the image and the names in it.
+func (e *Engine) effective(id string, req *policy.Request) (*policy.Effective, *image.Image, error) {
+	img, err := e.cfg.Images.Lookup(req.Config.Image)
+	if err != nil {
+		return nil, nil, err
+	}
+	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
+		Networks: e.cfg.Networks.Find, Owner: e.owner, Images: e.cfg.Images.Lookup, VolumeOptions: e.volumeOptions,
+		CDI: func(name string) (*cdi.Found, error) { return cdi.Find(cdi.Dirs, name) }})
+	if err == nil {
+		err = e.resolveLinks(eff.Networks)
+	}
+	if err == nil {
+		_, err = e.filter(eff.Profile, &eff.Spec.Process) // a start compiles it anew
+	}
+	return eff, img, err
 }
 
 // lend gives what another container lends with --volumes-from.

@@ -3,6 +3,7 @@ package container
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -84,8 +85,9 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 			c.warn(err)
 		}
 	}
-	if exit.OOMKilled {
-		c.publish(events.ActionOOM)
+	if why := c.OutOfMemory(); why != "" {
+		c.publish(events.ActionOOM, "reason", why)
+		slog.Warn("container out of memory", "id", c.id[:12], "reason", why)
 	}
 	c.publishEnd("exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
 	c.e.cfg.Networks.Leave(c.id)
@@ -97,6 +99,13 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	if again {
 		c.arm()
 	}
+}
+
+// OutOfMemory is that of the record: see there.
+func (c *Container) OutOfMemory() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rec.OutOfMemory()
 }
 
 // Condition is what Wait waits for.

@@ -1,8 +1,10 @@
 package container
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/container"
 
 	"github.com/brig-engine/brig/internal/daemon/log"
@@ -80,6 +82,19 @@ func (r *Record) Status() string {
 		return "paused"
 	}
 	return string(r.State)
+}
+
+// OutOfMemory says, of a container that the kernel has ended for want of memory, which limit it met and how that is raised.
+func (r *Record) OutOfMemory() string {
+	if !r.Exit.OOMKilled {
+		return ""
+	}
+	origin := "--memory"
+	if r.Host.Memory == 0 {
+		origin = "the default; --memory is another one"
+	}
+	return fmt.Sprintf("its programs met the limit of %s of memory (%s). Next: brig update --memory SIZE %s",
+		units.BytesSize(float64(r.Spec.Resources.Memory)), origin, r.Name)
 }
 
 // View is a container as it is at one moment.
