@@ -41,7 +41,7 @@ test-all: build ## the slow lane: real images, a registry, scale, fuzzing
 	@$(GO) run ./test/lane -slow -timeout 30m -fuzz 3s
 
 embed: go-version ## write the filters and small programs that brig-warden has built in, from their tables
-	$(GO) run ./dist/embed -o internal/warden/code
+	$(GO) run ./dist/embed
 
 depth: build ## build programs whose defences can be removed, for brig drill --depth
 	$(GO) run ./dist/weaken -o $(BIN)/depth -ldflags '$(LDFLAGS)'

@@ -3,7 +3,7 @@
 // time, so that no compiler and no assembler is linked into a process that runs as root. What is written are listings,
 // and they are committed: a change of a table shows in a review as the instructions that change.
 //
-//	go run ./dist/embed -o internal/warden/code
+//	go run ./dist/embed
 package main
 
 import (
@@ -20,21 +20,21 @@ import (
 )
 
 func main() {
-	out := flag.String("o", "internal/warden/code", "directory to write to")
+	root := flag.String("root", ".", "root of the repository")
 	flag.Parse()
-	if err := write(*out); err != nil {
+	if err := write(*root); err != nil {
 		fmt.Fprintln(os.Stderr, "embed:", err)
 		os.Exit(1)
 	}
 }
 
-func write(dir string) error {
+func write(root string) error {
 	all, err := listings()
 	if err != nil {
 		return err
 	}
 	for name, text := range all {
-		path := filepath.Join(dir, name)
+		path := filepath.Join(root, listed, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
@@ -42,7 +42,24 @@ func write(dir string) error {
 			return err
 		}
 	}
+	for name, text := range surfaces() {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// listed is where the warden has its programs.
+const listed = "internal/warden/code"
+
+// surfaces are what brigd tells of the filters, by path.
+func surfaces() map[string]string {
+	out := map[string]string{}
+	for _, arch := range filters.Architectures {
+		out["internal/daemon/policy/surface_"+string(arch)+".go"] = filters.Left(arch).Source(arch)
+	}
+	return out
 }
 
 // listings are all files by their path, ARCHITECTURE/NAME.

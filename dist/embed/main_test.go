@@ -7,7 +7,16 @@ import (
 	"testing"
 )
 
-const committed = "../../internal/warden/code"
+const committed = "../../" + listed
+
+func TestTheSurfaceIsWhatTheTablesSay(t *testing.T) {
+	for name, want := range surfaces() {
+		got, err := os.ReadFile("../../" + name)
+		if err != nil || string(got) != want {
+			t.Errorf("%s is not what the tables say (%v). Next: make embed, and review the difference", name, err)
+		}
+	}
+}
 
 // What the warden has built in is what the tables say: nothing else, and no file more.
 func TestBuiltInProgramsAreWhatTheTablesSay(t *testing.T) {

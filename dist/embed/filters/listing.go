@@ -71,6 +71,9 @@ func verdictName(v uint32) string {
 	case unix.SECCOMP_RET_ALLOW:
 		return "allow"
 	case unix.SECCOMP_RET_ERRNO:
+		if v&unix.SECCOMP_RET_DATA == 0 {
+			return "success, pretended"
+		}
 		return "errno " + unix.ErrnoName(unix.Errno(v&unix.SECCOMP_RET_DATA))
 	case unix.SECCOMP_RET_KILL_PROCESS:
 		return "kill-process"

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"runtime"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/log"
+	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -91,8 +93,7 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 		KernelVersion: kernel(), OSType: runtime.GOOS, Architecture: machine(), NCPU: s.Host.CPUs,
 		MemTotal:      s.Host.MemoryTotal,
 		DockerRootDir: s.Root, DefaultRuntime: "brig", Runtimes: map[string]system.RuntimeWithStatus{"brig": {}},
-		LiveRestoreEnabled: true, SecurityOptions: []string{"name=seccomp,profile=builtin", "name=userns",
-			"name=no-new-privileges", "name=cgroupns"},
+		LiveRestoreEnabled: true, SecurityOptions: securityOptions(),
 		RegistryConfig:     &registry.ServiceConfig{},
 		IndexServerAddress: "https://index.docker.io/v1/", Labels: []string{}, CDISpecDirs: []string{},
 	}
@@ -117,6 +118,13 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 	}
 	WriteJSON(w, http.StatusOK, i)
 	return nil
+}
+
+// securityOptions are what every container has by default, in Docker's form, with what is left of the kernel.
+func securityOptions() []string {
+	s := policy.DefaultSurface
+	return []string{fmt.Sprintf("name=seccomp,profile=builtin,calls=%d of %d,socket-families=%d", s.Calls, s.Known, s.Families),
+		"name=userns", "name=no-new-privileges", "name=cgroupns"}
 }
 
 func cgroupVersion(v string) string {

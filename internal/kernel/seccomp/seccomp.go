@@ -58,6 +58,16 @@ func Number(arch, name string) (uint32, bool) {
 	return uint32(nr), nr >= 0
 }
 
+// Calls are the numbers of all system calls of an architecture.
+func Calls(arch string) (all []uint32) {
+	for i := range calls {
+		if n := calls[i].on(arch); n >= 0 {
+			all = append(all, uint32(n))
+		}
+	}
+	return all
+}
+
 // Exists tells whether a call of that name exists on any architecture that Linux runs on.
 func Exists(name string) bool {
 	_, ok := slices.BinarySearchFunc(calls[:], name, func(c call, n string) int { return cmp.Compare(c.name, n) })
