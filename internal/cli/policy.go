@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 
 	"github.com/spf13/cobra"
@@ -58,7 +57,7 @@ func newCheckOf(a *App, verb string) *cobra.Command {
 			setQuery(query, "name", c.Name)
 			setQuery(query, "platform", c.Platform)
 			var v verdict
-			request := api.Request{Method: http.MethodPost, Path: "/brig/policy/check", Query: query, JSON: c.Body}
+			request := api.Request{Method: "POST", Path: "/brig/policy/check", Query: query, JSON: c.Body}
 			if err := engine.CallRequest(cmd.Context(), request, &v); err != nil {
 				return withCode(engineFailed, err)
 			}

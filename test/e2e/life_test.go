@@ -133,7 +133,7 @@ func TestLifeOfAContainer(t *testing.T) {
 			t.Errorf("the event does not say %q: %s", why, out)
 		}
 		e.brig("rm", id)
-		e.refused(137, []string{"out of memory", why}, "run", "--rm", "-m", "32m", "box", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
+		e.refused(137, []string{"out of memory", "limit of 32MiB of memory (--memory). Next: a larger --memory"}, "run", "--rm", "-m", "32m", "box", "dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
 	})
 }
 

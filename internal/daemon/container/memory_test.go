@@ -13,12 +13,16 @@ func TestAnEndForWantOfMemoryNamesItsLimit(t *testing.T) {
 		t.Errorf("nothing has happened: %q", why)
 	}
 	r.Exit = wire.Exit{OOMKilled: true}
-	for asked, want := range map[int64]string{
-		0: "its programs met the limit of 512MiB of memory (the default; --memory is another one). Next: brig update --memory SIZE web",
-		1: "its programs met the limit of 512MiB of memory (--memory). Next: brig update --memory SIZE web",
+	for asked, want := range []string{
+		"its programs met the limit of 512MiB of memory (the default; --memory is another one). Next: brig update --memory SIZE web",
+		"its programs met the limit of 512MiB of memory (--memory). Next: brig update --memory SIZE web",
 	} {
-		if r.Host.Memory = asked; r.OutOfMemory() != want {
+		if r.Host.Memory = int64(asked); r.OutOfMemory() != want {
 			t.Errorf("%q, want %q", r.OutOfMemory(), want)
 		}
+	}
+	r.Host.AutoRemove = true
+	if want := "its programs met the limit of 512MiB of memory (--memory). Next: a larger --memory"; r.OutOfMemory() != want {
+		t.Errorf("%q, want %q", r.OutOfMemory(), want)
 	}
 }

@@ -93,8 +93,12 @@ func (r *Record) OutOfMemory() string {
 	if r.Host.Memory == 0 {
 		origin = "the default; --memory is another one"
 	}
-	return fmt.Sprintf("its programs met the limit of %s of memory (%s). Next: brig update --memory SIZE %s",
-		units.BytesSize(float64(r.Spec.Resources.Memory)), origin, r.Name)
+	next := "brig update --memory SIZE " + r.Name
+	if r.Host.AutoRemove { // it is gone
+		next = "a larger --memory"
+	}
+	return fmt.Sprintf("its programs met the limit of %s of memory (%s). Next: %s",
+		units.BytesSize(float64(r.Spec.Resources.Memory)), origin, next)
 }
 
 // View is a container as it is at one moment.
