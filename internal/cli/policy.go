@@ -3,11 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
-	"net/url"
 
 	"github.com/spf13/cobra"
 
-	"github.com/brig-engine/brig/internal/cli/api"
 	"github.com/brig-engine/brig/internal/cli/console"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
@@ -53,12 +51,8 @@ func newCheckOf(a *App, verb string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			query := url.Values{}
-			setQuery(query, "name", c.Name)
-			setQuery(query, "platform", c.Platform)
 			var v verdict
-			request := api.Request{Method: "POST", Path: "/brig/policy/check", Query: query, JSON: c.Body}
-			if err := engine.CallRequest(cmd.Context(), request, &v); err != nil {
+			if err := engine.CallRequest(cmd.Context(), createRequest("/brig/policy/check", c), &v); err != nil {
 				return withCode(engineFailed, err)
 			}
 			if format != "" {

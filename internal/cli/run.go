@@ -193,18 +193,23 @@ func (a *App) create(ctx context.Context, c *request.Create, f *creation, run *r
 
 func createOnce(ctx context.Context, engine *api.Client, c *request.Create, run *running) (
 	made engineapi.CreateResponse, stream *api.Stream, err error) {
-	query := url.Values{}
-	setQuery(query, "name", c.Name)
-	setQuery(query, "platform", c.Platform)
-	req := api.Request{Method: "POST", Path: "/containers/create", Query: query, JSON: c.Body}
+	req := createRequest("/containers/create", c)
 	if run == nil {
 		err = engine.CallRequest(ctx, req, &made)
 		return made, nil, err
 	}
-	maps.Copy(query, run.query)
+	maps.Copy(req.Query, run.query)
 	req.Header = map[string]string{api.RunHeader: string(run.until)}
 	stream, err = engine.CreateRun(ctx, req, &made)
 	return made, stream, err
+}
+
+// createRequest is what says everything about a container that is to be made.
+func createRequest(path string, c *request.Create) api.Request {
+	query := url.Values{}
+	setQuery(query, "name", c.Name)
+	setQuery(query, "platform", c.Platform)
+	return api.Request{Method: "POST", Path: path, Query: query, JSON: c.Body}
 }
 
 func setQuery(q url.Values, key, value string) {

@@ -80,7 +80,7 @@ var result atomic.Uint64
 
 // quiet works and compares.
 func (s *stillness) quiet() bool {
-	for look := 0; look < looks; look++ {
+	for look := range looks {
 		if look > 0 {
 			time.Sleep(s.pause)
 		}

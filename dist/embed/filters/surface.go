@@ -17,67 +17,39 @@ type Surface struct{ Calls, Known, Families int }
 // Left counts it by the tables that the filters are made of.
 func Left(arch filter.Arch) (s Surface) {
 	both := []filter.Filter{Floor(arch, Relax{}), Default(arch)}
+	passes := func(nr uint32, first ...uint64) bool {
+		return !slices.ContainsFunc(both, func(f filter.Filter) bool { return refuses(&f, nr, first...) })
+	}
 	for _, nr := range kernel.Calls(string(arch)) {
 		s.Known++
-		if !slices.ContainsFunc(both, func(f filter.Filter) bool { return out(&f, nr) }) {
+		if passes(nr) {
 			s.Calls++
 		}
 	}
 	socket, _ := kernel.Number(string(arch), "socket")
 	for family := range uint64(unix.AF_MAX) {
-		if !slices.ContainsFunc(both, func(f filter.Filter) bool { return refuses(&f, socket, family) }) {
+		if passes(socket, family) {
 			s.Families++
 		}
 	}
 	return s
 }
 
-// out tells whether no arguments get a call past a filter.
-func out(f *filter.Filter, nr uint32) bool {
+// refuses tells whether a call with these first arguments is refused whatever the others are.
+func refuses(f *filter.Filter, nr uint32, first ...uint64) bool {
 	allowed := f.Default == filter.Allow
 	for _, r := range f.Rules {
-		if slices.Contains(r.Calls, nr) {
-			if r.Action != filter.Allow && len(r.Args) == 0 {
-				return true
-			}
-			allowed = allowed || r.Action == filter.Allow
-		}
-	}
-	return !allowed
-}
-
-// refuses tells whether a call with this first argument is refused whatever the others are.
-func refuses(f *filter.Filter, nr uint32, first uint64) bool {
-	allowed := f.Default == filter.Allow
-	for _, r := range f.Rules {
-		ofFirst := func(a filter.Arg) bool { return a.Index == 0 }
-		if !slices.Contains(r.Calls, nr) || slices.ContainsFunc(r.Args, func(a filter.Arg) bool { return ofFirst(a) && !holds(a, first) }) {
-			continue
-		}
-		if r.Action == filter.Allow {
+		others := func(a filter.Arg) bool { return int(a.Index) >= len(first) }
+		fails := func(a filter.Arg) bool { return !others(a) && !a.Holds(first[a.Index]) }
+		switch {
+		case !slices.Contains(r.Calls, nr) || slices.ContainsFunc(r.Args, fails):
+		case r.Action == filter.Allow:
 			allowed = true
-		} else if !slices.ContainsFunc(r.Args, func(a filter.Arg) bool { return !ofFirst(a) }) {
+		case !slices.ContainsFunc(r.Args, others):
 			return true
 		}
 	}
 	return !allowed
-}
-
-// holds compares as the compiled filter does.
-func holds(a filter.Arg, v uint64) bool {
-	switch a.Op {
-	case filter.EQ:
-		return v == a.Value
-	case filter.NE:
-		return v != a.Value
-	case filter.LT:
-		return v < a.Value
-	case filter.MaskedEQ:
-		return v&a.Mask == a.Value
-	case filter.MaskedNE:
-		return v&a.Mask != a.Value
-	}
-	panic(fmt.Sprintf("surface: no comparison %q in our own tables", a.Op))
 }
 
 // Source is the file that brigd has the numbers from.
@@ -86,7 +58,12 @@ func (s Surface) Source(arch filter.Arch) string {
 
 package policy
 
-// DefaultSurface is what the filters of a container that asked for nothing leave of the kernel on %s.
-var DefaultSurface = Surface{Calls: %d, Known: %d, Families: %d}
+// What the filters of a container that asked for nothing leave of the kernel on %s: system calls, some of them only with
+// some arguments, of how many that there are, and families of sockets.
+const (
+	SurfaceCalls    = %d
+	SurfaceKnown    = %d
+	SurfaceFamilies = %d
+)
 `, arch, s.Calls, s.Known, s.Families)
 }

@@ -235,7 +235,8 @@ func (s *Server) containerWait(w http.ResponseWriter, r *http.Request) error {
 func endReply(c *container.Container, exit wire.Exit, failed error) waited {
 	reply := waitReply(exit, failed)
 	if reply.OOMKilled {
-		reply.OOMReason = c.OutOfMemory()
+		v := c.View()
+		reply.OOMReason = v.OutOfMemory()
 	}
 	return reply
 }

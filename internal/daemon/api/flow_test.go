@@ -19,8 +19,8 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// call sends one request and gives status and body.
-func call(t testing.TB, socket, method, path, body string) (int, string) {
+// call sends one request, with these lines in its head, and gives status and body.
+func call(t testing.TB, socket, method, path, body string, head ...string) (int, string) {
 	t.Helper()
 	c, err := net.Dial("unix", socket)
 	if err != nil {
@@ -28,7 +28,7 @@ func call(t testing.TB, socket, method, path, body string) (int, string) {
 	}
 	defer c.Close()
 	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: brig\r\nConnection: close\r\nContent-Type: application/json\r\n"+
-		"Content-Length: %d\r\n\r\n%s", method, path, len(body), body)
+		"Content-Length: %d\r\n%s\r\n%s", method, path, len(body), strings.Join(append(head, ""), "\r\n"), body)
 	r, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)

@@ -2,12 +2,8 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
-	"io"
-	"net"
-	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -206,23 +202,8 @@ func TestAListOfIDsIsNothingButIDs(t *testing.T) {
 		ids = append(ids, create(t, s, "sleep 9", `,"Labels":{"name":"`+name+`"}`))
 	}
 	ask := func(query, fields string) (int, string) {
-		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-			DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", s) }}}
-		r, err := http.NewRequest("GET", "http://brig/containers/json"+query, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set(FieldsHeader, fields)
-		reply, err := c.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer reply.Body.Close()
-		b, err := io.ReadAll(reply.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return reply.StatusCode, strings.TrimSpace(string(b))
+		code, body := call(t, s, "GET", "/containers/json"+query, "", FieldsHeader+": "+fields)
+		return code, strings.TrimSpace(body)
 	}
 	entry := func(i int) string { return `{"Id":"` + ids[i] + `"}` }
 	for query, want := range map[string]string{
@@ -262,19 +243,19 @@ func TestARequestIsCheckedAndNotCarriedOut(t *testing.T) {
 		if !v.Allowed {
 			want = v.Refusals[0].Status
 		}
-		_, refused := call(t, s, "POST", "/v1.50/containers/create"+c.query, c.body)
+		code, reply := call(t, s, "POST", "/v1.50/containers/create"+c.query, c.body)
 		for _, r := range v.Refusals {
-			if !strings.Contains(refused, r.Option) || !strings.Contains(refused, r.Reason) {
-				t.Errorf("%s: the request itself is answered %s, not %+v", c.body, refused, r)
+			if !strings.Contains(reply, r.Option) || !strings.Contains(reply, r.Reason) {
+				t.Errorf("%s: the request itself is answered %s, not %+v", c.body, reply, r)
 			}
 		}
-		if code, reply := call(t, s, "POST", "/v1.50/containers/create"+c.query, c.body); code != want {
+		if code != want {
 			t.Errorf("%s: status %d, want %d: %s", c.body, code, want, reply)
 		}
 	}
 	must(t, s, 404, "POST", "/brig/policy/check", `{"Image":"nothing"}`)
 	must(t, s, 501, "POST", "/brig/policy/check", `{"Image":"test","Nonsense":1}`)
-	if list := must(t, s, 200, "GET", "/containers/json?all=1", ""); strings.Count(list, `"Id"`) != 2 {
+	if list := must(t, s, 200, "GET", "/containers/json?all=1", ""); strings.Count(list, `"Id"`) != 1 {
 		t.Errorf("a check has made a container: %s", list)
 	}
 }

@@ -122,9 +122,8 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 
 // securityOptions are what every container has by default, in Docker's form, with what is left of the kernel.
 func securityOptions() []string {
-	s := policy.DefaultSurface
-	return []string{fmt.Sprintf("name=seccomp,profile=builtin,calls=%d of %d,socket-families=%d", s.Calls, s.Known, s.Families),
-		"name=userns", "name=no-new-privileges", "name=cgroupns"}
+	return []string{fmt.Sprintf("name=seccomp,profile=builtin,calls=%d of %d,socket-families=%d", policy.SurfaceCalls,
+		policy.SurfaceKnown, policy.SurfaceFamilies), "name=userns", "name=no-new-privileges", "name=cgroupns"}
 }
 
 func cgroupVersion(v string) string {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -204,33 +205,17 @@ func (e *Engine) Find(ref string) (*Container, error) {
 
 // List gives all containers, newest first.
 func (e *Engine) List() []View {
-	type entry struct { // a View is too large to be moved about
-		created time.Time
-		c       *Container
-	}
 	e.mu.RLock()
-	all := make([]entry, 0, len(e.byID))
-	for _, c := range e.byID {
-		all = append(all, entry{c: c})
-	}
+	all := slices.Collect(maps.Values(e.byID))
 	e.mu.RUnlock()
-	for i := range all {
-		all[i].created = all[i].c.created()
-	}
-	slices.SortFunc(all, func(a, b entry) int {
-		return cmp.Or(b.created.Compare(a.created), strings.Compare(a.c.id, b.c.id))
+	slices.SortFunc(all, func(a, b *Container) int { // by what never changes: a View is too large to be moved about
+		return cmp.Or(b.rec.Created.Compare(a.rec.Created), strings.Compare(a.id, b.id))
 	})
 	views := make([]View, len(all))
-	for i := range all {
-		views[i] = all[i].c.View()
+	for i, c := range all {
+		views[i] = c.View()
 	}
 	return views
-}
-
-func (c *Container) created() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.rec.Created
 }
 
 // View gives the container as it is now.

@@ -79,15 +79,16 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	lasted := c.rec.Finished.Sub(c.rec.Started)
 	remove := c.rec.Host.AutoRemove
 	again := c.planRestart(unhealthy)
+	outOfMemory := c.rec.OutOfMemory()
 	c.mu.Unlock()
 	if !remove {
 		if err := c.write(false); err != nil {
 			c.warn(err)
 		}
 	}
-	if why := c.OutOfMemory(); why != "" {
-		c.publish(events.ActionOOM, "reason", why)
-		slog.Warn("container out of memory", "id", c.id[:12], "reason", why)
+	if outOfMemory != "" {
+		c.publish(events.ActionOOM, "reason", outOfMemory)
+		slog.Warn("container out of memory", "id", c.id[:12], "reason", outOfMemory)
 	}
 	c.publishEnd("exitCode", strconv.Itoa(exit.Code), "execDuration", strconv.Itoa(int(lasted.Seconds())))
 	c.e.cfg.Networks.Leave(c.id)
@@ -99,13 +100,6 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	if again {
 		c.arm()
 	}
-}
-
-// OutOfMemory is that of the record: see there.
-func (c *Container) OutOfMemory() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.rec.OutOfMemory()
 }
 
 // Condition is what Wait waits for.

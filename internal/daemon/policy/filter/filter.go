@@ -107,6 +107,29 @@ func (a Action) Severity() int {
 	return -1
 }
 
+// Holds is what a comparison means, of the argument's value.
+func (a Arg) Holds(v uint64) bool {
+	switch a.Op {
+	case EQ:
+		return v == a.Value
+	case NE:
+		return v != a.Value
+	case LT:
+		return v < a.Value
+	case LE:
+		return v <= a.Value
+	case GT:
+		return v > a.Value
+	case GE:
+		return v >= a.Value
+	case MaskedEQ:
+		return v&a.Mask == a.Value
+	case MaskedNE:
+		return v&a.Mask != a.Value
+	}
+	return false
+}
+
 // Masked tells whether Mask belongs to the comparison.
 func (o Op) Masked() bool { return o == MaskedEQ || o == MaskedNE }
 

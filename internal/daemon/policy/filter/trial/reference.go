@@ -49,26 +49,7 @@ func Reference(f *filter.Filter, c Call) uint32 {
 
 func matches(r *filter.Rule, c Call) bool {
 	for _, a := range r.Args {
-		v, ok := c.Args[a.Index], false
-		switch a.Op {
-		case filter.EQ:
-			ok = v == a.Value
-		case filter.NE:
-			ok = v != a.Value
-		case filter.LT:
-			ok = v < a.Value
-		case filter.LE:
-			ok = v <= a.Value
-		case filter.GT:
-			ok = v > a.Value
-		case filter.GE:
-			ok = v >= a.Value
-		case filter.MaskedEQ:
-			ok = v&a.Mask == a.Value
-		case filter.MaskedNE:
-			ok = v&a.Mask != a.Value
-		}
-		if !ok {
+		if !a.Holds(c.Args[a.Index]) {
 			return false
 		}
 	}
