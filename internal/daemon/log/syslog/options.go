@@ -140,7 +140,8 @@ func parseAddress(v string) (network, address string, err error) {
 	default:
 		return "", "", fmt.Errorf("unsupported scheme: '%s'", u.Scheme)
 	}
-	if u.Path != "" || u.Hostname() == "" {
+	// A bracket that opens nothing is part of a name to package url, and nothing to package net.
+	if u.Path != "" || u.Hostname() == "" || strings.ContainsAny(u.Hostname(), "[]") {
 		return "", "", fmt.Errorf("%q must be like tcp://HOST:PORT", v)
 	}
 	port := u.Port()

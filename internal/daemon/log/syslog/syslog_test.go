@@ -246,7 +246,7 @@ func TestAddresses(t *testing.T) {
 		"tcp://u@h": "", "tcp://h?x": "", "tcp://h#x": "", "unix://": "", "unix://rel": "", "unix:///a/../b": "", "unix:///proc/1/root/dev/log": "",
 		"unix:///" + strings.Repeat("x", 108): "", "udp://0.0.0.0": "", "udp://255.255.255.255": "", "udp://224.0.0.1": "", "udp://[ff02::1]": "",
 		"tcp://169.254.169.254:80": "", "tcp://[::ffff:169.254.169.254]:80": "", "tcp://100.100.100.200": "", "tcp://[fd00:ec2::254]": "",
-		"tcp://[fe80::1]": ""} {
+		"tcp://[fe80::1]": "", "udp://]": "", "tcp://a]b:5": "", "tcp://[[::1]]:5": ""} {
 		network, address, err := parseAddress(in)
 		if (err != nil) != (want == "") || err == nil && network+" "+address != want {
 			t.Errorf("%q: %q %q, %v", in, network, address, err)
@@ -307,7 +307,7 @@ func TestAHangingReceiverHasADeadline(t *testing.T) {
 
 // FuzzAddress: what is accepted is somebody in particular.
 func FuzzAddress(f *testing.F) {
-	for _, s := range []string{"tcp://1.2.3.4:5", "unix:///dev/log", "udp://[::1]", "tcp+tls://h"} {
+	for _, s := range []string{"tcp://1.2.3.4:5", "unix:///dev/log", "udp://[::1]", "tcp+tls://h", "udp://]"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
