@@ -17,14 +17,14 @@ func main() { os.Exit(worker.Run(table())) }
 // table holds what this program can do.
 func table() map[wire.JobKind]worker.Handler {
 	return map[wire.JobKind]worker.Handler{
-		jobs.Layer:    worker.Layer,
-		jobs.Merge:    worker.Merge,
-		wire.JobCheck: worker.Check,
-		jobs.Load:     worker.Load,
-		jobs.Export:   worker.Export,
-		jobs.Save:     worker.Save,
-		jobs.DNS:      dns.Job,
-		jobs.Tree:     tree.Job,
-		wire.JobFill:  fill.Job,
+		jobs.Layer:   worker.Layer,
+		jobs.Merge:   worker.Merge,
+		jobs.Check:   worker.Check,
+		jobs.Load:    worker.Load,
+		jobs.Export:  worker.Export,
+		jobs.Save:    worker.Save,
+		jobs.DNS:     dns.Job,
+		jobs.Tree:    tree.Job,
+		wire.JobFill: fill.Job,
 	}
 }

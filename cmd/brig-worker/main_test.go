@@ -170,7 +170,7 @@ func TestJobsFromEndToEnd(t *testing.T) {
 	z.Close()
 	blobs := [][]byte{tars[0], zipped.Bytes()}
 
-	merge, check := &jobs.MergeParams{}, &wire.JobCheckParams{}
+	merge, check := &jobs.MergeParams{}, &jobs.CheckParams{}
 	save := jobs.SaveImage{Names: []string{"docker.io/library/small:1"}, Architecture: "amd64", OS: "linux"}
 	for n, b := range blobs {
 		in := s.create(fmt.Sprintf("in/%d", n))
@@ -199,7 +199,7 @@ func TestJobsFromEndToEnd(t *testing.T) {
 		strings.Join(m.Groups[1].Members, " ") != "root bin" || m.Inodes != 5 {
 		t.Errorf("merge: %+v", m)
 	}
-	if c := s.must(&jobs.Job{Kind: wire.JobCheck, Check: check}, s.open("index")).Check; c.Digest != m.Digest {
+	if c := s.must(&jobs.Job{Kind: jobs.Check, Check: check}, s.open("index")).Check; c.Digest != m.Digest {
 		t.Errorf("check: %+v, merge: %+v", c, m)
 	}
 
@@ -234,7 +234,7 @@ func TestErrorsKeepTheirClass(t *testing.T) {
 	if !errdefs.IsNotFound(err) {
 		t.Errorf("a refused file: %v", err)
 	}
-	_, err = s.run(&jobs.Job{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}})
+	_, err = s.run(&jobs.Job{Kind: jobs.Check, Check: &jobs.CheckParams{}})
 	if !errdefs.IsInvalidArgument(err) {
 		t.Errorf("a missing descriptor: %v", err)
 	}

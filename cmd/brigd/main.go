@@ -1,6 +1,7 @@
 // brigd answers the Docker Engine API and decides; the warden, which starts it, holds the keys.
 //
-// Descriptors: 3 the API's listening socket, 4 the connection to the warden, 5 a pipe that is told "ready", or why not.
+// Descriptors: 3 the API's listening socket, 4 the connection to the warden, 5 a pipe that is told "ready", or why not, 6 the
+// connection to brig-store.
 package main
 
 import (
@@ -36,6 +37,7 @@ const (
 	fdListener = 3
 	fdWarden   = 4
 	fdReady    = 5
+	fdStore    = 6
 )
 
 func main() {
@@ -75,7 +77,11 @@ func serve(state, run string, ready *os.File) error {
 		return err
 	}
 	warden := client.New(conn, "the warden")
-	server, err := open(context.Background(), warden, state, run)
+	if conn, err = wire.FileConn(fdStore, "store"); err != nil {
+		return err
+	}
+	store := client.New(conn, "brig-store")
+	server, err := open(context.Background(), warden, store, state, run)
 	if err != nil {
 		return err
 	}
@@ -96,6 +102,8 @@ func serve(state, run string, ready *os.File) error {
 		return nil
 	case <-warden.Done():
 		return errors.New("the warden has gone")
+	case <-store.Done():
+		return errors.New("brig-store has gone")
 	case err := <-ended:
 		if errors.Is(err, http.ErrServerClosed) {
 			return errors.New("the API was closed")
@@ -105,7 +113,7 @@ func serve(state, run string, ready *os.File) error {
 }
 
 // open rebuilds everything from the records and the warden's answers.
-func open(ctx context.Context, warden *client.Client, state, run string) (*api.Server, error) {
+func open(ctx context.Context, warden, store *client.Client, state, run string) (*api.Server, error) {
 	var hello wire.HelloReply
 	if _, err := warden.Call(ctx, wire.OpHello, wire.Hello{Version: wire.Version}, &hello); err != nil {
 		return nil, fmt.Errorf("greet the warden: %w", err)
@@ -115,7 +123,7 @@ func open(ctx context.Context, warden *client.Client, state, run string) (*api.S
 	if err != nil {
 		return nil, err
 	}
-	images, err := openImages(ctx, image.Config{Warden: warden, Bus: bus, StateDir: state})
+	images, err := openImages(ctx, image.Config{Warden: warden, Objects: store, Bus: bus, StateDir: state})
 	if err != nil {
 		return nil, err
 	}

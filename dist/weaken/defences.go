@@ -46,6 +46,8 @@ func passing() []Edit {
 		{"internal/warden/service.go", `"HOME=" + state}`, `"HOME=" + state, ` + without + `}`},
 		{"internal/warden/service.go", `Args: []string{"brig-router"}, FDs: 2,`,
 			`Args: []string{"brig-router"}, Env: []string{` + without + `}, FDs: 2,`},
+		{"internal/warden/service.go", `Args: []string{"brig-store", dir}, FDs: 3,`,
+			`Args: []string{"brig-store", dir}, Env: []string{` + without + `}, FDs: 3,`},
 	}
 }
 
@@ -53,6 +55,7 @@ const (
 	warden   = "internal/warden"
 	plan     = "internal/warden/plan"
 	clone    = "internal/kernel/clone"
+	store    = "internal/store"
 	firewall = "internal/router/firewall"
 	link     = "internal/router/link"
 )
@@ -187,13 +190,13 @@ func ofSurroundings() []Defence {
 func ofImages() []Defence {
 	return []Defence{
 		{"sealing", "sealed files: nobody writes to what was verified", []Edit{
-			empty("sealing", warden+"/store/store.go", "func lease(f *os.File) error {", "nil"),
-		}, []Test{{warden + "/store", "TestSealRefusesWhileAWriterExists"}}, ""},
+			empty("sealing", store+"/store.go", "func lease(f *os.File) error {", "nil"),
+		}, []Test{{store, "TestSealRefusesWhileAWriterExists"}}, ""},
 
 		{"index-check", "a second process checks a file-system index", []Edit{
-			{warden + "/store/store.go", "	if err := check(f, files); err != nil {",
-				"	if err := check(f, files); err != nil && !without(\"index-check\") {"},
-		}, []Test{{warden + "/store", "TestIndexNeedsItsCheckAndItsDevices"}}, ""},
+			{store + "/store.go", "	seen, err := check(f, files)\n	if err != nil {",
+				"	seen, err := check(f, files)\n	if err != nil && !without(\"index-check\") {"},
+		}, []Test{{store, "TestIndexNeedsItsCheckAndItsDevices"}}, ""},
 
 		{"worker", "confinement of the process that reads strangers' archives", []Edit{
 			{plan + "/service.go", "	if in.Worker {\n		b.worker(&in)", "	if in.Worker && !without(\"worker\") {\n		b.worker(&in)"},

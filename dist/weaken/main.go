@@ -9,7 +9,7 @@ import (
 )
 
 // programs are those that an engine consists of.
-var programs = []string{"brig", "brigd", "brig-keeper", "brig-warden", "brig-router", "brig-worker"}
+var programs = []string{"brig", "brigd", "brig-keeper", "brig-warden", "brig-router", "brig-store", "brig-worker"}
 
 func main() {
 	out := flag.String("o", "bin/depth", "directory to write to")

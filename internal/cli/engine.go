@@ -242,7 +242,7 @@ func (a *App) printStatus(s *engineStatus) {
 	line("address", s.Address)
 	if s.Running {
 		var pids []string
-		for _, name := range []string{"brig-keeper", "brig-warden", "brig-router", "brigd"} {
+		for _, name := range []string{"brig-keeper", "brig-warden", "brig-router", "brig-store", "brigd"} {
 			if pid := s.PIDs[name]; pid != 0 {
 				pids = append(pids, fmt.Sprintf("%s %d", name, pid))
 			}

@@ -23,6 +23,7 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
 	"github.com/brig-engine/brig/internal/wire/jobs"
+	"github.com/brig-engine/brig/internal/wire/objects"
 )
 
 // rig is a keeper and a warden of the real programs, with the test in brigd's place.
@@ -32,6 +33,7 @@ type rig struct {
 	keeper *exec.Cmd
 	listen *net.UnixListener
 	client *client.Client
+	store  *client.Client
 	api    int // the API listening socket
 	raw    int // the end of the connection to the warden that brigd has
 	hello  wire.HelloReply
@@ -51,7 +53,7 @@ func newRig(t *testing.T) *rig {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	r := &rig{t: t, dir: dir}
-	build := exec.Command("go", "build", "-o", dir+"/", "../../cmd/brig-keeper", "../../cmd/brig-warden", "../../cmd/brig-worker", "../../cmd/brig-router", "./testdata/brigd")
+	build := exec.Command("go", "build", "-o", dir+"/", "../../cmd/brig-keeper", "../../cmd/brig-warden", "../../cmd/brig-worker", "../../cmd/brig-router", "../../cmd/brig-store", "./testdata/brigd")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -110,6 +112,10 @@ func (r *rig) accept() {
 		r.t.Fatal(err)
 	}
 	r.client, r.peer = client.New(conn, "the warden"), c
+	if conn, err = wire.FileConn(fds[2], "store"); err != nil {
+		r.t.Fatal(err)
+	}
+	r.store = client.New(conn, "brig-store")
 	r.call(wire.OpHello, wire.Hello{Version: wire.Version}, &r.hello)
 }
 
@@ -144,6 +150,9 @@ func (r *rig) stop() {
 func (r *rig) try(op wire.Op, q, reply any, fds ...int) ([]int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
+	if _, stored := objects.Known[op]; stored {
+		return r.store.Call(ctx, op, q, reply, fds...)
+	}
 	return r.client.Call(ctx, op, q, reply, fds...)
 }
 
@@ -156,13 +165,13 @@ func (r *rig) call(op wire.Op, q, reply any, fds ...int) []int {
 	return got
 }
 
-func (r *rig) object() int { return r.call(wire.OpObjectCreate, struct{}{}, nil)[0] }
+func (r *rig) object() int { return r.call(objects.Create, struct{}{}, nil)[0] }
 
-func (r *rig) seal(fd int) wire.Object {
+func (r *rig) seal(fd int) objects.Object {
 	r.t.Helper()
-	var o wire.Object
+	var o objects.Object
 	ctx := context.Background()
-	if _, err := r.client.Give(ctx, wire.OpObjectSeal, wire.ObjectRef{}, &o, fd); err != nil {
+	if _, err := r.store.Give(ctx, objects.Seal, wire.ObjectRef{}, &o, fd); err != nil {
 		r.t.Fatal(err)
 	}
 	return o
@@ -203,7 +212,7 @@ func (r *rig) busybox() string {
 		r.t.Fatal(err)
 	}
 	sealed := r.seal(blob)
-	in := r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: sealed.Digest}, nil)[0]
+	in := r.call(objects.Open, wire.ObjectRef{Digest: sealed.Digest}, nil)[0]
 	data, toc := r.object(), r.object()
 	res := r.job(&jobs.Job{Kind: jobs.Layer, Layer: &jobs.LayerParams{BlobSize: sealed.Size}}, []int{in, data, toc}, jobs.Host{})
 	dataObject, tocObject := r.seal(data), r.seal(toc)
@@ -214,10 +223,10 @@ func (r *rig) busybox() string {
 		if strings.HasPrefix(f.Name, "data/") {
 			d = dataObject.Digest
 		}
-		return r.call(wire.OpObjectOpen, wire.ObjectRef{Digest: d}, nil)[0], nil
+		return r.call(objects.Open, wire.ObjectRef{Digest: d}, nil)[0], nil
 	}})
-	var o wire.Object
-	if _, err := r.client.Give(context.Background(), wire.OpIndexSeal, wire.IndexSeal{Data: []string{dataObject.Digest}}, &o, index); err != nil {
+	var o objects.Object
+	if _, err := r.store.Give(context.Background(), objects.SealIndex, objects.Index{Data: []string{dataObject.Digest}}, &o, index); err != nil {
 		r.t.Fatalf("%v\n%s", err, r.log())
 	}
 	r.image = o.Digest

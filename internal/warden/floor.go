@@ -240,7 +240,7 @@ type filters map[string][]byte
 
 func (w *Warden) openFilters() (err error) {
 	w.filters = filters{}
-	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "default", "brigd", "router", "worker", "filler", "copier"} {
+	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "default", "brigd", "router", "store", "worker", "filler", "copier"} {
 		if w.filters[name], err = code.Read(name); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package warden
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,14 +17,15 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
-	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
 )
 
-// images keeps one detached, read-only mount per image that was used.
+// images keeps one detached, read-only mount per image that was used, and asks brig-store for the files of the others.
 type images struct {
 	mu     sync.Mutex
 	mounts map[string]int
+	store  *client.Client
 }
 
 // image gives a descriptor of the mount of an index, for the caller to close.
@@ -33,7 +35,7 @@ func (w *Warden) image(digest string) (int, error) {
 	if fd, ok := w.images.mounts[digest]; ok {
 		return dup(fd)
 	}
-	files, err := w.store.OpenIndex(digest)
+	files, err := w.images.store.Call(context.Background(), wire.OpIndexOpen, wire.ObjectRef{Digest: digest}, nil)
 	if err != nil {
 		return -1, err
 	}
@@ -64,7 +66,8 @@ func (w *Warden) indexRemove(q wire.ObjectRef) (any, error) {
 			unix.Unmount(w.imageDir(q.Digest), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		}
 	}
-	return nil, w.store.RemoveIndex(q.Digest)
+	_, err := w.images.store.Call(context.Background(), wire.OpIndexRemove, q, nil)
+	return nil, err
 }
 
 // lower is the image with ids of the sandbox, for the caller to close.
@@ -110,7 +113,7 @@ func (b *birth) directories() (upper, work int, err error) {
 	dir := b.w.directory(b.c.id)
 	if b.first {
 		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o711)); err != nil {
-			return -1, -1, store.Full(err)
+			return -1, -1, wire.Full(err)
 		}
 	}
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -119,12 +122,12 @@ func (b *birth) directories() (upper, work int, err error) {
 	}
 	defer unix.Close(fd)
 	if upper, err = rootfs.Layer(fd, "upper", b.box.base); err != nil {
-		return -1, -1, store.Full(err)
+		return -1, -1, wire.Full(err)
 	}
 	if work, err = rootfs.Layer(fd, "work", b.box.base); err != nil {
 		unix.Close(upper)
 	}
-	return upper, work, store.Full(err)
+	return upper, work, wire.Full(err)
 }
 
 // mounts prepares what the spec asks for, each as a detached mount.

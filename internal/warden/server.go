@@ -14,17 +14,7 @@ import (
 // table ties the operations of the closed list to their handlers.
 func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
-		wire.OpHello:        with(w.hello),
-		wire.OpObjectCreate: of(func(*wire.Request, struct{}) (wire.Reply, error) { return handed(w.store.Create()) }),
-		wire.OpObjectSeal: of(func(r *wire.Request, q wire.ObjectRef) (wire.Reply, error) {
-			return answer(w.store.Seal(r.Take(0), q.Digest))
-		}),
-		wire.OpObjectOpen:   of(func(_ *wire.Request, q wire.ObjectRef) (wire.Reply, error) { return handed(w.store.Open(q.Digest)) }),
-		wire.OpObjectRemove: with(func(q wire.ObjectRef) (any, error) { return nil, w.store.Remove(q.Digest) }),
-		wire.OpObjectList:   with(func(struct{}) (any, error) { return w.store.List() }),
-		wire.OpIndexSeal: of(func(r *wire.Request, q wire.IndexSeal) (wire.Reply, error) {
-			return answer(w.store.SealIndex(r.Take(0), q.Data, w.checkIndex))
-		}),
+		wire.OpHello:       with(w.hello),
 		wire.OpIndexRemove: with(w.indexRemove),
 		wire.OpWorkerStart: of(w.workerStart),
 
@@ -94,9 +84,6 @@ func (w *Warden) hello(q wire.Hello) (any, error) {
 	defer w.mu.Unlock()
 	return w.facts, nil
 }
-
-// handed is a reply of one descriptor, which is the caller's alone.
-func handed(fd int, err error) (wire.Reply, error) { return wire.Reply{FDs: []int{fd}}, err }
 
 // networkDNS gives the forwarder's sockets, which outlive every forwarder.
 func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {

@@ -25,6 +25,7 @@ import (
 const (
 	brigdID   = ownIDs + 1
 	routerID  = ownIDs + 2
+	storeID   = ownIDs + 3
 	workerID  = ownIDs + 0x100 // and the 255 after it, in turn
 	workerIDs = 256
 	insideID  = 65534 // a worker's id in its own user namespace
@@ -81,7 +82,7 @@ func connected[P any](peer string, start func(theirs int) (P, error)) (conn *wir
 
 // startBrigd gives birth to brigd: no capability, an id of its own, a filter. It sees its own directories, and a few
 // files of the host for reading. Listening on TCP is refused; connecting is not, since it talks to registries.
-func (w *Warden) startBrigd(conn int) (int, error) {
+func (w *Warden) startBrigd(conn, store int) (int, error) {
 	state, run := filepath.Join(w.cfg.Root, "daemon"), filepath.Join(w.cfg.Run, "daemon")
 	d := domain{everything(unix.LANDLOCK_ACCESS_NET_BIND_TCP), map[string]uint64{}}
 	for _, p := range readable {
@@ -96,9 +97,38 @@ func (w *Warden) startBrigd(conn int) (int, error) {
 	}
 	return w.startService(&service{filter: "brigd", group: "brigd", domain: &d,
 		bounds: wire.Resources{Memory: max(w.memory/4, 256<<20), Pids: 4096, CPUShares: 2048},
-		parts:  parts{fds: map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready}},
+		parts:  parts{fds: map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready, "fd3": store}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brigd", "--state", state, "--run", run},
-			Env: []string{"PATH=/usr/bin:/bin", "HOME=" + state}, FDs: 3, UID: brigdID, GID: brigdID}})
+			Env: []string{"PATH=/usr/bin:/bin", "HOME=" + state}, FDs: 4, UID: brigdID, GID: brigdID}})
+}
+
+// startStore gives birth to brig-store: an id of its own, which the objects belong to, their directory, a filter. It answers
+// the warden and brigd, and asks the warden for workers.
+func (w *Warden) startStore(warden, workers, brigd int) (int, error) {
+	dir := filepath.Join(w.cfg.Root, "store")
+	if err := cmp.Or(os.MkdirAll(dir, 0o700), owned(dir), enterable(filepath.Dir(dir))); err != nil {
+		return -1, err
+	}
+	return w.startService(&service{filter: "store", group: "brig-store",
+		domain:       &domain{everything(^uint64(0)), map[string]uint64{dir: ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)}},
+		bounds:       wire.Resources{Memory: max(w.memory/4, 256<<20), Pids: 256, CPUShares: 2048},
+		parts:        parts{fds: map[string]int{"fd0": warden, "fd1": workers, "fd2": brigd}},
+		ServiceInput: plan.ServiceInput{Args: []string{"brig-store", dir}, FDs: 3, UID: storeID, GID: storeID}})
+}
+
+// owned gives the store to its process. Before there was one it was root's; the directory itself comes last.
+func owned(dir string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil || st.Uid == storeID {
+		return err
+	}
+	list, err := filepath.Glob(dir + "/*/*")
+	for _, p := range append(list, dir+"/objects", dir+"/checked", dir) {
+		if cerr := os.Lchown(p, storeID, storeID); err == nil && !errors.Is(cerr, os.ErrNotExist) {
+			err = cerr
+		}
+	}
+	return err
 }
 
 // enterable checks that brigd, which has no privilege, can walk to its directories.
@@ -272,25 +302,9 @@ func (w *Warden) reapWorker(k *worker) {
 	w.removeGroup(k.group)
 }
 
-// checkIndex has a fresh worker, which never saw an archive, check an index before it is sealed: root mounts nothing that
-// one hostile process could have written. Nothing that it says is read beyond whether it found a fault.
-func (w *Warden) checkIndex(index *os.File, devices []int) error {
-	job := &wire.Errand{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
-	for _, d := range devices {
-		var st unix.Stat_t
-		if err := unix.Fstat(d, &st); err != nil {
-			return err
-		}
-		job.Check.Devices = append(job.Check.Devices, st.Size)
-	}
-	if err := w.runJob(job, w.startWorker, int(index.Fd())); err != nil {
-		return fmt.Errorf("the file-system index was refused: %w", err)
-	}
-	return nil
-}
-
-// runJob starts a worker for a job of the warden's own and waits for its end.
-func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error), fds ...int) error {
+// runFill has a worker copy a directory into a new volume, and waits for its end. Nothing that it says is read beyond
+// whether it has failed.
+func (w *Warden) runFill(start func(socket int) (*worker, error), from, to int) error {
 	conn, k, err := connected("worker", start)
 	if err != nil {
 		return err
@@ -299,8 +313,8 @@ func (w *Warden) runJob(job *wire.Errand, start func(socket int) (*worker, error
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	if _, err = c.Call(ctx, wire.OpJob, job, nil, fds...); err != nil {
-		err = fmt.Errorf("%s: %w", job.Kind, err)
+	if _, err = c.Call(ctx, wire.OpJob, wire.Errand{Kind: wire.JobFill}, nil, from, to); err != nil {
+		err = fmt.Errorf("fill a volume: %w", err)
 	}
 	pidfd.Signal(k.pidfd, unix.SIGKILL) // it has said what it had to say, and one that was conquered may stay
 	w.reapWorker(k)

@@ -122,5 +122,5 @@ func (b *birth) copyImage(target string, volume int) error {
 		return b.w.birthOfWorker(&service{filter: "filler", ServiceInput: plan.ServiceInput{Capabilities: copying},
 			parts: parts{fds: map[string]int{"userns": b.box.fds["userns"], "fd0": socket}}})
 	}
-	return b.w.runJob(&wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}}, start, from, to)
+	return b.w.runFill(start, from, to)
 }

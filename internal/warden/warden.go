@@ -22,8 +22,8 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/store"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/client"
 )
 
 // Config is what the keeper tells its warden. The numbers are inherited descriptors.
@@ -41,7 +41,6 @@ type Warden struct {
 	facts    wire.HelloReply
 
 	keep    *keep
-	store   *store.Store
 	volumes volumes
 	notes   notes
 	parent  *cgroup.Parent
@@ -145,19 +144,17 @@ func (w *Warden) openDirectories() error {
 		filepath.Join(w.cfg.Root, "trash"), filepath.Join(w.cfg.Run, "fifo"), filepath.Join(w.cfg.Run, "exits")}
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o700); err != nil {
-			return store.Full(err)
+			return wire.Full(err)
 		}
 	}
 	spread(filepath.Join(w.cfg.Root, "containers"))
 	spread(filepath.Join(w.cfg.Run, "fifo"))
-	var err error
-	w.store, err = store.Open(filepath.Join(w.cfg.Root, "store"))
-	return err
+	return nil
 }
 
 func (w *Warden) openPrograms() (err error) {
 	w.programs = map[string]*os.File{}
-	for _, name := range []string{"brigd", "brig-worker", "brig-router"} {
+	for _, name := range []string{"brigd", "brig-worker", "brig-router", "brig-store"} {
 		if w.programs[name], err = memfile.Program(filepath.Join(w.cfg.Libexec, name)); err != nil {
 			return err
 		}
@@ -188,6 +185,7 @@ func (w *Warden) close() error {
 	w.background.Wait()
 	err := w.router.close()
 	w.removeGroup("brigd")
+	w.removeGroup("brig-store")
 	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends"} {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
 	}
@@ -248,9 +246,45 @@ func (w *Warden) superviseBrigd() error {
 	}
 }
 
-// runBrigd starts one brigd, serves it, and returns how it ended.
+// runStore starts a brig-store and takes it for the warden's own. It gives its end, and brigd's end of their connection.
+func (w *Warden) runStore() (end func(), brigd int, err error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, -1, fmt.Errorf("socket pair: %w", err)
+	}
+	defer unix.Close(pair[1])
+	var asks *wire.Conn
+	serves, fd, err := connected("brig-store", func(workers int) (fd int, err error) {
+		asks, fd, err = connected("brig-store", func(warden int) (int, error) { return w.startStore(warden, workers, pair[1]) })
+		return fd, err
+	})
+	if err != nil {
+		unix.Close(pair[0])
+		return nil, -1, err
+	}
+	own := client.New(asks, "brig-store")
+	go wire.Serve(serves, wire.StoreAsks, of(w.workerStart))
+	w.images.mu.Lock()
+	w.images.store = own
+	w.images.mu.Unlock()
+	return func() {
+		own.Close()
+		serves.Close()
+		pidfd.Signal(fd, unix.SIGKILL)
+		pidfd.Wait(fd, false)
+		unix.Close(fd)
+	}, pair[0], nil
+}
+
+// runBrigd starts one brigd, which ends with its brig-store, serves it, and returns how it ended.
 func (w *Warden) runBrigd() (pidfd.Status, error) {
-	conn, fd, err := connected("brigd", w.startBrigd)
+	endStore, store, err := w.runStore()
+	if err != nil {
+		return pidfd.Status{}, err
+	}
+	defer endStore()
+	conn, fd, err := connected("brigd", func(theirs int) (int, error) { return w.startBrigd(theirs, store) })
+	unix.Close(store)
 	if err != nil {
 		return pidfd.Status{}, err
 	}

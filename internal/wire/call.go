@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/containerd/errdefs"
 )
@@ -154,4 +155,12 @@ func ToError(err error) *Error {
 		}
 	}
 	return &Error{Class: "unknown", Text: text}
+}
+
+// Full gives a full disk the class and the words that people can act on.
+func Full(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("no space left in the engine's directory: %w: %w. Next: brig images, brig rmi", err, errdefs.ErrResourceExhausted)
+	}
+	return err
 }

@@ -66,9 +66,9 @@ func TestServeRefusesBeforeTheHandler(t *testing.T) {
 		{"lsm.load", []int{0}, "invalid_argument", `unknown operation "lsm.load"`},
 		{OpHello, []int{0}, "invalid_argument", "hello came with 1 descriptors"},
 		{OpExecStart, []int{0, 1, 2}, "invalid_argument", "exec.start came with 3 descriptors"},
-		{OpObjectSeal, nil, "invalid_argument", "object.seal came with 0 descriptors"},
-		{OpObjectSeal, []int{0, 1}, "invalid_argument", "object.seal came with 2 descriptors"},
-		{OpIndexSeal, nil, "invalid_argument", "index.seal came with 0 descriptors"},
+		{OpContainerCopy, nil, "invalid_argument", "container.copy came with 0 descriptors"},
+		{OpContainerCopy, []int{0, 1, 2}, "invalid_argument", "container.copy came with 3 descriptors"},
+		{OpWorkerStart, nil, "invalid_argument", "worker.start came with 0 descriptors"},
 		{OpWorkerStart, []int{0, 1}, "invalid_argument", "worker.start came with 2 descriptors"},
 		{OpContainerStart, []int{0, 1}, "invalid_argument", "container.start came with 2 descriptors"},
 	} {
@@ -99,7 +99,7 @@ func settle(t *testing.T, want int) {
 
 // TestEveryOperationReachesTheHandler with the descriptors that its comment names.
 func TestEveryOperationReachesTheHandler(t *testing.T) {
-	with := map[Op][]int{OpObjectSeal: {1}, OpIndexSeal: {1}, OpWorkerStart: {1}, OpContainerStart: {0, 1}, OpContainerCopy: {1, 2}}
+	with := map[Op][]int{OpWorkerStart: {1}, OpContainerStart: {0, 1}, OpContainerCopy: {1, 2}}
 	c := serve(t, func(r *Request) (Reply, error) { return Reply{Body: fmt.Sprint(r.Op, len(r.FDs))}, nil })
 	for op := range Known {
 		counts := with[op]
@@ -135,7 +135,7 @@ func TestDescriptorsOfARequestAreClosedUnlessTaken(t *testing.T) {
 	for body, class := range map[string]string{
 		`{}`: "", `{"digest":"take"}`: "", `{"uid":0}`: "invalid_argument", `[]`: "invalid_argument",
 	} {
-		f, _ := ask(t, c, Frame{ID: 1, Op: OpObjectSeal, Body: json.RawMessage(body)}, 0)
+		f, _ := ask(t, c, Frame{ID: 1, Op: OpWorkerStart, Body: json.RawMessage(body)}, 0)
 		if got := f.Error; class == "" && got != nil || class != "" && (got == nil || got.Class != class) {
 			t.Errorf("%s: %+v", body, got)
 		}
@@ -152,7 +152,7 @@ func TestDescriptorsOfAReplyAreClosed(t *testing.T) {
 		return Reply{FDs: []int{fd}}, err
 	})
 	before := openFDs(t)
-	_, fds := ask(t, c, Frame{ID: 1, Op: OpObjectCreate})
+	_, fds := ask(t, c, Frame{ID: 1, Op: OpExecStart})
 	if len(fds) != 1 {
 		t.Errorf("%d descriptors", len(fds))
 	}
@@ -164,7 +164,7 @@ func TestDescriptorsOfAReplyAreClosed(t *testing.T) {
 func TestReplyThatCannotBeSentIsAnError(t *testing.T) {
 	c := serve(t, func(r *Request) (Reply, error) {
 		switch r.Op {
-		case OpObjectList:
+		case OpContainerUpdate:
 			return Reply{Body: strings.Repeat("x", MaxBody)}, nil
 		case OpContainerList:
 			return Reply{FDs: slices.Repeat([]int{-1}, MaxFDs+1)}, nil
@@ -176,7 +176,7 @@ func TestReplyThatCannotBeSentIsAnError(t *testing.T) {
 		return Reply{Body: "fine"}, nil
 	})
 	for op, want := range map[Op]string{
-		OpObjectList: "message too large", OpContainerList: "message too large", OpVolumeList: "unsupported type",
+		OpContainerUpdate: "message too large", OpContainerList: "message too large", OpVolumeList: "unsupported type",
 		OpExecStart: "\x01\x01",
 	} {
 		f, fds := ask(t, c, Frame{ID: 3, Op: op})

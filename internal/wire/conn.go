@@ -22,8 +22,8 @@ const (
 	MaxInline = 96 << 10
 	// MaxBody is the largest body; larger ones than MaxInline travel in a memory file as the first descriptor.
 	MaxBody = 4 << 20
-	// MaxFDs is how many descriptors one packet may carry.
-	MaxFDs = 128
+	// MaxFDs is how many descriptors one packet may carry, below what the kernel bears (SCM_MAX_FD, 253).
+	MaxFDs = 250
 	// maxPacket is the largest packet: a body and what is around it.
 	maxPacket = MaxInline + 4096
 )

@@ -7,27 +7,16 @@ const OpJob Op = "job"
 // JobKind names what a worker does. A worker does one job and ends.
 type JobKind string
 
-// The kinds of jobs that the warden gives; brigd's are in package jobs.
-const (
-	// JobCheck verifies an index. fds: index (read).
-	JobCheck JobKind = "check"
-	// JobFill copies a directory of an image into a new volume, in a user namespace of the container's. fds: from, to.
-	JobFill JobKind = "fill"
-)
-
-// JobCheckParams are the parameters of JobCheck.
-type JobCheckParams struct {
-	// Devices holds the sizes in bytes (by fstat) of the data files, in the order in which they will be mounted.
-	Devices []int64 `json:"devices"`
-}
+// JobFill, the only kind that the warden gives (the others are in package jobs), copies a directory of an image into a new
+// volume, in a user namespace of the container's. fds: from, to.
+const JobFill JobKind = "fill"
 
 // JobFillParams are the parameters of JobFill: none.
 type JobFillParams struct{}
 
-// Errand is a job of the warden's own, with the default limits. A worker reads it as jobs.Job. The warden calls it and
-// reads nothing of the result but whether there is one.
+// Errand is the warden's job, with the default limits. A worker reads it as jobs.Job. The warden calls it and reads nothing
+// of the result but whether there is one.
 type Errand struct {
-	Kind  JobKind         `json:"kind"`
-	Check *JobCheckParams `json:"check,omitempty"`
-	Fill  *JobFillParams  `json:"fill,omitempty"`
+	Kind JobKind       `json:"kind"`
+	Fill JobFillParams `json:"fill"`
 }

@@ -7,14 +7,7 @@ type Op string
 const (
 	OpHello Op = "hello" // Hello → HelloReply
 
-	// The store: sealed objects, named by the sha256 that the warden computed itself.
-	OpObjectCreate Op = "object.create" // – → –, fd: an unnamed file, O_RDWR
-	OpObjectSeal   Op = "object.seal"   // ObjectRef + fd → Object; fails while another writer exists
-	OpObjectOpen   Op = "object.open"   // ObjectRef → –, fd: O_RDONLY
-	OpObjectRemove Op = "object.remove" // ObjectRef → –; refused while an index or a container needs it
-	OpObjectList   Op = "object.list"   // – → ObjectList
-	OpIndexSeal    Op = "index.seal"    // IndexSeal + fd → Object; the warden has a fresh worker check the index first
-	OpIndexRemove  Op = "index.remove"  // ObjectRef → –
+	OpIndexRemove Op = "index.remove" // ObjectRef → –; it is unmounted, then brig-store removes it (package objects)
 
 	OpWorkerStart Op = "worker.start" // WorkerStart + fd (the worker's end of the job socket) → –, fd: pidfd
 
@@ -53,8 +46,7 @@ type Rule struct{ Least, Most int }
 
 // Known is what brigd may ask of the warden.
 var Known = List{
-	OpHello: {}, OpObjectCreate: {}, OpObjectSeal: {1, 1}, OpObjectOpen: {}, OpObjectRemove: {}, OpObjectList: {},
-	OpIndexSeal: {1, 1}, OpIndexRemove: {}, OpWorkerStart: {1, 1},
+	OpHello: {}, OpIndexRemove: {}, OpWorkerStart: {1, 1},
 	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerSignal: {}, OpContainerRemove: {}, OpContainerList: {}, OpContainerCopy: {1, 2},
 	OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
 	OpExecStart: {}, OpProcessCloseStdin: {}, OpProcessFinish: {},
@@ -77,29 +69,19 @@ type HelloReply struct {
 	Missing       []string `json:"missing,omitempty"` // controllers and features that this host lacks
 }
 
-// ObjectRef names a sealed object, as sha256:hex. To seal, "" lets the warden name what it computes; otherwise the
+// What the warden asks of brig-store, and brig-store of the warden; what brigd asks is package objects.
+const OpIndexOpen Op = "index.open" // ObjectRef → –, fds: an index, then its devices, in order
+
+// The closed lists of that.
+var (
+	StoreOps  = List{OpIndexOpen: {}, OpIndexRemove: {}}
+	StoreAsks = List{OpWorkerStart: {1, 1}}
+)
+
+// ObjectRef names a sealed object, as sha256:hex. To seal, "" lets brig-store name what it computes; otherwise the
 // computed sha256 must be equal.
 type ObjectRef struct {
 	Digest string `json:"digest"`
-}
-
-// Object describes a sealed object.
-type Object struct {
-	Digest string `json:"digest"`
-	Size   int64  `json:"size"`
-}
-
-// ObjectList is the content of the store.
-type ObjectList struct {
-	Objects []Object `json:"objects"`
-	// Indexes are the digests of the sealed file-system indexes: each of the index's own digest and those of its devices,
-	// one a line.
-	Indexes []string `json:"indexes"`
-}
-
-// IndexSeal asks to check and seal an index whose devices are the sealed objects Data, in order.
-type IndexSeal struct {
-	Data []string `json:"data"`
 }
 
 // WorkerStart starts one worker: no file system, no network, no privileges. The forwarder stays as long as its brigd;

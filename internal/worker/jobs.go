@@ -50,7 +50,7 @@ func Merge(t *jobs.Task) (*jobs.Result, error) {
 	return &jobs.Result{Merge: r}, err
 }
 
-// Check carries out wire.JobCheck.
+// Check carries out jobs.Check.
 func Check(t *jobs.Task) (*jobs.Result, error) {
 	f, err := files(t, 1)
 	if err != nil {

@@ -178,7 +178,7 @@ func TestCrashesAreSurvived(t *testing.T) {
 		e.brig("ps") // at once: whoever asks waits for the next engine, or is answered by the last breath of this one
 		e.eventually("the next engine", func() bool { pid := e.find("brigd"); return pid != 0 && pid != old })
 	}
-	for i, victims := range [][]string{{"brigd"}, {"brig-warden"}, {"brig-router"}, {"brig-warden", "brigd"}, {"brig-warden", "brig-router"}} {
+	for i, victims := range [][]string{{"brigd"}, {"brig-warden"}, {"brig-router"}, {"brig-store"}, {"brig-warden", "brigd"}, {"brig-warden", "brig-router"}} {
 		name := fmt.Sprintf("c%d", i)
 		e.brig("run", "-d", "--name", name, "-p", "9000:80", "box", "sh", "-c", "i=0; while [ ! -e /data/stop ]; do i=$((i+1)); echo line $i; sleep 0.02; done; exit 9")
 		time.Sleep(200 * time.Millisecond)
@@ -266,7 +266,7 @@ func TestEngineStopEndsContainersByTheirSignal(t *testing.T) {
 	e.brig("run", "-d", "--name", "polite", "-v", "vol:/v", "box", "sh", "-c", "trap 'echo bye > /v/f; exit 0' TERM; touch /v/ready; while :; do sleep 0.05; done")
 	e.eventually("readiness", func() bool { _, code := e.run(e.brigCommand("exec", "polite", "ls", "/v/ready")); return code == 0 })
 	e.stop()
-	for _, program := range []string{"brigd", "brig-router", "brig-warden", "brig-keeper"} {
+	for _, program := range []string{"brigd", "brig-router", "brig-store", "brig-warden", "brig-keeper"} {
 		if e.runs(program) {
 			t.Errorf("%s still runs", program)
 		}

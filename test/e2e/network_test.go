@@ -209,7 +209,7 @@ func TestNetworksSurviveTheEngine(t *testing.T) {
 		}
 	}
 	check("at first")
-	for _, program := range []string{"brigd", "brig-router", "brig-warden", "brig-worker"} {
+	for _, program := range []string{"brigd", "brig-router", "brig-store", "brig-warden", "brig-worker"} {
 		old := e.pid(program)
 		if err := unix.Kill(old, unix.SIGKILL); err != nil {
 			t.Fatal(err)

@@ -156,7 +156,7 @@ func TestContainersComeUpWithTheEngine(t *testing.T) {
 // lose kills everything at once and forgets /run, as a loss of power does.
 func (e *engine) lose() {
 	e.t.Helper()
-	victims := []int{e.pid("brig-keeper"), e.pid("brig-warden"), e.pid("brig-router"), e.pid("brigd")}
+	victims := []int{e.pid("brig-keeper"), e.pid("brig-warden"), e.pid("brig-router"), e.pid("brig-store"), e.pid("brigd")}
 	for _, id := range strings.Fields(e.brig("ps", "-q")) {
 		pid, err := strconv.Atoi(e.show("{{.State.Pid}}", id))
 		if err != nil {

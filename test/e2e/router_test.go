@@ -39,6 +39,15 @@ func TestTheRouterHasTwoCapabilities(t *testing.T) {
 	const id, two, none = "2147287042", "0000000000001400", "0000000000000000"
 	want := map[string]string{"Uid": strings.Repeat(id+" ", 4), "Gid": strings.Repeat(id+" ", 4), "Groups": "", "CapInh": none,
 		"CapPrm": two, "CapEff": two, "CapBnd": two, "CapAmb": none, "NoNewPrivs": "1", "Seccomp": "2", "Seccomp_filters": "2"}
+	everyThread(t, pid, want)
+	if ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", pid)); err != nil || ns != home {
+		t.Errorf("it is in %s (%v), want %s", ns, err, home)
+	}
+}
+
+// everyThread holds /proc/PID/task/*/status against what it has to say.
+func everyThread(t *testing.T, pid int, want map[string]string) {
+	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	if err != nil || len(threads) == 0 {
 		t.Fatal(threads, err)
@@ -60,9 +69,6 @@ func TestTheRouterHasTwoCapabilities(t *testing.T) {
 		}
 		if seen != len(want) {
 			t.Errorf("%s: %d of %d lines are there", thread, seen, len(want))
-		}
-		if ns, err := os.Readlink(thread + "/ns/net"); err != nil || ns != home {
-			t.Errorf("%s is in %s (%v), want %s", thread, ns, err, home)
 		}
 	}
 }
@@ -137,7 +143,7 @@ func TestARouterThatEndsAllTheTimeLeavesAnEngineWithoutNetwork(t *testing.T) {
 // nothingIsLeft looks for what a stopped engine could leave in the host's network.
 func (e *engine) nothingIsLeft() {
 	e.t.Helper()
-	for _, program := range []string{"brigd", "brig-router", "brig-warden", "brig-keeper"} {
+	for _, program := range []string{"brigd", "brig-router", "brig-store", "brig-warden", "brig-keeper"} {
 		if e.runs(program) {
 			e.t.Errorf("%s still runs", program)
 		}

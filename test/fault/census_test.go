@@ -25,7 +25,7 @@ func (m *machine) count() census {
 	for _, path := range cgroupsOf(m.Instance) {
 		c["cgroup "+m.short(path)]++
 	}
-	for _, program := range []string{"brig-keeper", "brig-warden", "brig-spawner", "brigd", "brig-router", "brig-worker", containers} {
+	for _, program := range []string{"brig-keeper", "brig-warden", "brig-spawner", "brigd", "brig-router", "brig-store", "brig-worker", containers} {
 		for _, pid := range m.find(program) {
 			c["process "+program]++
 			if program == "brig-keeper" || program == "brig-warden" {

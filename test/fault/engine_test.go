@@ -52,7 +52,7 @@ func (e engineID) program(pid int) (name string, ours bool) {
 	name, _, _ = strings.Cut(string(line), "\x00")
 	name = filepath.Base(name)
 	switch name {
-	case "brig-keeper", "brig-warden", "brigd", "brig-router", "brig-worker":
+	case "brig-keeper", "brig-warden", "brigd", "brig-router", "brig-store", "brig-worker":
 		log, _ := os.Readlink(proc + "fd/2")
 		if !strings.Contains(string(line)+log, e.Dir+"/") {
 			return name, false

@@ -51,7 +51,7 @@ func (m *machine) record(v *verb) *recorded {
 	}
 	m.clear()
 	m.prepare(v)
-	tr := startTracer(m.t, order{Engine: m.engineID, Roles: []string{"brigd", "brig-warden", "brig-router"}})
+	tr := startTracer(m.t, order{Engine: m.engineID, Roles: []string{"brigd", "brig-warden", "brig-router", "brig-store"}})
 	out, code := m.try(m.say(v.do)...)
 	r.steps, _ = tr.stop()
 	if code != v.code {

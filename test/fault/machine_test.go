@@ -156,7 +156,7 @@ func (m *machine) stop() {
 func (m *machine) fell() {
 	m.t.Helper()
 	m.eventually("the end of all processes", func() bool {
-		m.kill([]string{"brig-keeper", "brig-warden", "brig-spawner", "brigd", "brig-router", "brig-worker", containers})
+		m.kill([]string{"brig-keeper", "brig-warden", "brig-spawner", "brigd", "brig-router", "brig-store", "brig-worker", containers})
 		entries, _ := os.ReadDir("/proc")
 		for _, d := range entries {
 			var pid int

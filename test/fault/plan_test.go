@@ -14,6 +14,7 @@ var (
 	killWarden = fault{Name: "kill warden", Kill: []string{"brig-warden"}}
 	killBoth   = fault{Name: "kill both", Kill: []string{"brig-warden", "brigd"}}
 	killRouter = fault{Name: "kill router", Kill: []string{"brig-router"}}
+	killStore  = fault{Name: "kill store", Kill: []string{"brig-store"}}
 	killKeeper = fault{Name: "kill keeper", Kill: []string{"brig-keeper"}}
 	killWorker = fault{Name: "kill worker", Kill: []string{"brig-worker"}}
 	fall       = fault{Name: "machine falls", Down: true}
@@ -55,8 +56,10 @@ func plans() []plan {
 	}
 	return []plan{
 		{killBrigd, 3, by("brigd")}, {killWarden, 2, by("brig-warden")}, {killRouter, 1, by("brig-router")},
+		{killStore, 1, by("brig-store")},
 		{killBoth, 1, any}, {killKeeper, 1, any}, {fall, 1, any}, {terminate, 1, any}, {leave, 1, any},
 		{broken, 2, file("brigd", step.touches)}, {broken, 1, file("brig-warden", step.touches)},
+		{broken, 1, file("brig-store", step.touches)}, {full, 1, file("brig-store", step.grows)},
 		{full, 1, file("brigd", step.grows)}, {full, 1, file("brig-warden", step.grows)},
 	}
 }

@@ -310,7 +310,7 @@ func (t *tracing) strike(tid int) {
 	case f.Client:
 		unix.Kill(t.Client, unix.SIGKILL)
 	case f.Down:
-		t.Engine.kill(append([]string{"brig-keeper", "brig-warden", "brigd", "brig-router", "brig-worker"}, containers))
+		t.Engine.kill(append([]string{"brig-keeper", "brig-warden", "brigd", "brig-router", "brig-store", "brig-worker"}, containers))
 	case f.Signal != 0:
 		for _, pid := range t.Engine.find("brig-keeper") {
 			unix.Kill(pid, f.Signal)

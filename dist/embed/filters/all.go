@@ -15,6 +15,7 @@ func All(arch filter.Arch) map[string]filter.Filter {
 		"floor-raw-admin": Floor(arch, Relax{Packet: true, NetworkAdmin: true}),
 		"brigd":           Daemon(arch),
 		"router":          Router(arch),
+		"store":           Store(arch),
 		"worker":          Worker(arch),
 		"filler":          Filler(arch),
 		"copier":          Copier(arch),

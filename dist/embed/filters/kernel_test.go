@@ -181,10 +181,10 @@ func TestKernelRefusesWhatTheFiltersSay(t *testing.T) {
 	}
 }
 
-// TestOwnProgramsRunUnderTheirFilters builds small programs that do what brigd and its workers do, and then what only
+// TestOwnProgramsRunUnderTheirFilters builds small programs that do what brigd, brig-store and workers do, and then what only
 // an attacker would; see testdata.
 func TestOwnProgramsRunUnderTheirFilters(t *testing.T) {
-	for _, part := range []string{"worker", "copier", "brigd"} {
+	for _, part := range []string{"worker", "copier", "store", "brigd"} {
 		t.Run(part, func(t *testing.T) {
 			bin := filepath.Join(t.TempDir(), part)
 			build := exec.Command("go", "build", "-o", bin, "./testdata/"+part)

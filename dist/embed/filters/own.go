@@ -58,6 +58,18 @@ func Worker(arch filter.Arch) filter.Filter {
 	return t.allowList()
 }
 
+// Store is the filter of brig-store, which holds the sealed objects (A4): descriptors, and files below one directory, which
+// Landlock says. It makes no socket but pairs for workers.
+func Store(arch filter.Arch) filter.Filter {
+	t := table{arch: arch}
+	t.runtime()
+	t.allow(descriptors)
+	t.allow("memfd_create", low(1, filter.MaskedEQ, 0, ^uint32(unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)))
+	t.allow("openat newfstatat getdents64 mkdirat linkat unlinkat fchmod fchmodat")
+	t.allow("socketpair", filter.Arg{Op: filter.EQ, Value: unix.AF_UNIX})
+	return t.allowList()
+}
+
 // Filler is the filter of the worker that fills a new volume from an image: that of a worker, and files below the two
 // directories that it was given (its root is empty).
 func Filler(arch filter.Arch) filter.Filter {

@@ -32,7 +32,7 @@ type Options struct {
 type Status struct {
 	Running bool           `json:"running"`
 	Hidden  bool           `json:"hidden,omitempty"` // only root can tell
-	PIDs    map[string]int `json:"pids,omitempty"`   // by program: brig-keeper, brig-warden, brig-router, brigd
+	PIDs    map[string]int `json:"pids,omitempty"`   // by program: brig-keeper, brig-warden, brig-router, brig-store, brigd
 	Root    string         `json:"root,omitempty"`   // as in Options; "" if it cannot be told
 	Socket  string         `json:"socket,omitempty"`
 }

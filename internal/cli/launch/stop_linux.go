@@ -128,7 +128,7 @@ func Look(run string) Status {
 			s.Socket = words[i+1]
 		}
 	}
-	for _, name := range []string{"brig-warden", "brig-router", "brigd"} {
+	for _, name := range []string{"brig-warden", "brig-router", "brig-store", "brigd"} {
 		// The keeper's child is the warden, and the others are the warden's, or its adopted grandchildren.
 		if p := childNamed(s.PIDs, name); p != 0 {
 			s.PIDs[name] = p

@@ -15,7 +15,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/damage"
 	"github.com/brig-engine/brig/internal/daemon/record"
-	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/objects"
 )
 
 // Check holds the records and the warden's store against what this store knows. With contents set it reads every object
@@ -62,8 +62,8 @@ func (s *Store) Check(ctx context.Context, contents bool) (found []damage.Damage
 func (s *Store) inventory(ctx context.Context) (have map[key]int64, unused []key, err error) {
 	s.gate.Lock() // nothing is sealed meanwhile
 	defer s.gate.Unlock()
-	var list wire.ObjectList
-	if _, err := s.cfg.Warden.Call(ctx, wire.OpObjectList, struct{}{}, &list); err != nil {
+	var list objects.Listing
+	if _, err := s.cfg.Objects.Call(ctx, objects.List, struct{}{}, &list); err != nil {
 		return nil, nil, fmt.Errorf("list the store: %w", err)
 	}
 	have = map[key]int64{}
@@ -201,15 +201,7 @@ func (s *Store) remake(ctx context.Context, img *Image, bad map[key]string) erro
 // clear removes what is in the way: an object that is there already is never replaced, and one that an index needs never
 // removed. Containers that run keep what they have mounted.
 func (s *Store) clear(ctx context.Context, img *Image, bad map[key]string) error {
-	remove := func(k key) error {
-		op := wire.OpObjectRemove
-		if k.index {
-			op = wire.OpIndexRemove
-		}
-		_, err := s.cfg.Warden.Call(ctx, op, wire.ObjectRef{Digest: k.digest}, nil)
-		return err
-	}
-	if err := remove(key{img.Index, true}); err != nil {
+	if err := s.remove(ctx, key{img.Index, true}); err != nil {
 		return err
 	}
 	for _, l := range img.Layers {
@@ -217,7 +209,7 @@ func (s *Store) clear(ctx context.Context, img *Image, bad map[key]string) error
 			if bad[k] == "" {
 				continue
 			}
-			if err := remove(k); err != nil {
+			if err := s.remove(ctx, k); err != nil {
 				return fmt.Errorf("another image needs the same file; remove that one first: %w", err)
 			}
 		}

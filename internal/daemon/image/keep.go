@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
-
-	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Hold keeps an image while a container is there.
@@ -79,11 +77,7 @@ func (s *Store) collect(ctx context.Context, keys []key) (freed int64, err error
 	}
 	s.mu.Unlock()
 	for _, k := range append(indexes, objects...) { // an object stays while an index needs it
-		op := wire.OpObjectRemove
-		if k.index {
-			op = wire.OpIndexRemove
-		}
-		if _, e := s.cfg.Warden.Call(ctx, op, wire.ObjectRef{Digest: k.digest}, nil); e != nil {
+		if e := s.remove(ctx, k); e != nil {
 			err = errors.Join(err, fmt.Errorf("remove %s: %w", k.digest, e))
 			s.mu.Lock()
 			s.objects[k] = sizes[k]

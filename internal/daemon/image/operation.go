@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/objects"
 )
 
 // operation is one taking in of images. It pins what it has sealed or will use; when it ends, whatever of that no image
@@ -80,18 +81,18 @@ func (o *operation) keepLocked(keys ...key) bool {
 	return true
 }
 
-// blank is an unnamed file of the warden's that waits to be filled and sealed. Its descriptor is a plain number because
+// blank is an unnamed file of the store's that waits to be filled and sealed. Its descriptor is a plain number because
 // it is given away.
 type blank struct{ fd int }
 
 func (s *Store) create(ctx context.Context) (*blank, error) {
-	fds, err := s.cfg.Warden.Call(ctx, wire.OpObjectCreate, struct{}{}, nil)
+	fds, err := s.cfg.Objects.Call(ctx, objects.Create, struct{}{}, nil)
 	if err != nil {
 		return nil, err
 	}
 	if len(fds) != 1 {
 		wire.CloseAll(fds)
-		return nil, errors.New("the warden handed out no file")
+		return nil, errors.New("brig-store handed out no file")
 	}
 	return &blank{fds[0]}, nil
 }
@@ -128,26 +129,26 @@ func (b *blank) give() int {
 	return fd
 }
 
-// seal has the warden hash, name and lock the file; want may be "" where nobody has announced a digest.
-func (o *operation) seal(ctx context.Context, b *blank, want string) (wire.Object, error) {
-	return o.give(ctx, key{}, wire.OpObjectSeal, wire.ObjectRef{Digest: want}, b)
+// seal has brig-store hash, name and lock the file; want may be "" where nobody has announced a digest.
+func (o *operation) seal(ctx context.Context, b *blank, want string) (objects.Object, error) {
+	return o.give(ctx, key{}, objects.Seal, wire.ObjectRef{Digest: want}, b)
 }
 
-// sealIndex has the warden check an index by a worker of its own, and seal it. data are its devices, in order.
-func (o *operation) sealIndex(ctx context.Context, b *blank, data []string) (wire.Object, error) {
-	return o.give(ctx, key{index: true}, wire.OpIndexSeal, wire.IndexSeal{Data: data}, b)
+// sealIndex has brig-store check an index by a worker of its own, and seal it. data are its devices, in order.
+func (o *operation) sealIndex(ctx context.Context, b *blank, data []string) (objects.Object, error) {
+	return o.give(ctx, key{index: true}, objects.SealIndex, objects.Index{Data: data}, b)
 }
 
 // give seals and pins in one step, as far as removals are concerned. A seal that was asked for is waited for: otherwise
 // nobody would know of the object.
-func (o *operation) give(ctx context.Context, k key, op wire.Op, request any, b *blank) (wire.Object, error) {
-	var obj wire.Object
+func (o *operation) give(ctx context.Context, k key, op wire.Op, request any, b *blank) (objects.Object, error) {
+	var obj objects.Object
 	if err := ctx.Err(); err != nil {
 		return obj, err
 	}
 	o.s.gate.RLock()
 	defer o.s.gate.RUnlock()
-	fds, err := o.s.cfg.Warden.Give(context.WithoutCancel(ctx), op, request, &obj, b.give())
+	fds, err := o.s.cfg.Objects.Give(context.WithoutCancel(ctx), op, request, &obj, b.give())
 	wire.CloseAll(fds)
 	if err != nil {
 		return obj, err
@@ -158,6 +159,16 @@ func (o *operation) give(ctx context.Context, k key, op wire.Op, request any, b 
 	o.s.objects[k] = obj.Size
 	o.pin(k)
 	return obj, nil
+}
+
+// remove removes an object, or has the warden let go of an index, which it may have mounted, and brig-store remove that.
+func (s *Store) remove(ctx context.Context, k key) error {
+	op, from := objects.Remove, s.cfg.Objects
+	if k.index {
+		op, from = wire.OpIndexRemove, s.cfg.Warden
+	}
+	_, err := from.Call(ctx, op, wire.ObjectRef{Digest: k.digest}, nil)
+	return err
 }
 
 // sealBytes seals a small document.
@@ -179,13 +190,13 @@ func (o *operation) sealBytes(ctx context.Context, body []byte, want string) err
 
 // open opens a sealed object to read.
 func (s *Store) open(ctx context.Context, digest string) (*os.File, error) {
-	fds, err := s.cfg.Warden.Call(ctx, wire.OpObjectOpen, wire.ObjectRef{Digest: digest}, nil)
+	fds, err := s.cfg.Objects.Call(ctx, objects.Open, wire.ObjectRef{Digest: digest}, nil)
 	if err != nil {
 		return nil, err
 	}
 	if len(fds) != 1 {
 		wire.CloseAll(fds)
-		return nil, fmt.Errorf("the warden did not open %s", digest)
+		return nil, fmt.Errorf("brig-store did not open %s", digest)
 	}
 	return os.NewFile(uintptr(fds[0]), digest), nil
 }

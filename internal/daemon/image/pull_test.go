@@ -19,6 +19,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/jobs"
+	"github.com/brig-engine/brig/internal/wire/objects"
 )
 
 func TestPullMakesAnImageThatIsFoundByEveryReference(t *testing.T) {
@@ -266,11 +267,11 @@ func TestSweepRemovesWhatNoImageNeeds(t *testing.T) {
 	w.pull(w.reg.Host + "/team/app:1")
 	want := w.warden.objects()
 	c := w.warden.client(t)
-	fds, err := c.Call(context.Background(), wire.OpObjectCreate, struct{}{}, nil)
+	fds, err := c.Call(context.Background(), objects.Create, struct{}{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Give(context.Background(), wire.OpObjectSeal, wire.ObjectRef{}, &wire.Object{}, fds[0]); err != nil {
+	if _, err := c.Give(context.Background(), objects.Seal, wire.ObjectRef{}, &objects.Object{}, fds[0]); err != nil {
 		t.Fatal(err)
 	}
 	w.restart()

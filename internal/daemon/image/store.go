@@ -20,21 +20,23 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/record"
 	"github.com/brig-engine/brig/internal/daemon/registry"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/objects"
 )
 
 // format is the version of data files, tables and indexes that this build's workers make.
 const format = 1
 
-// Warden is the part of client.Client that this package needs.
-type Warden interface {
+// Caller is the part of client.Client that this package needs.
+type Caller interface {
 	Call(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error)
 	Give(ctx context.Context, op wire.Op, request, reply any, fds ...int) ([]int, error)
 }
 
 // Config is what a Store works with.
 type Config struct {
-	Warden Warden
-	Bus    *event.Bus
+	Warden  Caller // starts workers, and removes indexes, which it has mounted
+	Objects Caller // brig-store
+	Bus     *event.Bus
 	// StateDir is brigd's own and survives the machine; records are in its directories images and names.
 	StateDir string
 	Registry registry.Options
@@ -91,8 +93,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if s.names, err = record.Open(filepath.Join(cfg.StateDir, "names")); err != nil {
 		return nil, err
 	}
-	var list wire.ObjectList
-	if _, err := cfg.Warden.Call(ctx, wire.OpObjectList, struct{}{}, &list); err != nil {
+	var list objects.Listing
+	if _, err := cfg.Objects.Call(ctx, objects.List, struct{}{}, &list); err != nil {
 		return nil, fmt.Errorf("list the store: %w", err)
 	}
 	for _, o := range list.Objects {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,10 +21,11 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
 	"github.com/brig-engine/brig/internal/wire/jobs"
+	"github.com/brig-engine/brig/internal/wire/objects"
 	"github.com/brig-engine/brig/internal/worker"
 )
 
-// fakeWarden keeps objects as files and runs workers as goroutines; the code of the workers is the real one.
+// fakeWarden is brig-store as well: it keeps objects as files and runs workers as goroutines; the code of the workers is the real one.
 type fakeWarden struct {
 	dir     string
 	mu      sync.Mutex
@@ -45,7 +47,9 @@ func (f *fakeWarden) client(t *testing.T) *client.Client {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = wire.Serve(a, wire.Known, f.handle) // ends with the connection
+		both := maps.Clone(wire.Known)
+		maps.Copy(both, objects.Known)
+		_ = wire.Serve(a, both, f.handle) // ends with the connection
 	}()
 	c := client.New(b, "the warden")
 	t.Cleanup(func() {
@@ -74,37 +78,37 @@ func socketPair(t *testing.T) (a, b *wire.Conn) {
 func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 	var ref wire.ObjectRef
 	switch r.Op {
-	case wire.OpObjectCreate:
+	case objects.Create:
 		if f.full.Load() {
 			return wire.Reply{}, fmt.Errorf("no space left in the engine's directory: %w", errdefs.ErrResourceExhausted)
 		}
 		fd, err := unix.Open(f.dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
 		return wire.Reply{FDs: []int{fd}}, err
-	case wire.OpObjectSeal:
+	case objects.Seal:
 		var q wire.ObjectRef
 		if err := r.Decode(&q); err != nil {
 			return wire.Reply{}, err
 		}
 		o, err := f.seal(r, q.Digest)
 		return wire.Reply{Body: o}, err
-	case wire.OpIndexSeal:
-		var q wire.IndexSeal
+	case objects.SealIndex:
+		var q objects.Index
 		if err := r.Decode(&q); err != nil {
 			return wire.Reply{}, err
 		}
 		o, err := f.sealIndex(r, q.Data)
 		return wire.Reply{Body: o}, err
-	case wire.OpObjectOpen:
+	case objects.Open:
 		if err := r.Decode(&ref); err != nil {
 			return wire.Reply{}, err
 		}
 		return f.open(ref.Digest)
-	case wire.OpObjectRemove, wire.OpIndexRemove:
+	case objects.Remove, wire.OpIndexRemove:
 		if err := r.Decode(&ref); err != nil {
 			return wire.Reply{}, err
 		}
 		return wire.Reply{}, f.remove(r.Op, ref.Digest)
-	case wire.OpObjectList:
+	case objects.List:
 		return wire.Reply{Body: f.list()}, nil
 	case wire.OpWorkerStart:
 		return f.worker(r)
@@ -112,15 +116,15 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 	return wire.Reply{}, fmt.Errorf("unexpected %s", r.Op)
 }
 
-func (f *fakeWarden) seal(r *wire.Request, want string) (wire.Object, error) {
+func (f *fakeWarden) seal(r *wire.Request, want string) (objects.Object, error) {
 	file := os.NewFile(uintptr(must(unix.FcntlInt(uintptr(r.FDs[0]), unix.F_DUPFD_CLOEXEC, 0))), "new")
 	defer file.Close()
 	b, err := io.ReadAll(io.NewSectionReader(file, 0, 1<<40))
 	if err != nil {
-		return wire.Object{}, err
+		return objects.Object{}, err
 	}
 	sum := sha256.Sum256(b)
-	o := wire.Object{Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(b))}
+	o := objects.Object{Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: int64(len(b))}
 	if want != "" && want != o.Digest {
 		return o, fmt.Errorf("the content has digest %s, not %s as announced: %w", o.Digest, want, errdefs.ErrDataLoss)
 	}
@@ -134,12 +138,12 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func (f *fakeWarden) sealIndex(r *wire.Request, data []string) (wire.Object, error) {
-	job := &jobs.Job{Kind: wire.JobCheck, Check: &wire.JobCheckParams{}}
+func (f *fakeWarden) sealIndex(r *wire.Request, data []string) (objects.Object, error) {
+	job := &jobs.Job{Kind: jobs.Check, Check: &jobs.CheckParams{}}
 	for _, d := range data {
 		st, err := os.Stat(filepath.Join(f.dir, d[7:]))
 		if err != nil {
-			return wire.Object{}, err
+			return objects.Object{}, err
 		}
 		job.Check.Devices = append(job.Check.Devices, st.Size())
 	}
@@ -147,10 +151,10 @@ func (f *fakeWarden) sealIndex(r *wire.Request, data []string) (wire.Object, err
 	go f.work(pair[1], -1)
 	conn, err := wire.FileConn(pair[0], "check")
 	if err != nil {
-		return wire.Object{}, err
+		return objects.Object{}, err
 	}
 	if _, err := jobs.Run(context.Background(), conn, job, r.FDs[:1], jobs.Host{}); err != nil {
-		return wire.Object{}, err
+		return objects.Object{}, err
 	}
 	o, err := f.seal(r, "")
 	f.mu.Lock()
@@ -166,7 +170,7 @@ func (f *fakeWarden) open(digest string) (wire.Reply, error) {
 	if err != nil {
 		return wire.Reply{}, fmt.Errorf("the store has no object %s: %w", digest, errdefs.ErrNotFound)
 	}
-	return wire.Reply{Body: wire.Object{Digest: digest}, FDs: []int{fd}}, nil
+	return wire.Reply{Body: objects.Object{Digest: digest}, FDs: []int{fd}}, nil
 }
 
 func (f *fakeWarden) remove(op wire.Op, digest string) error {
@@ -184,16 +188,16 @@ func (f *fakeWarden) remove(op wire.Op, digest string) error {
 	return os.Remove(filepath.Join(f.dir, digest[7:]))
 }
 
-func (f *fakeWarden) list() wire.ObjectList {
+func (f *fakeWarden) list() objects.Listing {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	l := wire.ObjectList{Objects: []wire.Object{}, Indexes: []string{}}
+	l := objects.Listing{Objects: []objects.Object{}, Indexes: []string{}}
 	for _, e := range must(os.ReadDir(f.dir)) {
 		d := "sha256:" + e.Name()
 		if _, is := f.indexes[d]; is {
 			l.Indexes = append(l.Indexes, d)
 		} else {
-			l.Objects = append(l.Objects, wire.Object{Digest: d, Size: must(e.Info()).Size()})
+			l.Objects = append(l.Objects, objects.Object{Digest: d, Size: must(e.Info()).Size()})
 		}
 	}
 	return l
@@ -234,8 +238,8 @@ func (f *fakeWarden) work(fd, alive int) {
 		f.layers.Add(1)
 	}
 	handler := map[wire.JobKind]worker.Handler{jobs.Layer: worker.Layer, jobs.Merge: worker.Merge,
-		wire.JobCheck: worker.Check,
-		jobs.Load:     worker.Load, jobs.Save: worker.Save}[task.Kind]
+		jobs.Check: worker.Check,
+		jobs.Load:  worker.Load, jobs.Save: worker.Save}[task.Kind]
 	r, err := handler(task)
 	if err == nil && f.twist != nil {
 		f.twist(r)

@@ -55,7 +55,8 @@ func (w *world) restart() {
 	w.t.Helper()
 	var err error
 	w.bus = &event.Bus{}
-	w.store, err = image.Open(context.Background(), image.Config{Warden: w.warden.client(w.t), Bus: w.bus,
+	both := w.warden.client(w.t)
+	w.store, err = image.Open(context.Background(), image.Config{Warden: both, Objects: both, Bus: w.bus,
 		StateDir: w.state,
 		Registry: registry.Options{Pause: time.Millisecond}})
 	if err != nil {

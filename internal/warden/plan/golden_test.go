@@ -84,6 +84,10 @@ func TestGoldenPlans(t *testing.T) {
 			return plan.Service(plan.ServiceInput{Args: []string{"brig-router"}, FDs: 2, UID: 0x7ffd0002, GID: 0x7ffd0002,
 				Capabilities: start, Steady: steady, Host: goldenHost()})
 		},
+		"service-store": func() (*plan.Plan, error) {
+			return plan.Service(plan.ServiceInput{Args: []string{"brig-store", "/var/lib/brig/store"}, FDs: 3, UID: 0x7ffd0003, GID: 0x7ffd0003,
+				Host: goldenHost()})
+		},
 		"service-worker": func() (*plan.Plan, error) {
 			return plan.Service(plan.ServiceInput{Args: []string{"brig-worker"}, FDs: 3, UID: 1, GID: 1, Worker: true,
 				Host: goldenTasks(1)})

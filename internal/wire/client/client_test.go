@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/objects"
 )
 
 // newPair makes a client and the warden's end of its connection.
@@ -135,7 +136,7 @@ func TestAnswerOfAnotherShapeIsAnError(t *testing.T) {
 		}
 	}()
 	for range 3 {
-		if fds, err := c.Call(context.Background(), wire.OpObjectOpen, nil, &wire.Object{}); err == nil || fds != nil {
+		if fds, err := c.Call(context.Background(), objects.Open, nil, &objects.Object{}); err == nil || fds != nil {
 			t.Errorf("%v, %v", fds, err)
 		}
 	}
@@ -149,7 +150,7 @@ func TestLateAnswersDescriptorsAreClosed(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		_, err := c.Call(ctx, wire.OpObjectCreate, nil, nil)
+		_, err := c.Call(ctx, objects.Create, nil, nil)
 		ended <- err
 	}()
 	late := receive(t, warden)
@@ -168,7 +169,7 @@ func TestLateAnswersDescriptorsAreClosed(t *testing.T) {
 			warden.Send(&wire.Frame{ID: f.ID}, []int{0})
 		}
 	}()
-	fds, err := c.Call(context.Background(), wire.OpObjectCreate, nil, nil)
+	fds, err := c.Call(context.Background(), objects.Create, nil, nil)
 	if err != nil || len(fds) != 1 {
 		t.Errorf("the next call: %v, %v", fds, err)
 	}
@@ -189,7 +190,7 @@ func TestAnswerAndEndOfTheContextAtOnceLeakNothing(t *testing.T) {
 				warden.Send(&wire.Frame{ID: f.ID}, []int{0})
 			}
 		}()
-		fds, err := c.Call(ctx, wire.OpObjectCreate, nil, nil)
+		fds, err := c.Call(ctx, objects.Create, nil, nil)
 		if err != nil && !errors.Is(err, context.Canceled) || (err == nil) != (len(fds) == 1) {
 			t.Fatalf("%v, %v", fds, err)
 		}
@@ -260,11 +261,11 @@ func TestGivenDescriptorsAreClosedInAnyCase(t *testing.T) {
 		cancel()
 	}()
 	before := openFDs(t)
-	if _, err := c.Give(context.Background(), wire.OpObjectSeal, wire.ObjectRef{}, nil, given); err != nil {
+	if _, err := c.Give(context.Background(), objects.Seal, wire.ObjectRef{}, nil, given); err != nil {
 		t.Error(err)
 	}
 	settle(t, before-1)
-	_, err := c.Call(ctx, wire.OpObjectSeal, wire.ObjectRef{}, nil, lent)
+	_, err := c.Call(ctx, objects.Seal, wire.ObjectRef{}, nil, lent)
 	if !errors.Is(err, context.Canceled) || closed(lent) {
 		t.Errorf("%v; what was lent is closed: %v", err, closed(lent))
 	}
@@ -272,7 +273,7 @@ func TestGivenDescriptorsAreClosedInAnyCase(t *testing.T) {
 		"cannot be encoded": func() {}, "too large": strings.Repeat("x", wire.MaxBody),
 	} {
 		before := openFDs(t)
-		if _, err := c.Give(context.Background(), wire.OpObjectSeal, request, nil, dup()); err == nil {
+		if _, err := c.Give(context.Background(), objects.Seal, request, nil, dup()); err == nil {
 			t.Errorf("%s: sent", name)
 		}
 		settle(t, before)
@@ -280,7 +281,7 @@ func TestGivenDescriptorsAreClosedInAnyCase(t *testing.T) {
 	warden.Close()
 	<-c.Done()
 	before = openFDs(t)
-	if _, err := c.Give(context.Background(), wire.OpObjectSeal, nil, nil, dup()); !errdefs.IsUnavailable(err) {
+	if _, err := c.Give(context.Background(), objects.Seal, nil, nil, dup()); !errdefs.IsUnavailable(err) {
 		t.Errorf("after the end: %v", err)
 	}
 	settle(t, before)

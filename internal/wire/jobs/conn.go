@@ -120,7 +120,7 @@ func decodeResult(kind wire.JobKind, body []byte) (*Result, error) {
 		return nil, fmt.Errorf("result of %s: %w", kind, err)
 	}
 	set := map[wire.JobKind]bool{
-		Layer: r.Layer != nil, Merge: r.Merge != nil, wire.JobCheck: r.Check != nil,
+		Layer: r.Layer != nil, Merge: r.Merge != nil, Check: r.Check != nil,
 		Load: r.Load != nil, Export: r.Export != nil, Save: r.Save != nil, Tree: r.Tree != nil,
 	}
 	for k, is := range set {
@@ -181,7 +181,7 @@ func Decode(body []byte) (Job, error) {
 		return Job{}, fmt.Errorf("job: %w", err)
 	}
 	set := map[wire.JobKind]bool{
-		Layer: j.Layer != nil, Merge: j.Merge != nil, wire.JobCheck: j.Check != nil,
+		Layer: j.Layer != nil, Merge: j.Merge != nil, Check: j.Check != nil,
 		Load: j.Load != nil, Export: j.Export != nil, Save: j.Save != nil, DNS: j.DNS != nil,
 		wire.JobFill: j.Fill != nil, Tree: j.Tree != nil,
 	}

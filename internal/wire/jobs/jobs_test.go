@@ -238,15 +238,13 @@ func TestErrandsOfTheWardenAreJobs(t *testing.T) {
 		answer func(*Task) error
 		ok     bool
 	}{
-		"check": {wire.Errand{Kind: wire.JobCheck, Check: &wire.JobCheckParams{Devices: []int64{1, 2}}},
-			func(k *Task) error { return k.Done(&Result{Check: &CheckResult{Size: k.Check.Devices[1]}}, nil) }, true},
-		"fill": {wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}},
+		"fill": {wire.Errand{Kind: wire.JobFill},
 			func(k *Task) error { return k.Done(&Result{}, nil) }, true},
-		"error": {wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}},
+		"error": {wire.Errand{Kind: wire.JobFill},
 			func(k *Task) error { return k.Done(nil, errdefs.ErrDataLoss) }, false},
-		"a worker that asks": {wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}},
+		"a worker that asks": {wire.Errand{Kind: wire.JobFill},
 			func(k *Task) error { k.File("more", 0); return nil }, false},
-		"silence": {wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}},
+		"silence": {wire.Errand{Kind: wire.JobFill},
 			func(k *Task) error { return k.conn.Close() }, false},
 	} {
 		daemon, worker := jobPair(t)
@@ -276,7 +274,7 @@ func TestSilentWorkerDoesNotHoldTheWarden(t *testing.T) {
 	c := client.New(daemon, "the worker")
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	e := wire.Errand{Kind: wire.JobFill, Fill: &wire.JobFillParams{}}
+	e := wire.Errand{Kind: wire.JobFill}
 	if _, err := c.Call(ctx, wire.OpJob, e, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}

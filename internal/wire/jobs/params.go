@@ -17,14 +17,14 @@ import (
 //	  │ ◀── reply {result} or error ─────────── │   exactly one, to the job: the last packet
 //
 // A worker that sees the end of the connection ends itself; brigd cancels by closing. The name of the first
-// packet is in package wire, since the warden has jobs of its own: wire.Errand.
+// packet is in package wire, since the warden has one of its own: wire.Errand.
 const (
 	opFile     wire.Op = "job.file"
 	opProgress wire.Op = "job.progress"
 	opNames    wire.Op = "job.names"
 )
 
-// The kinds of jobs that brigd gives, beside those of package wire. Each comment lists the descriptors of the first packet
+// The kinds of jobs, beside the warden's own, which is in package wire. Each comment lists the descriptors of the first packet
 // in order, and the names that are asked for with job.file.
 const (
 	// Layer turns one layer blob into a data file and a table of contents. fds: blob (read), data (empty, read and
@@ -41,23 +41,25 @@ const (
 	// Save writes an archive of images. fds: output (write, may be a pipe). Asks: "config/DIGEST" (the config's blob),
 	// and for each layer either "blob/DIGEST", or "toc/DIFFID" and "data/DIFFID".
 	Save wire.JobKind = "save"
+	// Check verifies an index. fds: index (read). It is brig-store's job.
+	Check wire.JobKind = "check"
 	// DNS answers name queries. fds and parameters: see DNSParams.
 	DNS wire.JobKind = "dns"
 )
 
 // Job is the first packet. Exactly the parameters of its kind are set.
 type Job struct {
-	Kind   wire.JobKind         `json:"kind"`
-	Limits Limits               `json:"limits"`
-	Layer  *LayerParams         `json:"layer,omitempty"`
-	Merge  *MergeParams         `json:"merge,omitempty"`
-	Check  *wire.JobCheckParams `json:"check,omitempty"`
-	Load   *LoadParams          `json:"load,omitempty"`
-	Export *ExportParams        `json:"export,omitempty"`
-	Save   *SaveParams          `json:"save,omitempty"`
-	DNS    *DNSParams           `json:"dns,omitempty"`
-	Fill   *wire.JobFillParams  `json:"fill,omitempty"`
-	Tree   *TreeParams          `json:"tree,omitempty"`
+	Kind   wire.JobKind        `json:"kind"`
+	Limits Limits              `json:"limits"`
+	Layer  *LayerParams        `json:"layer,omitempty"`
+	Merge  *MergeParams        `json:"merge,omitempty"`
+	Check  *CheckParams        `json:"check,omitempty"`
+	Load   *LoadParams         `json:"load,omitempty"`
+	Export *ExportParams       `json:"export,omitempty"`
+	Save   *SaveParams         `json:"save,omitempty"`
+	DNS    *DNSParams          `json:"dns,omitempty"`
+	Fill   *wire.JobFillParams `json:"fill,omitempty"`
+	Tree   *TreeParams         `json:"tree,omitempty"`
 }
 
 // Limits bound what a stranger's bytes can cost. 0 means the default of WithDefaults, never "no limit".
@@ -112,6 +114,12 @@ type MountPoint struct {
 // MergeLayer is one layer of an image. DataSize is the size of its data file in bytes, by fstat.
 type MergeLayer struct {
 	DataSize int64 `json:"dataSize"`
+}
+
+// CheckParams are the parameters of Check.
+type CheckParams struct {
+	// Devices holds the sizes in bytes (by fstat) of the data files, in the order in which they will be mounted.
+	Devices []int64 `json:"devices"`
 }
 
 // LoadParams are the parameters of Load.

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/index"
 	"github.com/brig-engine/brig/internal/worker/index/check"
@@ -69,7 +68,7 @@ func build(t testing.TB, tars ...[]byte) (*built, error) {
 		return nil, err
 	}
 	defer in.Close()
-	r, err := check.Verify(in, wire.JobCheckParams{Devices: sizes}, limits)
+	r, err := check.Verify(in, jobs.CheckParams{Devices: sizes}, limits)
 	if err != nil {
 		t.Errorf("an index of our own does not pass the check: %v", err)
 		return nil, err

@@ -10,14 +10,13 @@ import (
 	"os"
 	"sort"
 
-	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/jobs"
 	"github.com/brig-engine/brig/internal/worker/index/erofs"
 	"github.com/containerd/errdefs"
 )
 
 // Verify reads the whole index, so that what is checked cannot change meanwhile, and checks it.
-func Verify(f *os.File, p wire.JobCheckParams, limits jobs.Limits) (*jobs.CheckResult, error) {
+func Verify(f *os.File, p jobs.CheckParams, limits jobs.Limits) (*jobs.CheckResult, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("size of the index: %w", err)

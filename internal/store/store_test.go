@@ -155,9 +155,9 @@ func TestDevicesOfAnIndexAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	most := 0
-	check := func(_ *os.File, devices []int) error {
+	check := func(_ *os.File, devices []int) (string, error) {
 		most = max(most, len(devices))
-		return nil
+		return "", nil
 	}
 	for n, ok := range map[int]bool{maxDevices: true, maxDevices + 1: false} {
 		_, err := s.SealIndex(create(t, s, "index"), slices.Repeat([]string{dev.Digest}, n), check)
@@ -177,19 +177,25 @@ func TestIndexNeedsItsCheckAndItsDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := errors.New("extent outside its device")
-	refuse := func(*os.File, []int) error { return bad }
+	refuse := func(*os.File, []int) (string, error) { return "", bad }
 	if _, err := s.SealIndex(create(t, s, "index"), []string{dev.Digest}, refuse); !errors.Is(err, bad) {
 		t.Fatalf("got %v", err)
 	}
 	if list, _ := s.List(); len(list.Indexes) != 0 {
 		t.Fatal("an index that was refused is there")
 	}
-	approve := func(f *os.File, devices []int) error {
+	seen := ""
+	approve := func(f *os.File, devices []int) (string, error) {
 		if len(devices) != 1 {
 			t.Errorf("%d devices", len(devices))
 		}
-		return nil
+		return seen, nil
 	}
+	seen = helloDigest // of other bytes than these
+	if _, err := s.SealIndex(create(t, s, "index"), []string{dev.Digest}, approve); !errdefs.IsDataLoss(err) {
+		t.Errorf("an index that is not what was checked: %v", err)
+	}
+	seen = ""
 	if _, err := s.SealIndex(create(t, s, "index"), []string{helloDigest}, approve); !errdefs.IsNotFound(err) {
 		t.Errorf("missing device: %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/objects"
 )
 
 // Store is one engine's store. Its methods are safe for concurrent use: the file system serialises them.
@@ -24,8 +25,8 @@ type Store struct {
 // sealWait is how long Seal waits for the last writer to go: descriptors that travel may outlive their sender's close.
 const sealWait = 2 * time.Second
 
-// maxDevices bounds the descriptors that one request takes here. No image has more layers.
-const maxDevices = 512
+// maxDevices bounds the layers of an image: the warden gets the index and all of them in one packet.
+const maxDevices = wire.MaxFDs - 1
 
 // Open opens or makes the store below dir.
 func Open(dir string) (s *Store, err error) {
@@ -47,38 +48,40 @@ func directory(path string) (int, error) {
 // Create makes an unnamed file for somebody else to fill.
 func (s *Store) Create() (int, error) {
 	fd, err := unix.Openat(s.objects, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	return fd, Full(os.NewSyscallError("new file in the store", err))
+	return fd, wire.Full(os.NewSyscallError("new file in the store", err))
 }
 
 // Seal makes the file behind fd immutable and links it under its digest. It takes fd over. want may be "".
-func (s *Store) Seal(fd int, want string) (wire.Object, error) {
+func (s *Store) Seal(fd int, want string) (objects.Object, error) {
 	f, err := exclusive(fd)
 	if err != nil {
-		return wire.Object{}, err
+		return objects.Object{}, err
 	}
 	defer f.Close()
 	return keep(f, s.objects, want)
 }
 
-// SealIndex makes an index immutable, after check has approved of the file and of its devices. It takes fd over.
-func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, devices []int) error) (wire.Object, error) {
+// SealIndex makes an index immutable, after check has approved of the file and of its devices, and said which bytes it has
+// seen. It takes fd over.
+func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, devices []int) (digest string, err error)) (objects.Object, error) {
 	f, err := exclusive(fd)
 	if err != nil {
-		return wire.Object{}, err
+		return objects.Object{}, err
 	}
 	defer f.Close()
 	if len(devices) > maxDevices {
-		return wire.Object{}, fmt.Errorf("an index with %d devices, at most %d: %w", len(devices), maxDevices, errdefs.ErrInvalidArgument)
+		return objects.Object{}, fmt.Errorf("an index with %d devices, at most %d: %w", len(devices), maxDevices, errdefs.ErrInvalidArgument)
 	}
 	files, err := s.openAll(devices)
 	if err != nil {
-		return wire.Object{}, err
+		return objects.Object{}, err
 	}
 	defer wire.CloseAll(files)
-	if err := check(f, files); err != nil {
-		return wire.Object{}, err
+	seen, err := check(f, files)
+	if err != nil {
+		return objects.Object{}, err
 	}
-	o, err := keep(f, s.objects, "")
+	o, err := keep(f, s.objects, seen)
 	if err != nil {
 		return o, err
 	}
@@ -90,15 +93,15 @@ func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, d
 	list := os.NewFile(uintptr(fd), "list")
 	defer list.Close()
 	if _, err := list.WriteString(strings.Join(append([]string{o.Digest}, devices...), "\n")); err != nil {
-		return o, Full(err)
+		return o, wire.Full(err)
 	}
 	named, err := keep(list, s.checked, "")
-	return wire.Object{Digest: named.Digest, Size: o.Size}, err
+	return objects.Object{Digest: named.Digest, Size: o.Size}, err
 }
 
 // exclusive reopens the file behind fd read-only, closes fd and makes sure that nobody can write to the file any more:
 // the kernel grants a read lease only while no writer exists, and nothing leads to a new one: the file has no name and
-// belongs to root with mode 0444.
+// belongs to this process with mode 0444.
 func exclusive(fd int) (*os.File, error) {
 	f, err := readOnly(fd)
 	unix.Close(fd)
@@ -115,7 +118,7 @@ func exclusive(fd int) (*os.File, error) {
 func readOnly(fd int) (*os.File, error) {
 	var st unix.Stat_t
 	err := unix.Fstat(fd, &st)
-	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || st.Uid != 0 || st.Nlink != 0) {
+	if err == nil && (st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() || st.Nlink != 0) {
 		err = fmt.Errorf("this is not a file that the store handed out: %w", errdefs.ErrInvalidArgument)
 	}
 	if err == nil {

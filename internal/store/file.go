@@ -15,23 +15,24 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/objects"
 )
 
 // maxObject is what a layer may have at most: a file of holes costs nobody anything but us, who read it.
 var maxObject int64 = 256 << 30
 
 // keep computes what a file is called, which must be want if that is said, and gives it that name.
-func keep(f *os.File, dir int, want string) (wire.Object, error) {
+func keep(f *os.File, dir int, want string) (objects.Object, error) {
 	h := sha256.New()
 	// A section reader, so that the file's own offset does not matter.
 	n, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, maxObject+1), make([]byte, 1<<20))
 	if err != nil {
-		return wire.Object{}, fmt.Errorf("seal: read: %w", err)
+		return objects.Object{}, fmt.Errorf("seal: read: %w", err)
 	}
 	if n > maxObject {
-		return wire.Object{}, fmt.Errorf("seal: an object over %d GiB: %w", maxObject>>30, errdefs.ErrInvalidArgument)
+		return objects.Object{}, fmt.Errorf("seal: an object over %d GiB: %w", maxObject>>30, errdefs.ErrInvalidArgument)
 	}
-	o := wire.Object{Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Size: n}
+	o := objects.Object{Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Size: n}
 	if want != "" && want != o.Digest {
 		return o, fmt.Errorf("the content has digest %s, not %s as announced: %w", o.Digest, want, errdefs.ErrDataLoss)
 	}
@@ -41,12 +42,12 @@ func keep(f *os.File, dir int, want string) (wire.Object, error) {
 // link gives a sealed file its name. An object that is there already is the same one.
 func link(f *os.File, dir int, digest string) error {
 	if err := f.Sync(); err != nil {
-		return fmt.Errorf("seal: %w", Full(err))
+		return fmt.Errorf("seal: %w", wire.Full(err))
 	}
 	from, name := path.Proc(int(f.Fd())), strings.TrimPrefix(digest, "sha256:")
 	err := unix.Linkat(unix.AT_FDCWD, from, dir, name, unix.AT_SYMLINK_FOLLOW)
 	if err != nil && err != unix.EEXIST {
-		return fmt.Errorf("seal: link %s: %w", digest, Full(err))
+		return fmt.Errorf("seal: link %s: %w", digest, wire.Full(err))
 	}
 	return unix.Fsync(dir)
 }
@@ -157,8 +158,8 @@ func (s *Store) RemoveIndex(digest string) error {
 }
 
 // List reads what is there. The file of an index is no object of its own.
-func (s *Store) List() (wire.ObjectList, error) {
-	var out wire.ObjectList
+func (s *Store) List() (objects.Listing, error) {
+	var out objects.Listing
 	lists, err := s.lists()
 	files := map[string]bool{}
 	for digest, list := range lists {
@@ -169,16 +170,8 @@ func (s *Store) List() (wire.ObjectList, error) {
 	for _, e := range entries {
 		digest := "sha256:" + e.Name()
 		if st, err := e.Info(); err == nil && !files[digest] {
-			out.Objects = append(out.Objects, wire.Object{Digest: digest, Size: st.Size()})
+			out.Objects = append(out.Objects, objects.Object{Digest: digest, Size: st.Size()})
 		}
 	}
 	return out, errors.Join(err, failed)
-}
-
-// Full gives a full disk the class and the words that people can act on.
-func Full(err error) error {
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
-		return fmt.Errorf("no space left in the engine's directory: %w: %w. Next: brig images, brig rmi", err, errdefs.ErrResourceExhausted)
-	}
-	return err
 }
