@@ -80,6 +80,9 @@ func TestOutput(t *testing.T) {
 		{"policy-check-run", "policy check run --privileged -v /:/host -d alpine sh"},
 		{"policy-check-json", "policy check create --format json --name x alpine"}, {"policy-check-allowed", "policy check run --rm busybox"},
 		{"policy-check-no-image", "policy check run nothing"}, {"policy-check-nonsense", "policy check run --memory lots alpine"},
+		{"explain-run", "explain run --read-only alpine sh"}, {"explain-json", "explain create --format json alpine"},
+		{"explain-refused", "explain run --privileged busybox"}, {"explain", "explain web"}, {"explain-all", "explain -a web"},
+		{"explain-template", "explain --format {{.Differs}} web"}, {"explain-none", "explain none"}, {"explain-nothing", "explain"},
 		{"not-built", "audit --all"}, {"not-built-compose", "compose up -d"}, {"unknown", "runn -d alpine"}, {"unknown-before", "--frobnicate=1 ps"}, {"not-built-below", "volume update -f"}, {"unknown-below", "volume frobnicate -f"},
 		{"too-many", "version x"},
 		{"events", "events -f type=container --since 10m"}, {"events-json", "system events --format json"},
@@ -154,6 +157,21 @@ func layReplies(f *fakeEngine) {
 				{"Option":"-v","Value":"/:/host","Reason":"is the host","Status":403}],"Warnings":[]}`)
 		}
 	})
+	f.on("POST /brig/explain", func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.Contains(f.last("POST /brig/explain").Body, `"Privileged":true`):
+			w.WriteHeader(403)
+			io.WriteString(w, `{"message":"--privileged: the rule no-privileged forbids it"}`)
+		case r.FormValue("format") == "text":
+			io.WriteString(w, "birth of a container: sh\n     1 prctl(PR_SET_DUMPABLE, 0)\n")
+		default:
+			io.WriteString(w, `{"Title":"birth of a container: sh","Steps":[{"Stage":"stage 0"},{"First":1,"Last":1,"Call":"prctl(PR_SET_DUMPABLE, 0)","Why":"secrets","Answers":["A3"]}]}`)
+		}
+	})
+	f.json("GET /brig/explain/web", 200, `{"Name":"web","Differs":true,"Findings":[
+		{"What":"CapBnd","Asked":"at most 00","Found":"00","Differs":false,"Answers":["A1","A3"]},
+		{"What":"mount on \"/\"","Asked":"ro","Found":"ro,nosuid","Differs":false,"Answers":["A3"]},
+		{"What":"mount on \"/proc/sys\"","Asked":"there","Found":"nothing is mounted there","Differs":true,"Answers":["A3"]}]}`)
 	f.json("GET /containers/json", 200, `[{"Id":"aaaaaaaaaaaaaaaaaaaa","Names":["/web","/proxy/web"],"Image":"nginx:1.27",
 		"ImageID":"sha256:11","Command":"nginx -g 'daemon off;' \u001b[2J","Created":1699990000,"State":"running",
 		"Status":"Up 2 hours","Labels":{"x":"y","b":"c"},"SizeRw":1200,"SizeRootFs":190000000,

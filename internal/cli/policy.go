@@ -6,7 +6,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/brig-engine/brig/internal/cli/api"
 	"github.com/brig-engine/brig/internal/cli/console"
+	"github.com/brig-engine/brig/internal/cli/request"
 	"github.com/brig-engine/brig/internal/cli/show"
 )
 
@@ -28,16 +30,36 @@ func newPolicyCheck(a *App) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	check.AddCommand(plain(newCheckOf(a, "run")), plain(newCheckOf(a, "create")))
+	check.AddCommand(newCheckOf(a, "run"), newCheckOf(a, "create"))
 	return check
 }
 
 func newCheckOf(a *App, verb string) *cobra.Command {
+	return newOfCreation(a, verb, "Check a command line of brig "+verb, func(cmd *cobra.Command, engine *api.Client, c *request.Create, format string) error {
+		var v verdict
+		err := engine.CallRequest(cmd.Context(), createRequest("/brig/policy/check", c), &v)
+		if err != nil {
+			return withCode(engineFailed, err)
+		}
+		if format != "" {
+			err = show.One(a.Out, format, v)
+		} else {
+			err = v.print(a.Out)
+		}
+		if err == nil && !v.Allowed {
+			err = &exitError{code: 1}
+		}
+		return err
+	})
+}
+
+// newOfCreation is a command that takes a command line of brig run or brig create, and does something else with it.
+func newOfCreation(a *App, verb, short string, do func(cmd *cobra.Command, engine *api.Client, c *request.Create, format string) error) *cobra.Command {
 	var f creation
 	var attached attachedOptions
 	var format string
 	cmd := &cobra.Command{
-		Use: verb + " [OPTIONS] IMAGE [COMMAND] [ARG...]", Short: "Check a command line of brig " + verb, Args: words(1, -1),
+		Use: verb + " [OPTIONS] IMAGE [COMMAND] [ARG...]", Short: short, Args: words(1, -1),
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.build(args)
@@ -51,19 +73,7 @@ func newCheckOf(a *App, verb string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var v verdict
-			if err := engine.CallRequest(cmd.Context(), createRequest("/brig/policy/check", c), &v); err != nil {
-				return withCode(engineFailed, err)
-			}
-			if format != "" {
-				err = show.One(a.Out, format, v)
-			} else {
-				err = v.print(a.Out)
-			}
-			if err == nil && !v.Allowed {
-				err = &exitError{code: 1}
-			}
-			return err
+			return do(cmd, engine, c, format)
 		},
 	}
 	f.bind(cmd)
@@ -71,7 +81,7 @@ func newCheckOf(a *App, verb string) *cobra.Command {
 		attached.bind(cmd)
 	}
 	cmd.Flags().StringVar(&format, "format", "", "Format: json, or a template")
-	return cmd
+	return plain(cmd)
 }
 
 // verdict is the answer to /brig/policy/check.

@@ -136,18 +136,24 @@ func (b *birth) mounts() error {
 		m := &b.spec.Mounts[i]
 		fd, err := b.mount(m)
 		b.give(fmt.Sprintf("mount%d", i), fd)
-		var st unix.Stat_t
 		if err == nil {
-			err = unix.Fstat(fd, &st)
+			err = b.noteFile(i, fd)
 		}
 		if err != nil {
 			return fmt.Errorf("mount on %s: %w", m.Target, err)
 		}
-		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-			b.fileMounts = append(b.fileMounts, i)
-		}
 	}
 	return nil
+}
+
+// noteFile notes whether what is mounted is a file.
+func (b *birth) noteFile(i, fd int) error {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		b.fileMounts = append(b.fileMounts, i)
+	}
+	return err
 }
 
 func (b *birth) mount(m *wire.Mount) (int, error) {
@@ -183,9 +189,8 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 	return fd, err
 }
 
-// bind opens a host path as its caller would, and maps exactly the caller's ids to the container's user: nothing else
-// can be created, and what belongs to others reads as nobody (traps 8, CVE-2021-41091).
-func (b *birth) bind(m *wire.Mount) (int, error) {
+// source opens a host path as its caller would.
+func (b *birth) source(m *wire.Mount) (int, error) {
 	by := b.caller
 	src, err := rootfs.OpenHostPath(m.Source, cred.Peer(*by))
 	if errors.Is(err, unix.ENOENT) {
@@ -194,11 +199,22 @@ func (b *birth) bind(m *wire.Mount) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.UID, err, errdefs.ErrInvalidArgument)
 	}
-	defer unix.Close(src)
 	if err := b.w.bindable(src); err != nil {
+		unix.Close(src)
 		return -1, err
 	}
-	u := b.spec.Process.User
+	return src, nil
+}
+
+// bind maps exactly the caller's ids to the container's user: nothing else can be created, and what belongs to others reads
+// as nobody (traps 8, CVE-2021-41091).
+func (b *birth) bind(m *wire.Mount) (int, error) {
+	src, err := b.source(m)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(src)
+	by, u := b.caller, b.spec.Process.User
 	fd, err := mapped(src, idmap.Single(by.UID, b.box.base, u.UID), idmap.Single(by.GID, b.box.base, u.GID), m.Recursive)
 	if err != nil {
 		return -1, fmt.Errorf("%s: %w", m.Source, err)

@@ -25,6 +25,9 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpContainerCopy:   of(w.containerCopy),
 		wire.OpContainerList:   with(func(struct{}) (any, error) { return w.containerList() }),
 
+		wire.OpContainerPlan: of(w.containerPlan),
+		wire.OpContainerView: whileRunning(w, w.containerView),
+
 		wire.OpContainerFreeze: with(w.containerFreeze),
 		wire.OpContainerUpdate: whileRunning(w, w.containerUpdate),
 		wire.OpContainerStats:  whileRunning(w, w.containerStats),

@@ -99,7 +99,7 @@ func settle(t *testing.T, want int) {
 
 // TestEveryOperationReachesTheHandler with the descriptors that its comment names.
 func TestEveryOperationReachesTheHandler(t *testing.T) {
-	with := map[Op][]int{OpWorkerStart: {1}, OpContainerStart: {0, 1}, OpContainerCopy: {1, 2}}
+	with := map[Op][]int{OpWorkerStart: {1}, OpContainerStart: {0, 1}, OpContainerPlan: {0, 1}, OpContainerCopy: {1, 2}}
 	c := serve(t, func(r *Request) (Reply, error) { return Reply{Body: fmt.Sprint(r.Op, len(r.FDs))}, nil })
 	for op := range Known {
 		counts := with[op]

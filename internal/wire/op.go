@@ -20,6 +20,9 @@ const (
 	// OpContainerCopy starts a worker that sees what a container sees, running or not: for cp, diff, export and commit.
 	OpContainerCopy Op = "container.copy" // ContainerStart + fd (the worker's end of the job socket) [+ fd: caller's connection] → –, fd: pidfd
 
+	OpContainerPlan Op = "container.plan" // ContainerStart [+ fd: caller's connection] → the plan of its birth, which is not carried out
+	OpContainerView Op = "container.view" // ContainerRef → ContainerView
+
 	OpContainerFreeze Op = "container.freeze" // ContainerFreeze → –; when all processes stand still, or go on
 	OpContainerUpdate Op = "container.update" // ContainerUpdate → –
 	OpContainerStats  Op = "container.stats"  // ContainerUse → ContainerStats, fds: the files, for reading
@@ -48,7 +51,7 @@ type Rule struct{ Least, Most int }
 var Known = List{
 	OpHello: {}, OpIndexRemove: {}, OpWorkerStart: {1, 1},
 	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerSignal: {}, OpContainerRemove: {}, OpContainerList: {}, OpContainerCopy: {1, 2},
-	OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
+	OpContainerPlan: {0, 1}, OpContainerView: {}, OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
 	OpExecStart: {}, OpProcessCloseStdin: {}, OpProcessFinish: {},
 	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {}, OpNetworkJoin: {},
 }
@@ -168,6 +171,12 @@ type ProcTexts struct {
 	Stat    string `json:"stat"`
 	Status  string `json:"status"`
 	Cmdline string `json:"cmdline,omitempty"`
+}
+
+// ContainerView is what the kernel says of process 1: files of its directory in /proc, and the namespaces that are the host's.
+type ContainerView struct {
+	Texts  map[string]string `json:"texts"`
+	Shared []string          `json:"shared,omitempty"`
 }
 
 // ContainerList has the ids of all containers that have a directory, or a process, or both, and tells which run or have ended

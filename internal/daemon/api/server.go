@@ -94,6 +94,7 @@ func (s *Server) Handler() http.Handler {
 	s.volumeRoutes(mux)
 	s.networkRoutes(mux)
 	s.checkRoutes(mux)
+	s.explainRoutes(mux)
 	if s.Images != nil {
 		for _, p := range []string{"/images/", "/distribution/", "POST /auth"} {
 			mux.Handle(p, s.Images)

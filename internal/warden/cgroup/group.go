@@ -127,6 +127,16 @@ func (g *Group) Attach() (dir int, tasks []int, err error) {
 	return dir, tasks, nil
 }
 
+// Tasks is the number of hierarchies of version 1 that every process enters.
+func (p *Parent) Tasks() (n int) {
+	for _, h := range p.hierarchies[1:] {
+		if !h.lazy() {
+			n++
+		}
+	}
+	return n
+}
+
 // Kill has the kernel send SIGKILL to every process of the group and of those below, frozen or forking or not. It does
 // not wait for their end. Nobody is in a group that is not there.
 func (g *Group) Kill() error {

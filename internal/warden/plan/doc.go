@@ -4,7 +4,7 @@
 // Zone: brig-warden (root). Computing a plan is pure: it touches nothing, and a plan can be printed and compared.
 // Input: wire.Spec from brigd, checked against the floor before; facts about this host. Names inside the container are
 // chosen by strangers: they are resolved by openat2 below the container's root and nowhere else.
-// Output: a [Plan], which package text prints; by [Start], a process or the step that failed.
+// Output: a [Plan], which internal/daemon/explain prints; by [Start], a process or the step that failed.
 //
 // Descriptors that a plan names in angle brackets, such as <root>, are prepared by the warden and handed to the child;
 // the others are results of earlier steps. A birth, from top to bottom:

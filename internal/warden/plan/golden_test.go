@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"encoding/json"
 	"flag"
 	"maps"
 	"os"
@@ -11,12 +12,26 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/explain"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/plan/text"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
+
+// printed is a plan as brigd prints it, which has it as JSON.
+func printed(t *testing.T, p *plan.Plan) string {
+	t.Helper()
+	b, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived, err := explain.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return explain.Text(arrived)
+}
 
 // goldenHost is a fixed host: golden plans do not depend on the machine.
 func goldenTasks(n int) plan.Host {
@@ -119,12 +134,13 @@ func TestGoldenPlans(t *testing.T) {
 			if _, _, err := p.Lower(); err != nil {
 				t.Fatal(err)
 			}
+			got := printed(t, p)
 			file := filepath.Join("testdata", name+".plan")
 			if *update {
 				if err := os.MkdirAll("testdata", 0o755); err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(file, []byte(text.Plan(p)), 0o644); err != nil {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -132,7 +148,7 @@ func TestGoldenPlans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := text.Plan(p); got != string(want) {
+			if got != string(want) {
 				t.Errorf("the plan has changed; compare and use -update:\n%s", got)
 			}
 		})

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -9,7 +10,7 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/path"
 )
 
-// Plan is an ordered list of operations. It is made by Birth, Join or Service; package text prints it.
+// Plan is an ordered list of operations. It is made by Birth, Join or Service; internal/daemon/explain prints it.
 type Plan struct {
 	Title string
 	Ops   []*Op
@@ -30,7 +31,7 @@ type Op struct {
 	// On lists errors that do not end the plan; Then is where success jumps to, if not to the next operation.
 	On   []On
 	Then string
-	// What is said when the operation fails, as in "mount proc on /proc: operation not permitted". By it package text knows
+	// What is said when the operation fails, as in "mount proc on /proc: operation not permitted". By it internal/daemon/explain knows
 	// why the operation is there.
 	What string
 
@@ -40,6 +41,9 @@ type Op struct {
 
 // Ref is the result of the operation with that name, or a descriptor that the warden prepared (<name>).
 type Ref string
+
+// MarshalJSON tells it from a string.
+func (r Ref) MarshalJSON() ([]byte, error) { return json.Marshal(map[string]string{"ref": string(r)}) }
 
 // ForkArgs are the flags of clone3, without CLONE_PARENT.
 type ForkArgs uint64

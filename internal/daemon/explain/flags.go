@@ -1,12 +1,10 @@
-package text
+package explain
 
 import (
 	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/brig-engine/brig/internal/warden/plan"
 )
 
 type named struct {
@@ -30,12 +28,20 @@ func mask(v uint64, table []named) string {
 }
 
 func spell(table []named) func(any) string {
-	return func(a any) string { return mask(uint64(a.(int)), table) }
+	return func(a any) string {
+		if n, ok := a.(int); ok {
+			return mask(uint64(n), table)
+		}
+		return plain(a)
+	}
 }
 
 // openHow is a struct open_how. O_CLOEXEC is always there and not written.
 func openHow(a any) string {
-	h := a.([]uint64)
+	h, ok := a.([]uint64)
+	if !ok || len(h) != 3 {
+		return plain(a)
+	}
 	text := mask(h[0]&^unix.O_CLOEXEC, openFlags) + ", " + mask(h[2], resolveFlags)
 	if h[1] != 0 {
 		text += fmt.Sprintf(", %#o", h[1])
@@ -45,8 +51,10 @@ func openHow(a any) string {
 
 // mountAttr is a struct mount_attr: attributes to set, to clear, the propagation, a user namespace.
 func mountAttr(a any) string {
-	w := a.([]uint64)
+	w, ok := a.([]uint64)
 	switch {
+	case !ok || len(w) != 4:
+		return plain(a)
 	case w[0] == 0 && w[1] == 0 && w[2] == unix.MS_PRIVATE && w[3] == 0:
 		return "{MS_PRIVATE}"
 	case w[1] == 0 && w[2] == 0 && w[3] == 0:
@@ -56,7 +64,11 @@ func mountAttr(a any) string {
 }
 
 func forkFlags(a any) string {
-	return "{" + mask(uint64(a.(plan.ForkArgs))|unix.CLONE_PARENT, cloneFlags) + "}"
+	flags, ok := a.(ForkArgs)
+	if !ok {
+		return plain(a)
+	}
+	return "{" + mask(uint64(flags)|unix.CLONE_PARENT, cloneFlags) + "}"
 }
 
 var (

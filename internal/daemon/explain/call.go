@@ -1,4 +1,4 @@
-package text
+package explain
 
 import (
 	"fmt"
@@ -8,9 +8,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/brig-engine/brig/internal/kernel/clone"
-	"github.com/brig-engine/brig/internal/warden/plan"
 )
 
 // call is the name of a system call and how its arguments are written; nil is a number, a result or a string.
@@ -71,11 +68,11 @@ func at(pairs ...any) (args [6]func(any) string) {
 }
 
 // callOf gives the call of an operation; a step that makes no system call has a name of its own.
-func callOf(op *plan.Op) call {
+func callOf(op *Op) call {
 	switch op.Kind {
-	case clone.Set:
+	case kindSet:
 		return call{name: "let"}
-	case clone.Fail:
+	case kindFail:
 		return call{"fail", at(0, errno)}
 	}
 	if c, ok := calls[op.Nr]; ok {
@@ -85,7 +82,7 @@ func callOf(op *plan.Op) call {
 }
 
 // argument writes argument i of an operation.
-func argument(op *plan.Op, i int) string {
+func argument(op *Op, i int) string {
 	if write := callOf(op).args[i]; write != nil {
 		return write(op.Args[i])
 	}
@@ -105,7 +102,7 @@ func plain(a any) string {
 		return strconv.Itoa(a)
 	case string, []string:
 		return fmt.Sprintf("%q", a)
-	case plan.Filter:
+	case Filter:
 		return fmt.Sprintf("%s filter, %d instructions", a.Name, len(a.Code)/8)
 	}
 	return fmt.Sprint(a)
@@ -135,10 +132,13 @@ func either(names map[int]string) func(any) string {
 // capabilities writes three sets, whose low halves come first, each as a count and a hexadecimal number; the names are
 // in capabilities(7).
 func capabilities(a any) string {
-	w := a.([]uint32)
+	w, ok := a.([]uint64)
+	if !ok || len(w) != 6 {
+		return plain(a)
+	}
 	var parts []string
 	for i, name := range []string{"effective", "permitted", "inheritable"} {
-		mask := uint64(w[i]) | uint64(w[i+3])<<32
+		mask := w[i] | w[i+3]<<32
 		parts = append(parts, fmt.Sprintf("%s %d capabilities, %#x", name, bits.OnesCount64(mask), mask))
 	}
 	return "{" + strings.Join(parts, "; ") + "}"

@@ -1,0 +1,60 @@
+package container
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/brig-engine/brig/internal/daemon/explain"
+	"github.com/brig-engine/brig/internal/daemon/policy"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// Plan gives what the warden would execute for a request to create a container and to start it. Nothing is made; what would be
+// refused is the error. caller is a descriptor of the caller's connection, or -1; it stays open.
+func (e *Engine) Plan(ctx context.Context, req *policy.Request, caller int) (*explain.Plan, error) {
+	id := newID()
+	eff, _, err := e.effective(id, req)
+	if err != nil {
+		return nil, err
+	}
+	q := wire.ContainerStart{ID: id, Spec: eff.Spec}
+	if q.Spec.Process.Filter, err = e.filter(eff.Profile, &eff.Spec.Process); err != nil {
+		return nil, err
+	}
+	var pass []int
+	if caller >= 0 {
+		pass = []int{caller}
+	}
+	var answer json.RawMessage
+	if _, err := e.cfg.Warden.Call(ctx, wire.OpContainerPlan, q, &answer, pass...); err != nil {
+		return nil, err
+	}
+	return explain.Decode(answer)
+}
+
+// Confinement gives what the kernel says of a running container, beside what was asked for.
+func (e *Engine) Confinement(ctx context.Context, c *Container) ([]explain.Finding, error) {
+	v := c.View()
+	if v.State != Running {
+		return nil, errNotRunning(c)
+	}
+	filter, err := e.filter(v.Profile, &v.Spec.Process)
+	if err != nil {
+		return nil, err
+	}
+	filters := 2 // the floor's, and the default or a profile
+	if filter != nil && len(filter.Program) == 0 {
+		filters = 1
+	}
+	var view wire.ContainerView
+	if _, err := e.cfg.Warden.Call(ctx, wire.OpContainerView, wire.ContainerRef{ID: c.id}, &view); err != nil {
+		return nil, fmt.Errorf("look at container %s: %w", c.id[:12], err)
+	}
+	exists := func(path string) bool { // the same kernel has it here, if it has it there
+		_, err := os.Lstat(path)
+		return err == nil
+	}
+	return explain.Compare(explain.Running{Spec: &v.Spec, Range: v.Run.Range, Filters: filters, Exists: exists}, &view), nil
+}

@@ -1,0 +1,64 @@
+package warden
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/pidfd"
+	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/wire"
+)
+
+// containerPlan computes what a start would carry out, and carries nothing out. Of the host it looks at the sources of binds,
+// as their caller would: whether they are files.
+func (w *Warden) containerPlan(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
+	by, err := w.admit(r.FDs, &q)
+	b := &birth{program: newProgram(w, nil, &q.Spec.Process, &process{}), spec: &q.Spec, caller: by}
+	for i := 0; i < len(q.Spec.Mounts) && err == nil; i++ {
+		if m := &q.Spec.Mounts[i]; m.Kind == wire.MountBind {
+			var src int
+			if src, err = b.source(m); err == nil {
+				err = b.noteFile(i, src)
+				unix.Close(src)
+			}
+		}
+	}
+	if err == nil {
+		b.host.Limits, err = b.limits()
+	}
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	b.host.Filters, b.host.Tasks = w.filters.programs(b.want), w.parent.Tasks()
+	b.host.Landlock = w.abi > 0 && !b.want.NoLandlock
+	return answer(plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host}))
+}
+
+// views are the files of /proc that say how process 1 is confined.
+var views = []string{"status", "limits", "mountinfo", "uid_map", "gid_map", "oom_score_adj"}
+
+const maxView = 256 << 10
+
+// containerView gives what the kernel says of process 1, for who holds it against what was asked for. A namespace that it
+// shares with this process is one of the host's.
+func (w *Warden) containerView(c *container, _ wire.ContainerRef) (wire.Reply, error) {
+	pid, view := strconv.Itoa(c.note.Started.PID), wire.ContainerView{Texts: map[string]string{}}
+	for _, name := range views {
+		view.Texts[name] = procText(pid, name, maxView)
+	}
+	for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
+		ours, err := os.Readlink("/proc/self/ns/" + ns)
+		if theirs, _ := os.Readlink("/proc/" + pid + "/ns/" + ns); err != nil || ours == theirs {
+			view.Shared = append(view.Shared, ns)
+		}
+	}
+	if done, err := pidfd.Ended(c.note.pidfd, 0); done || err != nil { // the number was process 1's when it was used
+		return wire.Reply{}, fmt.Errorf("container %s is not running: %w", short(c.id), errors.Join(errdefs.ErrConflict, err))
+	}
+	return wire.Reply{Body: view}, nil
+}
