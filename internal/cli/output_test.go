@@ -168,6 +168,7 @@ func layReplies(f *fakeEngine) {
 			io.WriteString(w, `{"Title":"birth of a container: sh","Steps":[{"Stage":"stage 0"},{"First":1,"Last":1,"Call":"prctl(PR_SET_DUMPABLE, 0)","Why":"secrets","Answers":["A3"]}]}`)
 		}
 	})
+	f.json("GET /brig/explain/none", 404, `{"message":"No such container: none"}`)
 	f.json("GET /brig/explain/web", 200, `{"Name":"web","Differs":true,"Findings":[
 		{"What":"CapBnd","Asked":"at most 00","Found":"00","Differs":false,"Answers":["A1","A3"]},
 		{"What":"mount on \"/\"","Asked":"ro","Found":"ro,nosuid","Differs":false,"Answers":["A3"]},
