@@ -12,7 +12,7 @@ import (
 )
 
 // tools are the everyday commands of the image, and the neighbour's part in the drill (serve, hold, take), the attacker's that prints (pour), and
-// the second caller's (ask).
+// the second caller's (ask), and what counts what is left (census).
 // Arguments are those of the plain POSIX forms, without options.
 func tools(name string) func(args []string) int {
 	switch name {
@@ -48,6 +48,8 @@ func tools(name string) func(args []string) int {
 		return toolPour
 	case "ask":
 		return toolAsk
+	case "census":
+		return toolCensus
 	case "_rights":
 		return toolRights
 	case "_int80":

@@ -39,6 +39,8 @@ type Spec struct {
 	Publish int      // TCP port to be reachable from the host's loopback; 0: none
 	User    string   // who the program runs as; "": as the image says
 	WorkDir string   // "": as the image says
+	// Annotations of the request.
+	Annotations map[string]string
 }
 
 // Box is a started container.

@@ -222,6 +222,9 @@ func (e *Engine) Start(ctx context.Context, spec drill.Spec) (drill.Box, error) 
 		body["ExposedPorts"] = map[string]any{port: struct{}{}}
 		host["PortBindings"] = map[string]any{port: []map[string]string{{"HostIp": "127.0.0.1", "HostPort": ""}}}
 	}
+	if len(spec.Annotations) > 0 {
+		host["Annotations"] = spec.Annotations
+	}
 	if len(host) > 0 {
 		body["HostConfig"] = host
 	}
