@@ -8,7 +8,7 @@ LDFLAGS := -s -w -X github.com/brig-engine/brig/internal/wire.Version=$(VERSION)
 EMBEDDED := cmd/brigd/embedded/image.tar
 export CGO_ENABLED := 0
 
-.PHONY: all build depth run survey fault test test-all lint embed bench peers loc help clean go-version
+.PHONY: all build depth run survey fault test test-all lint embed bench peers confinement loc help clean go-version
 
 all: build ## build the programs into bin/
 
@@ -56,6 +56,9 @@ bench: build ## Brig beside the engines that are installed: docs/performance.md
 
 peers: build ## the drill on Docker, Podman and moby as well, fetched first: docs/drill.md
 	@$(GO) run ./test/peers -bin $(BIN) -install -write docs/drill.md
+
+confinement: build ## what a container is left with, beside Docker and Podman: docs/confinement.md
+	@$(GO) run ./test/confinement -bin $(BIN) -write docs/confinement.md
 
 loc: ## lines of what runs as root: ours and libraries
 	@$(GO) run ./test/loc

@@ -45,9 +45,15 @@ func writable(top, dir string, count map[string]int) {
 		case dir == "/proc" && (strings.Trim(name, "0123456789") == "" || name == "self" || name == "thread-self"):
 		case e.IsDir():
 			writable(top, path, count)
-		case e.Type().IsRegular() && unix.Faccessat2(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS|unix.AT_SYMLINK_NOFOLLOW) == nil:
+		case e.Type().IsRegular() && regular(path) && unix.Faccessat2(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS|unix.AT_SYMLINK_NOFOLLOW) == nil:
 			below := strings.SplitN(path, "/", 4)
 			count["/"+below[1]+"/"+below[2]]++
 		}
 	}
+}
+
+// regular tells whether a file is one: what is listed as one may be covered by a device.
+func regular(path string) bool {
+	fi, err := os.Lstat(path)
+	return err == nil && fi.Mode().IsRegular()
 }

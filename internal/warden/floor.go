@@ -34,7 +34,7 @@ var ordinary = mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix
 var (
 	alwaysMasked = []string{"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/acpi", "/proc/asound",
 		"/proc/interrupts", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"}
-	alwaysReadonly = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+	alwaysReadonly = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger"}
 )
 
 // hide adds to a spec's paths those that are hidden in any case.

@@ -75,10 +75,15 @@ func (p *page) fill(ctx context.Context, stage *room.Stage) error {
 	group := filepath.Base(stage.Dir)
 	brig := room.Brig(stage.Bin)
 	subjects := []subject{{engine: brig}, {engine: room.DockerIO(group)}, {engine: room.Moby(group)}, {engine: room.Podman()}}
-	groups, foreign := []string{group}, []string{}
+	groups, foreign, docker := []string{group}, []string{}, ""
 	for i, s := range subjects {
 		if !stage.Wanted(s.engine.Name) {
 			continue
+		}
+		if file, err := s.engine.Find(stage.Peers); s.engine.Newest && (err != nil || file == docker) {
+			continue // there is no newer one than the distribution's
+		} else if err == nil && s.engine.Program == "dockerd" {
+			docker = file
 		}
 		dir := filepath.Join(stage.Dir, fmt.Sprint(i))
 		foreign = append(foreign, room.Missing(s.engine.Groups)...)

@@ -146,6 +146,11 @@ func sayLimit(n uint64) string {
 	return strconv.FormatUint(n, 10)
 }
 
+// floor are paths that the warden hides or protects in any case.
+var floor = []string{"/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/acpi", "/proc/asound",
+	"/proc/interrupts", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger"}
+
 // mounted is one line of mountinfo.
 type mounted struct{ where, options string }
 
@@ -195,7 +200,7 @@ func (c *comparison) mounts() {
 			recursive = append(recursive, m.Target+"/")
 		}
 	}
-	for _, p := range slices.Concat(c.Spec.MaskedPaths, c.Spec.ReadonlyPaths) {
+	for _, p := range slices.Concat(c.Spec.MaskedPaths, c.Spec.ReadonlyPaths, floor) {
 		if c.Exists(p) {
 			expected[p] = nil
 		}
@@ -233,7 +238,7 @@ func (c *comparison) compareMounts(list []mounted, expected map[string][]string,
 
 // covered tells whether a path is one that is hidden or protected, though this process does not see it.
 func (c *comparison) covered(p string) bool {
-	return slices.Contains(c.Spec.MaskedPaths, p) || slices.Contains(c.Spec.ReadonlyPaths, p)
+	return slices.Contains(slices.Concat(c.Spec.MaskedPaths, c.Spec.ReadonlyPaths, floor), p)
 }
 
 // unescape undoes what the kernel does to spaces, tabs, newlines and backslashes in mountinfo.

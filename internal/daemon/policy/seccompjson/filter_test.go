@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +82,7 @@ func TestDefaultProfileSurvivesItsOwnJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, caps := range []uint64{0, defaultCaps, 1 << unix.CAP_SYS_ADMIN, 1<<41 - 1} {
-		want, err := Default().Filter(host(filter.AMD64, caps))
+		want, err := docker().Filter(host(filter.AMD64, caps))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,6 +93,38 @@ func TestDefaultProfileSurvivesItsOwnJSON(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("caps %#x: the decoded profile differs from the built-in one", caps)
 		}
+	}
+}
+
+// What programs do not miss is left out, unless somebody has the capability that is for it.
+func TestDefaultIsTighterThanDockers(t *testing.T) {
+	calls := func(p *Profile, caps uint64) map[string]filter.Action {
+		f, err := p.Filter(host(filter.AMD64, caps))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]filter.Action{}
+		for _, r := range f.Rules {
+			for _, nr := range r.Calls {
+				all[seccomp.Name("amd64", nr)] = r.Action
+			}
+		}
+		return all
+	}
+	theirs, ours := calls(docker(), defaultCaps), calls(Default(), defaultCaps)
+	for name := range theirs {
+		left := slices.Contains(withheld, name) || slices.Contains(absent, name)
+		if (ours[name] == filter.Allow) == left {
+			t.Errorf("%s: %v", name, ours[name])
+		}
+	}
+	for _, name := range slices.Concat(withheld, absent) {
+		if _, there := theirs[name]; !there {
+			t.Errorf("Docker does not allow %s anyway", name)
+		}
+	}
+	if ptrace := calls(Default(), defaultCaps|1<<unix.CAP_SYS_PTRACE); ptrace["process_vm_readv"] != filter.Allow || ours["process_vm_readv"] == filter.Allow {
+		t.Error("process_vm_readv does not go with its capability")
 	}
 }
 

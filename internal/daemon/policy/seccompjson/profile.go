@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	moby "github.com/moby/profiles/seccomp"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/wire"
@@ -33,10 +34,43 @@ type Host struct {
 	Bounding uint64
 }
 
-// Default is Docker's default profile.
+// Default is Docker's default profile without calls that programs do not miss. What it lets who has a capability do stays.
 func Default() *Profile {
+	p, enosys := docker(), uint(unix.ENOSYS)
+	missed := func(name string) bool { return !slices.Contains(absent, name) && !slices.Contains(withheld, name) }
+	var list []*moby.Syscall
+	for _, s := range p.syscalls {
+		if s.Includes == nil || len(s.Includes.Caps) == 0 {
+			s.Names = slices.DeleteFunc(slices.Clone(s.Names), func(name string) bool { return !missed(name) })
+		}
+		if len(s.Names) > 0 {
+			list = append(list, s)
+		}
+	}
+	p.syscalls = append(list, &moby.Syscall{LinuxSyscall: specs.LinuxSyscall{Names: absent, Action: specs.ActErrno, ErrnoRet: &enosys}})
+	return p
+}
+
+func docker() *Profile {
 	d := moby.DefaultProfile()
 	return &Profile{syscalls: d.Syscalls, action: d.DefaultAction, errno: d.DefaultErrnoRet}
+}
+
+// absent are calls that kernels of a few years ago did not have: who uses them has an older way, and is told ENOSYS.
+var absent = []string{
+	"cachestat", // which pages of a file are in memory, shared by the containers of an image
+	"listmount", "statmount", "getxattrat", "setxattrat", "listxattrat", "removexattrat",
+	"futex_wait", "futex_wake", "futex_requeue", // no C library uses them
+	"remap_file_pages", // emulated since 4.0
+}
+
+// withheld are refused with EPERM, as the rest is.
+var withheld = []string{
+	"process_vm_readv", "process_vm_writev", // another process's memory, which debuggers read by ptrace where it is allowed
+	"name_to_handle_at", // half of the 2014 way out of a container
+	"vmsplice",          // CVE-2008-0600, CVE-2020-29374
+	"fanotify_mark",     // of no use without fanotify_init
+	"process_mrelease", "epoll_ctl_old", "epoll_wait_old", "get_thread_area", "set_thread_area",
 }
 
 // Decode reads a profile. Unknown fields are errors: a misspelt condition would change what is allowed.
