@@ -91,7 +91,8 @@ func (w *Warden) running(id string) (*container, error) {
 
 func short(id string) string { return id[:min(len(id), 12)] }
 
-// directory is the container's own: upper and work of its root. It lies in one of 256 others: see spread.
+// directory is the container's own: upper and work of its root. It lies in one of 256 others, which ext4 spreads over
+// the disk if it is told to (package launch).
 func (w *Warden) directory(id string) string {
 	return filepath.Join(w.cfg.Root, "containers", id[:2], id)
 }

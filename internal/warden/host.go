@@ -66,22 +66,6 @@ func initFile() (*os.File, error) {
 
 func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "router.json") }
 
-// spread tells ext4 that the directories in dir have nothing to do with each other, so that it puts them into different
-// block groups. Otherwise all of them come and go in one group, where it looks for a place among all that were deleted
-// there in the last minutes, one by one: milliseconds for each container. Looking for a good group takes a third of a
-// millisecond, so that containers go into 256 directories that are spread. Other file systems know nothing of it.
-func spread(dir string) {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(fd)
-	const topdir = 0x20000 // FS_TOPDIR_FL
-	if flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS); err == nil && flags&topdir == 0 {
-		_ = unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags|topdir))
-	}
-}
-
 // needed are the capabilities that the warden keeps; it gives up the rest of root's before it reads the first message.
 var needed = mask(unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_KILL,
 	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_SETUID, unix.CAP_SETGID,

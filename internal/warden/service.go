@@ -89,8 +89,7 @@ func (w *Warden) startBrigd(conn, store int) (int, error) {
 		d.paths[p] = landlock.Read
 	}
 	for _, dir := range []string{state, run} {
-		err := cmp.Or(os.MkdirAll(dir, 0o700), os.Lchown(dir, brigdID, brigdID), enterable(filepath.Dir(dir)))
-		if err != nil {
+		if err := cmp.Or(os.MkdirAll(dir, 0o700), os.Lchown(dir, brigdID, brigdID)); err != nil {
 			return -1, err
 		}
 		d.paths[dir] = ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)
@@ -106,7 +105,7 @@ func (w *Warden) startBrigd(conn, store int) (int, error) {
 // the warden and brigd, and asks the warden for workers.
 func (w *Warden) startStore(warden, workers, brigd int) (int, error) {
 	dir := filepath.Join(w.cfg.Root, "store")
-	if err := cmp.Or(os.MkdirAll(dir, 0o700), owned(dir), enterable(filepath.Dir(dir))); err != nil {
+	if err := cmp.Or(os.MkdirAll(dir, 0o700), os.Lchown(dir, storeID, storeID)); err != nil {
 		return -1, err
 	}
 	return w.startService(&service{filter: "store", group: "brig-store",
@@ -114,36 +113,6 @@ func (w *Warden) startStore(warden, workers, brigd int) (int, error) {
 		bounds:       wire.Resources{Memory: max(w.memory/4, 256<<20), Pids: 256, CPUShares: 2048},
 		parts:        parts{fds: map[string]int{"fd0": warden, "fd1": workers, "fd2": brigd}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brig-store", dir}, FDs: 3, UID: storeID, GID: storeID}})
-}
-
-// owned gives the store to its process. Before there was one it was root's; the directory itself comes last.
-func owned(dir string) error {
-	var st unix.Stat_t
-	if err := unix.Lstat(dir, &st); err != nil || st.Uid == storeID {
-		return err
-	}
-	list, err := filepath.Glob(dir + "/*/*")
-	for _, p := range append(list, dir+"/objects", dir+"/checked", dir) {
-		if cerr := os.Lchown(p, storeID, storeID); err == nil && !errors.Is(cerr, os.ErrNotExist) {
-			err = cerr
-		}
-	}
-	return err
-}
-
-// enterable checks that brigd, which has no privilege, can walk to its directories.
-func enterable(dir string) error {
-	for ; dir != "/"; dir = filepath.Dir(dir) {
-		st, err := os.Stat(dir)
-		if err != nil {
-			return err
-		}
-		if st.Mode()&0o001 == 0 {
-			return fmt.Errorf("the engine's directory lies below %s, which only its owner may enter, and brigd runs without "+
-				"privileges. Next: chmod o+x %s, or choose another directory", dir, dir)
-		}
-	}
-	return nil
 }
 
 // routerDomain: settings of the network, which the kernel lets brig-router change in the namespaces that its capability

@@ -147,8 +147,6 @@ func (w *Warden) openDirectories() error {
 			return wire.Full(err)
 		}
 	}
-	spread(filepath.Join(w.cfg.Root, "containers"))
-	spread(filepath.Join(w.cfg.Run, "fifo"))
 	return nil
 }
 

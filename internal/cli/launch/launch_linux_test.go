@@ -65,6 +65,9 @@ func options(t *testing.T, role string) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // the engine's unprivileged processes walk through it
+		t.Fatal(err)
+	}
 	programs, root := filepath.Join(dir, "programs"), filepath.Join(dir, "root")
 	for _, d := range []string{programs, root} {
 		if err := os.Mkdir(d, 0o755); err != nil {
@@ -79,6 +82,17 @@ func options(t *testing.T, role string) Options {
 	}
 	run := filepath.Join(dir, "run")
 	return Options{Root: root, Run: run, Socket: filepath.Join(run, "brig.sock"), Programs: programs}
+}
+
+// An engine whose unprivileged processes could not reach their files is not started.
+func TestDirectoriesThatNobodyMayEnter(t *testing.T) {
+	o := options(t, "serve")
+	if err := os.Chmod(filepath.Dir(o.Root), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Start(o); err == nil || !strings.Contains(err.Error(), "chmod o+x "+filepath.Dir(o.Root)) {
+		t.Errorf("%v", err)
+	}
 }
 
 func TestStartStatusStop(t *testing.T) {

@@ -39,7 +39,7 @@ func Start(o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.Run, 0o711); err != nil {
+	if err := prepare(o); err != nil {
 		return err
 	}
 	// The engine's processes inherit it, and no container does: a Go runtime at work wakes every 20 µs otherwise.
