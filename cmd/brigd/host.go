@@ -15,8 +15,8 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
-	"github.com/brig-engine/brig/internal/daemon/policy/seccompjson"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
+	"github.com/brig-engine/brig/internal/seccomp/seccompjson"
 	"github.com/brig-engine/brig/internal/wire"
 )
 

@@ -4,9 +4,9 @@ import "github.com/brig-engine/brig/internal/kernel/clone"
 
 // Lower makes the program of a plan and tells which descriptors it wants.
 func (p *Plan) Lower() (*clone.Program, []string, error) {
-	l, err := p.lower()
+	l, err := p.Link()
 	if err != nil {
 		return nil, nil, err
 	}
-	return l.program, l.inputs, nil
+	return l.Program, l.Inputs, nil
 }

@@ -30,27 +30,27 @@ func (e *StepError) Error() string {
 // caller's. atGate, if there is one, is waited for before the child may go through its gate; its error ends the child. So
 // does any other.
 func Start(p *Plan, given map[string]int, child *clone.Child, atGate func(pid int) error) (pid, pidfd int, err error) {
-	l, err := p.lower()
+	l, err := p.Link()
 	if err == nil {
 		err = l.carryOut(given, child, atGate)
 	}
 	if err != nil {
 		child.Kill()
-		return 0, -1, l.explain(err)
+		return 0, -1, l.Explain(err)
 	}
 	return child.PID, child.Release(), nil
 }
 
-func (l *lowered) carryOut(given map[string]int, child *clone.Child, atGate func(pid int) error) error {
-	fds := make([]int, len(l.inputs))
-	for i, name := range l.inputs {
+func (l *Linked) carryOut(given map[string]int, child *clone.Child, atGate func(pid int) error) error {
+	fds := make([]int, len(l.Inputs))
+	for i, name := range l.Inputs {
 		fd, ok := given[name]
 		if !ok {
 			return fmt.Errorf("plan: descriptor <%s> was not prepared", name)
 		}
 		fds[i] = fd
 	}
-	err := child.Start(l.program, fds)
+	err := child.Start(l.Program, fds)
 	if err == nil && atGate != nil {
 		err = atGate(child.PID)
 	}
@@ -63,8 +63,8 @@ func (l *lowered) carryOut(given map[string]int, child *clone.Child, atGate func
 	return err
 }
 
-// explain names the operation behind a failed step.
-func (l *lowered) explain(err error) error {
+// Explain names the operation behind a failed step.
+func (l *Linked) Explain(err error) error {
 	var step *clone.StepError
 	if !errors.As(err, &step) || step.Step >= len(l.ops) {
 		return err
@@ -83,11 +83,11 @@ func (l *lowered) explain(err error) error {
 	return e
 }
 
-// lowered is a plan as a program.
-type lowered struct {
-	program *clone.Program
-	// inputs are the descriptors that Start wants, in its order, without the angle brackets.
-	inputs []string
+// Linked is a plan as a program.
+type Linked struct {
+	Program *clone.Program
+	// Inputs are the descriptors that Start wants, in its order, without the angle brackets.
+	Inputs []string
 	// ops[i] is the operation of step i.
 	ops []*Op
 
@@ -95,9 +95,9 @@ type lowered struct {
 	labels map[string]int
 }
 
-// lower makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
-func (p *Plan) lower() (*lowered, error) {
-	l := &lowered{program: clone.New(), slots: map[Ref]clone.Slot{"<sync>": clone.Sync}, labels: map[string]int{}}
+// Link makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
+func (p *Plan) Link() (*Linked, error) {
+	l := &Linked{Program: clone.New(), slots: map[Ref]clone.Slot{"<sync>": clone.Sync}, labels: map[string]int{}}
 	at := 0
 	for _, op := range p.Ops {
 		if op.Label != "" {
@@ -117,13 +117,13 @@ func (p *Plan) lower() (*lowered, error) {
 		if err != nil {
 			return nil, fmt.Errorf("plan: %s: %w", op.What, err)
 		}
-		l.program.Add(step)
+		l.Program.Add(step)
 		l.ops = append(l.ops, op)
 	}
 	return l, nil
 }
 
-func (l *lowered) step(op *Op) (step clone.Step, err error) {
+func (l *Linked) step(op *Op) (step clone.Step, err error) {
 	step.Nr, step.Kind = op.Nr, op.Kind
 	if len(op.Args) > len(step.Args) || len(op.On) > len(step.On) {
 		return step, fmt.Errorf("too many arguments or tolerated errors: %w", unix.E2BIG)
@@ -156,8 +156,8 @@ func (l *lowered) step(op *Op) (step clone.Step, err error) {
 }
 
 // argument is a number, or the address of memory that it makes in the program.
-func (l *lowered) argument(a any) (uintptr, error) {
-	p := l.program
+func (l *Linked) argument(a any) (uintptr, error) {
+	p := l.Program
 	switch a := a.(type) {
 	case int:
 		return uintptr(a), nil
@@ -179,14 +179,14 @@ func (l *lowered) argument(a any) (uintptr, error) {
 }
 
 // filter is a struct sock_fprog: a count, padding, a pointer to the instructions.
-func (l *lowered) filter(code []byte) uintptr {
+func (l *Linked) filter(code []byte) uintptr {
 	head := make([]byte, 8)
 	binary.NativeEndian.PutUint16(head, uint16(len(code)/8))
-	return l.program.Words([]uintptr{uintptr(binary.NativeEndian.Uint64(head)), l.program.Bytes(code)})
+	return l.Program.Words([]uintptr{uintptr(binary.NativeEndian.Uint64(head)), l.Program.Bytes(code)})
 }
 
 // slot finds or makes the slot of a name. A use of a name that nothing has made is an input if it is in angle brackets.
-func (l *lowered) slot(name Ref, use bool) (clone.Slot, error) {
+func (l *Linked) slot(name Ref, use bool) (clone.Slot, error) {
 	if s, ok := l.slots[name]; ok {
 		return s, nil
 	}
@@ -194,25 +194,25 @@ func (l *lowered) slot(name Ref, use bool) (clone.Slot, error) {
 	if use != input {
 		return 0, fmt.Errorf("%s is used before it is made", name)
 	}
-	s, ok := l.program.NewSlot()
+	s, ok := l.Program.NewSlot()
 	if !ok {
 		return 0, fmt.Errorf("too many results and descriptors: %w", unix.E2BIG)
 	}
 	l.slots[name] = s
 	if input {
-		l.program.Input(s)
-		l.inputs = append(l.inputs, strings.Trim(string(name), "<>"))
+		l.Program.Input(s)
+		l.Inputs = append(l.Inputs, strings.Trim(string(name), "<>"))
 	}
 	return s, nil
 }
 
 // skip is how many steps lie between the step that is being made and label.
-func (l *lowered) skip(label string) (uint16, error) {
+func (l *Linked) skip(label string) (uint16, error) {
 	if label == "" {
 		return 0, nil
 	}
 	to, ok := l.labels[label]
-	if n := to - l.program.Len() - 1; ok && n >= 0 && n < 1<<16 {
+	if n := to - l.Program.Len() - 1; ok && n >= 0 && n < 1<<16 {
 		return uint16(n), nil
 	}
 	return 0, fmt.Errorf("no later place %s", label)

@@ -6,7 +6,7 @@ package trial
 import (
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 )
 
 // Call is one call as the kernel shows it to a filter.

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
-	"github.com/brig-engine/brig/internal/daemon/policy/filter/trial"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
+	"github.com/brig-engine/brig/internal/seccomp/filter/trial"
 )
 
 var architectures = []filter.Arch{filter.AMD64, filter.ARM64}

@@ -13,8 +13,8 @@ import (
 	moby "github.com/moby/profiles/seccomp"
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/kernel/seccomp"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
