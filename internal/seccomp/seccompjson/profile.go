@@ -55,6 +55,20 @@ func Decode(b []byte) (*Profile, error) {
 	return p, nil
 }
 
+// FromSpec takes the profile of an OCI configuration, where conditions have been resolved. The instruction sets that it
+// names besides this machine's own are not filtered but refused.
+func FromSpec(s *specs.LinuxSeccomp) (*Profile, error) {
+	d := moby.Seccomp{LinuxSeccomp: *s}
+	for i := range s.Syscalls {
+		d.Syscalls = append(d.Syscalls, &moby.Syscall{LinuxSyscall: s.Syscalls[i]})
+	}
+	p := &Profile{syscalls: d.Syscalls, action: d.DefaultAction, errno: d.DefaultErrnoRet}
+	if err := p.check(&d); err != nil {
+		return nil, invalid(err)
+	}
+	return p, nil
+}
+
 func invalid(err error) error {
 	return fmt.Errorf("seccomp profile: %w: %w", err, errdefs.ErrInvalidArgument)
 }
