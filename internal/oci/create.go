@@ -69,8 +69,8 @@ type container struct {
 
 // create makes a container up to the moment when its program is known to be there, and writes it down. It waits at the
 // FIFO then, or at its last gate for this process. After an error nothing is left.
-func (a *app) create(id string, o *options, wait bool) (c *container, err error) {
-	c = &container{a: a, o: o, wait: wait, fds: descriptors{}, master: -1}
+func (a *app) create(id string, o *options, wait bool) (made *container, err error) {
+	c := &container{a: a, o: o, wait: wait, fds: descriptors{}, master: -1}
 	if o.bundle, err = filepath.Abs(o.bundle); err != nil {
 		return nil, err
 	}
@@ -201,7 +201,7 @@ func (c *container) hooks() error {
 	if h == nil {
 		return nil
 	}
-	told := c.OCI(specs.StateCreating)
+	told := c.OCI(specs.StateCreated)
 	if err := hook.Run("prestart", h.Prestart, told); err != nil { //nolint:staticcheck // engines still use it
 		return err
 	}

@@ -98,7 +98,7 @@ func (a *app) remove(id string, force bool) error {
 	defer d.Close()
 	switch status := d.Status(); {
 	case status == specs.StateStopped:
-	case status == specs.StateCreated || status == specs.StateCreating || force:
+	case force:
 		if err := end(d); err != nil {
 			return err
 		}

@@ -72,7 +72,7 @@ func (c *container) openRoot(*birth.Input) error {
 	}
 	c.fds["root"] = fd
 	spread := uint64(unix.MS_PRIVATE)
-	if flag, _, _ := config.Propagation(c.spec.Linux.RootfsPropagation); flag == unix.MS_SLAVE || flag == unix.MS_SHARED {
+	if flag, _, _ := config.Propagation(c.spec.Linux.RootfsPropagation); flag == unix.MS_SLAVE { // later there is nobody to follow
 		spread = flag
 	}
 	return setMount(fd, c.Root, &unix.MountAttr{Propagation: spread}, true)
