@@ -148,8 +148,8 @@ func compile(profile string, bounding uint64) (*wire.Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: bounding})
-	return &f, err
+	program, log, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: bounding})
+	return &wire.Filter{Program: program, Log: log}, err
 }
 
 func kernelVersion() (v [2]uint64) {

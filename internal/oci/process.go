@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/kernel/release"
 	"github.com/brig-engine/brig/internal/oci/birth"
@@ -20,7 +21,6 @@ import (
 	"github.com/brig-engine/brig/internal/oci/userns"
 	"github.com/brig-engine/brig/internal/seccomp/filter"
 	"github.com/brig-engine/brig/internal/seccomp/seccompjson"
-	"github.com/brig-engine/brig/internal/warden/plan"
 )
 
 // describeProcess makes the container's own process.
@@ -74,9 +74,9 @@ func (c *container) compile() error {
 		return err
 	}
 	host := seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: [2]uint64{uint64(version[0]), uint64(version[1])}}
-	f, err := p.Compile(host)
+	code, log, err := p.Compile(host)
 	if err == nil {
-		c.Filters = []state.Filter{{Code: f.Program, Log: f.Log}}
+		c.Filters = []state.Filter{{Code: code, Log: log}}
 	}
 	return err
 }
@@ -122,7 +122,7 @@ func (a *app) process(s *specs.Process, filters []state.Filter, userNS bool) (*b
 		if f.Log {
 			flags = unix.SECCOMP_FILTER_FLAG_LOG
 		}
-		p.Filters = append(p.Filters, plan.Filter{Name: "seccomp", Code: f.Code, Flags: flags})
+		p.Filters = append(p.Filters, calls.Filter{Name: "seccomp", Code: f.Code, Flags: flags})
 	}
 	if s.ApparmorProfile != "" && !apparmor() {
 		return nil, fmt.Errorf("process.apparmorProfile: AppArmor is not on")
@@ -196,7 +196,7 @@ func (a *app) capabilities(p *birth.Process, c *specs.LinuxCapabilities, userNS 
 // limits marks those that are above this process's own: they are raised while it has the host's rights.
 func limits(p *birth.Process, list []specs.POSIXRlimit) error {
 	for _, r := range list {
-		l := plan.Limit{Name: r.Type, Kind: config.Rlimit(r.Type), Soft: r.Soft, Hard: r.Hard}
+		l := birth.Limit{Name: r.Type, Kind: config.Rlimit(r.Type), Soft: r.Soft, Hard: r.Hard}
 		var now unix.Rlimit
 		if err := unix.Getrlimit(l.Kind, &now); err != nil {
 			return fmt.Errorf("read the limit %s: %w", r.Type, err)

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
-	"github.com/brig-engine/brig/internal/warden/plan"
 )
 
 // Missing says that a program is not there. The words are those by which engines know the case and make exit status 127
@@ -28,7 +28,7 @@ type Running struct {
 	PID   int
 	child *clone.Child
 	list  *List
-	bound *plan.Linked
+	bound *calls.Linked
 }
 
 // Begin has child carry out the list, with the descriptors that it names, which stay the caller's. It returns when the
@@ -99,7 +99,7 @@ func (r *Running) explain(err error) error {
 		return nil
 	}
 	err = r.bound.Explain(err)
-	var step *plan.StepError
+	var step *calls.StepError
 	if !errors.As(err, &step) || step.Cause != clone.Refused {
 		return err
 	}

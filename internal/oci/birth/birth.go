@@ -9,9 +9,9 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/oci/config"
-	"github.com/brig-engine/brig/internal/warden/plan"
 )
 
 // Input is what the birth of a container is computed from. The descriptors that the list wants are <root>, <bindN> of the
@@ -41,7 +41,7 @@ func Create(in *Input) (*List, error) {
 	l.enter(in)
 	l.session(in.NoKeyring)
 	// Kept until the labels are set: another proc could be anything.
-	l.open("open /proc", unix.AT_FDCWD, "/proc", openDir, 0).to("hostproc")
+	l.open("open /proc", unix.AT_FDCWD, "/proc", openDir, 0).To("hostproc")
 	l.do("begin with no umask", unix.SYS_UMASK, 0)
 	l.names(in.Spec)
 	l.rootMount(in)
@@ -58,18 +58,18 @@ func Create(in *Input) (*List, error) {
 	cwd := in.Process.Cwd != "/"
 	if cwd {
 		l.target(in.Process.Cwd, false)
-		l.open("enter the working directory "+in.Process.Cwd, l.root, in.Process.Cwd[1:], openDir, inRoot).to("cwd")
+		l.open("enter the working directory "+in.Process.Cwd, l.root, in.Process.Cwd[1:], openDir, inRoot).To("cwd")
 	}
 	l.pivot(in)
 	if cwd { // resolved below the root, so it is no directory of the host that a descriptor still names (CVE-2024-21626)
-		l.do("enter the working directory "+in.Process.Cwd, unix.SYS_FCHDIR, plan.Ref("cwd"))
+		l.do("enter the working directory "+in.Process.Cwd, unix.SYS_FCHDIR, calls.Ref("cwd"))
 	}
 	l.stdio(&in.Process)
 	err := l.program(&in.Process, func() {
 		l.gate("wait until the container is known")
 		if in.Wait {
 			// The FIFO was opened for both directions: it has a writer as long as this process waits (T18).
-			l.do("wait for start", unix.SYS_READ, plan.Ref("<fifo>"), []byte{0}, 1)
+			l.do("wait for start", unix.SYS_READ, calls.Ref("<fifo>"), []byte{0}, 1)
 		}
 	})
 	return l, err
@@ -80,7 +80,7 @@ func (l *List) begin(tasks int, p *Process) {
 	l.stage("stage 0, in the runtime's namespaces")
 	l.do("become unreadable", unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)
 	for i := range tasks { // a single-threaded process that writes 0 waits for no grace period
-		l.do("enter a cgroup", unix.SYS_WRITE, plan.Ref(fmt.Sprintf("<tasks%d>", i)), "0", 1)
+		l.do("enter a cgroup", unix.SYS_WRITE, calls.Ref(fmt.Sprintf("<tasks%d>", i)), "0", 1)
 	}
 	l.prepare(p)
 }
@@ -93,13 +93,13 @@ func (l *List) enter(in *Input) {
 		switch flag := config.Flag(n.Type); {
 		case n.Type == specs.UserNamespace:
 		case n.Path != "":
-			l.do("enter the namespace "+n.Path, unix.SYS_SETNS, plan.Ref("<"+config.File(n.Type)+"ns>"), flag)
+			l.do("enter the namespace "+n.Path, unix.SYS_SETNS, calls.Ref("<"+config.File(n.Type)+"ns>"), flag)
 		default:
 			fresh |= flag
 		}
 	}
 	if in.UserNS {
-		l.do("enter the user namespace", unix.SYS_SETNS, plan.Ref("<userns>"), unix.CLONE_NEWUSER)
+		l.do("enter the user namespace", unix.SYS_SETNS, calls.Ref("<userns>"), unix.CLONE_NEWUSER)
 		l.become("the container's root", 0, 0)
 	}
 	if fresh&unix.CLONE_NEWTIME != 0 {
@@ -109,7 +109,7 @@ func (l *List) enter(in *Input) {
 		// After the groups were entered: they are its root (T14).
 		l.do("leave the host's view of cgroups", unix.SYS_UNSHARE, unix.CLONE_NEWCGROUP)
 	}
-	flags := plan.ForkArgs(fresh &^ (unix.CLONE_NEWTIME | unix.CLONE_NEWCGROUP))
+	flags := calls.ForkArgs(fresh &^ (unix.CLONE_NEWTIME | unix.CLONE_NEWCGROUP))
 	l.do("make "+root, unix.SYS_CLONE3, flags, int(clone.ForkArgsSize)).Kind = clone.Fork
 	l.stage("stage 1, " + root)
 }
@@ -119,15 +119,15 @@ func (l *List) time(offsets map[string]specs.LinuxTimeOffset) {
 	l.do("make a time namespace", unix.SYS_UNSHARE, unix.CLONE_NEWTIME)
 	for _, clock := range slices.Sorted(maps.Keys(offsets)) {
 		what, text := "set the offset of the clock "+clock, fmt.Sprintf("%s %d %d", clock, offsets[clock].Secs, offsets[clock].Nanosecs)
-		l.open(what, unix.AT_FDCWD, "/proc/self/timens_offsets", unix.O_WRONLY, 0).to("offsets")
-		l.do(what, unix.SYS_WRITE, plan.Ref("offsets"), text, len(text))
+		l.open(what, unix.AT_FDCWD, "/proc/self/timens_offsets", unix.O_WRONLY, 0).To("offsets")
+		l.do(what, unix.SYS_WRITE, calls.Ref("offsets"), text, len(text))
 	}
 }
 
 func (l *List) session(noKeyring bool) {
 	l.do("start a session", unix.SYS_SETSID)
 	if !noKeyring { // keys of the caller are not the container's (T15)
-		l.do("join a keyring", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).or(unix.ENOSYS)
+		l.do("join a keyring", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).Or(unix.ENOSYS)
 	}
 }
 
@@ -148,8 +148,8 @@ func (l *List) sysctls(values map[string]string) {
 		if !strings.Contains(name, "/") {
 			file = strings.ReplaceAll(name, ".", "/")
 		}
-		l.open(what, plan.Ref("hostproc"), "sys/"+file, unix.O_WRONLY, noLinks|unix.RESOLVE_NO_XDEV).to("sysctl")
-		l.do(what, unix.SYS_WRITE, plan.Ref("sysctl"), values[name], len(values[name]))
+		l.open(what, calls.Ref("hostproc"), "sys/"+file, unix.O_WRONLY, noLinks|unix.RESOLVE_NO_XDEV).To("sysctl")
+		l.do(what, unix.SYS_WRITE, calls.Ref("sysctl"), values[name], len(values[name]))
 	}
 }
 
@@ -168,11 +168,11 @@ func Exec(in *Entry) (*List, error) {
 	l.begin(in.Tasks, &in.Process)
 	l.join(in.Namespaces, in.Chroot)
 	l.session(true)
-	l.open("open the root", unix.AT_FDCWD, "/", openDir, 0).to(l.root)
+	l.open("open the root", unix.AT_FDCWD, "/", openDir, 0).To(l.root)
 	if in.Process.Cwd != "/" {
 		what := "enter the working directory " + in.Process.Cwd
-		l.open(what, l.root, in.Process.Cwd[1:], openDir, inRoot).to("cwd")
-		l.do(what, unix.SYS_FCHDIR, plan.Ref("cwd"))
+		l.open(what, l.root, in.Process.Cwd[1:], openDir, inRoot).To("cwd")
+		l.do(what, unix.SYS_FCHDIR, calls.Ref("cwd"))
 	}
 	if in.Process.Terminal {
 		l.terminal(&in.Process)
@@ -185,19 +185,19 @@ func Exec(in *Entry) (*List, error) {
 
 // join enters the namespaces of the process that a descriptor names, and no other that got its pid, in one call.
 func (l *List) join(namespaces int, chroot bool) {
-	l.open("open /proc", unix.AT_FDCWD, "/proc", openDir, 0).to("hostproc")
+	l.open("open /proc", unix.AT_FDCWD, "/proc", openDir, 0).To("hostproc")
 	if namespaces != 0 {
-		l.do("enter the container's namespaces", unix.SYS_SETNS, plan.Ref("<pid1>"), namespaces)
+		l.do("enter the container's namespaces", unix.SYS_SETNS, calls.Ref("<pid1>"), namespaces)
 	}
 	if namespaces&unix.CLONE_NEWUSER != 0 {
 		l.become("the container's root", 0, 0)
 	}
 	if chroot {
-		l.do("enter the root", unix.SYS_FCHDIR, plan.Ref("<root>"))
+		l.do("enter the root", unix.SYS_FCHDIR, calls.Ref("<root>"))
 		l.do("change the root", unix.SYS_CHROOT, ".")
 	}
 	// Only a new process is in the process namespace.
-	l.do("make a process of the container", unix.SYS_CLONE3, plan.ForkArgs(0), int(clone.ForkArgsSize)).Kind = clone.Fork
+	l.do("make a process of the container", unix.SYS_CLONE3, calls.ForkArgs(0), int(clone.ForkArgsSize)).Kind = clone.Fork
 	l.stage("stage 1, a process of the container")
 }
 

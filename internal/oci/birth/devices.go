@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/warden/plan"
+	"github.com/brig-engine/brig/internal/kernel/calls"
 )
 
 // Device is a node that the container gets.
@@ -22,12 +22,12 @@ func (l *List) devices(in *Input) {
 	for i, d := range in.Devices {
 		what := "make the device " + d.Path
 		if in.UserNS {
-			l.attach(what, plan.Ref(fmt.Sprintf("<dev%d>", i)), l.target(d.Path, true))
+			l.attach(what, calls.Ref(fmt.Sprintf("<dev%d>", i)), l.target(d.Path, true))
 			continue
 		}
 		parent, name := l.above(what, d.Path)
 		there := l.label("there")
-		l.do(what, unix.SYS_MKNODAT, parent, name, int(d.Mode), int(d.Dev)).jump(there, unix.EEXIST)
+		l.do(what, unix.SYS_MKNODAT, parent, name, int(d.Mode), int(d.Dev)).Jump(there, unix.EEXIST)
 		if d.UID != 0 || d.GID != 0 {
 			l.do(what, unix.SYS_FCHOWNAT, parent, name, int(d.UID), int(d.GID), unix.AT_SYMLINK_NOFOLLOW)
 		}
@@ -36,44 +36,44 @@ func (l *List) devices(in *Input) {
 	if !in.DevLinks {
 		return
 	}
-	l.open("open /dev", l.root, "dev", openDir, inRoot).to("dev")
+	l.open("open /dev", l.root, "dev", openDir, inRoot).To("dev")
 	for _, link := range [][2]string{{"fd", "/proc/self/fd"}, {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
 		{"stderr", "/proc/self/fd/2"}} {
-		l.do("link /dev/"+link[0], unix.SYS_SYMLINKAT, link[1], plan.Ref("dev"), link[0]).or(unix.EEXIST)
+		l.do("link /dev/"+link[0], unix.SYS_SYMLINKAT, link[1], calls.Ref("dev"), link[0]).Or(unix.EEXIST)
 	}
 	if in.Pts { // the terminals are those of the container's own devpts
-		l.do("replace /dev/ptmx", unix.SYS_UNLINKAT, plan.Ref("dev"), "ptmx", 0).or(unix.ENOENT)
-		l.do("link /dev/ptmx", unix.SYS_SYMLINKAT, "pts/ptmx", plan.Ref("dev"), "ptmx")
+		l.do("replace /dev/ptmx", unix.SYS_UNLINKAT, calls.Ref("dev"), "ptmx", 0).Or(unix.ENOENT)
+		l.do("link /dev/ptmx", unix.SYS_SYMLINKAT, "pts/ptmx", calls.Ref("dev"), "ptmx")
 	}
 }
 
 // terminal makes a pair of the container's own devpts, by descriptors alone (CVE-2025-52565), and shows its master to the
 // parent.
 func (l *List) terminal(p *Process) {
-	l.open("open /dev/pts", l.root, "dev/pts", openDir, inRoot).to("pts")
-	l.open("open a terminal of /dev/pts", plan.Ref("pts"), "ptmx", unix.O_RDWR|unix.O_NOCTTY, noLinks|unix.RESOLVE_NO_XDEV).to("master")
-	l.do("unlock the terminal", unix.SYS_IOCTL, plan.Ref("master"), unix.TIOCSPTLCK, []uint32{0})
-	l.do("open the terminal", unix.SYS_IOCTL, plan.Ref("master"), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC).to("tty")
+	l.open("open /dev/pts", l.root, "dev/pts", openDir, inRoot).To("pts")
+	l.open("open a terminal of /dev/pts", calls.Ref("pts"), "ptmx", unix.O_RDWR|unix.O_NOCTTY, noLinks|unix.RESOLVE_NO_XDEV).To("master")
+	l.do("unlock the terminal", unix.SYS_IOCTL, calls.Ref("master"), unix.TIOCSPTLCK, []uint32{0})
+	l.do("open the terminal", unix.SYS_IOCTL, calls.Ref("master"), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC).To("tty")
 	if p.Rows != 0 || p.Cols != 0 {
-		l.do("resize the terminal", unix.SYS_IOCTL, plan.Ref("master"), unix.TIOCSWINSZ,
+		l.do("resize the terminal", unix.SYS_IOCTL, calls.Ref("master"), unix.TIOCSWINSZ,
 			[]uint32{uint32(p.Rows) | uint32(p.Cols)<<16, 0})
 	}
-	l.do("give the terminal to its user", unix.SYS_FCHOWN, plan.Ref("tty"), int(p.UID), -1)
+	l.do("give the terminal to its user", unix.SYS_FCHOWN, calls.Ref("tty"), int(p.UID), -1)
 	l.show("master", ShownTerminal)
 }
 
 // console binds the terminal over /dev/console.
 func (l *List) console() {
-	l.open("open /dev", l.root, "dev", openDir, inRoot).to("dev")
-	l.open("make /dev/console", plan.Ref("dev"), "console", makeFile, noLinks).or(unix.EEXIST)
-	l.open("open /dev/console", plan.Ref("dev"), "console", unix.O_PATH, noLinks).to("console")
-	l.do("clone the terminal", unix.SYS_OPEN_TREE, plan.Ref("tty"), "", tree|unix.AT_EMPTY_PATH).to("clone")
+	l.open("open /dev", l.root, "dev", openDir, inRoot).To("dev")
+	l.open("make /dev/console", calls.Ref("dev"), "console", makeFile, noLinks).Or(unix.EEXIST)
+	l.open("open /dev/console", calls.Ref("dev"), "console", unix.O_PATH, noLinks).To("console")
+	l.do("clone the terminal", unix.SYS_OPEN_TREE, calls.Ref("tty"), "", tree|unix.AT_EMPTY_PATH).To("clone")
 	l.attach("mount the terminal on /dev/console", "clone", "console")
 }
 
 // stdio places the terminal, or other standard descriptors than the runtime's.
 func (l *List) stdio(p *Process) {
-	place := func(what string, fd plan.Ref, number int) { l.do("place the "+what, unix.SYS_DUP3, fd, number, 0) }
+	place := func(what string, fd calls.Ref, number int) { l.do("place the "+what, unix.SYS_DUP3, fd, number, 0) }
 	switch {
 	case p.Piped:
 		place("input", "<stdin>", 0)

@@ -6,9 +6,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/path"
-	"github.com/brig-engine/brig/internal/warden/plan"
 )
 
 const (
@@ -29,29 +29,29 @@ const (
 
 // List is a plan in the making.
 type List struct {
-	plan.Plan
+	calls.Plan
 	labels   int
-	root     plan.Ref
+	root     calls.Ref
 	program0 string // as it was asked for
 	// search and execute are the operations whose failure means that there is no such program, or that it cannot be executed.
-	search, execute map[*plan.Op]bool
+	search, execute map[*calls.Op]bool
 }
 
-func newList(title string, root plan.Ref) *List {
-	return &List{Plan: plan.Plan{Title: title}, root: root, search: map[*plan.Op]bool{}, execute: map[*plan.Op]bool{}}
+func newList(title string, root calls.Ref) *List {
+	return &List{Plan: calls.Plan{Title: title}, root: root, search: map[*calls.Op]bool{}, execute: map[*calls.Op]bool{}}
 }
 
-func (l *List) stage(title string) { l.Ops = append(l.Ops, &plan.Op{Stage: title}) }
+func (l *List) stage(title string) { l.Ops = append(l.Ops, &calls.Op{Stage: title}) }
 
 // do appends a system call; what is said when it fails.
-func (l *List) do(what string, nr uintptr, args ...any) *op {
-	o := &plan.Op{Nr: nr, Args: args, What: what}
+func (l *List) do(what string, nr uintptr, args ...any) *calls.Op {
+	o := &calls.Op{Nr: nr, Args: args, What: what}
 	l.Ops = append(l.Ops, o)
-	return (*op)(o)
+	return o
 }
 
 // open opens a name below a directory, in a way to resolve it. O_CLOEXEC is always added.
-func (l *List) open(what string, dir any, name string, flags, resolve uint64) *op {
+func (l *List) open(what string, dir any, name string, flags, resolve uint64) *calls.Op {
 	mode := uint32(0)
 	if flags&unix.O_CREAT != 0 {
 		mode = 0o644
@@ -62,12 +62,12 @@ func (l *List) open(what string, dir any, name string, flags, resolve uint64) *o
 
 // gate lets the parent act: it is woken, and the child waits.
 func (l *List) gate(what string) {
-	l.do(what, unix.SYS_SENDTO, plan.Ref("<sync>"), []byte{0}, 1, unix.MSG_NOSIGNAL)
-	l.do(what, unix.SYS_READ, plan.Ref("<sync>"), []byte{0}, 1).Kind = clone.Gate
+	l.do(what, unix.SYS_SENDTO, calls.Ref("<sync>"), []byte{0}, 1, unix.MSG_NOSIGNAL)
+	l.do(what, unix.SYS_READ, calls.Ref("<sync>"), []byte{0}, 1).Kind = clone.Gate
 }
 
 // show gives a descriptor a number that the parent knows.
-func (l *List) show(fd plan.Ref, number int) {
+func (l *List) show(fd calls.Ref, number int) {
 	l.do("show a descriptor to brig-oci", unix.SYS_DUP3, fd, number, unix.O_CLOEXEC)
 }
 
@@ -77,47 +77,15 @@ func (l *List) label(about string) string {
 	return fmt.Sprintf("%s.%d", about, l.labels)
 }
 
-func (l *List) place(label string) { l.Ops = append(l.Ops, &plan.Op{Label: label}) }
-
-// op is an operation that is being described.
-type op plan.Op
-
-// to names the result.
-func (o *op) to(name plan.Ref) *op {
-	o.Out = name
-	return o
-}
-
-// or tolerates errors and goes on at the next operation.
-func (o *op) or(errnos ...unix.Errno) *op { return o.jump("", errnos...) }
-
-// jump tolerates errors and goes on at label.
-func (o *op) jump(label string, errnos ...unix.Errno) *op {
-	for _, e := range errnos {
-		o.On = append(o.On, plan.On{Errno: e, To: label})
-	}
-	return o
-}
-
-// remember tolerates an error like jump and makes it what a later fail reports.
-func (o *op) remember(label string, errno unix.Errno) *op {
-	o.On = append(o.On, plan.On{Errno: errno, To: label, Remember: true})
-	return o
-}
-
-// then goes on at label after success.
-func (o *op) then(label string) *op {
-	o.Then = label
-	return o
-}
+func (l *List) place(label string) { l.Ops = append(l.Ops, &calls.Op{Label: label}) }
 
 // attach moves a detached mount to an open directory or file: no path, no race.
-func (l *List) attach(what string, mount, target plan.Ref) *op {
+func (l *List) attach(what string, mount, target calls.Ref) *calls.Op {
 	return l.do(what, unix.SYS_MOVE_MOUNT, mount, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
 // set changes attributes and the propagation of a mount.
-func (l *List) set(what string, mount plan.Ref, set, clear, propagation uint64, recursive bool) {
+func (l *List) set(what string, mount calls.Ref, set, clear, propagation uint64, recursive bool) {
 	at := unix.AT_EMPTY_PATH
 	if recursive {
 		at |= unix.AT_RECURSIVE
@@ -127,37 +95,39 @@ func (l *List) set(what string, mount plan.Ref, set, clear, propagation uint64, 
 
 // above makes the directories above a place below the root, and returns the last of them, and the name in it. mkdirat
 // follows no link in its last part, and the parts before it are resolved below the root (CVE-2021-30465).
-func (l *List) above(what, where string) (parent plan.Ref, name string) {
+func (l *List) above(what, where string) (parent calls.Ref, name string) {
 	parts := strings.Split(where[1:], "/")
 	parent, name = l.root, parts[len(parts)-1]
 	for i, part := range parts[:len(parts)-1] {
-		l.do(what, unix.SYS_MKDIRAT, parent, part, 0o755).or(unix.EEXIST)
-		l.open(what, l.root, strings.Join(parts[:i+1], "/"), openDir, inRoot).to("part")
+		l.do(what, unix.SYS_MKDIRAT, parent, part, 0o755).Or(unix.EEXIST)
+		l.open(what, l.root, strings.Join(parts[:i+1], "/"), openDir, inRoot).To("part")
 		parent = "part"
 	}
 	return parent, name
 }
 
 // target opens a mount point below the root, and makes what is missing of it.
-func (l *List) target(where string, file bool) plan.Ref {
-	const opened = plan.Ref("target")
+func (l *List) target(where string, file bool) calls.Ref {
+	const opened = calls.Ref("target")
 	what, have := "make the mount point "+where, l.label("have")
 	kind := uint64(openDir)
 	if file {
 		kind = unix.O_PATH
 	}
-	open := func() *op { return l.open("open the mount point "+where, l.root, where[1:], kind, inRoot).to(opened) }
-	open().then(have).or(unix.ENOENT)
+	open := func() *calls.Op {
+		return l.open("open the mount point "+where, l.root, where[1:], kind, inRoot).To(opened)
+	}
+	open().Next(have).Or(unix.ENOENT)
 	parent, name := l.above(what, where)
 	if file { // a dangling link of the image is replaced: what it points to is not there
 		made := l.label("made")
-		create := func() *op { return l.open(what, parent, name, makeFile, noLinks) }
-		create().then(made).or(unix.EEXIST)
+		create := func() *calls.Op { return l.open(what, parent, name, makeFile, noLinks) }
+		create().Next(made).Or(unix.EEXIST)
 		l.do(what, unix.SYS_UNLINKAT, parent, name, 0)
 		create()
 		l.place(made)
 	} else {
-		l.do(what, unix.SYS_MKDIRAT, parent, name, 0o755).or(unix.EEXIST)
+		l.do(what, unix.SYS_MKDIRAT, parent, name, 0o755).Or(unix.EEXIST)
 	}
 	open()
 	l.place(have)

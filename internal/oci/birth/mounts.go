@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/oci/config"
-	"github.com/brig-engine/brig/internal/warden/plan"
 )
 
 // Hierarchy is a directory of control groups that the container sees, as <cgN>; Links are further names of it.
@@ -25,7 +25,7 @@ func (l *List) rootMount(in *Input) {
 	move := l.do("mount the root on "+in.Root, unix.SYS_MOVE_MOUNT, l.root, "", unix.AT_FDCWD, in.Root, flags)
 	if in.UserNS {
 		there := l.label("there")
-		move.then(there).or(unix.EACCES)
+		move.Next(there).Or(unix.EACCES)
 		l.do("mount the root", unix.SYS_MOVE_MOUNT, l.root, "", unix.AT_FDCWD, "/", flags)
 		l.place(there)
 	}
@@ -39,11 +39,11 @@ func (l *List) mounts(in *Input) {
 		switch {
 		case m.Bind:
 			what = fmt.Sprintf("mount %s on %s", m.Source, m.Target)
-			l.attach(what, plan.Ref(fmt.Sprintf("<bind%d>", i)), l.point(m, in.Files[i]))
+			l.attach(what, calls.Ref(fmt.Sprintf("<bind%d>", i)), l.point(m, in.Files[i]))
 		case m.Type == "cgroup" || m.Type == "cgroup2":
 			l.cgroups(in, m)
 		default:
-			name := plan.Ref(fmt.Sprintf("mount%d", i))
+			name := calls.Ref(fmt.Sprintf("mount%d", i))
 			made := *m
 			if m.Type == "tmpfs" { // mount points of others are made in it
 				made.Set, made.AllSet = m.Set&^unix.MOUNT_ATTR_RDONLY, m.AllSet&^unix.MOUNT_ATTR_RDONLY
@@ -60,24 +60,24 @@ func (l *List) mounts(in *Input) {
 }
 
 // point opens the mount point. /proc and /sys are directories and not links (CVE-2026-41579, CVE-2019-19921).
-func (l *List) point(m *config.Mount, file bool) plan.Ref {
+func (l *List) point(m *config.Mount, file bool) calls.Ref {
 	if m.Target != "/proc" && m.Target != "/sys" {
 		return l.target(m.Target, file)
 	}
 	what := "open the mount point " + m.Target
 	have := l.label("have")
-	open := func() *op { return l.open(what, l.root, m.Target[1:], openDir, noLinks).to("target") }
-	open().then(have).or(unix.ENOENT)
-	l.do(what, unix.SYS_MKDIRAT, l.root, m.Target[1:], 0o755).or(unix.EEXIST)
+	open := func() *calls.Op { return l.open(what, l.root, m.Target[1:], openDir, noLinks).To("target") }
+	open().Next(have).Or(unix.ENOENT)
+	l.do(what, unix.SYS_MKDIRAT, l.root, m.Target[1:], 0o755).Or(unix.EEXIST)
 	open()
 	l.place(have)
 	return "target"
 }
 
 // fresh makes an instance of a file system, by a process in the container's namespaces.
-func (l *List) fresh(what string, name plan.Ref, m *config.Mount) {
-	const context = plan.Ref("fs")
-	l.do(what, unix.SYS_FSOPEN, m.Type, unix.FSOPEN_CLOEXEC).to(context)
+func (l *List) fresh(what string, name calls.Ref, m *config.Mount) {
+	const context = calls.Ref("fs")
+	l.do(what, unix.SYS_FSOPEN, m.Type, unix.FSOPEN_CLOEXEC).To(context)
 	source := m.Source
 	if source == "" {
 		source = m.Type
@@ -92,17 +92,17 @@ func (l *List) fresh(what string, name plan.Ref, m *config.Mount) {
 		}
 	}
 	l.do(what, unix.SYS_FSCONFIG, context, unix.FSCONFIG_CMD_CREATE, 0, 0, 0)
-	l.do(what, unix.SYS_FSMOUNT, context, unix.FSMOUNT_CLOEXEC, int(m.Set|m.AllSet)).to(name)
+	l.do(what, unix.SYS_FSMOUNT, context, unix.FSMOUNT_CLOEXEC, int(m.Set|m.AllSet)).To(name)
 }
 
-func (l *List) spread(what string, name plan.Ref, m *config.Mount) {
+func (l *List) spread(what string, name calls.Ref, m *config.Mount) {
 	for _, s := range m.Propagation {
 		l.set(what, name, 0, 0, s.Flag, s.Recursive)
 	}
 }
 
 // copyUp shows the new file system, and the directory that it will cover, to the parent, who copies.
-func (l *List) copyUp(where string, name plan.Ref) {
+func (l *List) copyUp(where string, name calls.Ref) {
 	l.show(name, ShownOver)
 	l.show(l.target(where, false), ShownUnder)
 	l.gate("wait until " + where + " is copied")
@@ -112,7 +112,7 @@ func (l *List) copyUp(where string, name plan.Ref) {
 func (l *List) finish(in *Input) {
 	for i, m := range in.Mounts {
 		if m.Type == "tmpfs" && (m.Set|m.AllSet)&unix.MOUNT_ATTR_RDONLY != 0 {
-			l.set("restrict "+m.Target+" to reading", plan.Ref(fmt.Sprintf("mount%d", i)), unix.MOUNT_ATTR_RDONLY, 0, 0, false)
+			l.set("restrict "+m.Target+" to reading", calls.Ref(fmt.Sprintf("mount%d", i)), unix.MOUNT_ATTR_RDONLY, 0, 0, false)
 		}
 	}
 }
@@ -124,13 +124,13 @@ func (l *List) cgroups(in *Input, m *config.Mount) {
 		l.attach(what, "<cg0>", l.target(m.Target, false))
 		return
 	}
-	const over = plan.Ref("cgroups")
+	const over = calls.Ref("cgroups")
 	l.fresh(what, over, &config.Mount{Type: "tmpfs", Data: []string{"mode=755"}, Set: inert})
 	l.attach(what, over, l.target(m.Target, false))
 	for i, h := range in.Hierarchies {
 		l.do(what, unix.SYS_MKDIRAT, over, h.Name, 0o755)
-		l.open(what, over, h.Name, openDir, noLinks).to("target")
-		l.attach(what, plan.Ref(fmt.Sprintf("<cg%d>", i)), "target")
+		l.open(what, over, h.Name, openDir, noLinks).To("target")
+		l.attach(what, calls.Ref(fmt.Sprintf("<cg%d>", i)), "target")
 		for _, other := range h.Links {
 			l.do(what, unix.SYS_SYMLINKAT, h.Name, over, other)
 		}
@@ -148,7 +148,7 @@ func (l *List) protect(in *Input) {
 		l.fresh("make an empty file system", "empty", &config.Mount{Type: "tmpfs", Data: []string{"size=0k"},
 			Set: inert | unix.MOUNT_ATTR_RDONLY})
 		// Only a tree that is attached can be cloned before Linux 6.15; it goes with the old root.
-		l.do("park an empty file system", unix.SYS_MOVE_MOUNT, plan.Ref("empty"), "", plan.Ref("hostproc"), "",
+		l.do("park an empty file system", unix.SYS_MOVE_MOUNT, calls.Ref("empty"), "", calls.Ref("hostproc"), "",
 			unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	}
 	for _, p := range masked {
@@ -162,23 +162,23 @@ func (l *List) protect(in *Input) {
 func (l *List) mask(where string) {
 	what, name := "hide "+where, strings.TrimPrefix(where, "/")
 	file, done := l.label("file"), l.label("done")
-	l.open(what, l.root, name, openDir, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").
-		jump(done, unix.ENOENT, unix.ELOOP).jump(file, unix.ENOTDIR)
-	l.do(what, unix.SYS_OPEN_TREE, plan.Ref("empty"), "", tree|unix.AT_EMPTY_PATH).to("nothing")
-	l.attach(what, "nothing", "masked").then(done)
+	l.open(what, l.root, name, openDir, inRoot|unix.RESOLVE_NO_SYMLINKS).To("masked").
+		Jump(done, unix.ENOENT, unix.ELOOP).Jump(file, unix.ENOTDIR)
+	l.do(what, unix.SYS_OPEN_TREE, calls.Ref("empty"), "", tree|unix.AT_EMPTY_PATH).To("nothing")
+	l.attach(what, "nothing", "masked").Next(done)
 	l.place(file)
-	l.open(what, l.root, name, unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").
-		jump(done, unix.ENOENT, unix.ENOTDIR)
-	l.do(what, unix.SYS_OPEN_TREE, unix.AT_FDCWD, "/dev/null", tree).to("null")
+	l.open(what, l.root, name, unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).To("masked").
+		Jump(done, unix.ENOENT, unix.ENOTDIR)
+	l.do(what, unix.SYS_OPEN_TREE, unix.AT_FDCWD, "/dev/null", tree).To("null")
 	l.attach(what, "null", "masked")
 	l.place(done)
 }
 
 func (l *List) readOnly(where string) {
 	what, done := "protect "+where, l.label("done")
-	l.open(what, l.root, strings.TrimPrefix(where, "/"), unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("protected").
-		jump(done, unix.ENOENT, unix.ENOTDIR, unix.ELOOP)
-	l.do(what, unix.SYS_OPEN_TREE, plan.Ref("protected"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).to("copy")
+	l.open(what, l.root, strings.TrimPrefix(where, "/"), unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).To("protected").
+		Jump(done, unix.ENOENT, unix.ENOTDIR, unix.ELOOP)
+	l.do(what, unix.SYS_OPEN_TREE, calls.Ref("protected"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).To("copy")
 	l.set("restrict "+where+" to reading", "copy", unix.MOUNT_ATTR_RDONLY, 0, 0, true)
 	l.attach(what, "copy", "protected")
 	l.place(done)
@@ -191,7 +191,7 @@ func (l *List) pivot(in *Input) {
 		// The root of a machine that runs from its initial file system cannot be pivoted away from: it is covered, and
 		// what it had of proc and sys is gone.
 		for _, dir := range []string{"/proc", "/sys"} {
-			l.do("drop the host's "+dir, unix.SYS_UMOUNT2, dir, unix.MNT_DETACH).or(unix.EINVAL, unix.ENOENT)
+			l.do("drop the host's "+dir, unix.SYS_UMOUNT2, dir, unix.MNT_DETACH).Or(unix.EINVAL, unix.ENOENT)
 		}
 		l.do("cover the host's root", unix.SYS_MOUNT, ".", "/", 0, unix.MS_MOVE, 0)
 		l.do("change the root", unix.SYS_CHROOT, ".")

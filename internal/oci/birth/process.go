@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
-	"github.com/brig-engine/brig/internal/warden/plan"
 )
 
 // Process is a program with all that it is executed with, in the kernel's terms.
@@ -25,10 +25,10 @@ type Process struct {
 	Held                                                 uint64
 	Bounding, Effective, Permitted, Inheritable, Ambient uint64
 	NoNewPrivs                                           bool
-	Filters                                              []plan.Filter
+	Filters                                              []calls.Filter
 	AppArmor, SELinux                                    string
 
-	Limits      []plan.Limit
+	Limits      []Limit
 	OOMScoreAdj string
 	Scheduler   []byte // struct sched_attr; none: the kernel's default
 	IOPriority  int
@@ -45,6 +45,14 @@ type Process struct {
 	ExecByFD bool // see plan.Host
 }
 
+// Limit is a resource limit of setrlimit(2). Its hard value is above what a child begins with if it is to be raised.
+type Limit struct {
+	Name       string // for errors
+	Kind       int    // RLIMIT_*
+	Soft, Hard uint64
+	Raise      bool
+}
+
 // Copies of descriptors are out of the way from aside on.
 const aside = 128
 
@@ -56,8 +64,8 @@ func (l *List) prepare(p *Process) {
 		}
 	}
 	if p.OOMScoreAdj != "" {
-		l.open("open oom_score_adj", unix.AT_FDCWD, "/proc/self/oom_score_adj", unix.O_WRONLY, 0).to("score")
-		l.do("set oom_score_adj to "+p.OOMScoreAdj, unix.SYS_WRITE, plan.Ref("score"), p.OOMScoreAdj, len(p.OOMScoreAdj))
+		l.open("open oom_score_adj", unix.AT_FDCWD, "/proc/self/oom_score_adj", unix.O_WRONLY, 0).To("score")
+		l.do("set oom_score_adj to "+p.OOMScoreAdj, unix.SYS_WRITE, calls.Ref("score"), p.OOMScoreAdj, len(p.OOMScoreAdj))
 	}
 	if p.Scheduler != nil {
 		l.do("set the scheduler", unix.SYS_SCHED_SETATTR, 0, p.Scheduler, 0)
@@ -70,7 +78,7 @@ func (l *List) prepare(p *Process) {
 	}
 }
 
-func (l *List) limit(r plan.Limit, soft uint64) {
+func (l *List) limit(r Limit, soft uint64) {
 	l.do(fmt.Sprintf("set the limit %s to %d:%d", r.Name, soft, r.Hard), unix.SYS_PRLIMIT64, 0, r.Kind, []uint64{soft, r.Hard}, 0)
 }
 
@@ -156,19 +164,19 @@ func (l *List) capabilities(p *Process) {
 // kernel checks, through the host's own proc (CVE-2025-52881).
 func (l *List) labelled(p *Process) {
 	const what = "set the label of the program to "
-	open := func(said, name string) *op {
-		return l.open(said, plan.Ref("hostproc"), "thread-self/attr/"+name, unix.O_WRONLY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV).to("attr")
+	open := func(said, name string) *calls.Op {
+		return l.open(said, calls.Ref("hostproc"), "thread-self/attr/"+name, unix.O_WRONLY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_XDEV).To("attr")
 	}
 	if p.AppArmor != "" {
 		said, have, text := what+p.AppArmor, l.label("have"), "exec "+p.AppArmor
-		open(said, "apparmor/exec").then(have).or(unix.ENOENT)
+		open(said, "apparmor/exec").Next(have).Or(unix.ENOENT)
 		open(said, "exec")
 		l.place(have)
-		l.do(said, unix.SYS_WRITE, plan.Ref("attr"), text, len(text))
+		l.do(said, unix.SYS_WRITE, calls.Ref("attr"), text, len(text))
 	}
 	if p.SELinux != "" {
 		open(what+p.SELinux, "exec")
-		l.do(what+p.SELinux, unix.SYS_WRITE, plan.Ref("attr"), p.SELinux, len(p.SELinux))
+		l.do(what+p.SELinux, unix.SYS_WRITE, calls.Ref("attr"), p.SELinux, len(p.SELinux))
 	}
 }
 
@@ -177,17 +185,17 @@ func (l *List) descriptors(p *Process) {
 	if p.FDs == 0 {
 		return
 	}
-	move := func(from, to plan.Ref) {
-		l.do("move a descriptor aside", unix.SYS_FCNTL, from, unix.F_DUPFD_CLOEXEC, aside).to(to)
+	move := func(from, to calls.Ref) {
+		l.do("move a descriptor aside", unix.SYS_FCNTL, from, unix.F_DUPFD_CLOEXEC, aside).To(to)
 	}
 	if p.ExecByFD {
 		move("program", "program")
 	}
 	for i := range p.FDs {
-		move(plan.Ref(fmt.Sprintf("<fd%d>", i)), plan.Ref(fmt.Sprintf("given%d", i)))
+		move(calls.Ref(fmt.Sprintf("<fd%d>", i)), calls.Ref(fmt.Sprintf("given%d", i)))
 	}
 	for i := range p.FDs {
-		l.do("place a descriptor", unix.SYS_DUP3, plan.Ref(fmt.Sprintf("given%d", i)), 3+i, 0)
+		l.do("place a descriptor", unix.SYS_DUP3, calls.Ref(fmt.Sprintf("given%d", i)), 3+i, 0)
 	}
 }
 
@@ -225,31 +233,31 @@ func (l *List) find(p *Process) error {
 		if !strings.HasPrefix(name, "/") {
 			below = path.Join(p.Cwd, name)
 		}
-		opened := l.open(what, l.root, strings.TrimPrefix(below, "/"), unix.O_PATH, inRoot).to("program").
-			jump(next, unix.ENOENT, unix.ENOTDIR).remember(next, unix.EACCES)
-		access := l.do(what, unix.SYS_FACCESSAT2, plan.Ref("program"), "", unix.X_OK, unix.AT_EMPTY_PATH|unix.AT_EACCESS).
-			remember(next, unix.EACCES)
-		l.search[(*plan.Op)(opened)], l.search[(*plan.Op)(access)] = true, true
-		l.do(what, 0, name).to("path").then(found).Kind = clone.Set
+		opened := l.open(what, l.root, strings.TrimPrefix(below, "/"), unix.O_PATH, inRoot).To("program").
+			Jump(next, unix.ENOENT, unix.ENOTDIR).Remember(next, unix.EACCES)
+		access := l.do(what, unix.SYS_FACCESSAT2, calls.Ref("program"), "", unix.X_OK, unix.AT_EMPTY_PATH|unix.AT_EACCESS).
+			Remember(next, unix.EACCES)
+		l.search[opened], l.search[access] = true, true
+		l.do(what, 0, name).To("path").Next(found).Kind = clone.Set
 		l.place(next)
 	}
 	end := l.do(what, 0, int(unix.ENOENT))
 	end.Kind = clone.Fail
-	l.search[(*plan.Op)(end)] = true
+	l.search[end] = true
 	l.place(found)
 	return nil
 }
 
 // exec replaces the process, by descriptor where that gives it its name; a script needs the path in any case.
 func (l *List) exec(p *Process) {
-	execute := func(nr uintptr, args ...any) *op {
+	execute := func(nr uintptr, args ...any) *calls.Op {
 		o := l.do("execute "+p.Args[0], nr, args...)
 		o.Kind = clone.Exec
-		l.execute[(*plan.Op)(o)] = true
+		l.execute[o] = true
 		return o
 	}
 	if p.ExecByFD {
-		execute(unix.SYS_EXECVEAT, plan.Ref("program"), "", p.Args, p.Env, unix.AT_EMPTY_PATH).or(unix.ENOENT)
+		execute(unix.SYS_EXECVEAT, calls.Ref("program"), "", p.Args, p.Env, unix.AT_EMPTY_PATH).Or(unix.ENOENT)
 	}
-	execute(unix.SYS_EXECVE, plan.Ref("path"), p.Args, p.Env)
+	execute(unix.SYS_EXECVE, calls.Ref("path"), p.Args, p.Env)
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/seccomp"
 	"github.com/brig-engine/brig/internal/seccomp/filter"
-	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Filter resolves conditions and names for one host and container.
@@ -43,17 +42,17 @@ func (p *Profile) Filter(h Host) (filter.Filter, error) {
 	return f, nil
 }
 
-// Compile is Filter as the warden takes it.
-func (p *Profile) Compile(h Host) (wire.Filter, error) {
+// Compile is Filter as the kernel takes it, and whether it is to log its verdicts.
+func (p *Profile) Compile(h Host) (program []byte, log bool, err error) {
 	f, err := p.Filter(h)
 	if err != nil {
-		return wire.Filter{}, err
+		return nil, false, err
 	}
 	prog, err := filter.Compile(&f)
 	if err != nil {
-		return wire.Filter{}, invalid(err)
+		return nil, false, invalid(err)
 	}
-	return wire.Filter{Program: filter.Encode(prog), Log: f.Log}, nil
+	return filter.Encode(prog), f.Log, nil
 }
 
 // add turns one entry into rules, if it applies here; in any case its calls are ones that the author knew.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/seccomp"
 	"github.com/brig-engine/brig/internal/seccomp/filter"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -254,9 +255,10 @@ func FuzzDecodeNeverMakesAnInvalidFilter(f *testing.F) {
 			if err := f.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			program, err := p.Compile(host(arch, defaultCaps))
-			if err != nil && !errdefs.IsInvalidArgument(err) || err == nil && (!program.Valid() || len(program.Program) == 0) {
-				t.Fatalf("%d bytes, %v", len(program.Program), err)
+			program, log, err := p.Compile(host(arch, defaultCaps))
+			made := wire.Filter{Program: program, Log: log}
+			if err != nil && !errdefs.IsInvalidArgument(err) || err == nil && (!made.Valid() || len(program) == 0) {
+				t.Fatalf("%d bytes, %v", len(program), err)
 			}
 		}
 	})

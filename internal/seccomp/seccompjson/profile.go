@@ -1,8 +1,11 @@
 package seccompjson
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -10,7 +13,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/brig-engine/brig/internal/seccomp/filter"
-	"github.com/brig-engine/brig/internal/wire"
 )
 
 // MaxSize is the largest profile in bytes.
@@ -45,8 +47,13 @@ func Decode(b []byte) (*Profile, error) {
 		return nil, invalid(fmt.Errorf("%d bytes, at most %d", len(b), MaxSize))
 	}
 	var d moby.Seccomp
-	if err := wire.DecodeStrict(b, &d); err != nil {
+	in := json.NewDecoder(bytes.NewReader(b))
+	in.DisallowUnknownFields()
+	if err := in.Decode(&d); err != nil {
 		return nil, invalid(err)
+	}
+	if _, err := in.Token(); err != io.EOF {
+		return nil, invalid(errors.New("more than one value"))
 	}
 	p := &Profile{syscalls: d.Syscalls, action: d.DefaultAction, errno: d.DefaultErrnoRet}
 	if err := p.check(&d); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	kernel "github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/warden/plan"
 )
@@ -18,7 +19,7 @@ func TestWhatHasNoNameIsANumber(t *testing.T) {
 		{Nr: unix.SYS_REBOOT, What: "restart", Args: []any{7}},
 		{Nr: unix.SYS_PRCTL, What: "set", Args: []any{9999, unix.PR_CAP_AMBIENT_RAISE}},
 		{Nr: unix.SYS_OPENAT2, What: "open", Args: []any{plan.Ref("<root>"), "a\nb", []uint64{1 << 40, 0o600, 0}, 24}},
-		{Nr: unix.SYS_UNSHARE, What: "leave", Args: []any{0}, On: []plan.On{{Errno: unix.EPERM, To: "later"}}},
+		{Nr: unix.SYS_UNSHARE, What: "leave", Args: []any{0}, On: []kernel.On{{Errno: unix.EPERM, To: "later"}}},
 		{Kind: clone.Set, What: "note", Args: []any{[]string{"x y"}}, Out: "list"},
 	}}
 	got := Plan(p)

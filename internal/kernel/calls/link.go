@@ -1,6 +1,7 @@
-package plan
+package calls
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ func (l *Linked) carryOut(given map[string]int, child *clone.Child, atGate func(
 	for i, name := range l.Inputs {
 		fd, ok := given[name]
 		if !ok {
-			return fmt.Errorf("plan: descriptor <%s> was not prepared", name)
+			return fmt.Errorf("calls: descriptor <%s> was not prepared", name)
 		}
 		fds[i] = fd
 	}
@@ -70,15 +71,11 @@ func (l *Linked) Explain(err error) error {
 		return err
 	}
 	e := &StepError{Index: step.Step + 1, Op: l.ops[step.Step], StepError: *step}
-	if step.Cause != clone.Refused {
-		return e
-	}
-	switch e.Sort = e.Op.sort; {
-	case e.Sort == Engine:
-	case step.Errno == unix.ENOENT || step.Errno == unix.ENOTDIR:
-		e.Sort = NotFound
-	default:
+	if step.Cause == clone.Refused && e.Op.Sort != Engine {
 		e.Sort = NotExecutable
+		if step.Errno == unix.ENOENT || step.Errno == unix.ENOTDIR {
+			e.Sort = NotFound
+		}
 	}
 	return e
 }
@@ -93,6 +90,7 @@ type Linked struct {
 
 	slots  map[Ref]clone.Slot
 	labels map[string]int
+	err    error
 }
 
 // Link makes the program of a plan and tells which descriptors it wants, in the order that clone.Start expects.
@@ -102,7 +100,7 @@ func (p *Plan) Link() (*Linked, error) {
 	for _, op := range p.Ops {
 		if op.Label != "" {
 			if _, twice := l.labels[op.Label]; twice {
-				return nil, fmt.Errorf("plan: label %s is there twice", op.Label)
+				return nil, fmt.Errorf("calls: label %s is there twice", op.Label)
 			}
 			l.labels[op.Label] = at
 		} else if op.Stage == "" {
@@ -113,69 +111,65 @@ func (p *Plan) Link() (*Linked, error) {
 		if op.Label != "" || op.Stage != "" {
 			continue
 		}
-		step, err := l.step(op)
-		if err != nil {
-			return nil, fmt.Errorf("plan: %s: %w", op.What, err)
+		l.Program.Add(l.step(op))
+		if l.err != nil {
+			return nil, fmt.Errorf("calls: %s: %w", op.What, l.err)
 		}
-		l.Program.Add(step)
 		l.ops = append(l.ops, op)
 	}
 	return l, nil
 }
 
-func (l *Linked) step(op *Op) (step clone.Step, err error) {
+func (l *Linked) step(op *Op) (step clone.Step) {
 	step.Nr, step.Kind = op.Nr, op.Kind
 	if len(op.Args) > len(step.Args) || len(op.On) > len(step.On) {
-		return step, fmt.Errorf("too many arguments or tolerated errors: %w", unix.E2BIG)
+		l.failed("too many arguments or tolerated errors", unix.E2BIG)
+		return step
 	}
 	for i, a := range op.Args {
 		if ref, ok := a.(Ref); ok {
-			step.From[i], err = l.slot(ref, true)
+			step.From[i] = l.slot(ref, true)
 		} else {
-			step.Args[i], err = l.argument(a)
-		}
-		if err != nil {
-			return step, err
+			step.Args[i] = l.argument(a)
 		}
 	}
 	if op.Out != "" {
-		if step.Out, err = l.slot(op.Out, false); err != nil {
-			return step, err
-		}
+		step.Out = l.slot(op.Out, false)
 	}
-	if step.Skip, err = l.skip(op.Then); err != nil {
-		return step, err
-	}
+	step.Skip = l.skip(op.Then)
 	for i, t := range op.On {
-		step.On[i] = clone.Tolerance{Errno: t.Errno, Remember: t.Remember}
-		if step.On[i].Skip, err = l.skip(t.To); err != nil {
-			return step, err
-		}
+		step.On[i] = clone.Tolerance{Errno: t.Errno, Remember: t.Remember, Skip: l.skip(t.To)}
 	}
-	return step, nil
+	return step
+}
+
+// failed keeps what is wrong with an operation, the first that is.
+func (l *Linked) failed(what string, err error) {
+	l.err = cmp.Or(l.err, fmt.Errorf("%s: %w", what, err))
 }
 
 // argument is a number, or the address of memory that it makes in the program.
-func (l *Linked) argument(a any) (uintptr, error) {
+func (l *Linked) argument(a any) uintptr {
 	p := l.Program
 	switch a := a.(type) {
 	case int:
-		return uintptr(a), nil
+		return uintptr(a)
 	case string:
-		return p.String(a), nil
+		return p.String(a)
 	case []string:
-		return p.Strings(a), nil
+		return p.Strings(a)
 	case []byte:
-		return p.Bytes(a), nil
+		return p.Bytes(a)
 	case []uint32, []uint64:
-		b, err := binary.Append(nil, binary.NativeEndian, a)
-		return p.Bytes(b), err
+		b, _ := binary.Append(nil, binary.NativeEndian, a) // numbers can be written
+		return p.Bytes(b)
 	case ForkArgs:
-		return p.ForkArgs(uint64(a)), nil
+		return p.ForkArgs(uint64(a))
 	case Filter:
-		return l.filter(a.Code), nil
+		return l.filter(a.Code)
 	}
-	return 0, fmt.Errorf("a %T is no argument of a system call", a)
+	l.failed(fmt.Sprintf("a %T is no argument of a system call", a), unix.EINVAL)
+	return 0
 }
 
 // filter is a struct sock_fprog: a count, padding, a pointer to the instructions.
@@ -186,34 +180,31 @@ func (l *Linked) filter(code []byte) uintptr {
 }
 
 // slot finds or makes the slot of a name. A use of a name that nothing has made is an input if it is in angle brackets.
-func (l *Linked) slot(name Ref, use bool) (clone.Slot, error) {
+func (l *Linked) slot(name Ref, use bool) clone.Slot {
 	if s, ok := l.slots[name]; ok {
-		return s, nil
+		return s
 	}
 	input := strings.HasPrefix(string(name), "<")
-	if use != input {
-		return 0, fmt.Errorf("%s is used before it is made", name)
-	}
 	s, ok := l.Program.NewSlot()
-	if !ok {
-		return 0, fmt.Errorf("too many results and descriptors: %w", unix.E2BIG)
+	if use != input {
+		l.failed(string(name)+" is used before it is made", unix.EINVAL)
+	} else if !ok {
+		l.failed("too many results and descriptors", unix.E2BIG)
 	}
 	l.slots[name] = s
 	if input {
 		l.Program.Input(s)
 		l.Inputs = append(l.Inputs, strings.Trim(string(name), "<>"))
 	}
-	return s, nil
+	return s
 }
 
 // skip is how many steps lie between the step that is being made and label.
-func (l *Linked) skip(label string) (uint16, error) {
-	if label == "" {
-		return 0, nil
-	}
+func (l *Linked) skip(label string) uint16 {
 	to, ok := l.labels[label]
-	if n := to - l.Program.Len() - 1; ok && n >= 0 && n < 1<<16 {
-		return uint16(n), nil
+	n := to - l.Program.Len() - 1
+	if label != "" && (!ok || n < 0 || n >= 1<<16) {
+		l.failed("no later place "+label, unix.EINVAL)
 	}
-	return 0, fmt.Errorf("no later place %s", label)
+	return uint16(max(n, 0))
 }
