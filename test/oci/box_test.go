@@ -65,7 +65,7 @@ func makeRoot(t testing.TB, dir string) {
 	if err := errors.Join(os.WriteFile(filepath.Join(dir, "bin/busybox"), b, 0o755), os.Chmod(filepath.Join(dir, "tmp"), 0o1777)); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range strings.Fields("sh true false cat ls id stat mount umount readlink touch echo sleep grep hostname kill mkdir ps tty stty env pwd mknod chroot") {
+	for _, name := range strings.Fields("sh true false cat ls id stat mount umount readlink touch echo sleep grep hostname kill mkdir ps tty stty env pwd mknod head") {
 		if err := os.Symlink("busybox", filepath.Join(dir, "bin", name)); err != nil {
 			t.Fatal(err)
 		}

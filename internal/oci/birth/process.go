@@ -101,9 +101,9 @@ func (l *List) program(p *Process, wait func()) error {
 	if err := l.find(p); err != nil {
 		return err
 	}
-	wait()
 	const sigSetmask, sigsetSize = 2, 8
 	l.do("unblock signals", unix.SYS_RT_SIGPROCMASK, sigSetmask, []uint64{0}, 0, sigsetSize)
+	wait()
 	if p.Personality >= 0 {
 		l.do("set the execution domain", unix.SYS_PERSONALITY, p.Personality)
 	}
