@@ -3,7 +3,7 @@
 GO      ?= go
 BIN     := bin
 VERSION ?= 0.1.0
-PROGRAMS := brig brigd brig-warden brig-keeper brig-router brig-store brig-worker brig-drill
+PROGRAMS := brig brigd brig-warden brig-keeper brig-router brig-store brig-worker brig-drill brig-oci
 LDFLAGS := -s -w -X github.com/brig-engine/brig/internal/wire.Version=$(VERSION) -X main.version=$(VERSION)
 EMBEDDED := cmd/brigd/embedded/image.tar
 export CGO_ENABLED := 0

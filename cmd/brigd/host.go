@@ -15,8 +15,8 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
-	"github.com/brig-engine/brig/internal/daemon/policy/seccompjson"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
+	"github.com/brig-engine/brig/internal/seccomp/seccompjson"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -148,8 +148,8 @@ func compile(profile string, bounding uint64) (*wire.Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: bounding})
-	return &f, err
+	program, log, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: bounding})
+	return &wire.Filter{Program: program, Log: log}, err
 }
 
 func kernelVersion() (v [2]uint64) {

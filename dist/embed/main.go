@@ -16,7 +16,7 @@ import (
 	"github.com/brig-engine/brig/dist/embed/devices"
 	"github.com/brig-engine/brig/dist/embed/filters"
 	"github.com/brig-engine/brig/dist/embed/reaper"
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 )
 
 func main() {

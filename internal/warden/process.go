@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
@@ -56,14 +57,14 @@ func await(fd int) error {
 // programError gives a failed birth the class that people and Docker know: 127 for a program that is not there, 126 for
 // one that cannot be executed.
 func programError(program string, err error) error {
-	var step *plan.StepError
+	var step *calls.StepError
 	if !errors.As(err, &step) {
 		return err
 	}
 	switch step.Sort {
-	case plan.NotFound:
+	case calls.NotFound:
 		return &wire.Error{Class: "invalid_argument", Code: 127, Text: fmt.Sprintf("%q: executable file not found in the container (%v)", program, err)}
-	case plan.NotExecutable:
+	case calls.NotExecutable:
 		return &wire.Error{Class: "invalid_argument", Code: 126, Text: fmt.Sprintf("%q cannot be executed in the container (%v)", program, err)}
 	}
 	return filterError(err)

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/path"
@@ -148,7 +149,7 @@ func (p *program) carryOut(list *plan.Plan, err error) error {
 	var step *plan.StepError
 	switch {
 	case err == nil:
-		s.PID, p.made.pidfd, err = plan.Start(list, p.fds, p.entry.child, p.atGate)
+		s.PID, p.made.pidfd, err = calls.Start(list, p.fds, p.entry.child, p.atGate)
 	case !errors.As(err, &step): // a request that no plan can be made of
 		err = fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 	}

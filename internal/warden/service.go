@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/idmap"
@@ -196,7 +197,7 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	_, fd, err = plan.Start(p, s.fds, s.entry.child, nil)
+	_, fd, err = calls.Start(p, s.fds, s.entry.child, nil)
 	return fd, err
 }
 

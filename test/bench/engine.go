@@ -1,6 +1,8 @@
 package main
 
 import (
+	"path/filepath"
+
 	"github.com/brig-engine/brig/test/room"
 )
 
@@ -38,6 +40,7 @@ func engines(bin, cgroup string) []engine {
 		withClient(room.DockerIO(cgroup), []string{"docker"}),
 		withClient(room.Moby(cgroup), []string{"docker"}),
 		podman,
+		ociRuntime(room.Engine{Name: "brig-oci", Program: filepath.Join(bin, "brig-oci")}),
 		ociRuntime(room.Engine{Name: "runc", Program: "runc"}),
 		ociRuntime(room.Engine{Name: "runc newest", Program: "runc", Newest: true}),
 		ociRuntime(room.Engine{Name: "crun", Program: "crun", Plain: true}),

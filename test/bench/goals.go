@@ -29,6 +29,10 @@ func (r *report) goals() []goal {
 		{"starts per second, 8 at a time, best window: first release", "%.0f", brig.rates[8].best(), 150, true},
 		{"starts per second, 8 at a time, best window: design", "%.0f", brig.rates[8].best(), 250, true},
 	}
+	bare, crun := r.named("brig-oci"), r.named("crun")
+	g = append(g,
+		goal{"a bare `brig-oci run`, as part of `runc run`", "%.3f", ratio(bare.once, runc.once), 1.0 / 3, false},
+		goal{"the same, as part of `crun run`", "%.3f", ratio(bare.once, crun.once), 1, false})
 	if brig.idle != nil {
 		g = append(g,
 			goal{"memory per idle container, our processes: first release", "%.0f KB", brig.idle.pss, 100, false},

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/dist/embed/filters"
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	kernel "github.com/brig-engine/brig/internal/kernel/seccomp"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 	"github.com/brig-engine/brig/internal/warden/code"
 	"github.com/brig-engine/brig/test/room"
 )

@@ -35,6 +35,16 @@ var arrows = []arrow{
 	{"internal/store", append([]string{Module}, foreignFormats...),
 		[]string{Module + "internal/kernel", Module + "internal/wire", Module + "internal/store"},
 		"who holds what was verified reads no format and runs no program"},
+	{"internal/warden", []string{Module + "internal/oci", Module + "internal/seccomp"}, nil,
+		"what another engine's runtime does is no business of ours, nor is reading profiles"},
+	{"internal/oci", append(without(foreignFormats, "os/exec"), Module+"internal/daemon", Module+"internal/worker", Module+"internal/cli",
+		Module+"internal/router", Module+"internal/keeper", "github.com/vishvananda/", "github.com/google/nftables", "github.com/godbus/"),
+		nil, "a runtime is started by an engine, which has read the images; hooks are the one thing for which it runs programs of the host"},
+	{"internal/oci/birth", []string{"os/exec", Module + "internal/seccomp", Module + "internal/oci/state"}, nil,
+		"what carries a list out runs nothing and keeps nothing: it makes lists"},
+	{"internal/seccomp", append([]string{Module}, foreignFormats...),
+		[]string{Module + "internal/kernel", Module + "internal/wire", Module + "internal/seccomp"},
+		"who compiles a profile knows for whom by what it is told"},
 	{"internal/keeper", append([]string{Module + "internal/daemon", Module + "internal/worker", Module + "internal/warden", Module + "internal/router", Module + "internal/store"}, foreignFormats...), nil,
 		"the keeper does nothing that can fail"},
 	{"internal/daemon", []string{"os/exec", "archive/", "compress/bzip2", "github.com/klauspost/compress", "github.com/erofs/", Module + "internal/warden", Module + "internal/router", Module + "internal/store", Module + "internal/worker"}, nil,
@@ -72,6 +82,10 @@ func TestArrows(t *testing.T) {
 	}
 }
 
+func without(list []string, what string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == what })
+}
+
 func hasPrefix(s string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool {
 		return s == strings.TrimSuffix(p, "/") || strings.HasPrefix(s, strings.TrimSuffix(p, "/")+"/")
@@ -97,12 +111,46 @@ func TestRootImportsAreTheReviewedList(t *testing.T) {
 	golden(t, "testdata/root-imports.txt", strings.Join(got, "\n")+"\n")
 }
 
+// An OCI runtime for other engines is a root process as well, for as long as one command. It has hooks to run and profiles to
+// compile; its list is apart so that nothing of that comes into the two that stay.
+func TestRuntimeImportsAreTheReviewedList(t *testing.T) {
+	list, err := List(RuntimePrograms...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range list {
+		if !p.Standard || !strings.Contains(p.ImportPath, "internal/") && !strings.HasPrefix(p.ImportPath, "vendor/") {
+			got = append(got, strings.TrimPrefix(p.ImportPath, Module))
+		}
+	}
+	sort.Strings(got)
+	golden(t, "testdata/runtime-imports.txt", strings.Join(got, "\n")+"\n")
+}
+
 // What runs as root, in lines that are neither blank nor only a comment. make loc prints both.
 const (
 	oursLimit      = 8_000
 	librariesLimit = 1_000
 	keeperLimit    = 300
+	// Of brig-oci: what it shares with the warden counts again, its input is of an engine that is as trusted as root.
+	runtimeLimit          = 8_000
+	runtimeLibrariesLimit = 60_000
 )
+
+func TestRuntimeStaysSmall(t *testing.T) {
+	list, err := List(RuntimePrograms...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, libraries, err := Sum(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ours.Code == 0 || ours.Code > runtimeLimit || libraries.Code > runtimeLibrariesLimit {
+		t.Errorf("brig-oci has %d lines of ours (limit %d) and %d of libraries (limit %d)", ours.Code, runtimeLimit, libraries.Code, runtimeLibrariesLimit)
+	}
+}
 
 func TestRootProcessesStaySmall(t *testing.T) {
 	list, err := List(RootPrograms...)

@@ -58,6 +58,28 @@ func List(patterns ...string) ([]*Package, error) {
 // RootPrograms are the programs that run as root.
 var RootPrograms = []string{Module + "cmd/brig-keeper", Module + "cmd/brig-warden"}
 
+// RuntimePrograms are those that run as root for another engine, for as long as one command.
+var RuntimePrograms = []string{Module + "cmd/brig-oci"}
+
+// Sum counts the lines of packages: ours, and those of libraries other than the standard one and golang.org/x/sys.
+func Sum(list []*Package) (ours, libraries Count, err error) {
+	for _, p := range list {
+		if p.Standard || p.Module == nil || p.Module.Path == "golang.org/x/sys" {
+			continue
+		}
+		c, err := p.Lines()
+		if err != nil {
+			return ours, libraries, err
+		}
+		sum := &libraries
+		if p.Ours() {
+			sum = &ours
+		}
+		sum.Files, sum.Lines, sum.Code = sum.Files+c.Files, sum.Lines+c.Lines, sum.Code+c.Code
+	}
+	return ours, libraries, nil
+}
+
 // Count is a number of lines: Code leaves out blank lines and lines that are only a comment.
 type Count struct{ Files, Lines, Code int }
 

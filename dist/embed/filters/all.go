@@ -1,6 +1,6 @@
 package filters
 
-import "github.com/brig-engine/brig/internal/daemon/policy/filter"
+import "github.com/brig-engine/brig/internal/seccomp/filter"
 
 // Architectures that Brig runs on.
 var Architectures = []filter.Arch{filter.AMD64, filter.ARM64}

@@ -3,7 +3,7 @@ package filters
 import (
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 )
 
 // Default is the filter of a container that asked for none: Docker's default profile for Brig's default capabilities, without

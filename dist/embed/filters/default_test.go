@@ -8,9 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
-	"github.com/brig-engine/brig/internal/daemon/policy/filter/trial"
 	kernel "github.com/brig-engine/brig/internal/kernel/seccomp"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
+	"github.com/brig-engine/brig/internal/seccomp/filter/trial"
 )
 
 func TestFixedFiltersMeanWhatTheyAreCompiledTo(t *testing.T) {
@@ -24,7 +24,7 @@ func TestFixedFiltersMeanWhatTheyAreCompiledTo(t *testing.T) {
 // TestDefaultIsDockersProfile compares with the golden listing of what brigd's decoder makes of Docker's own profile.
 func TestDefaultIsDockersProfile(t *testing.T) {
 	for _, arch := range Architectures {
-		want, err := os.ReadFile(fmt.Sprintf("../../../internal/daemon/policy/seccompjson/testdata/default-%s.txt", arch))
+		want, err := os.ReadFile(fmt.Sprintf("../../../internal/seccomp/seccompjson/testdata/default-%s.txt", arch))
 		if err != nil {
 			t.Fatal(err)
 		}

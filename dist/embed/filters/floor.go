@@ -3,7 +3,7 @@ package filters
 import (
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 )
 
 // Relax says which parts of the floor give way because the floor policy let the container have a capability that is

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
-	"github.com/brig-engine/brig/internal/daemon/policy/filter/trial"
 	kernel "github.com/brig-engine/brig/internal/kernel/seccomp"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
+	"github.com/brig-engine/brig/internal/seccomp/filter/trial"
 )
 
 // The tests in this file need gcc and libseccomp's headers; they run with -tags oracle. libseccomp knows no masked-ne,

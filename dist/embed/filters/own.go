@@ -3,7 +3,7 @@ package filters
 import (
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 )
 
 // What every Go program without cgo needs: memory, threads, signals, time, and descriptors that it has already.

@@ -5,7 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 )
 
 // Router is the filter of brig-router (A6): netlink of two families, sockets of the two Internet families, files of

@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	kernel "github.com/brig-engine/brig/internal/kernel/seccomp"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 )
 
 // Surface is what is left of the kernel to a container that asked for nothing: how many system calls it can reach, if

@@ -5,8 +5,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/daemon/policy/filter/trial"
 	kernel "github.com/brig-engine/brig/internal/kernel/seccomp"
+	"github.com/brig-engine/brig/internal/seccomp/filter/trial"
 )
 
 // What is counted is what the filters, run as the kernel runs them, let pass: one call after the other, with arguments

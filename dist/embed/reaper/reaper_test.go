@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/dist/embed/filters"
-	"github.com/brig-engine/brig/internal/daemon/policy/filter"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	kernel "github.com/brig-engine/brig/internal/kernel/seccomp"
+	"github.com/brig-engine/brig/internal/seccomp/filter"
 )
 
 // The expected bytes were checked with a disassembler of other people.

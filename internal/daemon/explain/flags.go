@@ -89,7 +89,9 @@ var (
 	moveFlags   = []named{{unix.MOVE_MOUNT_F_EMPTY_PATH, "F_EMPTY_PATH"}, {unix.MOVE_MOUNT_T_EMPTY_PATH, "T_EMPTY_PATH"}}
 	filterFlags = []named{{unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, "SPEC_ALLOW"}, {unix.SECCOMP_FILTER_FLAG_LOG, "LOG"}}
 
-	fsconfigCommands = map[int]string{unix.FSCONFIG_SET_STRING: "SET_STRING", unix.FSCONFIG_CMD_CREATE: "CMD_CREATE"}
+	ioctls = map[int]string{unix.TIOCSCTTY: "TIOCSCTTY", unix.TIOCSPTLCK: "TIOCSPTLCK", unix.TIOCGPTPEER: "TIOCGPTPEER",
+		unix.TIOCSWINSZ: "TIOCSWINSZ"}
+	fsconfigCommands = map[int]string{unix.FSCONFIG_SET_FLAG: "SET_FLAG", unix.FSCONFIG_SET_STRING: "SET_STRING", unix.FSCONFIG_CMD_CREATE: "CMD_CREATE"}
 	limits           = map[int]string{unix.RLIMIT_CPU: "CPU", unix.RLIMIT_FSIZE: "FSIZE", unix.RLIMIT_DATA: "DATA", unix.RLIMIT_STACK: "STACK",
 		unix.RLIMIT_CORE: "CORE", unix.RLIMIT_RSS: "RSS", unix.RLIMIT_NPROC: "NPROC", unix.RLIMIT_NOFILE: "NOFILE",
 		unix.RLIMIT_MEMLOCK: "MEMLOCK", unix.RLIMIT_AS: "AS", unix.RLIMIT_LOCKS: "LOCKS", unix.RLIMIT_SIGPENDING: "SIGPENDING",

@@ -136,7 +136,7 @@ func (s *spawner) ask(r request, fds []int) (pid int, err error) {
 		n, _, err = unix.Recvfrom(s.socket, b[:], unix.MSG_DONTWAIT)
 	}
 	if n != len(b) {
-		s.end()
+		End()
 		if pid := atomic.LoadUint32(s.born); pid != 0 { // and is our child, whoever made it
 			return int(pid), nil
 		}
@@ -149,20 +149,19 @@ func (s *spawner) ask(r request, fds []int) (pid int, err error) {
 	return int(answer), nil
 }
 
-// end kills and reaps the spawner.
-func (s *spawner) end() {
-	unix.Close(s.socket)
-	kill(s.pid)
-	s.pid = 0
+// End kills and reaps the spawner, if there is one: for a process that goes on without, or ends while others go on.
+func End() {
+	for s := &theSpawner; s.pid != 0; s.pid = 0 {
+		unix.Close(s.socket)
+		kill(s.pid)
+	}
 }
 
 // kill ends and reaps a child, which was not reaped before: the number is its own.
 func kill(pid int) {
 	_ = unix.Kill(pid, unix.SIGKILL)
-	for {
-		if _, err := unix.Wait4(pid, nil, 0, nil); !errors.Is(err, unix.EINTR) {
-			return
-		}
+	for err := error(unix.EINTR); err == unix.EINTR; {
+		_, err = unix.Wait4(pid, nil, 0, nil)
 	}
 }
 

@@ -29,7 +29,7 @@ func begin(root Ref, h *Host) *builder {
 		}
 	}
 	if h.OOMScoreAdj != "" {
-		b.open("open oom_score_adj", unix.AT_FDCWD, "/proc/self/oom_score_adj", unix.O_WRONLY, 0).to("score")
+		b.open("open oom_score_adj", unix.AT_FDCWD, "/proc/self/oom_score_adj", unix.O_WRONLY, 0).To("score")
 		b.do("set oom_score_adj", unix.SYS_WRITE, Ref("score"), h.OOMScoreAdj, len(h.OOMScoreAdj))
 	}
 	return b
@@ -45,7 +45,7 @@ func (b *builder) limits(list []Limit) {
 func (b *builder) setLimit(what string, kind int, soft, hard uint64) {
 	set := b.do(what, unix.SYS_PRLIMIT64, 0, kind, []uint64{soft, hard}, 0)
 	if kind == unix.RLIMIT_CORE && hard == 1 { // which keeps dumps from the host, where the engine may have only 0
-		set.or(unix.EPERM)
+		set.Or(unix.EPERM)
 	}
 }
 
@@ -75,7 +75,7 @@ func (b *builder) session() {
 	// The process has no terminal and no process group of the engine.
 	b.do("start a session", unix.SYS_SETSID)
 	// A new, empty session keyring: keys of the engine are not the container's (T15).
-	b.do("join a keyring", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).or(unix.ENOSYS)
+	b.do("join a keyring", unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0).Or(unix.ENOSYS)
 }
 
 func (b *builder) unreadable(what string) { b.do(what, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0) }

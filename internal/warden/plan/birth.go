@@ -11,13 +11,6 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// Filter is a seccomp program in the order of loading.
-type Filter struct {
-	Name  string
-	Code  []byte  // struct sock_filter, one after the other
-	Flags uintptr // for seccomp(2), beside SPEC_ALLOW
-}
-
 // Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>, <sys>,
 // <userns> (or <pid1> of the container that is joined), <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (the program of code.Read("init")), and <stdin>,
 // <stdout>, <stderr> or <tty>.
@@ -112,9 +105,9 @@ func (b *builder) enter(j *wire.Join) {
 // mounted below: nothing is uncovered, whatever was put there.
 func (b *builder) share(paths ...string) {
 	for _, p := range paths {
-		b.open("open the other container's "+p, unix.AT_FDCWD, p[1:], unix.O_PATH, inRoot).to("theirs")
+		b.open("open the other container's "+p, unix.AT_FDCWD, p[1:], unix.O_PATH, inRoot).To("theirs")
 		b.do("clone the other container's "+p, unix.SYS_OPEN_TREE, Ref("theirs"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).
-			to(Ref("shared " + p))
+			To(Ref("shared " + p))
 	}
 	b.shared = append(b.shared, paths...)
 }
@@ -191,7 +184,7 @@ func Join(p *wire.Process, h *Host) (*Plan, error) {
 	b.fork(0, "a process of the container")
 	b.session()
 	// After setns the root is the container's.
-	b.open("open the root", unix.AT_FDCWD, "/", openDir, 0).to(b.root)
+	b.open("open the root", unix.AT_FDCWD, "/", openDir, 0).To(b.root)
 	b.cwd(p.Cwd, false)
 	b.stdio(p.Terminal)
 	if err := b.program(p, h); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
@@ -116,19 +117,19 @@ func TestFailuresNameTheProgramAndTheReason(t *testing.T) {
 	tests := []struct {
 		args []string
 		cwd  string
-		sort plan.Sort
+		sort calls.Sort
 		want error
 	}{
-		{args: []string{"nowhere"}, sort: plan.NotFound, want: unix.ENOENT},
-		{args: []string{"/nowhere/at/all"}, sort: plan.NotFound, want: unix.ENOENT},
-		{args: []string{"text"}, sort: plan.NotExecutable, want: unix.EACCES},
-		{args: []string{"/etc"}, sort: plan.NotExecutable, want: unix.EACCES},
-		{args: []string{"/bin/garbage"}, sort: plan.NotExecutable, want: unix.ENOEXEC},
-		{args: []string{"/proc/self/exe"}, sort: plan.NotExecutable, want: unix.ELOOP}, // CVE-2019-5736
-		{args: []string{"/proc/self/fd/3"}, sort: plan.NotExecutable, want: unix.ELOOP},
-		{args: []string{"true"}, cwd: "/proc/self/fd/8", sort: plan.Engine, want: unix.ELOOP}, // CVE-2024-21626
-		{args: []string{"true"}, cwd: "/proc/self/cwd", sort: plan.Engine, want: unix.ELOOP},
-		{args: []string{"true"}, cwd: "/etc/text", sort: plan.Engine, want: unix.ENOTDIR},
+		{args: []string{"nowhere"}, sort: calls.NotFound, want: unix.ENOENT},
+		{args: []string{"/nowhere/at/all"}, sort: calls.NotFound, want: unix.ENOENT},
+		{args: []string{"text"}, sort: calls.NotExecutable, want: unix.EACCES},
+		{args: []string{"/etc"}, sort: calls.NotExecutable, want: unix.EACCES},
+		{args: []string{"/bin/garbage"}, sort: calls.NotExecutable, want: unix.ENOEXEC},
+		{args: []string{"/proc/self/exe"}, sort: calls.NotExecutable, want: unix.ELOOP}, // CVE-2019-5736
+		{args: []string{"/proc/self/fd/3"}, sort: calls.NotExecutable, want: unix.ELOOP},
+		{args: []string{"true"}, cwd: "/proc/self/fd/8", sort: calls.Engine, want: unix.ELOOP}, // CVE-2024-21626
+		{args: []string{"true"}, cwd: "/proc/self/cwd", sort: calls.Engine, want: unix.ELOOP},
+		{args: []string{"true"}, cwd: "/etc/text", sort: calls.Engine, want: unix.ENOTDIR},
 	}
 	root := image(t)
 	must(t, os.WriteFile(filepath.Join(root, "bin/text"), []byte("echo"), 0o644))
@@ -369,7 +370,7 @@ func TestNoPathIsNoProgram(t *testing.T) {
 		s.Process.Env = env
 		_, err := plan.Birth(plan.Input{Spec: s})
 		var step *plan.StepError
-		if !errors.As(err, &step) || step.Sort != plan.NotFound || !errors.Is(err, unix.ENOENT) {
+		if !errors.As(err, &step) || step.Sort != calls.NotFound || !errors.Is(err, unix.ENOENT) {
 			t.Errorf("%q: got %v", env, err)
 		}
 	}

@@ -42,7 +42,7 @@ func (b *builder) cwd(dir string, make bool) {
 	if make {
 		target = b.target(dir, false)
 	} else {
-		b.open(what, b.root, dir[1:], openDir, inRoot).to(target)
+		b.open(what, b.root, dir[1:], openDir, inRoot).To(target)
 	}
 	b.do(what, unix.SYS_FCHDIR, target)
 }
@@ -74,7 +74,7 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	all := uint64(1)<<(h.LastCap+1) - 1
 	b.ids(p, h.LastCap)
 	if nnp {
-		b.capabilities(&c)
+		b.capset("set the final capabilities", c.Permitted, c.Permitted, 0)
 	} else {
 		// Effective as at the end, so that the program is searched with the rights of its user; the rest is permitted
 		// until the filters are loaded.
@@ -88,7 +88,8 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	}
 	b.limits(h.Resources)
 	if nnp {
-		b.noNewPrivs()
+		// No program gains privileges by its file's mode or capabilities.
+		b.do("set no_new_privs", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	} else {
 		// Loading filters without no_new_privs needs CAP_SYS_ADMIN here.
 		b.capset("set the capabilities that load filters", all, all, 0)
@@ -99,7 +100,7 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	}
 	b.seccomp(h.Filters)
 	if !nnp {
-		b.capabilities(&c)
+		b.capset("set the final capabilities", c.Permitted, c.Permitted, 0)
 	}
 	b.exec(p, h.ExecByFD)
 	return nil
@@ -127,20 +128,10 @@ func (b *builder) bound(mask uint64, lastCap int) {
 	}
 }
 
-// capabilities sets what the process will have.
-func (b *builder) capabilities(c *wire.Capabilities) {
-	b.capset("set the final capabilities", c.Permitted, c.Permitted, 0)
-}
-
 func (b *builder) capset(what string, effective, permitted, inheritable uint64) {
 	b.do(what, unix.SYS_CAPSET, []uint32{unix.LINUX_CAPABILITY_VERSION_3, 0},
 		[]uint32{uint32(effective), uint32(permitted), uint32(inheritable),
 			uint32(effective >> 32), uint32(permitted >> 32), uint32(inheritable >> 32)})
-}
-
-func (b *builder) noNewPrivs() {
-	// No program gains privileges by its file's mode or capabilities.
-	b.do("set no_new_privs", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 }
 
 // seccomp loads filters. SPEC_ALLOW: without it kernels before 5.16 slow down every process with a filter (T16).

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
@@ -63,7 +64,7 @@ func runCopier(t *testing.T, script string, in plan.ServiceInput, fds map[string
 	fds["stdin"], fds["stdout"], fds["stderr"] = null, null, null
 	p, err := plan.Service(in)
 	must(t, err)
-	_, fd, err := plan.Start(p, fds, child(t, 0), nil)
+	_, fd, err := calls.Start(p, fds, child(t, 0), nil)
 	w.Close()
 	must(t, err)
 	defer unix.Close(fd)

@@ -131,7 +131,7 @@ func TestGoldenPlans(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := p.Lower(); err != nil {
+			if _, err := p.Link(); err != nil {
 				t.Fatal(err)
 			}
 			got := printed(t, p)

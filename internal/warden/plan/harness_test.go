@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	ll "github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
@@ -261,7 +262,7 @@ func (b *box) start(t testing.TB) (pid, fd int, err error) {
 	t.Helper()
 	p, err := plan.Birth(b.in)
 	if err == nil {
-		pid, fd, err = plan.Start(p, b.fds, child(t, b.cgroup), b.atGate)
+		pid, fd, err = calls.Start(p, b.fds, child(t, b.cgroup), b.atGate)
 	}
 	for _, fd := range b.fds {
 		unix.Close(fd)

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/code"
@@ -126,7 +127,7 @@ func TestInitExitsAsTheProgramDoes(t *testing.T) {
 		}
 	}
 	// What the search can tell is told before there is a container.
-	for name, sort := range map[string]plan.Sort{"nothing": plan.NotFound, "plain": plan.NotExecutable} {
+	for name, sort := range map[string]calls.Sort{"nothing": calls.NotFound, "plain": calls.NotExecutable} {
 		_, _, err := withInit(t, root, []string{name}).run(t)
 		var step *plan.StepError
 		if !errors.As(err, &step) || step.Sort != sort {

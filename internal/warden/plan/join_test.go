@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/idmap"
@@ -53,7 +54,7 @@ func join(t testing.TB, pid1 int, p wire.Process, atGate func(pid int) error) st
 		plan1.Ops = slices.Insert(plan1.Ops, last, &plan.Op{Nr: unix.SYS_READ, Kind: clone.Gate,
 			Args: []any{plan.Ref("<sync>"), []byte{0}, 1}})
 	}
-	_, fd, err := plan.Start(plan1, b.fds, child(t, 0), atGate)
+	_, fd, err := calls.Start(plan1, b.fds, child(t, 0), atGate)
 	for name, fd := range b.fds {
 		if name != "pid1" {
 			unix.Close(fd)
@@ -107,7 +108,7 @@ func TestExecDoesNotMakeItsWorkingDirectory(t *testing.T) {
 	must(t, err)
 	defer unix.Close(null)
 	fds := map[string]int{"pid1": fd, "stdin": null, "stdout": null, "stderr": null}
-	_, _, err = plan.Start(pl, fds, child(t, 0), nil)
+	_, _, err = calls.Start(pl, fds, child(t, 0), nil)
 	if err == nil || err.Error() != "enter the working directory /missing: no such file or directory" {
 		t.Fatalf("got %v", err)
 	}
@@ -203,7 +204,7 @@ func service(t testing.TB, script string, in plan.ServiceInput, fds map[string]i
 	fds["stdin"], fds["stdout"], fds["stderr"] = null, null, null
 	p, err := plan.Service(in)
 	must(t, err)
-	_, fd, err := plan.Start(p, fds, child(t, 0), nil)
+	_, fd, err := calls.Start(p, fds, child(t, 0), nil)
 	w.Close()
 	for _, name := range []string{"exe", "landlock", "stdin"} {
 		unix.Close(fds[name])
@@ -279,7 +280,7 @@ func BenchmarkPlanAndLower(b *testing.B) {
 	for b.Loop() {
 		p, err := plan.Birth(plan.Input{Spec: s, Host: goldenHost()})
 		must(b, err)
-		_, _, err = p.Lower()
+		_, err = p.Link()
 		must(b, err)
 	}
 }

@@ -85,13 +85,13 @@ func TestTooManyMountsAreRefused(t *testing.T) {
 	}
 	p, err := plan.Birth(plan.Input{Spec: s})
 	must(t, err)
-	if _, _, err = p.Lower(); !errors.Is(err, unix.E2BIG) {
+	if _, err = p.Link(); !errors.Is(err, unix.E2BIG) {
 		t.Fatalf("got %v", err)
 	}
 	s.Mounts = s.Mounts[:64] // the floor gives fewer
 	p, err = plan.Birth(plan.Input{Spec: s, Host: plan.Host{Tasks: 12}})
 	must(t, err)
-	_, _, err = p.Lower()
+	_, err = p.Link()
 	must(t, err)
 }
 
@@ -107,7 +107,7 @@ func FuzzBirth(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, _, err := p.Lower(); err != nil {
+		if _, err := p.Link(); err != nil {
 			t.Fatal(err)
 		}
 		for _, part := range strings.Split(target+"/"+masked, "/") {

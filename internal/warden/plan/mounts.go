@@ -52,7 +52,7 @@ func (b *builder) filesystem(in *Input) {
 			continue
 		}
 		// A file of the engine, on a file system of 64 KiB (A2).
-		b.do("bind "+f.Path, unix.SYS_OPEN_TREE, Ref("<files>"), strconv.Itoa(i), tree|unix.AT_SYMLINK_NOFOLLOW).to("file")
+		b.do("bind "+f.Path, unix.SYS_OPEN_TREE, Ref("<files>"), strconv.Itoa(i), tree|unix.AT_SYMLINK_NOFOLLOW).To("file")
 		b.mount("file", wire.Mount{Target: f.Path, Writable: true}, true)
 	}
 	if s.Process.Terminal {
@@ -104,10 +104,10 @@ func (b *builder) base(s *wire.Spec) {
 // fresh makes a new instance of a file system of the container's own namespaces, by a process in them.
 func (b *builder) fresh(name Ref, fstype string, set int) {
 	what, context := "make "+fstype, name+".fs"
-	b.do(what, unix.SYS_FSOPEN, fstype, unix.FSOPEN_CLOEXEC).to(context)
+	b.do(what, unix.SYS_FSOPEN, fstype, unix.FSOPEN_CLOEXEC).To(context)
 	b.do(what, unix.SYS_FSCONFIG, context, unix.FSCONFIG_SET_STRING, "source", fstype, 0)
 	b.do(what, unix.SYS_FSCONFIG, context, unix.FSCONFIG_CMD_CREATE, 0, 0, 0)
-	b.do(what, unix.SYS_FSMOUNT, context, unix.FSMOUNT_CLOEXEC, set).to(name)
+	b.do(what, unix.SYS_FSMOUNT, context, unix.FSMOUNT_CLOEXEC, set).To(name)
 }
 
 // ours opens a directory that has to be one: an image in which /proc is a link is refused (CVE-2026-41579,
@@ -118,14 +118,14 @@ func (b *builder) ours(dir Ref, name string) Ref {
 	if dir == b.root {
 		where = "/" + name
 	}
-	open := func() *Op { return b.open("open the mount point "+where, dir, name, openDir, noLinks).to(opened) }
+	open := func() *Op { return b.open("open the mount point "+where, dir, name, openDir, noLinks).To(opened) }
 	if dir != b.root {
 		open()
 		return opened
 	}
 	have := b.label("have")
-	open().then(have).or(unix.ENOENT)
-	b.do("make the mount point "+where, unix.SYS_MKDIRAT, dir, name, 0o755).or(unix.EEXIST)
+	open().Next(have).Or(unix.ENOENT)
+	b.do("make the mount point "+where, unix.SYS_MKDIRAT, dir, name, 0o755).Or(unix.EEXIST)
 	open()
 	b.place(have)
 	return opened
@@ -173,24 +173,24 @@ func (b *builder) target(where string, file bool) Ref {
 		kind = unix.O_PATH
 	}
 	what := "make the mount point " + where
-	open := func() *Op { return b.open("open the mount point "+where, b.root, name, kind, inRoot).to(opened) }
-	open().then(have).or(unix.ENOENT)
+	open := func() *Op { return b.open("open the mount point "+where, b.root, name, kind, inRoot).To(opened) }
+	open().Next(have).Or(unix.ENOENT)
 	parent := b.root
 	parts := strings.Split(name, "/")
 	for i, part := range parts {
 		if i == len(parts)-1 && file {
 			break
 		}
-		b.do(what, unix.SYS_MKDIRAT, parent, part, 0o755).or(unix.EEXIST)
+		b.do(what, unix.SYS_MKDIRAT, parent, part, 0o755).Or(unix.EEXIST)
 		if i < len(parts)-1 {
-			b.open(what, b.root, strings.Join(parts[:i+1], "/"), openDir, inRoot).to("part")
+			b.open(what, b.root, strings.Join(parts[:i+1], "/"), openDir, inRoot).To("part")
 			parent = "part"
 		}
 	}
 	if file { // a dangling link of the image is replaced: what it points to is not there
 		made, last := b.label("made"), parts[len(parts)-1]
 		create := func() *Op { return b.open(what, parent, last, openFile, noLinks) }
-		create().then(made).or(unix.EEXIST)
+		create().Next(made).Or(unix.EEXIST)
 		b.do(what, unix.SYS_UNLINKAT, parent, last, 0)
 		create()
 		b.place(made)
@@ -203,8 +203,8 @@ func (b *builder) target(where string, file bool) Ref {
 // console binds the terminal over /dev/console.
 func (b *builder) console() {
 	// The container's terminal is one of its own devpts; it is bound by descriptor (CVE-2025-52565).
-	b.do("clone the terminal", unix.SYS_OPEN_TREE, Ref("<tty>"), "", tree|unix.AT_EMPTY_PATH).to("console")
-	b.open("open /dev/console", Ref("<dev>"), "console", unix.O_PATH, noLinks).to("console.target")
+	b.do("clone the terminal", unix.SYS_OPEN_TREE, Ref("<tty>"), "", tree|unix.AT_EMPTY_PATH).To("console")
+	b.open("open /dev/console", Ref("<dev>"), "console", unix.O_PATH, noLinks).To("console.target")
 	b.attach("console", "console.target", "/dev/console")
 }
 
@@ -213,7 +213,7 @@ func (b *builder) sysctls(s *wire.Spec) {
 	// Written through the container's own fresh proc, before /proc/sys becomes read-only (CVE-2025-52881).
 	for _, k := range slices.Sorted(maps.Keys(s.Sysctl)) {
 		what, file := "set sysctl "+k, "sys/"+strings.ReplaceAll(k, ".", "/")
-		b.open(what, Ref("proc"), file, unix.O_WRONLY, noLinks|unix.RESOLVE_NO_XDEV).to("sysctl")
+		b.open(what, Ref("proc"), file, unix.O_WRONLY, noLinks|unix.RESOLVE_NO_XDEV).To("sysctl")
 		b.do(what, unix.SYS_WRITE, Ref("sysctl"), s.Sysctl[k], len(s.Sysctl[k]))
 	}
 }
@@ -248,14 +248,14 @@ func (b *builder) mask(where string) {
 	// read-only file system.
 	what := "hide " + where
 	file, done := b.label("file"), b.label("done")
-	b.open(what, b.root, where[1:], openDir, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").jump(done, unix.ENOENT).
-		jump(file, unix.ENOTDIR)
-	b.do(what, unix.SYS_OPEN_TREE, Ref("empty"), "", tree|unix.AT_EMPTY_PATH).to("nothing")
-	b.attach("nothing", "masked", where).then(done)
+	b.open(what, b.root, where[1:], openDir, inRoot|unix.RESOLVE_NO_SYMLINKS).To("masked").Jump(done, unix.ENOENT).
+		Jump(file, unix.ENOTDIR)
+	b.do(what, unix.SYS_OPEN_TREE, Ref("empty"), "", tree|unix.AT_EMPTY_PATH).To("nothing")
+	b.attach("nothing", "masked", where).Next(done)
 	b.place(file)
-	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("masked").
-		jump(done, unix.ENOENT, unix.ENOTDIR)
-	b.do(what, unix.SYS_OPEN_TREE, Ref("<dev>"), "null", tree|unix.AT_SYMLINK_NOFOLLOW).to("null")
+	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).To("masked").
+		Jump(done, unix.ENOENT, unix.ENOTDIR)
+	b.do(what, unix.SYS_OPEN_TREE, Ref("<dev>"), "null", tree|unix.AT_SYMLINK_NOFOLLOW).To("null")
 	b.attach("null", "masked", where)
 	b.place(done)
 }
@@ -264,9 +264,9 @@ func (b *builder) readOnly(where string) {
 	what := "protect " + where
 	done := b.label("done")
 	// Switches of procfs can be read, not set.
-	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).to("protected").
-		jump(done, unix.ENOENT, unix.ENOTDIR)
-	b.do(what, unix.SYS_OPEN_TREE, Ref("protected"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).to("copy")
+	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).To("protected").
+		Jump(done, unix.ENOENT, unix.ENOTDIR)
+	b.do(what, unix.SYS_OPEN_TREE, Ref("protected"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).To("copy")
 	b.confine("copy", where+" to reading", inert|unix.MOUNT_ATTR_RDONLY, unix.AT_RECURSIVE)
 	b.attach("copy", "protected", where)
 	b.place(done)

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -45,7 +46,7 @@ func (b *builder) search(p *wire.Process) error {
 		what += " in PATH"
 	}
 	if len(list) == 0 { // no PATH, or none of its directories is absolute
-		return &StepError{Op: &Op{What: what}, Sort: NotFound, StepError: clone.StepError{Errno: unix.ENOENT}}
+		return &StepError{Op: &Op{What: what}, Sort: calls.NotFound, StepError: clone.StepError{Errno: unix.ENOENT}}
 	}
 	if b.init && len(list)*len(p.Args) > maxVectors {
 		return fmt.Errorf("plan: %d arguments, and %d names of the program: %w", len(p.Args), len(list), unix.E2BIG)
@@ -57,20 +58,20 @@ func (b *builder) search(p *wire.Process) error {
 		if !strings.HasPrefix(name, "/") {
 			below = p.Cwd + "/" + name
 		}
-		b.open(what, b.root, strings.TrimPrefix(below, "/"), unix.O_PATH, inRoot).to("program").
-			jump(next, unix.ENOENT, unix.ENOTDIR).remember(next, unix.EACCES).sort = NotFound
+		b.open(what, b.root, strings.TrimPrefix(below, "/"), unix.O_PATH, inRoot).To("program").
+			Jump(next, unix.ENOENT, unix.ENOTDIR).Remember(next, unix.EACCES).Sort = calls.NotFound
 		b.do(what, unix.SYS_FACCESSAT2, Ref("program"), "", unix.X_OK, unix.AT_EMPTY_PATH|unix.AT_EACCESS).
-			remember(next, unix.EACCES).sort = NotFound
+			Remember(next, unix.EACCES).Sort = calls.NotFound
 		result, value := Ref("path"), any(name)
 		if b.init {
 			result, value = "arguments", slices.Concat([]string{"init", name}, p.Args)
 		}
-		b.do(what, 0, value).to(result).then(found).Kind = clone.Set
+		b.do(what, 0, value).To(result).Next(found).Kind = clone.Set
 		b.place(next)
 	}
 	// None of the names is a program: the error is the one a shell would give.
 	end := b.do(what, 0, int(unix.ENOENT))
-	end.Kind, end.sort = clone.Fail, NotFound
+	end.Kind, end.Sort = clone.Fail, calls.NotFound
 	b.place(found)
 	return nil
 }
@@ -82,7 +83,7 @@ const maxVectors = 1 << 20
 func (b *builder) exec(p *wire.Process, byFD bool) {
 	execute := func(what string, nr uintptr, args ...any) *Op {
 		op := b.do(what+p.Args[0], nr, args...)
-		op.Kind, op.sort = clone.Exec, NotExecutable
+		op.Kind, op.Sort = clone.Exec, calls.NotExecutable
 		return op
 	}
 	if b.init {
@@ -94,7 +95,7 @@ func (b *builder) exec(p *wire.Process, byFD bool) {
 	if byFD {
 		// What was found is what is executed: by descriptor. A script's interpreter cannot read a close-on-exec descriptor
 		// (ENOENT), it gets the path.
-		execute("execute ", unix.SYS_EXECVEAT, Ref("program"), "", p.Args, p.Env, unix.AT_EMPTY_PATH).or(unix.ENOENT)
+		execute("execute ", unix.SYS_EXECVEAT, Ref("program"), "", p.Args, p.Env, unix.AT_EMPTY_PATH).Or(unix.ENOENT)
 	}
 	// The path that was found, inside the root.
 	execute("execute ", unix.SYS_EXECVE, Ref("path"), p.Args, p.Env)

@@ -53,7 +53,8 @@ func Service(in ServiceInput) (*Plan, error) {
 	// The Go runtime's watchman wakes every 20 µs while the program runs: 1 ms later does as well.
 	b.do("let timers be late", unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1_000_000)
 	b.limits(in.Resources)
-	b.noNewPrivs()
+	// No program gains privileges by its file's mode or capabilities.
+	b.do("set no_new_privs", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	if in.Landlock {
 		// The file system is closed to it, except what the ruleset names.
 		b.do("close the file system by a Landlock domain", unix.SYS_LANDLOCK_RESTRICT_SELF, Ref("landlock"), 0)
@@ -132,7 +133,7 @@ func (b *builder) worker(in *ServiceInput) {
 		b.filesystem(in.View)
 	}
 	// The root file system by itself, for reading: what is mounted on it is no part of it.
-	b.do("clone the root", unix.SYS_OPEN_TREE, unix.AT_FDCWD, "/", tree).to("bare")
+	b.do("clone the root", unix.SYS_OPEN_TREE, unix.AT_FDCWD, "/", tree).To("bare")
 	b.confine("bare", "the clone to reading", inert|unix.MOUNT_ATTR_RDONLY, 0)
 	b.confine("<fd1>", "the changes to reading", inert|unix.MOUNT_ATTR_RDONLY, 0)
 }
@@ -141,7 +142,7 @@ func (b *builder) worker(in *ServiceInput) {
 func (b *builder) descriptors(in *ServiceInput) {
 	// The program finds exactly the descriptors that it was given, at 3, 4, …
 	move := func(from, to Ref) {
-		b.do("move a descriptor aside", unix.SYS_FCNTL, from, unix.F_DUPFD_CLOEXEC, aside).to(to)
+		b.do("move a descriptor aside", unix.SYS_FCNTL, from, unix.F_DUPFD_CLOEXEC, aside).To(to)
 	}
 	move("<exe>", "exe")
 	move("<sync>", "sync")

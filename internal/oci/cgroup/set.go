@@ -1,0 +1,317 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// setting is one value in both versions; a file that is "" is one that this version does not have.
+type setting struct {
+	field      string // of the configuration, for errors
+	controller string
+	v1, v2     control
+}
+
+type control struct{ file, value string }
+
+// Set writes the resources of a configuration; what it does not name stays as it is.
+func (g *Group) Set(r *specs.LinuxResources) error {
+	if r == nil {
+		return nil
+	}
+	if err := g.memory(r.Memory); err != nil {
+		return err
+	}
+	list := append(cpu(r.CPU), rest(r)...)
+	list = append(list, g.blkio(r.BlockIO)...)
+	for _, s := range list {
+		if err := g.set(s); err != nil {
+			return err
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(r.Unified)) {
+		u := g.unified()
+		if u == nil || file != filepath.Base(file) {
+			return fmt.Errorf("resources.unified: %s: there is no such file of version 2", file)
+		}
+		if err := write(u.file(file), r.Unified[file]); err != nil {
+			return fmt.Errorf("resources.unified: %w", err)
+		}
+	}
+	return nil
+}
+
+func (g *Group) set(s setting) error {
+	d := g.find(s.controller)
+	if d == nil {
+		return fmt.Errorf("resources.%s: the control groups of this machine have no controller %s", s.field, s.controller)
+	}
+	c := s.v1
+	if d.V2() {
+		c = s.v2
+	}
+	if c.file == "" {
+		return fmt.Errorf("resources.%s: version 2 of control groups has no such thing", s.field)
+	}
+	err := write(d.file(c.file), c.value)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("resources.%s: the control groups of this kernel have no %s", s.field, c.file)
+	}
+	if err != nil {
+		return fmt.Errorf("resources.%s: %w", s.field, err)
+	}
+	return nil
+}
+
+func write(file, value string) error {
+	fd, err := unix.Open(file, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		for err = unix.EINTR; err == unix.EINTR; {
+			_, err = unix.Write(fd, []byte(value))
+		}
+		unix.Close(fd)
+	}
+	if err != nil {
+		return fmt.Errorf("write %q to %s: %w", value, filepath.Base(file), err)
+	}
+	return nil
+}
+
+func number[T int64 | uint64 | uint32 | uint16](n *T) string { return fmt.Sprint(*n) }
+
+// limit spells a bound in version 2, where below zero is none.
+func limit(n int64) string {
+	if n < 0 {
+		return "max"
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// memory sets memory and swap in the order that the kernel accepts: the sum is never below memory alone.
+func (g *Group) memory(m *specs.LinuxMemory) error {
+	if m == nil {
+		return nil
+	}
+	var list []setting
+	if m.Limit != nil {
+		list = append(list, setting{"memory.limit", "memory", control{"memory.limit_in_bytes", number(m.Limit)},
+			control{"memory.max", limit(*m.Limit)}})
+	}
+	if m.Swap != nil {
+		swap := *m.Swap
+		if d := g.find("memory"); d != nil && d.V2() && swap > 0 {
+			if m.Limit == nil || *m.Limit <= 0 || swap < *m.Limit {
+				return fmt.Errorf("resources.memory.swap: %d is memory and swap together, and no less than memory.limit", swap)
+			}
+			swap -= *m.Limit
+		}
+		s := setting{"memory.swap", "memory", control{"memory.memsw.limit_in_bytes", number(m.Swap)},
+			control{"memory.swap.max", limit(swap)}}
+		if !g.lacksSwap(m) {
+			list = append(list, s)
+		}
+	}
+	if m.Reservation != nil {
+		list = append(list, setting{"memory.reservation", "memory", control{"memory.soft_limit_in_bytes", number(m.Reservation)},
+			control{"memory.low", limit(*m.Reservation)}})
+	}
+	if m.KernelTCP != nil {
+		list = append(list, setting{"memory.kernelTCP", "memory", control{"memory.kmem.tcp.limit_in_bytes", number(m.KernelTCP)}, control{}})
+	}
+	if m.Swappiness != nil {
+		list = append(list, setting{"memory.swappiness", "memory", control{"memory.swappiness", number(m.Swappiness)}, control{}})
+	}
+	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
+		list = append(list, setting{"memory.disableOOMKiller", "memory", control{"memory.oom_control", "1"}, control{}})
+	}
+	for i, s := range list {
+		err := g.set(s)
+		if err != nil && i == 0 && m.Limit != nil && len(list) > 1 && list[1].field == "memory.swap" {
+			if err = g.set(list[1]); err == nil { // raised: the sum first
+				err = g.set(s)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lacksSwap: no swap beyond memory is what holds where the kernel does not count it and has none.
+func (g *Group) lacksSwap(m *specs.LinuxMemory) bool {
+	d := g.find("memory")
+	if d == nil || m.Swap == nil {
+		return false
+	}
+	file := "memory.memsw.limit_in_bytes"
+	if d.V2() {
+		file = "memory.swap.max"
+	}
+	_, err := os.Lstat(d.file(file))
+	swaps, readErr := os.ReadFile("/proc/swaps")
+	return err != nil && readErr == nil && strings.Count(string(swaps), "\n") <= 1
+}
+
+func cpu(c *specs.LinuxCPU) (list []setting) {
+	if c == nil {
+		return nil
+	}
+	add := func(field, controller string, v1, v2 control) {
+		list = append(list, setting{"cpu." + field, controller, v1, v2})
+	}
+	if c.Idle != nil {
+		add("idle", "cpu", control{"cpu.idle", number(c.Idle)}, control{"cpu.idle", number(c.Idle)})
+	}
+	if c.Shares != nil && *c.Shares != 0 {
+		add("shares", "cpu", control{"cpu.shares", number(c.Shares)}, control{"cpu.weight", fmt.Sprint(weight(*c.Shares))})
+	}
+	if c.Burst != nil {
+		add("burst", "cpu", control{"cpu.cfs_burst_us", number(c.Burst)}, control{"cpu.max.burst", number(c.Burst)})
+	}
+	period := uint64(100000)
+	if c.Period != nil && *c.Period != 0 {
+		period = *c.Period
+		add("period", "cpu", control{"cpu.cfs_period_us", number(c.Period)}, bandwidth(c.Quota, period))
+	}
+	if c.Quota != nil && *c.Quota != 0 {
+		add("quota", "cpu", control{"cpu.cfs_quota_us", number(c.Quota)}, bandwidth(c.Quota, period))
+	}
+	if c.RealtimePeriod != nil && *c.RealtimePeriod != 0 {
+		add("realtimePeriod", "cpu", control{"cpu.rt_period_us", number(c.RealtimePeriod)}, control{})
+	}
+	if c.RealtimeRuntime != nil && *c.RealtimeRuntime != 0 {
+		add("realtimeRuntime", "cpu", control{"cpu.rt_runtime_us", number(c.RealtimeRuntime)}, control{})
+	}
+	if c.Cpus != "" {
+		add("cpus", "cpuset", control{"cpuset.cpus", c.Cpus}, control{"cpuset.cpus", c.Cpus})
+	}
+	if c.Mems != "" {
+		add("mems", "cpuset", control{"cpuset.mems", c.Mems}, control{"cpuset.mems", c.Mems})
+	}
+	return list
+}
+
+// bandwidth is version 2's pair of quota and period.
+func bandwidth(quota *int64, period uint64) control {
+	q := "max"
+	if quota != nil && *quota > 0 {
+		q = number(quota)
+	}
+	return control{"cpu.max", fmt.Sprintf("%s %d", q, period)}
+}
+
+// weight converts shares (2 to 262144, default 1024) to a weight of version 2 (1 to 10000, default 100) by the curve that
+// engines agreed upon: 10 to the power of (l²+125l)/612 − 7/34, where l is the binary logarithm.
+func weight(shares uint64) uint64 {
+	switch {
+	case shares <= 2:
+		return 1
+	case shares >= 262144:
+		return 10000
+	}
+	l := math.Log2(float64(shares))
+	return uint64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
+}
+
+// rest is what has one file each.
+func rest(r *specs.LinuxResources) (list []setting) {
+	if p := r.Pids; p != nil && p.Limit != nil {
+		value := "max"
+		if *p.Limit > 0 {
+			value = number(p.Limit)
+		}
+		list = append(list, setting{"pids.limit", "pids", control{"pids.max", value}, control{"pids.max", value}})
+	}
+	for _, h := range r.HugepageLimits {
+		value := fmt.Sprint(h.Limit)
+		list = append(list, setting{"hugepageLimits", "hugetlb", control{"hugetlb." + h.Pagesize + ".limit_in_bytes", value},
+			control{"hugetlb." + h.Pagesize + ".max", value}})
+	}
+	if n := r.Network; n != nil {
+		if n.ClassID != nil {
+			list = append(list, setting{"network.classID", "net_cls", control{"net_cls.classid", number(n.ClassID)}, control{}})
+		}
+		for _, p := range n.Priorities {
+			list = append(list, setting{"network.priorities", "net_prio",
+				control{"net_prio.ifpriomap", fmt.Sprintf("%s %d", p.Name, p.Priority)}, control{}})
+		}
+	}
+	for _, device := range slices.Sorted(maps.Keys(r.Rdma)) {
+		value := device
+		if h := r.Rdma[device].HcaHandles; h != nil {
+			value += " hca_handle=" + number(h)
+		}
+		if o := r.Rdma[device].HcaObjects; o != nil {
+			value += " hca_object=" + number(o)
+		}
+		list = append(list, setting{"rdma", "rdma", control{"rdma.max", value}, control{"rdma.max", value}})
+	}
+	return list
+}
+
+// blkio has the names of the kernel's two schedulers of the weight: whichever is there.
+func (g *Group) blkio(b *specs.LinuxBlockIO) (list []setting) {
+	if b == nil {
+		return nil
+	}
+	old, bfq := "blkio.weight", "io.weight"
+	if d := g.find("blkio"); d != nil {
+		if _, err := os.Lstat(d.file("blkio.bfq.weight")); err == nil {
+			old = "blkio.bfq.weight"
+		}
+		if _, err := os.Lstat(d.file("io.bfq.weight")); err == nil {
+			bfq = "io.bfq.weight"
+		}
+	}
+	scale := func(w uint16) string {
+		if bfq == "io.weight" { // its weights go from 1 to 10000, and not from 10 to 1000
+			return fmt.Sprint(1 + (int64(w)-10)*9999/990)
+		}
+		return fmt.Sprint(w)
+	}
+	add := func(field, v1, value1, v2, value2 string) {
+		list = append(list, setting{"blockIO." + field, "blkio", control{v1, value1}, control{v2, value2}})
+	}
+	if b.Weight != nil && *b.Weight != 0 {
+		add("weight", old, number(b.Weight), bfq, scale(*b.Weight))
+	}
+	if b.LeafWeight != nil && *b.LeafWeight != 0 {
+		add("leafWeight", "blkio.leaf_weight", number(b.LeafWeight), "", "")
+	}
+	for _, d := range b.WeightDevice {
+		if d.Weight != nil {
+			device := fmt.Sprintf("%d:%d ", d.Major, d.Minor)
+			add("weightDevice", old+"_device", device+number(d.Weight), bfq, device+scale(*d.Weight))
+		}
+		if d.LeafWeight != nil {
+			add("weightDevice", "blkio.leaf_weight_device", fmt.Sprintf("%d:%d %d", d.Major, d.Minor, *d.LeafWeight), "", "")
+		}
+	}
+	for _, t := range []struct {
+		field, v1, v2 string
+		list          []specs.LinuxThrottleDevice
+	}{
+		{"throttleReadBpsDevice", "blkio.throttle.read_bps_device", "rbps", b.ThrottleReadBpsDevice},
+		{"throttleWriteBpsDevice", "blkio.throttle.write_bps_device", "wbps", b.ThrottleWriteBpsDevice},
+		{"throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops", b.ThrottleReadIOPSDevice},
+		{"throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops", b.ThrottleWriteIOPSDevice},
+	} {
+		for _, d := range t.list {
+			add(t.field, t.v1, fmt.Sprintf("%d:%d %d", d.Major, d.Minor, d.Rate),
+				"io.max", fmt.Sprintf("%d:%d %s=%d", d.Major, d.Minor, t.v2, d.Rate))
+		}
+	}
+	return list
+}

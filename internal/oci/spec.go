@@ -1,0 +1,124 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/brig-engine/brig/internal/oci/config"
+)
+
+func setupSpec(_ *app, f *flag.FlagSet) func([]string) (int, error) {
+	var bundle string
+	f.StringVar(&bundle, "bundle", ".", "directory that config.json is written to")
+	f.StringVar(&bundle, "b", ".", "short for bundle")
+	rootless := f.Bool("rootless", false, "(refused) for a runtime without root")
+	return func(args []string) (int, error) {
+		if len(args) > 0 || *rootless {
+			return 0, errors.New("spec takes no arguments, and writes nothing for a runtime without root")
+		}
+		b, err := json.MarshalIndent(example(), "", "\t")
+		if err != nil {
+			return 0, err
+		}
+		out, err := os.OpenFile(filepath.Join(bundle, "config.json"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if errors.Is(err, fs.ErrExist) {
+			return 0, errors.New("config.json exists. Remove it first")
+		}
+		if err != nil {
+			return 0, err
+		}
+		_, err = out.Write(append(b, '\n'))
+		return 0, errors.Join(err, out.Close())
+	}
+}
+
+// example is a shell with little: three capabilities, no new privileges, the usual mounts, proc and sys masked.
+func example() *specs.Spec {
+	few := []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"}
+	s := &specs.Spec{
+		Version: specs.Version, Root: &specs.Root{Path: "rootfs", Readonly: true}, Hostname: "brig",
+		Process: &specs.Process{
+			Terminal: true, Args: []string{"sh"}, Cwd: "/", NoNewPrivileges: true,
+			Env:          []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"},
+			Capabilities: &specs.LinuxCapabilities{Bounding: few, Effective: few, Permitted: few},
+			Rlimits:      []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: 1024, Soft: 1024}},
+		},
+		Linux: &specs.Linux{
+			Resources: &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}},
+			MaskedPaths: []string{"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+				"/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi", "/proc/interrupts", "/sys/devices/virtual/powercap"},
+			ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
+		},
+	}
+	for _, t := range []specs.LinuxNamespaceType{specs.PIDNamespace, specs.NetworkNamespace, specs.IPCNamespace, specs.UTSNamespace,
+		specs.MountNamespace, specs.CgroupNamespace} {
+		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: t})
+	}
+	inert := []string{"nosuid", "noexec", "nodev"}
+	for _, m := range []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc"},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts",
+			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: append(inert[:3:3], "mode=1777", "size=65536k")},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: inert},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: append(inert[:3:3], "ro")},
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: append(inert[:3:3], "relatime", "ro")},
+	} {
+		s.Mounts = append(s.Mounts, m)
+	}
+	return s
+}
+
+func setupFeatures(a *app, _ *flag.FlagSet) func([]string) (int, error) {
+	return func(args []string) (int, error) {
+		if len(args) > 0 {
+			return 0, fmt.Errorf("features takes no arguments")
+		}
+		return 0, printJSON(a.features(), "  ")
+	}
+}
+
+// features is what features prints; the fields are the specification's.
+func (a *app) features() map[string]any {
+	on := func(yes bool) map[string]any { return map[string]any{"enabled": yes} }
+	var namespaces []string
+	for _, t := range config.Namespaces() {
+		namespaces = append(namespaces, string(t))
+	}
+	return map[string]any{
+		"ociVersionMin": "1.0.0", "ociVersionMax": specs.Version,
+		"hooks":        []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
+		"mountOptions": config.Options(),
+		"linux": map[string]any{
+			"namespaces": namespaces, "capabilities": config.Capabilities[:],
+			"cgroup": map[string]any{"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
+			"seccomp": map[string]any{"enabled": true,
+				"actions": []specs.LinuxSeccompAction{specs.ActAllow, specs.ActErrno, specs.ActKill, specs.ActKillProcess, specs.ActKillThread,
+					specs.ActLog, specs.ActTrace, specs.ActTrap},
+				"operators": []specs.LinuxSeccompOperator{specs.OpEqualTo, specs.OpGreaterEqual, specs.OpGreaterThan, specs.OpLessEqual,
+					specs.OpLessThan, specs.OpMaskedEqual, specs.OpNotEqual},
+				"archs":          []specs.Arch{native()},
+				"knownFlags":     []string{"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG"},
+				"supportedFlags": []string{"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_LOG"}},
+			"apparmor": on(true), "selinux": on(true), "intelRdt": on(false), "netDevices": on(false),
+			"mountExtensions": map[string]any{"idmap": on(true)},
+		},
+		"annotations": map[string]string{"engine.brig.oci.version": a.version},
+	}
+}
+
+func native() specs.Arch {
+	if runtime.GOARCH == "arm64" {
+		return specs.ArchAARCH64
+	}
+	return specs.ArchX86_64
+}
