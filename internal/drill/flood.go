@@ -31,7 +31,7 @@ func (r *run) during(work func() Verdict) (v Verdict) {
 		v = <-result
 		after, _, _ := r.latency(func(n int) bool { return n >= calmRequests })
 		calm = max(calm, after)
-		bound := max(starvedRatio*calm, starvedFloor)
+		bound := r.bound(calm, starvedFloor)
 		v.Detail += fmt.Sprintf("; neighbour's p99 %s → %s, bound %s", milli(calm), milli(busy), milli(bound))
 		if len(failed) == 0 && busy <= bound || v.Verdict != Blocked {
 			return v
