@@ -285,7 +285,7 @@ func tryDeafClient(r *run) Verdict {
 	if err != nil {
 		return couldNot("%v", err)
 	}
-	box, err := r.start(Spec{Args: probeArgs("pour", strconv.Itoa(deafBytes), "2")}) // when they are there
+	box, err := r.start(r.pour(deafBytes, "2")) // when they are there
 	if err != nil {
 		return couldNot("%v", err)
 	}

@@ -115,7 +115,7 @@ func (r *run) one(p Probe) Verdict {
 	begin := time.Now()
 	v := r.missing(p)
 	if v.Verdict == "" {
-		ctx, cancel := context.WithTimeout(r.ctx, probeDeadline)
+		ctx, cancel := context.WithTimeout(r.ctx, probeDeadline*time.Duration(r.slow()))
 		q := *r
 		q.ctx, q.probe = ctx, p
 		v = p.try(&q)

@@ -161,5 +161,8 @@ func tryForkBomb(r *run) Verdict {
 
 // bound is how long an answer may take that took calm when nobody disturbed, if it may take floor in any case.
 func (r *run) bound(calm, floor time.Duration) time.Duration {
-	return max(starvedRatio*calm, floor*time.Duration(max(1, r.options.Slow)))
+	return max(starvedRatio*calm, floor*time.Duration(r.slow()))
 }
+
+// slow is by how much this machine is slower than one is.
+func (r *run) slow() int { return max(1, r.options.Slow) }
