@@ -75,6 +75,8 @@ type HelloReply struct {
 	NetworkError  string   `json:"networkError,omitempty"`
 	CgroupVersion string   `json:"cgroupVersion"`     // "2", or "hybrid": some controller is in version 1
 	Missing       []string `json:"missing,omitempty"` // controllers and features that this host lacks
+	// AppArmor: the kernel has it, and the engine's profiles.
+	AppArmor bool `json:"appArmor,omitempty"`
 }
 
 // ObjectRef names a sealed object, as sha256:hex. To seal, "" lets the warden name what it computes; otherwise the

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/brig-engine/brig/dist/embed/apparmor"
 )
 
 // What runs as subtests here is written in package guest, as a test whose name begins as the machine's pattern says.
@@ -39,6 +41,7 @@ func boot(t *testing.T, m Machine) {
 	}
 	build(t, "test", "-c", "-o", m.Files["vm/guest.test"], "./guest")
 	build(t, "build", "-ldflags", "-s -w", "-o", m.Files["vm/run"], "../run")
+	policy(t, dir, m.Files)
 	list, err := exec.Command(m.Files["vm/guest.test"], "-test.list", m.Run).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +111,27 @@ func kernel(t *testing.T) *Kernel {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// policy compiles an AppArmor profile for a machine that has no compiler, as its administrator would.
+func policy(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	const profile = "abi <abi/3.0>,\nprofile of-a-test flags=(attach_disconnected,mediate_deleted) {\n" +
+		"  file,\n  capability,\n  network,\n  signal,\n  ptrace,\n  deny /forbidden w,\n}\n"
+	if err := os.WriteFile(filepath.Join(dir, "brig"), []byte(profile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b, _, err := apparmor.Program(dir)
+	if errors.Is(err, apparmor.ErrNoCompiler) {
+		return
+	}
+	files["vm/apparmor.policy"] = filepath.Join(dir, "apparmor.policy")
+	if err == nil {
+		err = os.WriteFile(files["vm/apparmor.policy"], b, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func replay(t *testing.T, r *Result) {
