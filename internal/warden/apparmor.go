@@ -23,9 +23,8 @@ func loadProfiles() error {
 
 // openAppArmor takes what came of loading profiles, and opens the procfs by which processes ask for one.
 func (w *Warden) openAppArmor() (err error) {
-	failed := w.cfg.profiles
-	if w.facts.AppArmor = failed == nil; !w.facts.AppArmor && !errors.Is(failed, os.ErrNotExist) {
-		w.facts.Missing = append(w.facts.Missing, fmt.Sprintf("apparmor profiles of containers: %v", failed))
+	if w.facts.AppArmor = w.cfg.profiles == nil; !w.facts.AppArmor && !errors.Is(w.cfg.profiles, os.ErrNotExist) {
+		w.facts.Missing = append(w.facts.Missing, fmt.Sprintf("apparmor profiles of containers: %v", w.cfg.profiles))
 	}
 	w.proc, err = mount.New("proc", 0)
 	return err

@@ -54,6 +54,8 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"a profile by a user":         {func(s *wire.Spec) { s.Process.AppArmor = "brig-capable" }, user, "administrator"},
 		"the profile by a user":       {func(s *wire.Spec) { s.Process.AppArmor = "brig-default" }, user, ""},
 		"two words for AppArmor":      {func(s *wire.Spec) { s.Process.AppArmor = "a\nexec b" }, root, "no name"},
+		"a rate without a caller":     {func(s *wire.Spec) { s.Resources.Rates = make([]wire.Rate, 1) }, nil, "need their caller"},
+		"a rate by a user":            {func(s *wire.Spec) { s.Resources.Rates = make([]wire.Rate, 1) }, user, ""},
 		"no memory limit":             {func(s *wire.Spec) { s.Resources.Memory = 0 }, root, "memory limit"},
 		"more memory than there is":   {func(s *wire.Spec) { s.Resources.Memory = 5 * gib }, root, "memory limit"},
 		"unlimited swap":              {func(s *wire.Spec) { s.Resources.MemorySwap = -1 }, root, "swap"},

@@ -101,10 +101,7 @@ type Rlimit struct {
 }
 
 // The engine's AppArmor profiles: for the capabilities that are in the default, and for more.
-const (
-	AppArmorDefault = "brig-default"
-	AppArmorCapable = "brig-capable"
-)
+const AppArmorDefault, AppArmorCapable = "brig-default", "brig-capable"
 
 // MountKind says where the contents of a mount come from.
 type MountKind string
@@ -161,6 +158,15 @@ type Resources struct {
 	CpusetMems        string `json:"cpusetMems,omitempty"`
 	Pids              int64  `json:"pids,omitempty"`
 	BlkioWeight       uint16 `json:"blkioWeight,omitempty"` // 10..1000
+	Rates             []Rate `json:"rates,omitempty"`       // for life
+}
+
+// Rate bounds what is done with a disk of the host in a second.
+type Rate struct {
+	Source string `json:"source"` // its path, opened with the caller's credentials
+	Kind   string `json:"kind"`   // as in io.max: rbps, wbps, riops, wiops
+	Most   uint64 `json:"most"`
+	Disk   string `json:"-"` // MAJOR:MINOR, which the warden finds
 }
 
 // NetworkMode says which network namespace a container gets.

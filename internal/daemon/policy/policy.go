@@ -324,7 +324,7 @@ func needsCaller(s *wire.Spec) bool {
 	}
 	p := &s.Process
 	return p.AllowNewPrivileges || p.Filter != nil || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
-		p.AppArmor != "" && p.AppArmor != wire.AppArmorDefault || len(s.Sysctl) > 0 || len(s.Devices) > 0
+		p.AppArmor != "" && p.AppArmor != wire.AppArmorDefault || len(s.Sysctl) > 0 || len(s.Devices) > 0 || len(s.Resources.Rates) > 0
 }
 
 // LogInfo is what a log may tell about a container. args is what is executed: the entry point and the command.

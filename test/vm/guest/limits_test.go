@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestKernel61Limits has the controllers of version 2 do what they are told.
@@ -42,6 +43,7 @@ func TestKernel61Limits(t *testing.T) {
 			}
 		})
 	}
+	rates(t, e)
 	t.Run("cpu.max throttles", func(t *testing.T) {
 		e.brig("exec", "box", "sleep", "2")
 		if n := events(t, filepath.Join(groups[0], "cpu.stat"), "nr_throttled"); n < 3 {
@@ -74,6 +76,38 @@ func TestKernel61Limits(t *testing.T) {
 		}
 	})
 	e.brig("rm", "-f", "box")
+}
+
+// rates has io.max hold up what is written to the disk of the engines: 4 MiB at one MiB a second, past the page cache.
+func rates(t *testing.T, e *engine) {
+	write := func(more ...string) time.Duration {
+		begin := time.Now()
+		e.brig(append(append([]string{"run", "--rm"}, more...), "box", "dd", "if=/dev/zero", "of=/file", "bs=1M", "count=4", "oflag=direct", "conv=fsync")...)
+		return time.Since(begin)
+	}
+	t.Run("io.max", func(t *testing.T) {
+		free, held := write(), write("--device-write-bps", "/dev/vdb:1mb")
+		if held < 3*time.Second || held < 2*free {
+			t.Errorf("%v without a bound, %v with one", free, held)
+		}
+	})
+	t.Run("io.max as it is told", func(t *testing.T) {
+		e.brig("run", "-d", "--name", "rates", "--device-read-bps", "/dev/vdb:2mb", "--device-write-bps", "/dev/vdb:1mb",
+			"--device-read-iops", "/dev/vdb:30", "--device-write-iops", "/dev/vdb:20", "box", "sleep", "1000")
+		groups, _ := filepath.Glob("/sys/fs/cgroup/brig-*/" + e.brig("inspect", "--format", "{{.Id}}", "rates") + "/io.max")
+		if len(groups) != 1 || !strings.HasSuffix(text(t, groups[0]), "rbps=2097152 wbps=1048576 riops=30 wiops=20") {
+			t.Errorf("%v: %s", groups, text(t, groups[0]))
+		}
+		e.brig("update", "--pids-limit", "30", "rates") // leaves the rates alone
+		if !strings.HasSuffix(text(t, groups[0]), "rbps=2097152 wbps=1048576 riops=30 wiops=20") {
+			t.Error(text(t, groups[0]))
+		}
+		e.brig("rm", "-f", "rates")
+	})
+	t.Run("no disk", func(t *testing.T) {
+		e.refused(t, 125, []string{"/dev/null is no disk"}, "run", "--rm", "--device-write-bps", "/dev/null:1mb", "box", "true")
+		e.refused(t, 125, []string{"/dev/nothing is no disk"}, "run", "--rm", "--device-write-bps", "/dev/nothing:1mb", "box", "true")
+	})
 }
 
 // events reads a number of a file of names and numbers.
