@@ -20,6 +20,11 @@ func TestKernel61(t *testing.T) {
 	boot(t, Machine{Run: "^TestKernel61", Timeout: 8 * time.Minute})
 }
 
+// The same kernel with the other security module in place of AppArmor; no policy is loaded.
+func TestSELinux(t *testing.T) {
+	boot(t, Machine{Run: "^TestSELinux", Boot: "security=selinux selinux=1", Timeout: 2 * time.Minute})
+}
+
 // one, BRIG_VM_RUN, is a pattern of the tests that are run in place of a machine's own: for who writes one.
 func one(pattern string) string { return cmp.Or(os.Getenv("BRIG_VM_RUN"), pattern) }
 
