@@ -80,6 +80,36 @@ func TestKernel61AppArmor(t *testing.T) {
 		e.brig("rm", "-f", "stays")
 	})
 	denied(t, e)
+	everyday(t, e)
+}
+
+// everyday is what the profile must leave alone: everything is tried, and each failure is one line.
+func everyday(t *testing.T, e *engine) {
+	script := `try() { sh -c "$1" >/dev/null 2>/tmp/err || echo "$1: $(cat /tmp/err)"; }
+		for f in /p /s /pr /sy /pro /procs /system /sysx /x /proc.d /tmp/x /dev/shm/x /data/x; do
+			try "echo x >$f && rm $f && mkdir $f && touch $f/x && mv $f/x $f/y && ln $f/y $f/z && rm -r $f"
+		done
+		for f in /dev/stdout /dev/stderr /proc/self/fd/1 /dev/null /dev/fd/2 /proc/self/comm; do try "echo x >$f"; done
+		try "echo 500 >/proc/self/oom_score_adj"
+		try "echo 0x33 >/proc/self/coredump_filter"
+		try "cp /bin/busybox /tmp/busybox && /tmp/busybox true"
+		try "busybox mknod /tmp/fifo p && (echo x >/tmp/fifo & cat /tmp/fifo)"
+		try "(echo x | busybox nc -l -p 80 -w 5 &) ; usleep 300000; busybox nc 127.0.0.1 80"
+		try "busybox chown 5:5 /tmp/busybox && busybox su -s /bin/sh root -c true"
+		try "sleep 100 & kill \$!"
+		try "ls /proc/1/root/ /proc/1/fd /sys/class && cat /proc/1/environ /proc/meminfo /proc/net/dev /proc/sys/kernel/osrelease"`
+	for name, args := range map[string][]string{"pipes": nil, "terminal": {"-t"}, "init": {"--init"}, "capable": {"--cap-add", "NET_RAW"}} {
+		t.Run("everyday things, "+name, func(t *testing.T) {
+			args = append(append([]string{"run", "--rm", "-v", "data:/data", "--ulimit", "core=0"}, args...), "box", "sh", "-c", script+"; echo end")
+			if out, status := e.try(args...); out != "end" || status != 0 {
+				t.Errorf("status %d: %s", status, out)
+			}
+			plain := append([]string{"run", "--security-opt", "apparmor=unconfined"}, args[1:]...)
+			if out, _ := e.try(plain...); out != "end" {
+				t.Logf("and without AppArmor: %s", out)
+			}
+		})
+	}
 }
 
 // denied compares what programs may with AppArmor and without it. Everything else that would refuse is out of the way.
