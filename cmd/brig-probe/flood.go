@@ -10,13 +10,13 @@ import (
 )
 
 // toolPour prints args[0] bytes in lines as fast as they are taken, args[1] seconds after its start. The status is 3 if
-// that takes more than half a minute.
+// that takes more than args[2] seconds.
 func toolPour(args []string) int {
-	left, wait := number(args, 0), number(args, 1)
+	left, wait, most := number(args, 0), number(args, 1), number(args, 2)
 	time.Sleep(time.Duration(wait) * time.Second)
 	line := strings.Repeat("all work and no play makes the log a long one ", 3)[:127] + "\n"
 	block := []byte(strings.Repeat(line, 512))
-	for end := time.Now().Add(30 * time.Second); left > 0; left -= int64(len(block)) {
+	for end := time.Now().Add(time.Duration(most) * time.Second); left > 0; left -= int64(len(block)) {
 		if _, err := os.Stdout.Write(block[:min(left, int64(len(block)))]); err != nil {
 			return 1
 		}

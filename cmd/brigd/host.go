@@ -48,7 +48,7 @@ func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, netwo
 		forwarder = facts.Gateway
 	}
 	host, err := machine()
-	host.NetworkError = h.NetworkError
+	host.NetworkError, host.AppArmor = h.NetworkError, h.AppArmor
 	host.MakeFiles = func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) }
 	return host, facts, err
 }

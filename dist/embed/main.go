@@ -1,5 +1,5 @@
 // embed writes the programs that brig-warden has built in: the system call filters that nobody can change, the device
-// program of control groups, and the init of containers. They are made from tables that people read, here and ahead of
+// program of control groups, the AppArmor profiles and the init of containers. They are made from tables that people read, here and ahead of
 // time, so that no compiler and no assembler is linked into a process that runs as root. What is written are listings,
 // and they are committed: a change of a table shows in a review as the instructions that change.
 //
@@ -7,12 +7,14 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"github.com/brig-engine/brig/dist/embed/apparmor"
 	"github.com/brig-engine/brig/dist/embed/devices"
 	"github.com/brig-engine/brig/dist/embed/filters"
 	"github.com/brig-engine/brig/dist/embed/reaper"
@@ -41,6 +43,14 @@ func write(root string) error {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			return err
 		}
+	}
+	policy, _, err := apparmor.Program(filepath.Join(root, "dist/embed/apparmor"))
+	if errors.Is(err, apparmor.ErrNoCompiler) {
+		fmt.Fprintln(os.Stderr, "embed: the AppArmor profiles stay as they are:", err)
+	} else if err != nil {
+		return err
+	} else if err := os.WriteFile(filepath.Join(root, listed, "apparmor.policy"), policy, 0o644); err != nil {
+		return err
 	}
 	for name, text := range surfaces() {
 		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {

@@ -158,7 +158,7 @@ func (d *entrance) attacked(begin func() (end func()), whole func() error) Verdi
 			break
 		}
 	}
-	bound := max(starvedCaller, starvedRatio*calm)
+	bound := d.r.bound(calm, starvedCaller)
 	v := Verdict{Verdict: Blocked, Layer: "bounds of the engine"}
 	v.Detail = fmt.Sprintf("slowest answer to another caller %s → %s, bound %s; the engine's memory +%d MiB, bound %d",
 		milli(calm), milli(busy), milli(bound), grown>>20, mostGrowth>>20)
@@ -285,7 +285,7 @@ func tryDeafClient(r *run) Verdict {
 	if err != nil {
 		return couldNot("%v", err)
 	}
-	box, err := r.start(Spec{Args: probeArgs("pour", strconv.Itoa(deafBytes), "2")}) // when they are there
+	box, err := r.start(r.pour(deafBytes, "2")) // when they are there
 	if err != nil {
 		return couldNot("%v", err)
 	}

@@ -31,7 +31,7 @@ func (r *run) during(work func() Verdict) (v Verdict) {
 		v = <-result
 		after, _, _ := r.latency(func(n int) bool { return n >= calmRequests })
 		calm = max(calm, after)
-		bound := max(starvedRatio*calm, starvedFloor)
+		bound := r.bound(calm, starvedFloor)
 		v.Detail += fmt.Sprintf("; neighbour's p99 %s → %s, bound %s", milli(calm), milli(busy), milli(bound))
 		if len(failed) == 0 && busy <= bound || v.Verdict != Blocked {
 			return v
@@ -48,7 +48,7 @@ func (r *run) during(work func() Verdict) (v Verdict) {
 // container's line must still be kept.
 func tryLogFlood(r *run) Verdict {
 	return r.during(func() Verdict {
-		box, err := r.start(Spec{Args: probeArgs("pour", strconv.Itoa(logFlood), "0")})
+		box, err := r.start(r.pour(logFlood, "0"))
 		if err != nil {
 			return couldNot("%v", err)
 		}
@@ -73,6 +73,12 @@ func tryLogFlood(r *run) Verdict {
 		}
 		return Verdict{Verdict: Blocked, Layer: "bounded log", Detail: detail}
 	})
+}
+
+// pour is a container that prints so many bytes after so many seconds.
+func (r *run) pour(n int, after string) Spec {
+	const most = 30 // seconds
+	return Spec{Args: probeArgs("pour", strconv.Itoa(n), after, strconv.Itoa(most*r.slow()))}
 }
 
 // onDisk is how much room the files of a log take: the one that the engine names, and those which begin with its name.
@@ -105,7 +111,7 @@ func tryExecFlood(r *run) Verdict {
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		var refusal error
-		made, begin := 0, time.Now()
+		made, begin, stay := 0, time.Now(), execTime*r.slow()
 		for range 8 {
 			wg.Go(func() {
 				for {
@@ -118,7 +124,7 @@ func tryExecFlood(r *run) Verdict {
 					if enough {
 						return
 					}
-					if err := box.ExecDetached(r.ctx, "/bin/sleep", strconv.Itoa(execTime)); err != nil {
+					if err := box.ExecDetached(r.ctx, "/bin/sleep", strconv.Itoa(stay)); err != nil {
 						mu.Lock()
 						refusal = err
 						made--
@@ -131,7 +137,7 @@ func tryExecFlood(r *run) Verdict {
 		wg.Wait()
 		detail := fmt.Sprintf("%d programs executed at a time", made)
 		switch {
-		case refusal == nil && time.Since(begin) > execTime*time.Second/2:
+		case refusal == nil && time.Since(begin) > time.Duration(stay)*time.Second/2:
 			return couldNot("%d programs took %s to be executed: the first ones had ended", made, time.Since(begin).Round(time.Second))
 		case refusal == nil:
 			return Verdict{Verdict: Exposed, Detail: detail + " and no limit met"}

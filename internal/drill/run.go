@@ -20,6 +20,9 @@ type Options struct {
 	MemoryHog int64
 	// Forks is how many processes the fork bomb makes at most; 0: 4,000.
 	Forks int
+	// Slow, if not 0, is by how much the machine is slower than one is: the bounds of time are multiplied by it. It is for
+	// emulated machines.
+	Slow int
 	// Only, if not empty, names the probes to run.
 	Only []string
 	// Progress, if not nil, is told of each probe before it runs.
@@ -112,7 +115,7 @@ func (r *run) one(p Probe) Verdict {
 	begin := time.Now()
 	v := r.missing(p)
 	if v.Verdict == "" {
-		ctx, cancel := context.WithTimeout(r.ctx, probeDeadline)
+		ctx, cancel := context.WithTimeout(r.ctx, probeDeadline*time.Duration(r.slow()))
 		q := *r
 		q.ctx, q.probe = ctx, p
 		v = p.try(&q)

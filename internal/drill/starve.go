@@ -104,7 +104,7 @@ func (r *run) hogOnce(spec Spec) (v Verdict, starved bool) {
 	// Undisturbed is the slower of before and after: what else runs on the machine must not count as the hog's.
 	after, _, _ := r.latency(func(n int) bool { return n >= calmRequests })
 	calm = max(calm, after)
-	bound := max(starvedRatio*calm, starvedFloor)
+	bound := r.bound(calm, starvedFloor)
 	measured := fmt.Sprintf("neighbour's p99 %s → %s, bound %s", milli(calm), milli(busy), milli(bound))
 	switch {
 	case len(failed) > 0 || busy > bound:
@@ -158,3 +158,11 @@ func tryForkBomb(r *run) Verdict {
 	}
 	return r.hog(Spec{Args: probeArgs("fork-bomb", strconv.Itoa(forks))})
 }
+
+// bound is how long an answer may take that took calm when nobody disturbed, if it may take floor in any case.
+func (r *run) bound(calm, floor time.Duration) time.Duration {
+	return max(starvedRatio*calm, floor*time.Duration(r.slow()))
+}
+
+// slow is by how much this machine is slower than one is.
+func (r *run) slow() int { return max(1, r.options.Slow) }

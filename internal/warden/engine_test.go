@@ -342,7 +342,7 @@ func (r *rig) refusesFilters(t *testing.T) {
 	for text, program := range map[string][]byte{"nonsense": []byte("no program here."), "no return": make([]byte, 8)} {
 		s.Process.Filter = &wire.Filter{Program: program, Log: true}
 		_, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: s}, &wire.Started{}, caller)
-		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "load the profile's filter: invalid argument") {
+		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "load the profile's filter: the kernel has, or accepts, no such thing") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

@@ -58,7 +58,7 @@ func (w *Warden) forgetExec(c *container, exec string, p *process) {
 func capProcess(p, ceiling *wire.Process) error {
 	p.Filter, p.NoLandlock = ceiling.Filter, ceiling.NoLandlock
 	p.AllowNewPrivileges = p.AllowNewPrivileges && ceiling.AllowNewPrivileges
-	p.OOMScoreAdj = ceiling.OOMScoreAdj
+	p.OOMScoreAdj, p.AppArmor = ceiling.OOMScoreAdj, ceiling.AppArmor
 	p.Rlimits = ceiling.Rlimits
 	c := &p.Capabilities
 	c.Bounding &= ceiling.Capabilities.Bounding

@@ -102,6 +102,7 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
 	checkProcess(&r, &s.Process, by)
 	checkResources(&r, &s.Resources, memory)
+	r.when(len(s.Resources.Rates) > maxDevices || len(s.Resources.Rates) > 0 && by == nil, "at most %d rates of disks, and they need their caller", maxDevices)
 	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
 		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
 	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
@@ -164,10 +165,12 @@ func checkProcess(r *refusal, p *wire.Process, by *caller) {
 		r.when(g >= idsPerSandbox, "group id %d is not below %d", g, idsPerSandbox)
 	}
 	r.when(p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000, "an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
-	relaxed := p.AllowNewPrivileges || p.NoLandlock || p.Filter != nil || c.Bounding&^ordinary != 0
+	relaxed := p.AllowNewPrivileges || p.NoLandlock || p.Filter != nil || c.Bounding&^ordinary != 0 ||
+		p.AppArmor != "" && p.AppArmor != wire.AppArmorDefault
+	r.when(strings.ContainsAny(p.AppArmor, " \n\x00") || len(p.AppArmor) > maxSysctl, "%q is no name of an AppArmor profile", p.AppArmor)
 	r.when(p.Filter != nil && !p.Filter.Valid(), "a filter has at most %d instructions of 8 bytes", wire.FilterMaxInstructions)
 	r.when(relaxed && !by.root(),
-		"only the administrator relaxes no-new-privileges, Landlock, the system-call filter or the capabilities")
+		"only the administrator relaxes no-new-privileges, Landlock, AppArmor, the system-call filter or the capabilities")
 }
 
 func checkResources(r *refusal, res *wire.Resources, memory int64) {
@@ -290,11 +293,13 @@ func (f filters) programs(p *wire.Process) []plan.Filter {
 	return append(list, filter)
 }
 
-// filterError gives a filter that the kernel does not take the class of a wrong request; other errors stay as they are.
+// filterError gives a filter that the kernel does not take, and an AppArmor profile that it does not have, the class of a
+// wrong request; other errors stay as they are.
 func filterError(err error) error {
 	var step *plan.StepError
-	if errors.As(err, &step) && step.Op != nil && step.Op.Nr == unix.SYS_SECCOMP && step.Errno == unix.EINVAL {
-		return fmt.Errorf("%w: it is not a program that the kernel accepts: %w", err, errdefs.ErrInvalidArgument)
+	if errors.As(err, &step) && step.Op != nil && (step.Op.Nr == unix.SYS_SECCOMP && step.Errno == unix.EINVAL ||
+		step.Op.Nr == unix.SYS_WRITE && step.Errno == unix.ENOENT) {
+		return fmt.Errorf("%s: the kernel has, or accepts, no such thing: %w", step.Op.What, errdefs.ErrInvalidArgument)
 	}
 	return err
 }

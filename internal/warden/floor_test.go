@@ -49,6 +49,13 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"unconfined without a caller": {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{} }, nil, "administrator"},
 		"new privileges by root":      {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, root, ""},
 		"new privileges by a user":    {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, user, "administrator"},
+		"no AppArmor by root":         {func(s *wire.Spec) { s.Process.AppArmor = "unconfined" }, root, ""},
+		"no AppArmor by a user":       {func(s *wire.Spec) { s.Process.AppArmor = "unconfined" }, user, "administrator"},
+		"a profile by a user":         {func(s *wire.Spec) { s.Process.AppArmor = "brig-capable" }, user, "administrator"},
+		"the profile by a user":       {func(s *wire.Spec) { s.Process.AppArmor = "brig-default" }, user, ""},
+		"two words for AppArmor":      {func(s *wire.Spec) { s.Process.AppArmor = "a\nexec b" }, root, "no name"},
+		"a rate without a caller":     {func(s *wire.Spec) { s.Resources.Rates = make([]wire.Rate, 1) }, nil, "need their caller"},
+		"a rate by a user":            {func(s *wire.Spec) { s.Resources.Rates = make([]wire.Rate, 1) }, user, ""},
 		"no memory limit":             {func(s *wire.Spec) { s.Resources.Memory = 0 }, root, "memory limit"},
 		"more memory than there is":   {func(s *wire.Spec) { s.Resources.Memory = 5 * gib }, root, "memory limit"},
 		"unlimited swap":              {func(s *wire.Spec) { s.Resources.MemorySwap = -1 }, root, "swap"},
@@ -123,8 +130,8 @@ func TestHiddenPathsCannotBeLeftOut(t *testing.T) {
 
 func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
 	own := &wire.Filter{Program: make([]byte, 16)}
-	ceiling := wire.Process{Capabilities: wire.Capabilities{Bounding: 0b1010}, Filter: own, OOMScoreAdj: 500}
-	p := wire.Process{Args: []string{"sh"}, Cwd: "/", Filter: &wire.Filter{}, NoLandlock: true, AllowNewPrivileges: true,
+	ceiling := wire.Process{Capabilities: wire.Capabilities{Bounding: 0b1010}, Filter: own, OOMScoreAdj: 500, AppArmor: "mine"}
+	p := wire.Process{Args: []string{"sh"}, Cwd: "/", Filter: &wire.Filter{}, NoLandlock: true, AllowNewPrivileges: true, AppArmor: "unconfined",
 		Capabilities: wire.Capabilities{Bounding: 0b1110, Permitted: 0b0110}}
 	if err := capProcess(&p, &ceiling); err != nil {
 		t.Fatal(err)
@@ -133,7 +140,7 @@ func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
 	if c.Bounding != 0b1010 || c.Permitted != 0b0010 {
 		t.Errorf("capabilities %+v", c)
 	}
-	if p.Filter != own || p.NoLandlock || p.AllowNewPrivileges || p.OOMScoreAdj != 500 {
+	if p.Filter != own || p.NoLandlock || p.AllowNewPrivileges || p.OOMScoreAdj != 500 || p.AppArmor != "mine" {
 		t.Errorf("%+v", p)
 	}
 }

@@ -135,6 +135,7 @@ func (p *program) confine() (err error) {
 	if p.host.Limits, err = p.limits(); err != nil {
 		return err
 	}
+	p.fds["proc"] = p.w.proc
 	var d *domain
 	if !p.want.NoLandlock {
 		d = &domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},

@@ -31,7 +31,8 @@ type Config struct {
 	Root, Run, Libexec string
 	Listener           int // the API's listening socket, for brigd
 	Keeper             int
-	Ready              int // where brigd writes that it serves
+	Ready              int   // where brigd writes that it serves
+	profiles           error // why the kernel has no AppArmor profiles of ours; nil: it has
 }
 
 // Warden is the state of this process.
@@ -53,6 +54,7 @@ type Warden struct {
 	memory  int64 // of the machine, in bytes
 	abi     landlock.ABI
 	null    int // /dev/null
+	proc    int // a procfs of the engine's own
 	scratch string
 	// attachImages: this kernel clones only mounts that have a place (before 6.15).
 	attachImages bool
@@ -74,6 +76,7 @@ type Warden struct {
 // Run is the life of the warden. It returns nil when it was told to stop and everything is down.
 func Run(cfg Config) error {
 	runtime.LockOSThread() // none that visits a container's network may be the first: it would outlive the visit
+	cfg.profiles = loadProfiles()
 	if err := harden(); err != nil {
 		return err
 	}
@@ -129,7 +132,7 @@ func open(cfg Config) (w *Warden, err error) {
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters); err != nil {
+	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openAppArmor); err != nil {
 		return nil, err
 	}
 	w.openRouter(have)

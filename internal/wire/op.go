@@ -70,6 +70,8 @@ type HelloReply struct {
 	NetworkError  string   `json:"networkError,omitempty"`
 	CgroupVersion string   `json:"cgroupVersion"`     // "2", or "hybrid": some controller is in version 1
 	Missing       []string `json:"missing,omitempty"` // controllers and features that this host lacks
+	// AppArmor: the kernel has it, and the engine's profiles.
+	AppArmor bool `json:"appArmor,omitempty"`
 }
 
 // What the warden asks of brig-store, and brig-store of the warden; what brigd asks is package objects.

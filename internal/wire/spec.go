@@ -67,6 +67,9 @@ type Process struct {
 	Filter *Filter `json:"seccomp,omitempty"`
 	// NoLandlock leaves Landlock out (SYS_PTRACE was added: traps: exec'd debuggers could not look at process 1).
 	NoLandlock bool `json:"noLandlock,omitempty"`
+	// AppArmor is the profile that confines the process where the kernel has AppArmor; "" is the engine's own for its
+	// capabilities, "unconfined" is none, any other was loaded by the administrator.
+	AppArmor string `json:"appArmor,omitempty"`
 	// Terminal gives the process a pty of the container's own devpts.
 	Terminal bool   `json:"terminal,omitempty"`
 	Rows     uint16 `json:"rows,omitempty"`
@@ -96,6 +99,9 @@ type Rlimit struct {
 	Soft uint64 `json:"soft"`
 	Hard uint64 `json:"hard"`
 }
+
+// The engine's AppArmor profiles: for the capabilities that are in the default, and for more.
+const AppArmorDefault, AppArmorCapable = "brig-default", "brig-capable"
 
 // MountKind says where the contents of a mount come from.
 type MountKind string
@@ -152,6 +158,15 @@ type Resources struct {
 	CpusetMems        string `json:"cpusetMems,omitempty"`
 	Pids              int64  `json:"pids,omitempty"`
 	BlkioWeight       uint16 `json:"blkioWeight,omitempty"` // 10..1000
+	Rates             []Rate `json:"rates,omitempty"`       // for life
+}
+
+// Rate bounds what is done with a disk of the host in a second.
+type Rate struct {
+	Source string `json:"source"` // its path, opened with the caller's credentials
+	Kind   string `json:"kind"`   // as in io.max: rbps, wbps, riops, wiops
+	Most   uint64 `json:"most"`
+	Disk   string `json:"-"` // MAJOR:MINOR, which the warden finds
 }
 
 // NetworkMode says which network namespace a container gets.

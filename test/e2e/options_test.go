@@ -77,7 +77,7 @@ func TestOptionsThroughBothCommandLines(t *testing.T) {
 	for option, want := range map[string]string{
 		"--gpus all":                          "--gpus all,capabilities=gpu: no specification in /etc/cdi or /var/run/cdi has the device nvidia.com/gpu=all",
 		"--device brig.test/none=x":           "--device brig.test/none=x: no specification in /etc/cdi or /var/run/cdi has the device brig.test/none=x",
-		"--device-read-bps /dev/a:1m":         "--device-read-bps /dev/a:1048576: not supported: disks have a weight only",
+		"--device-read-bps /dev/a:1m":         "/dev/a is no disk",
 		"--isolation hyperv":                  "--isolation hyperv: not supported: it is for Windows",
 		"--ipc container:x":                   "--ipc container:x: no such container: x",
 		"--pid host":                          "--pid host: the rule no-host-namespace forbids it: ",

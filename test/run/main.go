@@ -1,7 +1,7 @@
 // Command run is what `make run` does: it looks at the machine, starts an engine in a directory of its own, lets the
 // seven attacks loose on it, and leaves nothing behind. With -image it runs a container there instead.
 //
-//	run [-bin DIR] [-json] [-verbose] [-outside] [-private-network]
+//	run [-bin DIR] [-json] [-verbose] [-outside] [-private-network] [-slow N]
 //	run [-bin DIR] -image IMAGE|ARCHIVE [-- COMMAND ARGUMENT...]
 //	run [-bin DIR] -socket PATH          drill the engine that listens there, and start none
 package main
@@ -30,6 +30,7 @@ import (
 type options struct {
 	bin, image, socket            string
 	json, verbose, outside, apart bool
+	slow                          int
 	command                       []string
 	stdinTerminal, stdoutTerminal bool
 }
@@ -43,6 +44,7 @@ func main() {
 	flag.BoolVar(&o.verbose, "verbose", false, "print every probe's verdict as well")
 	flag.BoolVar(&o.outside, "outside", false, "also ask for the cloud's metadata service (leaves the machine)")
 	flag.BoolVar(&o.apart, "private-network", false, "do all of it in a new network namespace, away from the machine's")
+	flag.IntVar(&o.slow, "slow", 1, "by how much this machine is slower than one is (emulation): bounds of time are multiplied by it")
 	flag.Parse()
 	o.command = flag.Args()
 	o.stdinTerminal, o.stdoutTerminal = term.IsTerminal(0), term.IsTerminal(1)
@@ -136,7 +138,7 @@ func (o *options) drill(ctx context.Context, engines ...drill.Engine) (int, erro
 	}
 	var reports []*drill.Report
 	for _, e := range engines {
-		options := drill.Options{Program: program, Outside: o.outside}
+		options := drill.Options{Program: program, Outside: o.outside, Slow: o.slow}
 		done := func() {}
 		if term.IsTerminal(2) {
 			options.Progress, done = drill.Progress(os.Stderr, e.Name())

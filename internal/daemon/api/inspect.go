@@ -95,7 +95,8 @@ func (s *Server) inspect(v *container.View, version int) inspectReply {
 	i := inspectReply{ID: v.ID, Created: stamp(v.Created), Path: args[0], Args: append([]string{}, args[1:]...), State: state(v)}
 	i.InspectResponse = apicontainer.InspectResponse{
 		Name: "/" + v.Name, Image: v.ImageID, Driver: driver, Platform: "linux", RestartCount: v.Restarts, ExecIDs: v.Execs,
-		HostConfig: &host, Config: &cfg, Mounts: s.mounts(v),
+		AppArmorProfile: v.Spec.Process.AppArmor,
+		HostConfig:      &host, Config: &cfg, Mounts: s.mounts(v),
 		GraphDriver: &storage.DriverData{Name: driver, Data: map[string]string{}},
 	}
 	if v.Log.Driver == log.DriverJSON {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -189,7 +190,7 @@ func TestUpdateReachesKernelRecordAndNextStart(t *testing.T) {
 		t.Errorf("reply %s", got)
 	}
 	want := wire.Resources{Memory: 128 << 20, CPUShares: 512, CPUQuota: 50_000, CPUPeriod: 100_000, Pids: 9}
-	if told := boundsTold(f, id); len(told) != 1 || told[0] != want {
+	if told := boundsTold(f, id); len(told) != 1 || !reflect.DeepEqual(told[0], want) {
 		t.Errorf("told %+v", told)
 	}
 	d.kill()
@@ -204,7 +205,7 @@ func TestUpdateReachesKernelRecordAndNextStart(t *testing.T) {
 	f.mu.Lock()
 	got := f.specs[id].Resources
 	f.mu.Unlock()
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("started with %+v", got)
 	}
 	refusedWith(t, d.socket, 409, "Cannot update container "+id+": Conflicting options", "POST", at+"/update", `{"CpuQuota":5000}`)

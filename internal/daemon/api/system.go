@@ -93,7 +93,7 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 		KernelVersion: kernel(), OSType: runtime.GOOS, Architecture: machine(), NCPU: s.Host.CPUs,
 		MemTotal:      s.Host.MemoryTotal,
 		DockerRootDir: s.Root, DefaultRuntime: "brig", Runtimes: map[string]system.RuntimeWithStatus{"brig": {}},
-		LiveRestoreEnabled: true, SecurityOptions: securityOptions(),
+		LiveRestoreEnabled: true, SecurityOptions: s.securityOptions(),
 		RegistryConfig:     &registry.ServiceConfig{},
 		IndexServerAddress: "https://index.docker.io/v1/", Labels: []string{}, CDISpecDirs: []string{},
 	}
@@ -121,9 +121,13 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 }
 
 // securityOptions are what every container has by default, in Docker's form, with what is left of the kernel.
-func securityOptions() []string {
-	return []string{fmt.Sprintf("name=seccomp,profile=builtin,calls=%d of %d,socket-families=%d", policy.SurfaceCalls,
+func (s *Server) securityOptions() []string {
+	list := []string{fmt.Sprintf("name=seccomp,profile=builtin,calls=%d of %d,socket-families=%d", policy.SurfaceCalls,
 		policy.SurfaceKnown, policy.SurfaceFamilies), "name=userns", "name=no-new-privileges", "name=cgroupns"}
+	if s.Hello.AppArmor {
+		list = append([]string{"name=apparmor"}, list...)
+	}
+	return list
 }
 
 func cgroupVersion(v string) string {

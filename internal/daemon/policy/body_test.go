@@ -48,6 +48,10 @@ var needs = map[string]string{
 	"HostConfig.Ulimits":              `{"Name":"nofile","Soft":10,"Hard":10}`,
 	"HostConfig.Mounts.VolumeOptions": `{}`,
 	"HostConfig.Devices":              `{"PathOnHost":"/dev/a","PathInContainer":"/dev/a"}`,
+	"HostConfig.BlkioDeviceReadBps":   `{"Path":"/dev/a","Rate":9}`,
+	"HostConfig.BlkioDeviceWriteBps":  `{"Path":"/dev/a","Rate":9}`,
+	"HostConfig.BlkioDeviceReadIOps":  `{"Path":"/dev/a","Rate":9}`,
+	"HostConfig.BlkioDeviceWriteIOps": `{"Path":"/dev/a","Rate":9}`,
 	"HostConfig.DeviceRequests":       `{"Count":2,"Capabilities":[["gpu"]]}`,
 }
 

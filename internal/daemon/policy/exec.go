@@ -59,6 +59,7 @@ func MakeExec(in ExecInput) (*wire.Process, error) {
 		Rlimits:            own.Rlimits,
 		OOMScoreAdj:        own.OOMScoreAdj,
 		NoLandlock:         own.NoLandlock,
+		AppArmor:           own.AppArmor,
 		Terminal:           r.Tty,
 		Stdin:              r.AttachStdin,
 	}

@@ -27,6 +27,8 @@ type Host struct {
 	CpusetCpus string
 	// NetworkError says why the machine cannot have the network called bridge; "" when it can.
 	NetworkError string
+	// AppArmor: the kernel has it, and the engine's profiles.
+	AppArmor bool
 	// MakeFiles gives the contents of hosts, resolv.conf and hostname.
 	MakeFiles func(FileRequest) ([]wire.File, error)
 }
@@ -220,7 +222,7 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 			c.invalid("--umask", strconv.FormatUint(uint64(*h.Umask), 8), "must be at most 777")
 		}
 	}
-	sec := c.securityOpts(h.SecurityOpt)
+	sec := c.securityOpts(h.SecurityOpt, in.Host.AppArmor)
 	e.Profile = sec.profile
 	set := c.capabilities(h.CapAdd, h.CapDrop)
 	ptrace, _ := capBit("SYS_PTRACE")
@@ -242,6 +244,7 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 	} else if e.Profile == "" && p.Capabilities.Bounding&^defaultCaps() != 0 {
 		e.Profile = BuiltinProfile // the warden's own default knows the default capabilities only
 	}
+	p.AppArmor = profileFor(sec.appArmor, p.Capabilities.Bounding, in.Host.AppArmor)
 	p.Rows, p.Cols = c.consoleSize(h.ConsoleSize)
 	c.args(&p, in)
 	if a := h.OomScoreAdj; a < 0 || a > 1000 {
@@ -321,7 +324,7 @@ func needsCaller(s *wire.Spec) bool {
 	}
 	p := &s.Process
 	return p.AllowNewPrivileges || p.Filter != nil || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
-		len(s.Sysctl) > 0 || len(s.Devices) > 0
+		p.AppArmor != "" && p.AppArmor != wire.AppArmorDefault || len(s.Sysctl) > 0 || len(s.Devices) > 0 || len(s.Resources.Rates) > 0
 }
 
 // LogInfo is what a log may tell about a container. args is what is executed: the entry point and the command.

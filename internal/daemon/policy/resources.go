@@ -44,31 +44,35 @@ func (c *collector) resources(h *container.HostConfig, host Host) wire.Resources
 			c.invalid("--blkio-weight", strconv.Itoa(int(w)), "must be between 10 and 1000")
 		}
 	}
-	c.disks(h)
+	r.Rates = c.disks(h)
 	return r
 }
 
-// disks refuses rates and weights of single disks.
-func (c *collector) disks(h *container.HostConfig) {
+// disks gives the rates of single disks, and refuses weights. A rate of 0 is none, as in Docker.
+func (c *collector) disks(h *container.HostConfig) (list []wire.Rate) {
 	for _, d := range h.BlkioWeightDevice {
 		if d != nil {
 			c.refuse(true, "HostConfig.BlkioWeightDevice", d.String())
 		}
 	}
 	for _, l := range []struct {
-		field string
-		rates []*blkiodev.ThrottleDevice
+		option, kind string
+		rates        []*blkiodev.ThrottleDevice
 	}{
-		{"HostConfig.BlkioDeviceReadBps", h.BlkioDeviceReadBps}, {"HostConfig.BlkioDeviceWriteBps", h.BlkioDeviceWriteBps},
-		{"HostConfig.BlkioDeviceReadIOps", h.BlkioDeviceReadIOps},
-		{"HostConfig.BlkioDeviceWriteIOps", h.BlkioDeviceWriteIOps},
+		{"--device-read-bps", "rbps", h.BlkioDeviceReadBps}, {"--device-write-bps", "wbps", h.BlkioDeviceWriteBps},
+		{"--device-read-iops", "riops", h.BlkioDeviceReadIOps}, {"--device-write-iops", "wiops", h.BlkioDeviceWriteIOps},
 	} {
 		for _, d := range l.rates {
-			if d != nil {
-				c.refuse(true, l.field, d.String())
+			switch {
+			case d == nil:
+			case !strings.HasPrefix(d.Path, "/dev/") || strings.ContainsRune(d.Path, 0):
+				c.invalid(l.option, d.String(), "a disk below /dev is needed")
+			case d.Rate > 0:
+				list = append(list, wire.Rate{Source: d.Path, Kind: l.kind, Most: d.Rate})
 			}
 		}
 	}
+	return list
 }
 
 func (c *collector) memory(r *wire.Resources, h *container.HostConfig, host Host) {

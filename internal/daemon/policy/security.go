@@ -3,6 +3,8 @@ package policy
 import (
 	"strconv"
 	"strings"
+
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // maskedPaths hides what leaks from the whole machine. /proc/interrupts, the thermal and the power-cap files are side
@@ -27,12 +29,14 @@ func readonlyPaths() []string {
 type security struct {
 	allowNewPrivileges bool
 	unconfined         bool
+	// appArmor is a profile, or "unconfined"; "" is the engine's.
+	appArmor string
 	// profile is a seccomp profile in Docker's JSON; "" is the default.
 	profile string
 }
 
 // securityOpts reads NAME=VALUE and the old NAME:VALUE.
-func (c *collector) securityOpts(opts []string) (s security) {
+func (c *collector) securityOpts(opts []string, appArmor bool) (s security) {
 	for _, o := range opts {
 		name, value, ok := strings.Cut(o, "=")
 		if !ok {
@@ -48,11 +52,12 @@ func (c *collector) securityOpts(opts []string) (s security) {
 			s.profile = value
 		case name == "seccomp":
 			c.invalid("--security-opt", o, "a profile is the JSON itself, builtin or unconfined")
-		case name == "apparmor" && value == "unconfined", name == "label" && value == "disable":
-			// Brig loads no AppArmor profile and sets no SELinux label, so there is nothing to switch off.
-		case name == "apparmor", name == "label":
-			c.refuse(true, map[string]string{"apparmor": "HostConfig.SecurityOpt=apparmor=PROFILE",
-				"label": "HostConfig.SecurityOpt=label=LABEL"}[name], o)
+		case name == "apparmor":
+			s.appArmor = c.appArmor(o, value, appArmor)
+		case name == "label" && value == "disable":
+			// Brig sets no SELinux label, so there is nothing to switch off.
+		case name == "label":
+			c.refuse(true, "HostConfig.SecurityOpt=label=LABEL", o)
 		case name == "writable-cgroups" && value == "false":
 		case name == "writable-cgroups" && value == "true":
 			c.refuse(true, "HostConfig.SecurityOpt=writable-cgroups=true", o)
@@ -63,6 +68,30 @@ func (c *collector) securityOpts(opts []string) (s security) {
 		}
 	}
 	return s
+}
+
+// appArmor is the profile of an option, which this host must be able to follow, unless there is nothing to do.
+func (c *collector) appArmor(o, value string, have bool) string {
+	switch {
+	case value == "unconfined" && !have:
+		return ""
+	case !have:
+		c.invalid("--security-opt", o, "the kernel of this host has no AppArmor")
+	case value == "" || len(value) > 255 || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }):
+		c.invalid("--security-opt", o, "it is no name of a profile")
+	}
+	return value
+}
+
+// profileFor is the AppArmor profile that a process has.
+func profileFor(asked string, capabilities uint64, have bool) string {
+	switch {
+	case !have || asked != "" && asked != wire.AppArmorDefault && asked != wire.AppArmorCapable:
+		return asked
+	case capabilities&^defaultCaps() != 0:
+		return wire.AppArmorCapable
+	}
+	return wire.AppArmorDefault
 }
 
 func (c *collector) newPrivileges(o, value string, hasValue bool) (allow bool) {

@@ -113,8 +113,7 @@ func lay(ask *container.Resources, over container.Resources) container.Resources
 		r.PidsLimit = &limit
 	}
 	// What the rest of Make refuses by name, it refuses here.
-	r.BlkioWeightDevice, r.BlkioDeviceReadBps, r.BlkioDeviceWriteBps = ask.BlkioWeightDevice, ask.BlkioDeviceReadBps, ask.BlkioDeviceWriteBps
-	r.BlkioDeviceReadIOps, r.BlkioDeviceWriteIOps = ask.BlkioDeviceReadIOps, ask.BlkioDeviceWriteIOps
+	r.BlkioWeightDevice = ask.BlkioWeightDevice
 	r.CPURealtimePeriod, r.CPURealtimeRuntime = ask.CPURealtimePeriod, ask.CPURealtimeRuntime
 	r.MemorySwappiness, r.OomKillDisable = ask.MemorySwappiness, ask.OomKillDisable
 	r.CPUCount, r.CPUPercent, r.IOMaximumIOps, r.IOMaximumBandwidth = ask.CPUCount, ask.CPUPercent, ask.IOMaximumIOps, ask.IOMaximumBandwidth
@@ -126,6 +125,8 @@ func (c *collector) fixed(q *container.UpdateConfig) {
 	for option, value := range map[string]string{
 		"--cgroup-parent": q.CgroupParent,
 		"--device":        some(len(q.Devices)), "--device-cgroup-rule": strings.Join(q.DeviceCgroupRules, ","),
+		"--device-read-bps": some(len(q.BlkioDeviceReadBps)), "--device-write-bps": some(len(q.BlkioDeviceWriteBps)),
+		"--device-read-iops": some(len(q.BlkioDeviceReadIOps)), "--device-write-iops": some(len(q.BlkioDeviceWriteIOps)),
 		"--gpus": some(len(q.DeviceRequests)), "--ulimit": some(len(q.Ulimits)),
 	} {
 		if value != "" && value != "no" {

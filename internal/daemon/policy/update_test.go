@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -113,7 +114,7 @@ func TestUpdatesAreRefusedInWords(t *testing.T) {
 // Memory follows without swap when nobody asked for any.
 func TestSwapFollowsMemoryUnlessItWasAskedFor(t *testing.T) {
 	b, _, err := updateFrom(t, plainContainer, `{"Memory":134217728}`)
-	if want := (wire.Resources{Memory: 128 << 20, CPUShares: defaultShares, Pids: defaultPids}); err != nil || b.Spec != want {
+	if want := (wire.Resources{Memory: 128 << 20, CPUShares: defaultShares, Pids: defaultPids}); err != nil || !reflect.DeepEqual(b.Spec, want) {
 		t.Errorf("%+v, %v", b, err)
 	}
 }

@@ -37,7 +37,7 @@ func settings(res wire.Resources, bfq bool) []setting {
 	}
 	limit, pids := number(res.Memory), control{"pids.max", number(res.Pids)}
 	cpus, mems := control{"cpuset.cpus", res.CpusetCpus}, control{"cpuset.mems", res.CpusetMems}
-	return []setting{
+	list := []setting{
 		{"memory", true, control{"memory.limit_in_bytes", limit}, control{"memory.max", limit}},
 		{"memory", both == res.Memory, control{"memory.memsw.limit_in_bytes", number(both)},
 			control{"memory.swap.max", swap}},
@@ -52,7 +52,18 @@ func settings(res wire.Resources, bfq bool) []setting {
 		{"cpuset", false, mems, mems},
 		{"blkio", false, control{"blkio.bfq.weight", number(res.BlkioWeight)}, io},
 	}
+	for _, r := range res.Rates {
+		if most := number(r.Most); r.Disk != "" { // an update has none: they are for life
+			list = append(list, setting{"blkio", false, control{"blkio.throttle." + rates[r.Kind], r.Disk + " " + most},
+				control{"io.max", r.Disk + " " + r.Kind + "=" + most}})
+		}
+	}
+	return list
 }
+
+// rates are the files of version 1.
+var rates = map[string]string{"rbps": "read_bps_device", "wbps": "write_bps_device", "riops": "read_iops_device",
+	"wiops": "write_iops_device"}
 
 // number is "" for 0: nothing was asked.
 func number[T uint16 | uint64 | int64](n T) string {

@@ -69,6 +69,7 @@ func (b *builder) stdio(terminal bool) {
 // CAP_SYS_ADMIN in the user namespace, so the capabilities of the user namespace's creator stay permitted until the
 // filters are loaded; the search for the program happens before, with the final ids and effective capabilities.
 func (b *builder) program(p *wire.Process, h *Host) error {
+	b.profile(p.AppArmor)
 	c := p.Capabilities
 	nnp := !p.AllowNewPrivileges
 	all := uint64(1)<<(h.LastCap+1) - 1
@@ -104,6 +105,18 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	}
 	b.exec(p, h.ExecByFD)
 	return nil
+}
+
+// profile has the program confined by an AppArmor profile from its first instruction on. It is asked for before Landlock and
+// the filters could keep it away (T16), and of a procfs that the engine has mounted for itself: no container could put
+// anything in its place (CVE-2025-52881). Only the process itself may write there.
+func (b *builder) profile(name string) {
+	if name == "" || name == "unconfined" {
+		return
+	}
+	b.open("open the AppArmor attribute", Ref("<proc>"), "self/attr/apparmor/exec", unix.O_WRONLY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_MAGICLINKS).To("attr")
+	word := "exec " + name
+	b.do("ask for the AppArmor profile "+name, unix.SYS_WRITE, Ref("attr"), word, len(word))
 }
 
 // ids takes the process's own ids and gives up capabilities for good.

@@ -67,6 +67,7 @@ func TestGoldenPlans(t *testing.T) {
 			in.Spec.Process.User = wire.User{UID: 1000, GID: 100, Groups: []uint32{100, 2000}, Umask: &mask}
 			in.Spec.Process.Cwd = "/home/user"
 		},
+		"apparmor":       func(in *plan.Input) { in.Spec.Process.AppArmor = "brig-default" },
 		"new-privileges": func(in *plan.Input) { in.Spec.Process.AllowNewPrivileges = true },
 		"sysctl": func(in *plan.Input) {
 			in.Spec.Sysctl = map[string]string{"net.ipv4.ip_forward": "1", "kernel.msgmax": "65536"}
@@ -83,6 +84,11 @@ func TestGoldenPlans(t *testing.T) {
 	plans := map[string]func() (*plan.Plan, error){
 		"exec": func() (*plan.Plan, error) {
 			return plan.Join(&spec("sh", "-c", "id").Process, new(goldenTasks(1)))
+		},
+		"exec-apparmor": func() (*plan.Plan, error) {
+			p := spec("sh", "-c", "id").Process
+			p.AppArmor = "of-the-administrator"
+			return plan.Join(&p, new(goldenHost()))
 		},
 		"exec-it": func() (*plan.Plan, error) {
 			p := spec("sh").Process

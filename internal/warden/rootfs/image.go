@@ -123,7 +123,7 @@ func Layer(dir int, name string, base uint32) (int, error) {
 // before 6.13 need the lower layer attached for a moment; one caller at a time.
 func Overlay(lower, upper, work int, volatile bool, scratch string) (int, error) {
 	fd, err := overlayByFD(lower, upper, work, volatile, scratch)
-	if errors.Is(err, unix.EINVAL) {
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) { // 6.5 to 6.12, and before
 		return overlayByPath(lower, upper, work, volatile, scratch)
 	}
 	return fd, err

@@ -3,7 +3,8 @@ package compat
 const (
 	windows    = "it is for Windows"
 	realTime   = "real-time groups are of control groups version 1"
-	diskRates  = "disks have a weight only"
+	diskRates  = "disks share one weight"
+	perDisk    = "of a whole disk, which the caller may look at; for life"
 	weightOnly = "use --blkio-weight"
 )
 
@@ -43,14 +44,14 @@ var resources = []Entry{
 		Flags: []string{"--blkio-weight-device"},
 		State: Missing, Reason: diskRates, Instead: weightOnly},
 	{Field: "HostConfig.BlkioDeviceReadBps", Below: []string{"Path", "Rate"}, Flags: []string{"--device-read-bps"},
-		State: Missing, Reason: diskRates, Instead: weightOnly},
+		State: Works, Note: perDisk},
 	{Field: "HostConfig.BlkioDeviceWriteBps", Below: []string{"Path", "Rate"}, Flags: []string{"--device-write-bps"},
-		State: Missing, Reason: diskRates, Instead: weightOnly},
+		State: Works, Note: perDisk},
 	{Field: "HostConfig.BlkioDeviceReadIOps", Below: []string{"Path", "Rate"}, Flags: []string{"--device-read-iops"},
-		State: Missing, Reason: diskRates, Instead: weightOnly},
+		State: Works, Note: perDisk},
 	{Field: "HostConfig.BlkioDeviceWriteIOps", Below: []string{"Path", "Rate"},
 		Flags: []string{"--device-write-iops"},
-		State: Missing, Reason: diskRates, Instead: weightOnly},
+		State: Works, Note: perDisk},
 	{Field: "HostConfig.Ulimits", Below: []string{"Name", "Soft", "Hard"}, Flags: []string{"--ulimit"}, State: Works,
 		Note: "nice and rtprio for root only"},
 	{Field: "HostConfig.Ulimits", Value: "core", As: "--ulimit core above 0", Flags: []string{"--ulimit"}, State: Refused,
