@@ -101,8 +101,7 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	checkResources(&r, &s.Resources, memory)
 	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
 		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
-	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
-		maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
+	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide", maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
 	if tooMany {
 		return r.err()
 	}
@@ -127,8 +126,7 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 		r.when(!sysctlAllowed(k) || strings.ContainsAny(v, "\x00\n") || len(v) > maxSysctl,
 			"sysctl %s is not namespaced: only kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.* are", k)
 	}
-	r.when(len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0),
-		"host and domain names have at most 63 characters")
+	r.when(len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0), "host and domain names have at most 63 characters")
 	checkNetwork(&r, &s.Network)
 	j := s.Join
 	const joinable = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWPID
@@ -141,11 +139,9 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 
 // checkNeeds holds a spec against the administrator's policy, which is read anew: one that cannot be read allows nothing.
 func (w *Warden) checkNeeds(s *wire.Spec, by *caller) error {
-	p, err := wire.ReadPolicy(w.cfg.Root)
-	if err != nil {
-		return fmt.Errorf("%w: %w", err, errdefs.ErrPermissionDenied)
-	}
 	var r refusal
+	p, err := wire.ReadPolicy(w.cfg.Root)
+	r.when(err != nil, "the administrator's policy: %v. Next: brig policy apply", err)
 	for _, need := range s.Needs(p.Strict) { // of images nothing is known here but their contents
 		g := p.Allow(need, (*rules.Caller)(by), func(string) bool { return true })
 		r.when(g == nil, "%s is given to this caller by no line of the administrator's policy", need)
@@ -209,8 +205,7 @@ func sysctlAllowed(k string) bool {
 func checkNetwork(r *refusal, n *wire.Network) {
 	none := n.Mode == wire.NetworkNone && len(n.Ports) == 0
 	checkMembership(r, &n.Membership)
-	r.when(!none && (n.Mode != wire.NetworkEndpoint || n.Name != "bridge"),
-		"network %q of mode %q with %d ports is not possible", n.Name, n.Mode, len(n.Ports))
+	r.when(!none && (n.Mode != wire.NetworkEndpoint || n.Name != "bridge"), "network %q of mode %q with %d ports is not possible", n.Name, n.Mode, len(n.Ports))
 	for _, p := range n.Ports {
 		r.when(p.Proto != "tcp" && p.Proto != "udp" || p.ContainerPort == 0, "port %d/%s cannot be published", p.ContainerPort, p.Proto)
 	}

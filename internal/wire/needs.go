@@ -21,14 +21,12 @@ func (s *Spec) Needs(strict bool) (list []string) {
 	p := &s.Process
 	caps := p.Capabilities.Bounding | p.Capabilities.Permitted
 	more := caps &^ OrdinaryCaps
-	if p.NoLandlock {
-		more |= 1 << unix.CAP_SYS_PTRACE // which alone is a reason for it
-	}
 	need := func(when bool, key string, value any) {
 		if when {
 			list = append(list, fmt.Sprint(key, "=", value))
 		}
 	}
+	need(p.NoLandlock && more>>unix.CAP_SYS_PTRACE&1 == 0, "capabilities", unix.CAP_SYS_PTRACE) // which alone is a reason for it
 	for i := range 64 {
 		need(more>>i&1 != 0, "capabilities", i)
 	}
@@ -59,9 +57,6 @@ func ReadPolicy(root string) (*rules.Policy, error) {
 	}
 	if err == nil {
 		err = DecodeStrict(b, p)
-	}
-	if err != nil {
-		err = fmt.Errorf("the administrator's policy: %w. Next: brig policy apply", err)
 	}
 	return p, err
 }

@@ -15,7 +15,7 @@ import (
 func (e *Engine) Policy() (*rules.Policy, error) {
 	p, err := wire.ReadPolicy(filepath.Dir(e.cfg.StateDir))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, errdefs.ErrPermissionDenied)
+		return nil, fmt.Errorf("the administrator's policy: %w. Next: brig policy apply: %w", err, errdefs.ErrPermissionDenied)
 	}
 	return p, nil
 }

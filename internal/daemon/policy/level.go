@@ -98,13 +98,26 @@ func (c *collector) strict(asked *Request) *Request {
 	if !slices.ContainsFunc(h.CapDrop, isAll) {
 		h.CapDrop = append([]string{"ALL"}, h.CapDrop...)
 	}
-	if mode := h.NetworkMode; (mode == "" || mode.IsDefault()) && len(r.Networking.EndpointsConfig) == 0 {
+	if end, unnamed := unnamedNetwork(&r); unnamed {
 		if len(h.PortBindings) > 0 || h.PublishAllPorts {
 			c.notStrict("-p", "", "it gives no network that was not named", "name one: --network bridge")
 		}
 		h.NetworkMode, h.PortBindings, h.PublishAllPorts = network.NetworkNone, nil, false
+		if end != nil { // what it says is still looked at
+			r.Networking.EndpointsConfig = map[string]*network.EndpointSettings{network.NetworkNone: end}
+		}
 	}
 	return &r
+}
+
+// unnamedNetwork tells whether a request names no network. Docker's client then sends an endpoint that is called default.
+func unnamedNetwork(r *Request) (*network.EndpointSettings, bool) {
+	mode, ends := r.Host.NetworkMode, r.Networking.EndpointsConfig
+	end, named := ends[network.NetworkDefault]
+	if mode != "" && mode != network.NetworkDefault || len(ends) > 1 || len(ends) == 1 && !named {
+		return nil, false
+	}
+	return end, true
 }
 
 // notStrict refuses what level strict does not have.
@@ -117,6 +130,5 @@ func (c *collector) notRoot(user string) {
 	if user == "" {
 		user = "root"
 	}
-	c.notStrict("-u", user, "nothing runs as root, and neither the image nor the request names another user",
-		"name one of the image, or a number: -u 1000:1000")
+	c.notStrict("-u", user, "nothing in it runs as root", "name another user of the image, or a number: -u 1000:1000")
 }

@@ -40,6 +40,7 @@ func TestLevelsBecomeTheseSpecs(t *testing.T) {
 		"strict":            {nil, asUser, strictly},
 		"strict-named":      {nil, `"User":"1000:1000",`, strictly + `,"NetworkMode":"bridge","CapDrop":["ALL"],"Tmpfs":{"/tmp":""},"SecurityOpt":["no-new-privileges","seccomp=builtin"]`},
 		"strict-by-default": {&rules.Policy{Level: "strict", Strict: true}, asUser, `"NetworkMode":"default"`},
+		"strict-docker":     {nil, asUser + `"NetworkingConfig":{"EndpointsConfig":{"default":{"Aliases":null}}},`, strictly + `,"NetworkMode":"default"`},
 		"compat":            {compat, "", `"Annotations":{"brig.level":"compat"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
