@@ -20,7 +20,7 @@ func TestLevelStrict(t *testing.T) {
 	e.refused(125, []string{"-u root: the rule level-strict forbids it", "-u 1000:1000"}, "run", "--level", "strict", "box", "true")
 	e.refused(125, []string{"--cap-add CAP_KILL: the rule level-strict", "--device /dev/fuse: the rule level-strict", "-p: the rule level-strict"},
 		"run", "--level", "strict", "-u", "1000", "--cap-add", "KILL", "--device", "/dev/fuse", "-p", "8080:80", "box", "true")
-	e.refused(125, []string{"--level lax: the levels are"}, "run", "--level", "lax", "box", "true")
+	e.refused(125, []string{"brig.level=lax: the levels are"}, "run", "--level", "lax", "box", "true")
 	if out := e.brig("run", "--rm", "--level", "strict", "-u", "1000:1000", "box", "sh", "-c", confined); out != isStrict {
 		t.Errorf("brig: %s", out)
 	}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -34,17 +35,10 @@ func (c *collector) setLevel(in *Input, e *Effective) {
 	named, ok := in.Request.Host.Annotations[LevelAnnotation]
 	c.level = Level(named)
 	if !ok {
-		c.level = Level(in.Policy.Level)
+		c.level = cmp.Or(Level(in.Policy.Level), Standard)
 	}
-	switch c.level {
-	case Standard, Strict, Compat:
-	case "":
-		if ok {
-			c.invalid("--level", named, "the levels are standard, strict and compat")
-		}
-		c.level = Standard
-	default:
-		c.invalid("--level", named, "the levels are standard, strict and compat")
+	if !slices.Contains([]Level{Standard, Strict, Compat}, c.level) {
+		c.invalid("--level, --annotation "+LevelAnnotation+"="+clip(string(c.level)), "", "the levels are standard, strict and compat")
 		c.level = Standard
 	}
 	e.Level = c.level

@@ -74,8 +74,8 @@ func TestLevelStrictRefusesWhatContradictsIt(t *testing.T) {
 	}
 	golden(t, "refused-level-strict.txt", []byte(err.Error()+"\n"))
 	for body, want := range map[string]string{
-		`"Annotations":{"brig.level":""}`:         "--level: the levels are standard, strict and compat",
-		`"Annotations":{"brig.level":"paranoid"}`: "--level paranoid: the levels are",
+		`"Annotations":{"brig.level":""}`:         "--annotation brig.level=: the levels are standard, strict and compat",
+		`"Annotations":{"brig.level":"paranoid"}`: "--level, --annotation brig.level=paranoid: the levels are",
 		`"Annotations":{"brig.level":"compat"}`:   `levels = ["compat"] in a rule [[allow]] with users = [0] in /etc/brig/policy.toml`,
 	} {
 		if _, err := ruled(t, nil, &rules.Caller{}, "", body); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "capabilities =") {
