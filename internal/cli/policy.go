@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/user"
 	"strconv"
 
@@ -41,7 +42,7 @@ func newPolicyApply(a *App) *cobra.Command {
 					return errors.New("--default takes the applied policy back: neither a file nor --dry-run goes with it")
 				}
 				if err := policyfile.Reset(p.root); err != nil {
-					return err
+					return forRoot(err)
 				}
 				fmt.Fprintln(a.Out, "policy: the default is in force")
 				return nil
@@ -60,7 +61,7 @@ func newPolicyApply(a *App) *cobra.Command {
 				return nil
 			}
 			if err := policyfile.Apply(p.root, compiled); err != nil {
-				return err
+				return forRoot(err)
 			}
 			fmt.Fprintf(a.Out, "policy: %s is in force for every start from now on\n", source)
 			return nil
@@ -71,6 +72,13 @@ func newPolicyApply(a *App) *cobra.Command {
 	cmd.Flags().BoolVar(&reset, "default", false, "Take an applied policy back: root may relax, nobody else")
 	cmd.Flags().BoolVar(&try, "dry-run", false, "Print what the file comes to, and apply nothing")
 	return cmd
+}
+
+func forRoot(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		err = fmt.Errorf("%w. Next: sudo brig policy apply", err)
+	}
+	return err
 }
 
 // accounts are the users and groups of this machine.

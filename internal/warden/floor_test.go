@@ -3,6 +3,7 @@ package warden
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/rules"
+	"github.com/brig-engine/brig/internal/wire/rules/capname"
 )
 
 const gib = 1 << 30
@@ -147,6 +149,18 @@ func TestNeedsAreHeldAgainstWhatWasApplied(t *testing.T) {
 		case c.says != "" && (!errdefs.IsPermissionDenied(err) || !strings.Contains(err.Error(), c.says)):
 			t.Errorf("%s: %v, want %q", c.policy, err, c.says)
 		}
+	}
+}
+
+// What people are told that nobody gets is what nobody gets.
+func TestTheFloorIsWhatPeopleAreTold(t *testing.T) {
+	for i, name := range capname.All {
+		if told := slices.Contains(capname.Never, name); told != (forbidden>>i&1 != 0) {
+			t.Errorf("CAP_%s: told %v", name, told)
+		}
+	}
+	if nameless := ^uint64(0) << len(capname.All); forbidden&nameless != nameless {
+		t.Error("a capability without a name is given")
 	}
 }
 

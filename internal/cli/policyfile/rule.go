@@ -11,10 +11,6 @@ import (
 	"github.com/brig-engine/brig/internal/wire/rules/capname"
 )
 
-// never are capabilities that no line gives: the warden gives them to no container.
-var never = strings.Fields(`DAC_READ_SEARCH LINUX_IMMUTABLE SYS_MODULE SYS_RAWIO SYS_PACCT SYS_ADMIN SYS_BOOT SYS_TIME
-	MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_CONTROL AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE`)
-
 // compat is what level compat needs: the level, and the rest of Docker's capabilities.
 func compat() []string {
 	allow := []string{"levels=compat"}
@@ -95,7 +91,7 @@ func (c *compiler) capabilities(list []string) (allow []string) {
 			allow = append(allow, "capabilities=*")
 		case !ok:
 			c.fault("capabilities", name, "there is no capability of this name")
-		case slices.Contains(never, capname.All[n]):
+		case slices.Contains(capname.Never, capname.All[n]):
 			c.fault("capabilities", name, "reaches beyond a container, and no line can allow it")
 		default:
 			allow = append(allow, "capabilities="+strconv.Itoa(n))
