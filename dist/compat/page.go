@@ -130,8 +130,8 @@ func works(b *strings.Builder, all []*compat.Entry) {
 
 func refused(b *strings.Builder, all []*compat.Entry) {
 	b.WriteString("\n## What is refused by policy, and what to do instead\n\n" + fill("These would take away what Brig is "+
-		"there for. The refusal has the form `OPTION VALUE: the rule RULE forbids it: WHY; INSTEAD`. There is no "+
-		"policy file yet with which an administrator could allow more.") + "\n\n")
+		"there for. The refusal has the form `OPTION VALUE: the rule RULE forbids it: WHY; INSTEAD`. No "+
+		"line of an administrator's policy allows them either; what one can allow is in [policy.md](policy.md).") + "\n\n")
 	var rows [][]string
 	for _, e := range all {
 		if e.State == compat.Refused {

@@ -52,7 +52,7 @@ func newExec(a *App) *cobra.Command {
 	fs.StringArrayVar(&envFiles, "env-file", nil, "Read environment variables from a file")
 	fs.StringVarP(&spec.User, "user", "u", "", "User, and group, to run as (name|uid[:group|gid])")
 	fs.StringVarP(&spec.WorkingDir, "workdir", "w", "", "Working directory inside the container")
-	fs.BoolVar(&spec.Privileged, "privileged", false, "Ask for all privileges (needs the administrator's policy)")
+	fs.BoolVar(&spec.Privileged, "privileged", false, "Ask for all privileges (refused)")
 	bindDetachKeys(cmd, &keys)
 	return cmd
 }

@@ -76,7 +76,7 @@ func TestOutput(t *testing.T) {
 		{"logs", "logs --since 5m -n 10 -t web"}, {"tag", "tag alpine host:5000/x:y"},
 		{"push", "push alpine"}, {"pull", "pull alpine"}, {"pull-digest", "pull -q alpine@sha256:00"},
 		{"version-flag", "--version"}, {"stop-time", "stop --time=3 web"}, {"help-topic", "help volume ls"},
-		{"policy", "policy"}, {"policy-check", "policy check"}, {"policy-check-what", "policy check ps"}, {"policy-apply", "policy apply -f x"},
+		{"policy", "policy"}, {"policy-check", "policy check"}, {"policy-check-what", "policy check ps"}, {"policy-apply", "policy apply /nonexistent.toml"}, {"policy-show", "policy show"}, {"policy-show-json", "policy show --format json"}, {"ps-level", "ps -a --format {{.Names}}:{{.Level}}"},
 		{"policy-check-run", "policy check run --privileged -v /:/host -d alpine sh"},
 		{"policy-check-json", "policy check create --format json --name x alpine"}, {"policy-check-allowed", "policy check run --rm busybox"},
 		{"policy-check-no-image", "policy check run nothing"}, {"policy-check-nonsense", "policy check run --memory lots alpine"},
@@ -144,6 +144,8 @@ func normalize(s string) string {
 }
 
 func layReplies(f *fakeEngine) {
+	f.json("GET /brig/policy", 200, `{"level":"strict","strict":true,"grants":[{"line":4,"users":[1000],"groups":[7],"images":["docker.io/*"],
+		"allow":["capabilities=12","ports=*","levels=standard"]},{"everyone":true,"allow":["ulimits=nice"]}]}`)
 	f.on("POST /brig/policy/check", func(w http.ResponseWriter, r *http.Request) {
 		asked := f.last("POST /brig/policy/check").Body
 		switch {
@@ -151,7 +153,8 @@ func layReplies(f *fakeEngine) {
 			w.WriteHeader(404)
 			io.WriteString(w, `{"message":"No such image: nothing:latest"}`)
 		case strings.Contains(asked, `"Image":"busybox"`):
-			io.WriteString(w, `{"Allowed":true,"Refusals":[],"Warnings":["it is small"]}`)
+			io.WriteString(w, `{"Allowed":true,"Level":"strict","Refusals":[],"Granted":[{"Rule":"ports = [80]","Line":7},
+				{"Rule":"devices = [\"/dev/fuse\"]","Line":0}],"Warnings":["it is small"]}`)
 		default:
 			io.WriteString(w, `{"Allowed":false,"Refusals":[{"Option":"--privileged","Reason":"it would own the host","Allow":"use --device","Status":403},
 				{"Option":"-v","Value":"/:/host","Reason":"is the host","Status":403}],"Warnings":[]}`)
@@ -180,7 +183,7 @@ func layReplies(f *fakeEngine) {
 			{"IP":"::","PrivatePort":80,"PublicPort":8080,"Type":"tcp"},
 			{"IP":"0.0.0.0","PrivatePort":81,"PublicPort":8081,"Type":"tcp"},{"PrivatePort":443,"Type":"tcp"}],
 		"Mounts":[{"Type":"volume","Name":"data","Driver":"local"},{"Type":"bind","Source":"/srv/a/long/path/indeed"}],
-		"NetworkSettings":{"Networks":{"bridge":{}}}},
+		"NetworkSettings":{"Networks":{"bridge":{}}},"HostConfig":{"NetworkMode":"bridge","Annotations":{"brig.level":"strict"}}},
 		{"Id":"bbbbbbbbbbbbbbbbbbbb","Names":["/job"],"Image":"sha256:2222222222222222222222222222","ImageID":"sha256:2222222222222222222222222222","Command":"true",
 		"Created":1699000000,"State":"exited","Status":"Exited (0) 3 days ago"}]`)
 	f.json("GET /images/json", 200, `[{"Id":"sha256:1111111111111111111111","RepoTags":["alpine:3.20","host:5000/a/b:x"],

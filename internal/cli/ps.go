@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/url"
@@ -23,7 +24,11 @@ type containerRow struct {
 	ID, Image, Command, CreatedAt, RunningFor, Ports, State, Status, Size string
 	Names, Labels, Mounts, LocalVolumes, Networks                         string
 	Platform                                                              *string // not told by an engine of one platform
+	level                                                                 string
 }
+
+// Level is for templates. Docker's rows, which are in JSON as its client prints them, have none.
+func (r containerRow) Level() string { return r.level }
 
 func containerColumns(size bool) []show.Column {
 	columns := []show.Column{
@@ -91,7 +96,7 @@ func (a *App) ps(ctx context.Context, l *listing, q url.Values, size bool) error
 	known := append(containerColumns(true), show.Column{Head: "CREATED AT", Field: "CreatedAt"},
 		show.Column{Head: "STATE", Field: "State"}, show.Column{Head: "LABELS", Field: "Labels"},
 		show.Column{Head: "MOUNTS", Field: "Mounts"}, show.Column{Head: "LOCAL VOLUMES", Field: "LocalVolumes"},
-		show.Column{Head: "NETWORKS", Field: "Networks"})
+		show.Column{Head: "NETWORKS", Field: "Networks"}, show.Column{Head: "LEVEL", Field: "Level"})
 	return show.List(a.Out, l.format, containerColumns(size), known, rows)
 }
 
@@ -120,7 +125,7 @@ func makeContainerRow(c *engineapi.ContainerSummary, now time.Time, full, size b
 		Labelled: show.WithLabels(c.Labels), ID: c.ID, Image: c.Image, Command: c.Command,
 		CreatedAt: created.Format("2006-01-02 15:04:05 -0700 MST"), RunningFor: show.Ago(now, created),
 		Ports: portList(c.Ports), State: string(c.State), Status: c.Status, Labels: labelList(c.Labels),
-		Size: "N/A",
+		Size: "N/A", level: cmp.Or(c.HostConfig.Annotations["brig.level"], "standard"),
 	}
 	if c.SizeRw > 0 || size && c.SizeRw == 0 { // below 0 it was not measured
 		row.Size = show.Size(c.SizeRw)

@@ -37,7 +37,7 @@ func (w *Warden) profile(p *wire.Process) {
 	case p.AppArmor != "" && p.AppArmor != wire.AppArmorDefault && p.AppArmor != wire.AppArmorCapable:
 	case !w.facts.AppArmor:
 		p.AppArmor = ""
-	case p.Capabilities.Bounding&^ordinary != 0:
+	case p.Capabilities.Bounding&^wire.OrdinaryCaps != 0:
 		p.AppArmor = wire.AppArmorCapable
 	default:
 		p.AppArmor = wire.AppArmorDefault

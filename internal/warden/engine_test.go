@@ -276,6 +276,39 @@ func (r *rig) caller() int {
 	return fd
 }
 
+// callerAs is one that a user made.
+func (r *rig) callerAs(uid uint32) int {
+	r.t.Helper()
+	for path, mode := range map[string]os.FileMode{r.dir + "/run": 0o711, r.dir + "/run/brig.sock": 0o666} {
+		if err := os.Chmod(path, mode); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	made := make(chan error, 1)
+	go func() { // on a thread of its own, which ends with the credentials that it has taken
+		runtime.LockOSThread()
+		_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid))
+		if errno != 0 {
+			made <- errno
+			return
+		}
+		c, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err == nil {
+			r.t.Cleanup(func() { unix.Close(c) })
+			err = unix.Connect(c, &unix.SockaddrUnix{Name: r.dir + "/run/brig.sock"})
+		}
+		made <- err
+	}()
+	if err := <-made; err != nil {
+		r.t.Fatal(err)
+	}
+	fd, _, err := unix.Accept4(r.api, unix.SOCK_CLOEXEC)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return fd
+}
+
 // running is a process in a container as brigd would see it.
 type running struct {
 	r       *rig
@@ -511,6 +544,7 @@ func TestContainerLives(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("the administrator's policy is not brigd's to bend", func(t *testing.T) { r.policyHolds(image) })
 	t.Run("start to exit", func(t *testing.T) {
 		runtime.GC()
 		best := time.Hour

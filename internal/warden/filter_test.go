@@ -18,7 +18,7 @@ func TestFloorComesFirst(t *testing.T) {
 	}
 	given := &wire.Filter{Program: make([]byte, 8), Log: true}
 	packet, admin := uint64(1<<unix.CAP_NET_RAW), uint64(1<<unix.CAP_NET_ADMIN)
-	for permitted, name := range map[uint64]string{0: "floor", ordinary: "floor", ^(packet | admin): "floor", packet: "floor-raw",
+	for permitted, name := range map[uint64]string{0: "floor", wire.OrdinaryCaps: "floor", ^(packet | admin): "floor", packet: "floor-raw",
 		admin: "floor-admin", ^uint64(0): "floor-raw-admin"} {
 		floor, err := code.Read(name)
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/rules"
 )
 
 // The floor is what no brigd can ask for, whoever asked brigd. It is checked on the effective spec, here, in the
@@ -24,11 +25,7 @@ import (
 var forbidden = mask(unix.CAP_DAC_READ_SEARCH, unix.CAP_LINUX_IMMUTABLE, unix.CAP_SYS_MODULE, unix.CAP_SYS_RAWIO,
 	unix.CAP_SYS_PACCT, unix.CAP_SYS_ADMIN, unix.CAP_SYS_BOOT, unix.CAP_SYS_TIME, unix.CAP_MAC_OVERRIDE,
 	unix.CAP_MAC_ADMIN, unix.CAP_SYSLOG, unix.CAP_WAKE_ALARM, unix.CAP_BLOCK_SUSPEND, unix.CAP_AUDIT_CONTROL,
-	unix.CAP_AUDIT_READ, unix.CAP_PERFMON, unix.CAP_BPF, unix.CAP_CHECKPOINT_RESTORE)
-
-// ordinary capabilities are those that containers have by default, none of which reaches beyond their own ids.
-var ordinary = mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_KILL, unix.CAP_SETGID,
-	unix.CAP_SETUID, unix.CAP_SETPCAP, unix.CAP_NET_BIND_SERVICE, unix.CAP_SYS_CHROOT, unix.CAP_SETFCAP)
+	unix.CAP_AUDIT_READ, unix.CAP_PERFMON, unix.CAP_BPF, unix.CAP_CHECKPOINT_RESTORE) | (1<<64 - 1<<(unix.CAP_LAST_CAP+1))
 
 // Paths that no container sees, or can change, whatever was asked for: the kernel's memory, keys, clocks and switches.
 var (
@@ -100,13 +97,12 @@ func (r *refusal) err() error {
 // checkSpec holds an effective spec against the floor.
 func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
-	checkProcess(&r, &s.Process, by)
+	checkProcess(&r, &s.Process)
 	checkResources(&r, &s.Resources, memory)
 	r.when(len(s.Resources.Rates) > maxDevices || len(s.Resources.Rates) > 0 && by == nil, "at most %d rates of disks, and they need their caller", maxDevices)
 	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
 		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
-	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide",
-		maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
+	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide", maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)
 	if tooMany {
 		return r.err()
 	}
@@ -116,15 +112,14 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	for _, d := range s.Devices {
 		const both = unix.BPF_DEVCG_ACC_READ | unix.BPF_DEVCG_ACC_WRITE
 		below := strings.HasPrefix(d.Target, "/dev/") && !strings.HasPrefix(d.Target, "/dev/fd/") && path.Clean(d.Target) == d.Target && len(d.Target) <= maxSysctl
-		r.when(!by.root() || !below || d.Access == 0 || d.Access&^both != 0, "only the administrator gives devices, and below /dev: not %q as %q with access %#x",
+		r.when(!below || d.Access == 0 || d.Access&^both != 0 || path.Clean(d.Source) != d.Source, "devices are given below /dev: not %q as %q with access %#x",
 			d.Source, d.Target, d.Access)
 	}
 	for _, f := range s.Files {
 		r.when(len(f.Content) > maxFileSize, "engine file %q has at most %d bytes", f.Path, maxFileSize)
 	}
 	for _, p := range slices.Concat(s.MaskedPaths, s.ReadonlyPaths) {
-		r.when(!strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/sys/"),
-			"path %q to hide must lie below /proc or /sys", p)
+		r.when(!strings.HasPrefix(p, "/proc/") && !strings.HasPrefix(p, "/sys/"), "path %q to hide must lie below /proc or /sys", p)
 	}
 	err := plan.Check(s)
 	r.when(err != nil, "%v", err)
@@ -132,9 +127,8 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 		r.when(!sysctlAllowed(k) || strings.ContainsAny(v, "\x00\n") || len(v) > maxSysctl,
 			"sysctl %s is not namespaced: only kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.* and net.* are", k)
 	}
-	r.when(len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0),
-		"host and domain names have at most 63 characters")
-	checkNetwork(&r, &s.Network, by)
+	r.when(len(s.Hostname) > 63 || len(s.Domainname) > 63 || strings.ContainsRune(s.Hostname+s.Domainname, 0), "host and domain names have at most 63 characters")
+	checkNetwork(&r, &s.Network)
 	j := s.Join
 	const joinable = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWPID
 	twice := j.Namespaces&unix.CLONE_NEWNET != 0 && s.Network.Mode != wire.NetworkNone
@@ -144,7 +138,19 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	return r.err()
 }
 
-func checkProcess(r *refusal, p *wire.Process, by *caller) {
+// checkNeeds holds a spec against the administrator's policy, which is read anew: one that cannot be read allows nothing.
+func (w *Warden) checkNeeds(s *wire.Spec, by *caller) error {
+	var r refusal
+	p, err := wire.ReadPolicy(w.cfg.Root)
+	r.when(err != nil, "the administrator's policy: %v. Next: brig policy apply", err)
+	for _, need := range s.Needs(p.Strict) { // of images nothing is known here but their contents
+		g := p.Allow(need, (*rules.Caller)(by), func(string) bool { return true })
+		r.when(g == nil, "%s is given to this caller by no line of the administrator's policy", need)
+	}
+	return r.err()
+}
+
+func checkProcess(r *refusal, p *wire.Process) {
 	words := append(slices.Concat(p.Args, p.Env), p.Cwd)
 	size := len(words)
 	for _, w := range words {
@@ -157,35 +163,24 @@ func checkProcess(r *refusal, p *wire.Process, by *caller) {
 	r.when(p.User.UID >= idsPerSandbox || p.User.GID >= idsPerSandbox,
 		"user and group ids inside a container are below %d, not %d:%d", idsPerSandbox, p.User.UID, p.User.GID)
 	r.when(len(p.Rlimits) > maxRlimits || len(p.User.Groups) > maxGroups, "at most %d limits and %d groups", maxRlimits, maxGroups)
-	for _, l := range p.Rlimits {
-		r.when((l.Type == "rtprio" || l.Type == "nice") && l.Hard > 0 && !by.root(),
-			"only the administrator lets a container raise its priority (%s)", l.Type)
-	}
 	for _, g := range p.User.Groups {
 		r.when(g >= idsPerSandbox, "group id %d is not below %d", g, idsPerSandbox)
 	}
 	r.when(p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000, "an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
-	relaxed := p.AllowNewPrivileges || p.NoLandlock || p.Filter != nil || c.Bounding&^ordinary != 0 ||
-		p.AppArmor != "" && p.AppArmor != wire.AppArmorDefault
 	r.when(strings.ContainsAny(p.AppArmor, " \n\x00") || len(p.AppArmor) > maxSysctl, "%q is no name of an AppArmor profile", p.AppArmor)
 	r.when(p.Filter != nil && !p.Filter.Valid(), "a filter has at most %d instructions of 8 bytes", wire.FilterMaxInstructions)
-	r.when(relaxed && !by.root(),
-		"only the administrator relaxes no-new-privileges, Landlock, AppArmor, the system-call filter or the capabilities")
 }
 
 func checkResources(r *refusal, res *wire.Resources, memory int64) {
-	r.when(res.Memory < minMemory || res.Memory > memory,
-		"a memory limit between 6 MiB and the machine's %d bytes is needed, not %d", memory, res.Memory)
-	r.when(res.MemorySwap != 0 && res.MemorySwap < res.Memory,
-		"memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
+	r.when(res.Memory < minMemory || res.Memory > memory, "a memory limit between 6 MiB and the machine's %d bytes is needed, not %d", memory, res.Memory)
+	r.when(res.MemorySwap != 0 && res.MemorySwap < res.Memory, "memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
 	r.when(res.MemoryReservation < 0, "a memory reservation of %d bytes is not possible", res.MemoryReservation)
 	r.when(res.CPUQuota < -1, "a CPU quota is positive, or -1 for none, not %d", res.CPUQuota)
 	r.when(res.Pids < 1 || res.Pids > maxPids, "a limit of processes is needed, not %d", res.Pids)
 }
 
 func checkMount(r *refusal, m *wire.Mount, by *caller) {
-	r.when(m.Target == "/dev" || strings.HasPrefix(m.Target, "/dev/") && m.Target != "/dev/shm",
-		"nothing is mounted over /dev (asked: %s)", m.Target)
+	r.when(m.Target == "/dev" || strings.HasPrefix(m.Target, "/dev/") && m.Target != "/dev/shm", "nothing is mounted over /dev (asked: %s)", m.Target)
 	switch m.Kind {
 	case wire.MountTmpfs:
 		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0 || max(m.UID, m.GID) >= idsPerSandbox,
@@ -209,16 +204,12 @@ func sysctlAllowed(k string) bool {
 		strings.HasPrefix(k, "fs.mqueue.") || strings.HasPrefix(k, "net.")
 }
 
-func checkNetwork(r *refusal, n *wire.Network, by *caller) {
+func checkNetwork(r *refusal, n *wire.Network) {
 	none := n.Mode == wire.NetworkNone && len(n.Ports) == 0
 	checkMembership(r, &n.Membership)
-	r.when(!none && (n.Mode != wire.NetworkEndpoint || n.Name != "bridge"),
-		"network %q of mode %q with %d ports is not possible", n.Name, n.Mode, len(n.Ports))
+	r.when(!none && (n.Mode != wire.NetworkEndpoint || n.Name != "bridge"), "network %q of mode %q with %d ports is not possible", n.Name, n.Mode, len(n.Ports))
 	for _, p := range n.Ports {
-		r.when(p.Proto != "tcp" && p.Proto != "udp" || p.ContainerPort == 0,
-			"port %d/%s cannot be published", p.ContainerPort, p.Proto)
-		r.when(p.HostPort != 0 && p.HostPort < 1024 && !by.root(),
-			"port %d of the host belongs to the administrator", p.HostPort)
+		r.when(p.Proto != "tcp" && p.Proto != "udp" || p.ContainerPort == 0, "port %d/%s cannot be published", p.ContainerPort, p.Proto)
 	}
 }
 

@@ -3,6 +3,7 @@ package warden
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,19 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/rules"
+	"github.com/brig-engine/brig/internal/wire/rules/capname"
 )
 
 const gib = 1 << 30
 
 // plain is a spec that the floor has nothing against.
 func plain() wire.Spec {
-	caps := wire.Capabilities{Bounding: ordinary, Permitted: ordinary}
+	caps := wire.Capabilities{Bounding: wire.OrdinaryCaps, Permitted: wire.OrdinaryCaps}
 	return wire.Spec{Process: wire.Process{Args: []string{"true"}, Cwd: "/", Capabilities: caps},
 		Resources: wire.Resources{Memory: gib, Pids: 100}}
 }
 
 func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
-	root, user := &caller{}, &caller{UID: 1000}
+	root, user, w := &caller{}, &caller{UID: 1000}, &Warden{cfg: Config{Root: t.TempDir()}}
 	mount := func(kind wire.MountKind, source, target string) func(*wire.Spec) {
 		return func(s *wire.Spec) {
 			s.Mounts = []wire.Mount{{Kind: kind, Source: source, Target: target, Size: 1 << 20}}
@@ -95,7 +98,7 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"a network without a number":  {func(s *wire.Spec) { s.Network.Networks = []uint32{5, 0} }, root, "networks"},
 		"a network twice":             {func(s *wire.Spec) { s.Network.Networks = []uint32{5, 6, 5} }, root, "in each once"},
 		"another network":             {func(s *wire.Spec) { s.Network = wire.Network{Mode: "host"} }, root, "network"},
-		"priority by a user":          {func(s *wire.Spec) { s.Process.Rlimits = []wire.Rlimit{{Type: "rtprio", Hard: 99}} }, user, "priority"},
+		"priority by a user":          {func(s *wire.Spec) { s.Process.Rlimits = []wire.Rlimit{{Type: "rtprio", Hard: 99}} }, user, "ulimits=rtprio"},
 		"zero byte":                   {func(s *wire.Spec) { s.Process.Env = []string{"A=\x00"} }, root, "zero byte"},
 		"no program":                  {func(s *wire.Spec) { s.Process.Args = nil }, root, "program"},
 		"less killable than the host": {func(s *wire.Spec) { s.Process.OOMScoreAdj = -1 }, root, "OOM"},
@@ -103,12 +106,68 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		s := plain()
 		c.change(&s)
 		err := checkSpec(&s, c.by, 4*gib)
+		if err == nil {
+			err = w.checkNeeds(&s, c.by)
+		}
 		switch {
 		case c.says == "" && err != nil:
 			t.Errorf("%s: refused: %v", name, err)
 		case c.says != "" && (!errdefs.IsPermissionDenied(err) || !strings.Contains(err.Error(), c.says)):
 			t.Errorf("%s: %v, want a refusal with %q", name, err, c.says)
 		}
+	}
+}
+
+// The administrator's policy takes from root as it gives to others, and one that cannot be read gives nothing to anybody.
+func TestNeedsAreHeldAgainstWhatWasApplied(t *testing.T) {
+	w := &Warden{cfg: Config{Root: t.TempDir()}}
+	if err := os.Mkdir(filepath.Join(w.cfg.Root, rules.Dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	apply := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(w.cfg.Root, rules.Dir, rules.File), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	more, strict := plain(), plain()
+	more.Process.Capabilities.Bounding |= 1 << unix.CAP_NET_ADMIN
+	strict.Process.Capabilities, strict.Process.User.UID = wire.Capabilities{}, 1000
+	for _, c := range []struct {
+		policy string
+		spec   wire.Spec
+		by     *caller
+		says   string
+	}{
+		{`{"grants":[{"users":[1000],"allow":["capabilities=12"]}]}`, more, &caller{UID: 1000}, ""},
+		{`{"grants":[{"users":[1000],"allow":["capabilities=12"]}]}`, more, &caller{}, "capabilities=12"},
+		{`{"grants":[{"groups":[7],"allow":["capabilities=*"]}]}`, more, &caller{UID: 9, Groups: []uint32{7}}, ""},
+		{`{"grants":[{"everyone":true,"allow":["*"]}]}`, more, nil, "capabilities=12"},
+		{`{"grants":[{"users":[0],"images":["sha256:1"],"allow":["*"]}]}`, more, &caller{}, ""}, // images are brigd's
+		{`{"strict":true,"grants":[]}`, strict, nil, ""},
+		{`{"strict":true,"grants":[]}`, plain(), &caller{}, "levels=standard"},
+		{`{"strict":true,"grants":[{"users":[0],"allow":["levels=standard"]}]}`, plain(), &caller{}, ""},
+		{`{"grants":[`, plain(), &caller{}, "brig policy apply"},
+	} {
+		apply(c.policy)
+		switch err := w.checkNeeds(&c.spec, c.by); {
+		case c.says == "" && err != nil:
+			t.Errorf("%s: %v", c.policy, err)
+		case c.says != "" && (!errdefs.IsPermissionDenied(err) || !strings.Contains(err.Error(), c.says)):
+			t.Errorf("%s: %v, want %q", c.policy, err, c.says)
+		}
+	}
+}
+
+// What people are told that nobody gets is what nobody gets.
+func TestTheFloorIsWhatPeopleAreTold(t *testing.T) {
+	for i, name := range capname.All {
+		if told := slices.Contains(capname.Never, name); told != (forbidden>>i&1 != 0) {
+			t.Errorf("CAP_%s: told %v", name, told)
+		}
+	}
+	if nameless := ^uint64(0) << len(capname.All); forbidden&nameless != nameless {
+		t.Error("a capability without a name is given")
 	}
 }
 
@@ -150,7 +209,7 @@ func TestExecutionsMayHaveWhatTheirContainerHas(t *testing.T) {
 	sets := func(mask uint64) wire.Capabilities {
 		return wire.Capabilities{Bounding: mask, Permitted: mask}
 	}
-	ceiling := wire.Process{Capabilities: sets(ordinary | mask(unix.CAP_NET_RAW)), Filter: &wire.Filter{}, NoLandlock: true,
+	ceiling := wire.Process{Capabilities: sets(wire.OrdinaryCaps | mask(unix.CAP_NET_RAW)), Filter: &wire.Filter{}, NoLandlock: true,
 		AllowNewPrivileges: true, Rlimits: []wire.Rlimit{{Type: "rtprio", Soft: 5, Hard: 5}}}
 	p := wire.Process{Args: []string{"sh"}, Cwd: "/", AllowNewPrivileges: true, Capabilities: ceiling.Capabilities}
 	if err := capProcess(&p, &ceiling); err != nil || p.Capabilities != ceiling.Capabilities {

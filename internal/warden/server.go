@@ -159,6 +159,3 @@ func unixName(fd int) (string, error) {
 	}
 	return "", err
 }
-
-// root reports whether the caller is the administrator.
-func (c *caller) root() bool { return c != nil && c.UID == 0 }

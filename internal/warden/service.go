@@ -20,6 +20,7 @@ import (
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
+	"github.com/brig-engine/brig/internal/wire/rules"
 )
 
 // Ids of the engine's own unprivileged processes, on the host.
@@ -86,11 +87,12 @@ func connected[P any](peer string, start func(theirs int) (P, error)) (conn *wir
 func (w *Warden) startBrigd(conn, store int) (int, error) {
 	state, run := filepath.Join(w.cfg.Root, "daemon"), filepath.Join(w.cfg.Run, "daemon")
 	d := domain{everything(unix.LANDLOCK_ACCESS_NET_BIND_TCP), map[string]uint64{}}
-	for _, p := range readable {
+	policy := filepath.Join(w.cfg.Root, rules.Dir)
+	for _, p := range append(readable, policy) {
 		d.paths[p] = landlock.Read
 	}
 	for _, dir := range []string{state, run} {
-		if err := cmp.Or(os.MkdirAll(dir, 0o700), os.Lchown(dir, brigdID, brigdID)); err != nil {
+		if err := cmp.Or(os.MkdirAll(policy, 0o755), os.MkdirAll(dir, 0o700), os.Lchown(dir, brigdID, brigdID)); err != nil {
 			return -1, err
 		}
 		d.paths[dir] = ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)

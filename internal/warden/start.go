@@ -35,6 +35,9 @@ type birth struct {
 // containerStart is the operation of that name.
 func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
 	by, err := w.admit(r.FDs, &q)
+	if err == nil {
+		err = w.checkNeeds(&q.Spec, by)
+	}
 	if err != nil {
 		return wire.Reply{}, err
 	}

@@ -87,7 +87,10 @@ type ContainerSummary struct {
 	State           string
 	Status          string
 	NetworkSettings *NetworkSettingsSummary
-	Mounts          []MountPoint
+	HostConfig      struct {
+		Annotations map[string]string `json:",omitempty"`
+	}
+	Mounts []MountPoint
 }
 
 // PortSummary is one port of a container in a list.

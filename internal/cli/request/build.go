@@ -189,6 +189,13 @@ func (o *Options) maps(h *engineapi.HostConfig) (err error) {
 	if h.Annotations, err = keyValues("--annotation", o.annotations); err != nil {
 		return err
 	}
+	if o.flags.Changed("level") { // --level= is refused by the engine, as any word that is no level
+		const annotation = "brig.level"
+		if other, ok := h.Annotations[annotation]; ok && other != o.level {
+			return fmt.Errorf("--level %q: --annotation %s=%s says another one", o.level, annotation, other)
+		}
+		h.Annotations[annotation] = o.level
+	}
 	if h.Sysctls, err = keyValues("--sysctl", o.sysctls); err != nil {
 		return err
 	}

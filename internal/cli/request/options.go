@@ -11,6 +11,7 @@ type Options struct {
 	flags *pflag.FlagSet
 
 	health                                                                       health
+	level                                                                        string
 	stdin, tty, rm, init, privileged, readOnly, publishAll, oomKillDisable       bool
 	name, user, workdir, entrypoint, hostname, domainname, platform              string
 	ip, ip6, mac, ipc, pid, uts, userns, cgroupns, runtime, isolation, logDriver string
@@ -157,7 +158,8 @@ func (o *Options) bindSecurity(fs *pflag.FlagSet) {
 	fs.Var((*words)(&o.securityOpts), "security-opt", "Security option (no-new-privileges, seccomp=FILE, …)")
 	fs.Var((*words)(&o.groupAdd), "group-add", "Add a supplementary group")
 	fs.Var((*words)(&o.sysctls), "sysctl", "Set a namespaced kernel setting (name=value)")
-	fs.BoolVar(&o.privileged, "privileged", false, "Ask for all privileges (needs the administrator's policy)")
+	fs.StringVar(&o.level, "level", "", "How much it is confined (standard|strict|compat)")
+	fs.BoolVar(&o.privileged, "privileged", false, "Ask for all privileges (refused: see --cap-add and brig policy)")
 	fs.StringVar(&o.userns, "userns", "", "User namespace")
 	fs.StringVar(&o.ipc, "ipc", "", "IPC namespace")
 	fs.StringVar(&o.pid, "pid", "", "PID namespace")

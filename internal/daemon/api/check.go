@@ -16,6 +16,7 @@ func (s *Server) checkRoutes(mux *http.ServeMux) {
 	mux.Handle("GET /brig/check", handler(s.check))
 	mux.Handle("POST /brig/check", handler(s.check))
 	mux.Handle("POST /brig/policy/check", handler(s.policyCheck))
+	mux.Handle("GET /brig/policy", handler(s.policyShow))
 }
 
 // secondLook is how long after a first look the second one is taken: what was under way is done by then.
@@ -66,8 +67,15 @@ func (s *Server) look(ctx context.Context, contents bool) (damage.Report, error)
 // verdict is what would become of a request to create a container.
 type verdict struct {
 	Allowed  bool
+	Level    string `json:",omitempty"` // that is in effect
 	Refusals []refused
+	Granted  []granted // what the administrator's policy gives of it
 	Warnings []string
+}
+
+type granted struct {
+	Rule string // as policy.toml has it
+	Line int    // of policy.toml; 0: the policy where none was applied
 }
 
 type refused struct {
@@ -84,14 +92,28 @@ func (s *Server) policyCheck(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	refusals, warnings, err := s.Engine.Refusals(req)
+	refusals, eff, err := s.Engine.Refusals(req)
 	if err != nil {
 		return err
 	}
-	v := verdict{Allowed: len(refusals) == 0, Refusals: []refused{}, Warnings: append([]string{}, warnings...)}
+	v := verdict{Allowed: len(refusals) == 0, Level: string(eff.Level), Refusals: []refused{}, Granted: []granted{},
+		Warnings: append([]string{}, eff.Warnings...)}
+	for _, g := range eff.Granted {
+		v.Granted = append(v.Granted, granted{g.Need, g.Line})
+	}
 	for _, x := range refusals {
 		v.Refusals = append(v.Refusals, refused{x.Option, x.Value, x.Reason, x.Allow, status(x.Class)})
 	}
 	WriteJSON(w, http.StatusOK, v)
+	return nil
+}
+
+// policyShow answers with the administrator's policy as it is in force.
+func (s *Server) policyShow(w http.ResponseWriter, _ *http.Request) error {
+	p, err := s.Engine.Policy()
+	if err != nil {
+		return err
+	}
+	WriteJSON(w, http.StatusOK, p)
 	return nil
 }

@@ -90,7 +90,12 @@ func createRequest(w http.ResponseWriter, r *http.Request) (*policy.Request, err
 	if Version(r) < 42 {
 		req.Host.ConsoleSize = [2]uint{} // was for Windows only
 	}
-	return req, nil
+	fd, err := callerFD(r)
+	if err == nil && fd >= 0 {
+		defer closeFD(fd)
+		req.By, err = container.CallerOf(fd)
+	}
+	return req, err
 }
 
 func (s *Server) containerStart(w http.ResponseWriter, r *http.Request) error {

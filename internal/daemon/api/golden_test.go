@@ -224,7 +224,7 @@ func TestAListOfIDsIsNothingButIDs(t *testing.T) {
 func TestARequestIsCheckedAndNotCarriedOut(t *testing.T) {
 	s := startDaemon(t, newFakeWarden(t), t.TempDir()).socket
 	for _, c := range []struct{ query, body, want string }{
-		{"", `{"Image":"test"}`, `{"Allowed":true,"Refusals":[],"Warnings":[]}`},
+		{"", `{"Image":"test"}`, `{"Allowed":true,"Level":"standard","Refusals":[],"Granted":[],"Warnings":[]}`},
 		{"?name=x", `{"Image":"test","HostConfig":{"Privileged":true,"CgroupParent":"/x","Ulimits":[{"Name":"core","Soft":-1,"Hard":-1}]}}`,
 			`"Option":"--privileged"`},
 	} {

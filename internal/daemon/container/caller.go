@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/cred"
+	"github.com/brig-engine/brig/internal/wire/rules"
 )
 
 // The warden asks the kernel who asks for a host path, a privileged port or a relaxation, and brigd has to show it the
@@ -69,6 +72,16 @@ func peer(caller int) (uint32, error) {
 		return 0, fmt.Errorf("who asks: %w", err)
 	}
 	return cred.Uid, nil
+}
+
+// CallerOf asks the kernel who is at the other end of a connection; nil: it is not a unix socket. brigd's word for the warden,
+// which asks again.
+func CallerOf(conn int) (*rules.Caller, error) {
+	p, err := cred.PeerOf(conn)
+	if errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, nil
+	}
+	return (*rules.Caller)(&p), err
 }
 
 func (c *Container) owner() uint32 {

@@ -57,16 +57,13 @@ func (e *Engine) Create(ctx context.Context, name string, req *policy.Request) (
 	return id, eff.Warnings, nil
 }
 
-// Refusals says what a request would be refused for, and warned of, if it were made, and makes nothing.
-func (e *Engine) Refusals(req *policy.Request) (refusals policy.Refusals, warnings []string, err error) {
-	eff, _, err := e.effective(newID(), req)
+// Refusals says what a request would be refused for, or else what it comes to if it were made, and makes nothing.
+func (e *Engine) Refusals(req *policy.Request) (refusals policy.Refusals, eff *policy.Effective, err error) {
+	eff, _, err = e.effective(newID(), req)
 	if errors.As(err, &refusals) {
-		return refusals, nil, nil
+		return refusals, &policy.Effective{}, nil
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return nil, eff.Warnings, nil
+	return nil, eff, err
 }
 
 // effective is what a request comes to, with the image and the names in it.
@@ -75,7 +72,11 @@ func (e *Engine) effective(id string, req *policy.Request) (*policy.Effective, *
 	if err != nil {
 		return nil, nil, err
 	}
-	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Lend: e.lend,
+	rules, err := e.Policy()
+	if err != nil {
+		return nil, nil, err
+	}
+	eff, err := policy.Make(policy.Input{ID: id, Request: req, Image: img, Host: e.cfg.Host, Policy: rules, Lend: e.lend,
 		Networks: e.cfg.Networks.Find, Owner: e.owner, Images: e.cfg.Images.Lookup, VolumeOptions: e.volumeOptions,
 		CDI: func(name string) (*cdi.Found, error) { return cdi.Find(cdi.Dirs, name) }})
 	if err == nil {

@@ -92,7 +92,7 @@ func (e *Engine) createExec(c *Container, req *container.ExecCreateRequest) (*Ex
 	if err != nil {
 		return nil, fmt.Errorf("the image of container %s: %w", c.id[:12], err)
 	}
-	p, err := policy.MakeExec(policy.ExecInput{Request: req, Spec: &v.Spec, Config: &v.Config, Image: img})
+	p, err := policy.MakeExec(policy.ExecInput{Request: req, Spec: &v.Spec, Config: &v.Config, Image: img, Level: policy.LevelOf(&v.Host)})
 	var missing policy.NoUser
 	if errors.As(err, &missing) {
 		p, err = &wire.Process{Terminal: req.Tty}, nil

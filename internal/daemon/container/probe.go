@@ -159,7 +159,7 @@ func (c *Container) killExec(began uint64) bool {
 	}
 	for _, shell := range shells(v.Config.Shell) {
 		req := &container.ExecCreateRequest{Cmd: []string{shell, "-c", killScript, "sh", strconv.FormatUint(began, 10)}}
-		p, err := policy.MakeExec(policy.ExecInput{Request: req, Spec: &v.Spec, Config: &v.Config, Image: img})
+		p, err := policy.MakeExec(policy.ExecInput{Request: req, Spec: &v.Spec, Config: &v.Config, Image: img, Level: policy.LevelOf(&v.Host)})
 		if err != nil {
 			c.warn(err)
 			return false

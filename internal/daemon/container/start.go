@@ -38,6 +38,9 @@ func (e *Engine) Start(ctx context.Context, c *Container, caller int) error {
 	case state == Removing:
 		return errRemoving(c)
 	}
+	if err := e.allowed(c, caller); err != nil {
+		return err
+	}
 	if err := e.consent(c, caller); err != nil {
 		return err
 	}

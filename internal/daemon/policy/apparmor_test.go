@@ -3,6 +3,8 @@ package policy
 import (
 	"strings"
 	"testing"
+
+	"github.com/brig-engine/brig/internal/wire/rules"
 )
 
 // Which AppArmor profile a container gets: the engine's for its capabilities, or the one that was asked for; a host that
@@ -32,6 +34,7 @@ func TestAppArmorProfiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		r.By = &rules.Caller{}
 		in := Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost(), Networks: testNetworks}
 		in.Host.AppArmor = test.have
 		e, err := Make(in)
@@ -41,8 +44,8 @@ func TestAppArmorProfiles(t *testing.T) {
 		case test.complaint != "":
 		case err != nil:
 			t.Errorf("%s: %v", test.host, err)
-		case e.Spec.Process.AppArmor != test.want || needsCaller(&e.Spec) != test.needs:
-			t.Errorf("%s: profile %q, needs its caller: %v", test.host, e.Spec.Process.AppArmor, needsCaller(&e.Spec))
+		case e.Spec.Process.AppArmor != test.want || e.NeedsCaller != test.needs:
+			t.Errorf("%s: profile %q, needs its caller: %v", test.host, e.Spec.Process.AppArmor, e.NeedsCaller)
 		}
 	}
 }

@@ -4,34 +4,15 @@ import (
 	"strings"
 
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/rules/capname"
 )
-
-// capNames are the capabilities by number, capabilities(7).
-func capNames() []string {
-	return []string{
-		"CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-		"LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-		"SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-		"SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-		"MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
-		"CHECKPOINT_RESTORE",
-	}
-}
 
 // defaultCaps are Docker's fourteen without NET_RAW (spoofing, A7), MKNOD (device nodes) and AUDIT_WRITE (forged audit
 // records). ping needs none of them: ping_group_range is open inside.
-func defaultCaps() uint64 {
-	return mask("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-		"NET_BIND_SERVICE", "SYS_CHROOT", "KILL")
-}
+func defaultCaps() uint64 { return wire.OrdinaryCaps }
 
-// beyondFloor may be added by nobody until the administrator's policy can say otherwise: each reaches the host's kernel
-// or its hardware, or undoes what confines a container.
-func beyondFloor() uint64 {
-	return mask("SYS_ADMIN", "SYS_MODULE", "SYS_RAWIO", "SYS_BOOT", "SYS_TIME", "SYS_PACCT", "MAC_OVERRIDE", "MAC_ADMIN",
-		"BPF", "PERFMON", "SYSLOG", "DAC_READ_SEARCH", "CHECKPOINT_RESTORE", "LINUX_IMMUTABLE", "WAKE_ALARM",
-		"BLOCK_SUSPEND", "AUDIT_CONTROL", "AUDIT_READ")
-}
+// beyondFloor may be added by nobody, whatever the administrator's policy says.
+func beyondFloor() uint64 { return mask(capname.Never...) }
 
 func mask(names ...string) (m uint64) {
 	for _, n := range names {
@@ -45,19 +26,20 @@ func mask(names ...string) (m uint64) {
 
 // capBit finds a capability by name, with or without CAP_, in any case.
 func capBit(name string) (uint64, bool) {
-	name = strings.TrimPrefix(strings.ToUpper(name), "CAP_")
-	for i, n := range capNames() {
-		if n == name {
-			return 1 << i, true
-		}
+	i, ok := capname.Number(name)
+	if !ok {
+		return 0, false
 	}
-	return 0, false
+	return 1 << i, true
 }
 
 // capabilities computes the set: the default, or everything below the floor with --cap-add ALL, or nothing with
 // --cap-drop ALL; then single additions, then single removals, so that a removal always wins over ALL.
 func (c *collector) capabilities(add, drop []string) uint64 {
 	set := defaultCaps()
+	if c.level == Compat {
+		set |= compatCaps()
+	}
 	var more, less uint64
 	for _, n := range drop {
 		if isAll(n) {
@@ -85,7 +67,7 @@ func (c *collector) capabilities(add, drop []string) uint64 {
 		more |= bit
 	}
 	if both := more & less; both != 0 {
-		for i, n := range capNames() {
+		for i, n := range capname.All {
 			if both>>i&1 != 0 {
 				c.invalid("--cap-add", n, "the same capability is in --cap-drop")
 			}

@@ -138,7 +138,7 @@ func (c *collector) annotations(a map[string]string) {
 		if !strings.HasPrefix(k, "brig.") {
 			continue
 		}
-		c.refuse(k != "brig.level" || a[k] != "standard", "HostConfig.Annotations=brig.NAME", k+"="+a[k])
+		c.refuse(k != LevelAnnotation, "HostConfig.Annotations=brig.NAME", k+"="+a[k])
 	}
 }
 

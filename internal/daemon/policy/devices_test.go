@@ -12,6 +12,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/daemon/cdi"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/rules"
 )
 
 // testCDI has GPUs 0, 1 and all, and some that ask for too much.
@@ -49,6 +50,7 @@ func make1(t *testing.T, host string) (*Effective, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.By = &rules.Caller{}
 	return Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost(), CDI: testCDI})
 }
 

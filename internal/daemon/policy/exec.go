@@ -16,6 +16,7 @@ type ExecInput struct {
 	Spec    *wire.Spec
 	Config  *container.Config
 	Image   *image.Image
+	Level   Level // of the container
 }
 
 // MakeExec decides about one exec: never more than what the container itself has. With NoUser for an error all else of the
@@ -40,6 +41,9 @@ func MakeExec(in ExecInput) (*wire.Process, error) {
 	}
 	if r.User == "" {
 		u.User = own.User
+	}
+	if in.Level == Strict && u.UID == 0 && err == nil {
+		c.notRoot(user)
 	}
 	if len(r.Cmd) == 0 || r.Cmd[0] == "" {
 		c.invalid("COMMAND", "", "no exec command specified")

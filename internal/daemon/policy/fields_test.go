@@ -17,6 +17,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/image"
 	"github.com/brig-engine/brig/internal/daemon/policy/compat"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/rules"
 )
 
 // leaf is one field of the create request that has no fields of its own.
@@ -225,6 +226,7 @@ func decide(t *testing.T, b []byte) (error, string) {
 		return &Lent{Spec: []wire.Mount{{Kind: wire.MountBind, Source: "/h", Target: "/lent"}},
 			Shown: []container.MountPoint{{Destination: "/lent"}}}, nil
 	}
+	r.By = &rules.Caller{}
 	e, err := Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: host, Lend: lend,
 		Networks: testNetworks, Owner: testOwner, CDI: testCDI,
 		Images: func(string) (*image.Image, error) { return testImage(), nil }})

@@ -3,6 +3,7 @@ package policy
 import (
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/wire"
+	"github.com/brig-engine/brig/internal/wire/rules"
 )
 
 // Host is what decisions need to know about the machine.
@@ -50,6 +52,8 @@ type Input struct {
 	Request *Request
 	Image   *image.Image
 	Host    Host
+	// Policy is the administrator's; nil is that where no file was applied.
+	Policy *rules.Policy
 	// Networks finds a network by what a request calls it.
 	Networks func(ref string) (network.Network, error)
 	// VolumeOptions finds the options of a volume, if there is one of that name.
@@ -72,6 +76,8 @@ type Effective struct {
 	Profile string
 	// NeedsCaller says that the warden will ask who the caller is: a host path or a relaxation is in Spec.
 	NeedsCaller bool
+	Level       Level
+	Granted     []Granted
 	// Config and Host are the request as inspect shows it, with the image's part and the defaults.
 	Config   container.Config
 	HostConf container.HostConfig
@@ -93,9 +99,13 @@ const BuiltinProfile = "builtin"
 // Make decides about one request. The error holds all Refusals.
 func Make(in Input) (*Effective, error) {
 	c := &collector{}
-	r := in.Request
+	if in.Policy == nil {
+		in.Policy = rules.Default()
+	}
 	img := &in.Image.Config.Config
-	e := &Effective{Config: c.merge(&r.Config, img), HostConf: r.Host}
+	e := &Effective{Config: c.merge(&in.Request.Config, img), HostConf: in.Request.Host}
+	c.setLevel(&in, e)
+	r := in.Request
 	c.unsupported(r)
 	c.annotations(r.Host.Annotations)
 	joins := c.join(in, e)
@@ -118,7 +128,11 @@ func Make(in Input) (*Effective, error) {
 		option, reason, _ := strings.Cut(err.Error(), ": ")
 		c.invalid(option, "", "%s", reason)
 	}
-	e.NeedsCaller = needsCaller(&e.Spec) || e.Profile != ""
+	q := Question{Policy: in.Policy, By: r.By, Image: in.Image, Spec: &e.Spec, Profile: e.Profile, Level: c.level}
+	var refused Refusals
+	e.Granted, refused = q.Answer()
+	c.refusals = append(c.refusals, refused...)
+	e.NeedsCaller = needsCaller(&e.Spec) || len(e.Granted) > 0
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -212,8 +226,11 @@ func without(all, some []string) []string {
 func (c *collector) process(in Input, e *Effective, hostname string) wire.Process {
 	cfg, h := &e.Config, &in.Request.Host
 	u, err := resolveUser(cfg.User, in.Image)
-	if err != nil {
+	switch {
+	case err != nil:
 		c.invalid("-u", cfg.User, "%v", err)
+	case c.level == Strict && u.UID == 0:
+		c.notRoot(cfg.User)
 	}
 	c.addGroups(&u.User, h.GroupAdd, in.Image)
 	if h.Umask != nil {
@@ -309,22 +326,10 @@ func (c *collector) files(in Input, s *wire.Spec, nets []network.Membership) []w
 	return f
 }
 
-// needsCaller tells whether the warden has to know who asks: a path of the host, one of its privileged ports, or less
-// confinement than the default.
+// needsCaller tells whether the warden has to know who asks, beside for what the policy grants: a path of the host.
 func needsCaller(s *wire.Spec) bool {
-	for _, p := range s.Network.Ports {
-		if p.HostPort != 0 && p.HostPort < 1024 {
-			return true
-		}
-	}
-	for _, m := range s.Mounts {
-		if m.Kind == wire.MountBind {
-			return true
-		}
-	}
-	p := &s.Process
-	return p.AllowNewPrivileges || p.Filter != nil || p.NoLandlock || p.Capabilities.Bounding&^defaultCaps() != 0 ||
-		p.AppArmor != "" && p.AppArmor != wire.AppArmorDefault || len(s.Sysctl) > 0 || len(s.Devices) > 0 || len(s.Resources.Rates) > 0
+	return len(s.Sysctl) > 0 || len(s.Resources.Rates) > 0 ||
+		slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Kind == wire.MountBind })
 }
 
 // LogInfo is what a log may tell about a container. args is what is executed: the entry point and the command.

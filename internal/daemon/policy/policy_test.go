@@ -16,6 +16,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/brig-engine/brig/internal/daemon/image"
+	"github.com/brig-engine/brig/internal/wire/rules"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -46,6 +47,7 @@ func makeFrom(body string) (*Effective, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.By = &rules.Caller{}
 	return Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: testImage(), Host: testHost(), Networks: testNetworks})
 }
 
@@ -174,7 +176,7 @@ var refused = map[string]string{
 		"HostConfig":{"StorageOpt":{"size":"1"},
 		"CgroupParent":"x","Runtime":"kata","Isolation":"hyperv","DeviceRequests":[{"Count":1}],
 			"LogConfig":{"Type":"fluentd"},"KernelMemory":1,
-		"Annotations":{"brig.level":"strict","brig.egress":"x"}}}`,
+		"Annotations":{"brig.level":"paranoid","brig.egress":"x"}}}`,
 	"log": `{"Image":"i","HostConfig":{"LogConfig":{"Type":"json-file","Config":{"max-size":"1","max-file":"0",
 		"compress":"maybe","labels-regex":"(","shiny":"x","cache-disabled":"true","mode":"soon","max-buffer-size":"1g",
 		"syslog-address":"udp://127.0.0.1"}}}}`,

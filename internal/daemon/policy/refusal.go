@@ -65,6 +65,7 @@ func (rs Refusals) Unwrap() error {
 type collector struct {
 	refusals Refusals
 	warnings []string
+	level    Level
 }
 
 func (c *collector) err() error {

@@ -12,6 +12,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
+
+	"github.com/brig-engine/brig/internal/wire/rules"
 )
 
 // Request is a container create request after strict decoding.
@@ -20,7 +22,9 @@ type Request struct {
 	Host       container.HostConfig
 	Networking network.NetworkingConfig
 	Name       string // where the query has the name as well
-	legacy     legacy
+	// By is who asks, as the kernel says; nil: nobody who is known.
+	By     *rules.Caller
+	legacy legacy
 }
 
 // legacy holds what clients of older API versions still send. Zero values are accepted, all others refused by name.

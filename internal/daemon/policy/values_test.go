@@ -7,7 +7,7 @@ var values = map[string]string{
 	"Volumes": `{"/x":{}}`, "StopSignal": `"TERM"`, "Labels": `{"a":"b"}`,
 	"ExposedPorts": `{"81/tcp":{}}`, "Healthcheck.Test": `["CMD","x"]`, "Healthcheck=NONE": `{"Test":["NONE"]}`,
 	"HostConfig.ConsoleSize": `[1,2]`, "HostConfig.Annotations": `{"a":"b"}`,
-	"HostConfig.Annotations=brig.NAME": `{"brig.level":"strict"}`, "HostConfig.LogConfig.Type": `"none"`,
+	"HostConfig.Annotations=brig.NAME": `{"brig.egress":"none"}`, "HostConfig.LogConfig.Type": `"none"`,
 	"HostConfig.LogConfig.Config": `{"max-size":"1m"}`,
 	"Healthcheck.Interval":        "1000000000", "Healthcheck.Timeout": "1000000000", "Healthcheck.StartPeriod": "1000000000",
 	"Healthcheck.StartInterval": "1000000000", "HostConfig.RestartPolicy.Name": `"always"`,

@@ -27,7 +27,7 @@ var networks = []Entry{
 	{Field: "NetworkDisabled", State: Works},
 	{Field: "ExposedPorts", Flags: []string{"--expose"}, State: Works, Kept: true},
 	{Field: "HostConfig.PortBindings", Below: []string{"HostIp", "HostPort"}, Flags: publishFlags, State: Works,
-		Note: "tcp and udp; at most 48 ports of a container; ports below 1024 for root only"},
+		Note: "tcp and udp; at most 48 ports of a container; ports below 1024 for whom policy.toml allows them, or for root"},
 	{Field: "HostConfig.PortBindings", Value: "sctp", As: "-p PORT/sctp", Flags: publishFlags, State: Missing,
 		Reason: "published are tcp and udp", Instead: "leave it out"},
 	{Field: "HostConfig.PublishAllPorts", Flags: []string{"-P", "--publish-all"}, State: Works},

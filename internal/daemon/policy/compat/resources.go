@@ -53,7 +53,7 @@ var resources = []Entry{
 		Flags: []string{"--device-write-iops"},
 		State: Works, Note: perDisk},
 	{Field: "HostConfig.Ulimits", Below: []string{"Name", "Soft", "Hard"}, Flags: []string{"--ulimit"}, State: Works,
-		Note: "nice and rtprio for root only"},
+		Note: "nice and rtprio for whom policy.toml allows them, or for root"},
 	{Field: "HostConfig.Ulimits", Value: "core", As: "--ulimit core above 0", Flags: []string{"--ulimit"}, State: Refused,
 		Rule:   "no-core-dump",
 		Reason: "a crash would run the host's core handler as root", Instead: "0 is allowed"},

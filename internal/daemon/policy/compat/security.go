@@ -2,7 +2,7 @@ package compat
 
 const (
 	ownNamespace = "the container would share the host's namespace"
-	floorAllow   = "only the administrator's policy file could allow it, and this version does not read one yet"
+	floorAllow   = "no line of the administrator's policy allows it either"
 )
 
 var (
@@ -48,7 +48,7 @@ var security = []Entry{
 	{Field: "HostConfig.Privileged", Flags: []string{"--privileged"}, State: Refused, Rule: "no-privileged",
 		Reason: "the container would own the host", Instead: "add the single capabilities it needs with --cap-add"},
 	{Field: "HostConfig.CapAdd", Flags: capFlags, State: Works,
-		Note: "what is beyond the default is for root only; NET_RAW, MKNOD and AUDIT_WRITE are not in the default"},
+		Note: "what is beyond the default is for whom policy.toml allows it, or for root; NET_RAW, MKNOD and AUDIT_WRITE are not in the default"},
 	{Field: "HostConfig.CapAdd", Value: "ALL", Flags: capFlags, State: Refused, Rule: "cap-floor",
 		Reason: "it contains capabilities that reach the host's kernel", Instead: "name the ones you need"},
 	{Field: "HostConfig.CapAdd", Value: "SYS_ADMIN and others",
@@ -58,9 +58,9 @@ var security = []Entry{
 	{Field: "HostConfig.GroupAdd", Flags: []string{"--group-add"}, State: Works,
 		Note: "names are those of the image, ids up to 65535"},
 	{Field: "HostConfig.SecurityOpt", Flags: securityFlags, State: Works,
-		Note: "no-new-privileges (always on; =false for root only), seccomp=FILE, builtin or unconfined (a floor stays)"},
+		Note: "no-new-privileges (always on; =false where policy.toml allows it, or for root), seccomp=FILE, builtin or unconfined (the same; a floor stays)"},
 	{Field: "HostConfig.SecurityOpt", Value: "apparmor=PROFILE", Flags: securityFlags, State: Works,
-		Note: "where the kernel has AppArmor: a profile that root has loaded, or unconfined, for root only; brig-default else"},
+		Note: "where the kernel has AppArmor: a profile that root has loaded, or unconfined, for whom policy.toml allows it, or for root; brig-default else"},
 	{Field: "HostConfig.SecurityOpt", Value: "label=LABEL", Flags: securityFlags, State: Missing,
 		Reason: "Brig sets no SELinux label", Instead: "leave it out, or write disable"},
 	{Field: "HostConfig.SecurityOpt", Value: "systempaths=unconfined", Flags: securityFlags, State: Refused,
@@ -86,7 +86,7 @@ var security = []Entry{
 		Reason: "it changes the whole machine, not the container's namespaces", Instead: "set it on the host"},
 	{Field: "HostConfig.Devices", Below: []string{"PathOnHost", "PathInContainer", "CgroupPermissions"},
 		Flags: deviceFlags, State: Works,
-		Note: "character devices, or a directory of them, for root only; disks are given to nobody"},
+		Note: "character devices, or a directory of them, for whom policy.toml allows them, or for root; disks are given to nobody"},
 	{Field: "HostConfig.Devices", Value: "m", As: "--device PATH:PATH:m", Flags: deviceFlags, State: Missing,
 		Reason: "no container makes device nodes", Instead: "write r, w or rw"},
 	{Field: "HostConfig.Devices", Value: "TARGET", As: "--device PATH:TARGET outside of /dev", Flags: deviceFlags, State: Missing,
