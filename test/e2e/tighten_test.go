@@ -58,3 +58,28 @@ func TestDebianNginxRunsStrict(t *testing.T) {
 		t.Errorf("%s", owners)
 	}
 }
+
+// Programs whose entry script gives up root by itself begin without it.
+func TestDebianDatabasesRunStrict(t *testing.T) {
+	slow(t)
+	e := startEngine(t)
+	e.withDebian("redis")
+	e.brig("run", "-d", "--name", "loose", "-p", "6379:6379", "redis")
+	e.eventually("redis", func() bool { return e.redis("PING") == "+PONG" })
+	options := e.tightened("loose")
+	e.brig("rm", "-fv", "loose")
+	e.brig(append(append([]string{"run", "-d", "--name", "tight", "-p", "6379:6379"}, options...), "redis")...)
+	e.eventually("redis at level strict", func() bool { return e.redis("SET", "key", "value") == "+OK" })
+	e.brig("rm", "-fv", "tight")
+
+	e.withDebian("postgres")
+	e.brig("run", "-d", "--name", "loose", "postgres")
+	e.eventually("postgres", func() bool { return e.sql("loose", "SELECT 1") == "1" })
+	options = e.tightened("loose")
+	e.brig("rm", "-fv", "loose")
+	e.brig(append(append([]string{"run", "-d", "--name", "tight"}, options...), "postgres")...)
+	e.eventually("postgres at level strict", func() bool { return e.sql("tight", "SELECT 1") == "1" })
+	if out := e.brig("exec", "tight", "sh", "-c", "id -un; stat -c %U /proc/[0-9]*/ | sort -u"); strings.Contains(out, "root") {
+		t.Errorf("%s", out)
+	}
+}

@@ -173,7 +173,7 @@ func places(f *Facts) []place {
 			continue // a directory, for the sake of what is in it
 		}
 		dir := path.Dir(p)
-		for kind, there := f.Changes[dir]; there && kind == Added; kind, there = f.Changes[dir] {
+		for dir != "/" && f.Changes[dir] == Added { // Changed is 0, as what is not there
 			dir = path.Dir(dir)
 		}
 		if found[dir] == nil {

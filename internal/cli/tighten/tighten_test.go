@@ -62,6 +62,7 @@ func TestAdviceIsWhatTheFactsSay(t *testing.T) {
 // Whatever a container calls its files, each directory is named once, and none below another.
 func FuzzPlaces(f *testing.F) {
 	f.Add("/a/b\x00/a\x00/a/b/c\x00/")
+	f.Add("x\x00") // the root directory, added
 	f.Fuzz(func(t *testing.T, text string) {
 		facts := Facts{Changes: map[string]int{}}
 		for i, p := range strings.Split(text, "\x00") {
