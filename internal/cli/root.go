@@ -41,7 +41,7 @@ func verbs() []verb {
 		{"volume", groupStore, newVolumeNoun}, {"network", groupStore, newNetworkNoun},
 		{"system", groupStore, newSystemNoun},
 		{"engine", groupEngine, newEngineNoun}, {"doctor", groupEngine, newDoctor}, {"drill", groupEngine, newDrill},
-		{"policy", groupEngine, newPolicyNoun}, {"explain", groupEngine, newExplain},
+		{"policy", groupEngine, newPolicyNoun}, {"explain", groupEngine, newExplain}, {"tighten", groupEngine, newTighten},
 		{"events", groupEngine, newEvents}, {"info", groupEngine, newInfo}, {"version", groupEngine, newVersion},
 	}
 }
@@ -49,7 +49,7 @@ func verbs() []verb {
 // unbuilt are the commands that will exist: Brig's own nouns, a closed list, and Docker's. They are refused by name.
 func unbuilt() []string {
 	return []string{
-		"tighten", "audit", "trail", "trust", "secret",
+		"audit", "trail", "trust", "secret",
 		"build", "builder", "buildx", "compose", "config", "context",
 		"login", "logout", "manifest", "node", "plugin", "search", "service", "stack", "swarm",
 	}

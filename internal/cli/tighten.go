@@ -1,0 +1,171 @@
+package cli
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/show"
+	"github.com/brig-engine/brig/internal/cli/tighten"
+)
+
+func newTighten(a *App) *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use: "tighten [OPTIONS] CONTAINER", Short: "Say what a container needs to run at level strict", Args: words(1, 1),
+		Long: "Look at what a running container has done so far (its users, what it wrote, whether it used its network), and\n" +
+			"print the options with which it should run at level strict. Nothing is changed. What it has not done yet, nobody\n" +
+			"knows: let it work for a while first, and try the options.",
+		ValidArgsFunction: a.completeContainers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			engine, err := a.engine()
+			if err != nil {
+				return err
+			}
+			advice, err := advise(cmd.Context(), engine, args[0])
+			if err != nil {
+				return err
+			}
+			if format != "" {
+				return show.One(a.Out, format, advice)
+			}
+			fmt.Fprintln(a.Out, show.Clean(strings.Join(quoted(advice.Options), " "), false))
+			for _, n := range advice.Notes {
+				fmt.Fprintln(a.Out, "note:", show.Clean(n, false))
+			}
+			for _, o := range advice.Obstacles {
+				fmt.Fprintln(a.Out, "obstacle:", show.Clean(o, false))
+			}
+			if len(advice.Obstacles) > 0 {
+				return &exitError{code: 1}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&format, "format", "", "Format: json, or a template")
+	return cmd
+}
+
+// quoted are words as a shell reads them back.
+func quoted(list []string) []string {
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = w
+		if strings.Trim(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,@%+") != "" {
+			out[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return out
+}
+
+// advise asks the engine for all that is known of a container.
+func advise(ctx context.Context, engine *api.Client, name string) (tighten.Advice, error) {
+	at := "/containers/" + url.PathEscape(name)
+	var c struct {
+		State      struct{ Running bool }
+		HostConfig struct {
+			CapAdd, SecurityOpt []string
+			ReadonlyRootfs      bool
+			Devices             []struct{ PathOnHost string }
+			PortBindings        map[string]any
+		}
+		NetworkSettings struct{ Networks map[string]struct{} }
+	}
+	if err := engine.Call(ctx, "GET", at+"/json", nil, &c); err != nil {
+		return tighten.Advice{}, err
+	}
+	if !c.State.Running {
+		return tighten.Advice{}, fmt.Errorf("%s does not run, and only what runs can be looked at. Next: brig start %s", name, name)
+	}
+	h := &c.HostConfig
+	f := &tighten.Facts{CapAdd: h.CapAdd, SecurityOpt: h.SecurityOpt, ReadOnly: h.ReadonlyRootfs, Changes: map[string]int{},
+		Networks: slices.Sorted(maps.Keys(c.NetworkSettings.Networks)), Used: len(h.PortBindings) > 0,
+		Look: func(dir string) (tighten.Dir, error) { return lookAt(ctx, engine, name, dir) }}
+	for _, d := range h.Devices {
+		f.Devices = append(f.Devices, d.PathOnHost)
+	}
+	var stats struct {
+		Networks map[string]struct {
+			Rx uint64 `json:"rx_bytes"`
+			Tx uint64 `json:"tx_bytes"`
+		} `json:"networks"`
+	}
+	var changes []struct {
+		Path string
+		Kind int
+	}
+	err := engine.Call(ctx, "GET", at+"/stats", url.Values{"stream": {"0"}, "one-shot": {"1"}}, &stats)
+	if err == nil {
+		err = engine.Call(ctx, "GET", at+"/changes", nil, &changes)
+	}
+	if err == nil {
+		f.Processes, err = processesOf(ctx, engine, at)
+	}
+	for _, n := range stats.Networks {
+		f.Used = f.Used || n.Rx+n.Tx > 0
+	}
+	for _, x := range changes {
+		f.Changes[x.Path] = x.Kind
+	}
+	if err != nil {
+		return tighten.Advice{}, err
+	}
+	return tighten.Make(f), nil
+}
+
+func processesOf(ctx context.Context, engine *api.Client, at string) (list []tighten.Process, err error) {
+	var table struct{ Processes [][]string }
+	if err := engine.Call(ctx, "GET", at+"/top", url.Values{"ps_args": {"-o uid,gid,comm"}}, &table); err != nil {
+		return nil, err
+	}
+	for _, row := range table.Processes {
+		if len(row) < 3 {
+			return nil, errors.New("the engine's list of processes has too few columns")
+		}
+		uid, errUID := strconv.ParseUint(row[0], 10, 32)
+		gid, errGID := strconv.ParseUint(row[1], 10, 32)
+		if err := errors.Join(errUID, errGID); err != nil {
+			return nil, fmt.Errorf("the engine's list of processes: %w", err)
+		}
+		list = append(list, tighten.Process{UID: uint32(uid), GID: uint32(gid), Name: row[2]})
+	}
+	return list, nil
+}
+
+// lookAt reads the head of a directory's archive. The rest of it stays where it is.
+func lookAt(ctx context.Context, engine *api.Client, name, dir string) (d tighten.Dir, err error) {
+	res, err := engine.Do(ctx, api.Request{Method: "GET", Path: archivePath(name), Query: url.Values{"path": {dir}}})
+	if err != nil {
+		return d, err
+	}
+	defer res.Body.Close()
+	r := tar.NewReader(res.Body)
+	const most = 4096 // entries; what is below them is passed over
+	for n := 0; n < most; n++ {
+		h, err := r.Next()
+		switch {
+		case err == io.EOF:
+			return d, nil
+		case err != nil:
+			return d, err
+		case n == 0:
+			d.UID, d.GID, d.Mode = uint32(h.Uid), uint32(h.Gid), uint32(h.Mode)
+		default:
+			if parts := strings.Split(path.Clean(h.Name), "/"); len(parts) == 2 {
+				d.Names = append(d.Names, parts[1])
+			}
+		}
+	}
+	return d, nil
+}

@@ -1,0 +1,206 @@
+// Package tighten works out, from what a running container did, the options that it needs to run at level strict.
+//
+// Zone: brig, the caller's own process.
+// Input: answers of the engine about a container: processes, changes, directories. A container chose the names in them.
+// Output: options, and what stands against them. Nothing is changed, and nothing is promised: a trial tells.
+package tighten
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// Facts are what is known of a container.
+type Facts struct {
+	Processes []Process
+	Changes   map[string]int // path → Changed, Added, Deleted
+	// Look reads a directory: its owner and mode, and the names in it.
+	Look func(dir string) (Dir, error)
+	// Networks are those that it is in. Used tells whether a byte went through, or a port is published.
+	Networks []string
+	Used     bool
+	// CapAdd, Devices and SecurityOpt of its request, of which level strict has none.
+	CapAdd, Devices, SecurityOpt []string
+	ReadOnly                     bool
+}
+
+// Process is one of the container's, with ids as they are inside.
+type Process struct {
+	UID, GID uint32
+	Name     string
+}
+
+// Dir is a directory of the container.
+type Dir struct {
+	UID, GID uint32
+	Mode     uint32
+	Names    []string // of what is in it; the first of them, if there are very many
+}
+
+// Kinds of changes.
+const (
+	Changed = iota
+	Added
+	Deleted
+)
+
+// Advice is what level strict takes.
+type Advice struct {
+	Options   []string // in the order of a command line
+	Notes     []string // what to know about them
+	Obstacles []string // what no option gives
+}
+
+// Make works it out.
+func Make(f *Facts) Advice {
+	a := &Advice{Options: []string{"--level", "strict"}, Notes: []string{}, Obstacles: []string{}}
+	uid, gid, known := a.user(f.Processes)
+	a.network(f)
+	if !f.ReadOnly {
+		a.files(f, uid, gid, known)
+	}
+	for _, o := range []struct {
+		option string
+		values []string
+	}{{"--cap-add", f.CapAdd}, {"--device", f.Devices}, {"--security-opt", f.SecurityOpt}} {
+		for _, v := range o.values {
+			a.Obstacles = append(a.Obstacles, fmt.Sprintf("%s %s: level strict has none; try without", o.option, v))
+		}
+	}
+	return *a
+}
+
+// user chooses the one that is not root, if there is one.
+func (a *Advice) user(list []Process) (uid, gid uint32, known bool) {
+	var root, others []string
+	ids := map[[2]uint32]bool{}
+	for _, p := range list {
+		if p.UID == 0 {
+			root = append(root, p.Name)
+			continue
+		}
+		ids[[2]uint32{p.UID, p.GID}] = true
+		uid, gid = p.UID, p.GID
+		others = append(others, fmt.Sprintf("%s as %d:%d", p.Name, p.UID, p.GID))
+	}
+	switch len(ids) {
+	case 1:
+		a.Options = append(a.Options, "-u", fmt.Sprintf("%d:%d", uid, gid))
+		if len(root) > 0 {
+			a.Notes = append(a.Notes, fmt.Sprintf("%s ran as root beside it, and would run as %d:%d: whether it can, a trial tells", once(root), uid, gid))
+		}
+		return uid, gid, true
+	case 0:
+		a.Obstacles = append(a.Obstacles, fmt.Sprintf("-u: %s ran as root, and nothing as anybody else: name a user who may do what it does", once(root)))
+	default:
+		a.Obstacles = append(a.Obstacles, "-u: more than one user ran something: "+once(others))
+	}
+	return 0, 0, false
+}
+
+func once(list []string) string {
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(list))), ", ")
+}
+
+func (a *Advice) network(f *Facts) {
+	named := slices.DeleteFunc(slices.Clone(f.Networks), func(n string) bool { return n == "none" })
+	if len(named) == 0 {
+		return
+	}
+	if !f.Used {
+		a.Notes = append(a.Notes, "no byte went through its network: it has none in strict")
+		return
+	}
+	for _, n := range named {
+		a.Options = append(a.Options, "--network", n)
+	}
+}
+
+// place is a directory that has to be one that can be written to.
+type place struct {
+	dir     string
+	written []string
+	foreign bool // the image has something in it, too
+}
+
+// files finds the directories that were written to, and gives each a file system of its own: a volume where the user owns
+// it, since a new one begins with the image's files and their owner; else one in memory, where nothing of the image's is hidden.
+func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
+	for _, p := range places(f) {
+		d, err := f.Look(p.dir)
+		if err != nil {
+			a.Obstacles = append(a.Obstacles, fmt.Sprintf("%s was written to, and cannot be looked at: %v", p.dir, err))
+			continue
+		}
+		for _, name := range d.Names {
+			if kind, there := f.Changes[path.Join(p.dir, name)]; !there || kind != Added {
+				p.foreign = true
+			}
+		}
+		volatile := slices.Contains([]string{"/tmp", "/var/tmp", "/run", "/var/run"}, p.dir)
+		switch {
+		case p.dir == "/":
+			a.Obstacles = append(a.Obstacles, "it wrote to the root directory itself: "+some(p.written))
+		case volatile, !p.foreign && !(known && d.UID == uid):
+			a.Options = append(a.Options, "--tmpfs", p.dir)
+			if !volatile {
+				a.Notes = append(a.Notes, fmt.Sprintf("%s is in memory and goes with the container; it wrote %s", p.dir, some(p.written)))
+			}
+		case known && d.UID == uid || d.Mode&0o002 != 0, known && d.GID == gid && d.Mode&0o020 != 0:
+			a.Options = append(a.Options, "-v", p.dir)
+			a.Notes = append(a.Notes, fmt.Sprintf("%s is a volume without a name; -v NAME:%s keeps it for the next container", p.dir, p.dir))
+		default:
+			a.Obstacles = append(a.Obstacles, fmt.Sprintf("%s is another user's (%d:%d) and holds files of the image; it wrote %s: have the image hold these",
+				p.dir, d.UID, d.GID, some(p.written)))
+		}
+	}
+}
+
+// places are the directories of the image nearest above what was changed, none below another.
+func places(f *Facts) []place {
+	paths := slices.Sorted(func(yield func(string) bool) {
+		for p := range f.Changes {
+			if !yield(p) {
+				return
+			}
+		}
+	})
+	found := map[string]*place{}
+	for i, p := range paths {
+		if f.Changes[p] == Changed && i+1 < len(paths) && slices.ContainsFunc(paths[i+1:], func(q string) bool { return strings.HasPrefix(q, strings.TrimSuffix(p, "/")+"/") }) {
+			continue // a directory, for the sake of what is in it
+		}
+		dir := path.Dir(p)
+		for dir != "/" && f.Changes[dir] == Added { // Changed is 0, as what is not there
+			dir = path.Dir(dir)
+		}
+		if found[dir] == nil {
+			found[dir] = &place{dir: dir}
+		}
+		found[dir].written = append(found[dir].written, p)
+		found[dir].foreign = found[dir].foreign || f.Changes[p] != Added
+	}
+	var list []place
+	dirs := make([]string, 0, len(found))
+	for d := range found {
+		dirs = append(dirs, d)
+	}
+	slices.Sort(dirs)
+	for _, d := range dirs {
+		above := slices.ContainsFunc(list, func(p place) bool { return p.dir != "/" && strings.HasPrefix(d, p.dir+"/") })
+		if !above {
+			list = append(list, *found[d])
+		}
+	}
+	return list
+}
+
+func some(list []string) string {
+	const most = 3
+	if len(list) <= most {
+		return strings.Join(list, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+}
