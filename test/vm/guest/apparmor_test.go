@@ -3,8 +3,11 @@ package guest
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestKernel61AppArmor has AppArmor alone refuse what is otherwise allowed: the administrator has taken away Landlock and
@@ -81,6 +84,24 @@ func TestKernel61AppArmor(t *testing.T) {
 	})
 	denied(t, e)
 	everyday(t, e)
+}
+
+// TestKernel61AppArmorOutOfReach starts an engine that may not load profiles, as one inside of a container: it says so, and
+// refuses what it cannot do.
+func TestKernel61AppArmorOutOfReach(t *testing.T) {
+	runtime.LockOSThread() // never unlocked: the thread has lost a capability for good
+	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_MAC_ADMIN, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	e := start(t)
+	if out := e.brig("info", "--format", "{{.Warnings}} {{.SecurityOptions}}"); !strings.Contains(out, "apparmor profiles of containers") ||
+		strings.Contains(out, "name=apparmor") {
+		t.Error(out)
+	}
+	if out := e.brig("run", "--rm", "box", "cat", "/proc/self/attr/apparmor/current"); out != "unconfined" {
+		t.Error(out)
+	}
+	e.refused(t, 125, []string{"apparmor=brig-default", "no AppArmor"}, "run", "--rm", "--security-opt", "apparmor=brig-default", "box", "true")
 }
 
 // everyday is what the profile must leave alone: everything is tried, and each failure is one line.
