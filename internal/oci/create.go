@@ -129,7 +129,7 @@ func (c *container) describe() error {
 	c.Record = state.Record{Version: specs.Version, ID: c.ID, Creating: true, Bundle: c.o.bundle, Root: root, Created: time.Now(),
 		Annotations: s.Annotations, Groups: groups, OwnPIDs: config.New(s.Linux, specs.PIDNamespace), NoPivot: c.o.noPivot,
 		Process: s.Process, Hooks: s.Hooks}
-	return nil
+	return c.Write() // so that whoever finds what a death of this process has left knows where it is
 }
 
 // enterGroups makes the control groups and opens them for the child.
@@ -202,7 +202,7 @@ func (c *container) hooks() error {
 		return nil
 	}
 	told := c.OCI(specs.StateCreated)
-	if err := hook.Run("prestart", h.Prestart, told); err != nil { //nolint:staticcheck // engines still use it
+	if err := hook.Run("prestart", h.Prestart, told); err != nil { // deprecated, and what Docker uses
 		return err
 	}
 	if err := hook.Run("createRuntime", h.CreateRuntime, told); err != nil {
