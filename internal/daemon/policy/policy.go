@@ -27,6 +27,8 @@ type Host struct {
 	CpusetCpus string
 	// NetworkError says why the machine cannot have the network called bridge; "" when it can.
 	NetworkError string
+	// Disk says how the writable layer of a container is bounded.
+	Disk Disk
 	// MakeFiles gives the contents of hosts, resolv.conf and hostname.
 	MakeFiles func(FileRequest) ([]wire.File, error)
 }
@@ -133,6 +135,7 @@ func (c *collector) spec(in Input, e *Effective, joins wire.Join) wire.Spec {
 		Image:        in.Image.Index,
 		WritableRoot: !h.ReadonlyRootfs,
 		Volatile:     h.AutoRemove,
+		Disk:         c.disk(h, in.Host.Disk),
 		Join:         joins,
 		NoShm:        h.IpcMode.IsNone(),
 		Resources:    c.resources(h, in.Host),
