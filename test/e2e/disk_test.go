@@ -65,7 +65,7 @@ func TestDiskIsBounded(t *testing.T) {
 		t.Errorf("inspect: %s", out)
 	}
 	// What is full starts again, and can be emptied.
-	e.brig("create", "--name", "full", "--storage-opt", "size=5m", "box", "sh", "-c", "[ -f /big ] && rm /big && echo empty || "+strings.ReplaceAll(fill, "$0", ""))
+	e.brig("create", "--name", "full", "--storage-opt", "size=5m", "box", "sh", "-c", "if [ -f /big ]; then rm /big; echo empty; else "+strings.ReplaceAll(fill, "$0", "")+"; fi")
 	if n := number(e.brig("start", "-a", "full")); n < 3<<10 || n > 5<<10 {
 		t.Errorf("%d KiB of 5 MiB were written", n)
 	}
