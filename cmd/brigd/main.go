@@ -138,6 +138,7 @@ func open(ctx context.Context, warden, store *client.Client, state, run string) 
 	if err != nil {
 		return nil, err
 	}
+	host.Disk, volumes.Disk = disks(hello.Disk, state, run)
 	networks, err := network.Open(filepath.Join(state, "networks"), facts, bus)
 	if err != nil {
 		return nil, err

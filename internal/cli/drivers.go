@@ -1,17 +1,55 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
+
+	"github.com/brig-engine/brig/internal/cli/launch"
 )
+
+// storageOption is --storage-opt of the engine: NAME=VALUE.
+type storageOption launch.Storage
+
+func (s *storageOption) String() string { return "" }
+func (s *storageOption) Type() string   { return "string" }
+
+// leastDisk is the least that a container can be bounded to.
+const leastDisk = 1 << 20
+
+func (s *storageOption) Set(option string) error {
+	name, value, _ := strings.Cut(option, "=")
+	var size *int64
+	switch name {
+	case "dm.basesize", "size":
+		size = &s.Container
+	case "brig.volumesize":
+		size = &s.Volume
+	case "brig.image":
+		s.NoImage = value == "off"
+		if value != "on" && value != "off" {
+			return errors.New("brig.image is on or off")
+		}
+		return nil
+	default:
+		return errors.New("there are dm.basesize=SIZE and size=SIZE (of each container), brig.volumesize=SIZE and brig.image=on|off")
+	}
+	n, err := units.RAMInBytes(value)
+	if err != nil || n < leastDisk {
+		return fmt.Errorf("%q is no size of 1m or more", value)
+	}
+	*size = n
+	return nil
+}
 
 // dockerd holds options of Docker's engine that the survey uses. They are heeded, or refused with what to do instead, and
 // stand in no help text: nobody needs them here.
 type dockerd struct {
 	icc     bool
 	driver  string
-	storage []string
 	log     string
 	logOpts []string
 }
@@ -19,10 +57,9 @@ type dockerd struct {
 func (d *dockerd) bind(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&d.icc, "icc", false, "Let containers reach each other")
 	cmd.Flags().StringVarP(&d.driver, "exec-driver", "e", "", "What makes containers")
-	cmd.Flags().StringArrayVar(&d.storage, "storage-opt", nil, "Storage option")
 	cmd.Flags().StringVar(&d.log, "log-driver", "", "Where output of containers goes")
 	cmd.Flags().StringArrayVar(&d.logOpts, "log-opt", nil, "Option of the log driver")
-	for _, name := range []string{"icc", "exec-driver", "storage-opt", "log-driver", "log-opt"} {
+	for _, name := range []string{"icc", "exec-driver", "log-driver", "log-opt"} {
 		cmd.Flags().Lookup(name).Hidden = true
 	}
 }
@@ -44,9 +81,6 @@ func (d *dockerd) refuse() error {
 	case len(d.logOpts) > 0:
 		return fmt.Errorf("--log-opt %q: an engine has no defaults for its containers yet. Next: leave it out, and give --log-opt to "+
 			"create or run", d.logOpts[0])
-	case len(d.storage) > 0:
-		return fmt.Errorf("--storage-opt %q: a bound for the disk space of containers is not built yet. "+
-			"Next: leave it out, and put --root on a file system of its own", d.storage[0])
 	}
 	return nil
 }

@@ -106,6 +106,7 @@ func newEngineStart(a *App) *cobra.Command {
 	old.bind(cmd)
 	cmd.Flags().StringVar(&o.LogFormat, "log-format", launch.LogFormats[0], "Format of the engine's log: text, or json (a line for each record)")
 	cmd.Flags().StringVar(&o.LogLevel, "log-level", launch.LogLevels[0], "Least level that is logged: debug (every request, too), info, warn or error")
+	cmd.Flags().Var((*storageOption)(&o.Storage), "storage-opt", "Disk space of each container (dm.basesize=SIZE) and volume (brig.volumesize=SIZE)")
 	cmd.Flags().BoolVar(&o.Foreground, "foreground", false, "Become the engine instead of starting it in the background")
 	return cmd
 }

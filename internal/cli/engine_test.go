@@ -55,7 +55,6 @@ func TestTheSurveysOptionsOfTheEngine(t *testing.T) {
 		{"-e=runsc", []string{`--exec-driver "runsc"`, "not built yet"}},
 		{"--log-driver=syslog", []string{`--log-driver "syslog"`, "5 files of 10 MB"}},
 		{"--log-opt=max-size=1m", []string{`--log-opt "max-size=1m"`, "create or run"}},
-		{"--storage-opt=dm.basesize=5G", []string{`--storage-opt "dm.basesize=5G"`, "--root"}},
 		{"--icc", []string{"--icc", "do not reach each other"}},
 	} {
 		r := f.brig("", "engine", "start", "--run", run, "--root", run, c.option)

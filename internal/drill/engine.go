@@ -32,13 +32,17 @@ type Engine interface {
 
 // Spec is what a container of the drill may differ in. Everything else is default.
 type Spec struct {
-	Image   string
-	Args    []string
-	Env     []string // NAME=value
-	Memory  int64    // limit in bytes; 0: the engine's default
-	Publish int      // TCP port to be reachable from the host's loopback; 0: none
-	User    string   // who the program runs as; "": as the image says
-	WorkDir string   // "": as the image says
+	Image  string
+	Args   []string
+	Env    []string // NAME=value
+	Memory int64    // limit in bytes; 0: the engine's default
+	Disk   int64    // bound of the writable layer in bytes; 0: the engine's default
+	// Volume is where a new volume is mounted; "": none. VolumeSize bounds it; 0: the engine's default.
+	Volume     string
+	VolumeSize int64
+	Publish    int    // TCP port to be reachable from the host's loopback; 0: none
+	User       string // who the program runs as; "": as the image says
+	WorkDir    string // "": as the image says
 	// Annotations of the request.
 	Annotations map[string]string
 }

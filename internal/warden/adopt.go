@@ -119,15 +119,16 @@ func (w *Warden) sweep() error {
 		}
 	}
 	for dir, needed := range map[string]func(name string) bool{
-		filepath.Join(w.cfg.Run, "fifo"):   func(name string) bool { return w.live[name] != nil },
-		filepath.Join(w.cfg.Run, "exits"):  func(name string) bool { return ends[name] },
-		filepath.Join(w.cfg.Root, "trash"): func(string) bool { return false },
+		filepath.Join(w.cfg.Run, "fifo"):  func(name string) bool { return w.live[name] != nil },
+		filepath.Join(w.cfg.Run, "exits"): func(name string) bool { return ends[name] },
+		w.disk.Bases[0] + "/trash":        func(string) bool { return false },
+		w.cfg.Root + "/trash":             func(string) bool { return false },
 	} {
 		entries, rerr := os.ReadDir(dir)
 		err = errors.Join(err, rerr)
 		for _, e := range entries {
 			if !needed(e.Name()) {
-				if rerr := os.RemoveAll(filepath.Join(dir, e.Name())); rerr != nil { // a container can make what cannot be removed
+				if rerr := w.disk.Remove(filepath.Join(dir, e.Name())); rerr != nil { // a container can make what cannot be removed
 					w.log("%v", rerr)
 				}
 			}

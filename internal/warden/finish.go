@@ -176,12 +176,13 @@ func (w *Warden) forget(c *container, last *note, erase func() error) {
 // discard moves the container's directory out of the way: what is in it was written by strangers, and there may be much
 // of it. Erase deletes it when nobody has it any more, and then its ids are free.
 func (w *Warden) discard(c *container, base uint32) (erase func() error, err error) {
-	trash := filepath.Join(w.cfg.Root, "trash", fmt.Sprintf("%s.%d", c.id, w.workers.Add(1)))
-	if err := os.Rename(w.directory(c.id), trash); err != nil && !errors.Is(err, os.ErrNotExist) {
+	dir := w.directory(c.id)
+	trash := filepath.Join(dir, "../../../trash", fmt.Sprintf("%s.%d", c.id, w.workers.Add(1))) // of the same file system
+	if err := os.Rename(dir, trash); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	return func() error {
-		if err := inOrder(func() error { return w.dismiss(c) }, func() error { return os.RemoveAll(trash) }); err != nil {
+		if err := inOrder(func() error { return w.dismiss(c) }, func() error { return w.disk.Remove(trash) }); err != nil {
 			return err // its ids stay taken
 		}
 		w.ranges.hold(base, -1)

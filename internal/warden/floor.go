@@ -70,6 +70,7 @@ const (
 	maxFileSize   = 16 << 10
 	maxPids       = 1 << 22
 	minMemory     = 6 << 20
+	minDisk       = 1 << 20
 	defaultShm    = 64 << 20
 	volumeIDs     = idmap.VolumeBase // ids on disk of every volume; no sandbox runs with them
 	ownIDs        = 0x7FFD0000       // brigd and workers
@@ -100,6 +101,7 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	checkProcess(&r, &s.Process)
 	checkResources(&r, &s.Resources, memory)
 	r.when(len(s.Resources.Rates) > maxDevices || len(s.Resources.Rates) > 0 && by == nil, "at most %d rates of disks, and they need their caller", maxDevices)
+	r.when(s.Disk != 0 && s.Disk < minDisk, "a container needs %d bytes of disk at least, not %d", minDisk, s.Disk)
 	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
 		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
 	r.when(tooMany, "at most %d mounts, %d engine files, %d published ports, %d sysctls and %d paths to hide", maxMounts, maxFiles, maxPorts, maxSysctls, maxPaths)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -62,6 +63,15 @@ func initFile() (*os.File, error) {
 		err = f.Chmod(0o555)
 	}
 	return f, err
+}
+
+// growDisk looks often enough for the image to grow before what writes at the speed of memory has filled it.
+func (w *Warden) growDisk() {
+	for ; ; time.Sleep(250 * time.Millisecond) {
+		if err := w.disk.Grow(); err != nil {
+			w.log("grow the disk of containers: %v", err)
+		}
+	}
 }
 
 func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "router.json") }

@@ -99,6 +99,9 @@ func (b *birth) rootfs() error {
 		return fmt.Errorf("root of container %s: %w", short(b.c.id), err)
 	}
 	b.give("root", root)
+	if err := b.w.disk.Bound(b.w.directory(b.c.id), b.spec.Disk); err != nil {
+		return fmt.Errorf("bound the disk of container %s: %w", short(b.c.id), err)
+	}
 	if b.spec.ShmSize == 0 || b.spec.ShmSize == defaultShm { // the sandbox brings it
 		return nil
 	}
@@ -112,9 +115,12 @@ func (b *birth) rootfs() error {
 func (b *birth) directories() (upper, work int, err error) {
 	dir := b.w.directory(b.c.id)
 	if b.first {
-		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o711)); err != nil {
-			return -1, -1, wire.Full(err)
-		}
+		err = errors.Join(b.w.disk.Remove(dir), b.w.disk.Make(dir, b.spec.Disk))
+	} else { // one that has filled its disk can be started again
+		err = b.w.disk.Bound(dir, -1)
+	}
+	if err != nil {
+		return -1, -1, wire.Full(err)
 	}
 	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

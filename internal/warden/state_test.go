@@ -17,6 +17,7 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
+	"github.com/brig-engine/brig/internal/warden/disk"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -27,7 +28,8 @@ func newWarden(t *testing.T) *Warden {
 		t.Skip("missing: root privileges")
 	}
 	dir := t.TempDir()
-	w := &Warden{cfg: Config{Root: dir + "/root", Run: dir + "/run"}, live: map[string]*container{}, ranges: newRanges()}
+	w := &Warden{cfg: Config{Root: dir + "/root", Run: dir + "/run"}, live: map[string]*container{}, ranges: newRanges(),
+		disk: &disk.Disk{Bases: []string{dir + "/root"}}}
 	w.instance = fmt.Sprintf("brigtest-%d-%d", os.Getpid(), time.Now().UnixNano()%1e9)
 	w.facts.NetworkError = "none here"
 	w.router = &router{w: w}

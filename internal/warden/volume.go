@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/path"
+	"github.com/brig-engine/brig/internal/warden/disk"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -18,31 +19,32 @@ import (
 // volumes are directories whose files belong, on disk, to ids that no container runs with (volumeIDs). Each mount maps
 // them to its sandbox's range, so that containers with different ranges share a volume, and a recycled range inherits
 // nothing (traps 8).
-type volumes struct{ dir string }
+type volumes struct{ disk *disk.Disk }
 
 // of gives the directory of a volume.
 func (v volumes) of(name string) (string, error) {
 	if !validName(name, maxVolumeName) {
 		return "", fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
 	}
-	return filepath.Join(v.dir, name), nil
+	return v.disk.Find("volumes/" + name), nil
 }
 
-func (v volumes) create(name string) error {
+func (v volumes) create(name string, size int64) error {
 	dir, err := v.of(name)
-	if err != nil {
+	if err != nil || size < 0 { // no bound, within the warden
+		return errors.Join(err, errdefs.ErrInvalidArgument)
+	}
+	made := trash(dir)
+	data := filepath.Join(made, "data")
+	if err := cmp.Or(v.disk.Remove(made), v.disk.Make(made, size), os.Mkdir(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
 		return err
 	}
-	data := filepath.Join(v.trash(name), "data")
-	if err := cmp.Or(os.RemoveAll(v.trash(name)), os.MkdirAll(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
-		return err
-	}
-	return os.Rename(v.trash(name), dir)
+	return os.Rename(made, dir)
 }
 
 // trash is where a volume is made and ends, so that there is never half of one: the sweep finds what a crash leaves there.
 // No container and no volume begins with a dot.
-func (v volumes) trash(name string) string { return filepath.Join(v.dir, "..", "trash", "."+name) }
+func trash(dir string) string { return filepath.Join(dir, "../../trash", "."+filepath.Base(dir)) }
 
 // open gives the volume's directory.
 func (v volumes) open(name string) (int, error) {
@@ -64,30 +66,33 @@ func (v volumes) remove(name string) error {
 	if err != nil {
 		return err
 	}
-	gone := v.trash(name)
-	os.RemoveAll(gone) // or the next line fails
+	gone := trash(dir)
+	v.disk.Remove(gone) // or the next line fails
 	if err := os.Rename(dir, gone); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	os.RemoveAll(gone) // or the sweep does it
+	v.disk.Remove(gone) // or the sweep does it
 	return nil
 }
 
 func (v volumes) list() (wire.VolumeList, error) {
-	entries, err := os.ReadDir(v.dir)
-	list := wire.VolumeList{}
-	for _, e := range entries {
-		if validName(e.Name(), maxVolumeName) {
-			list = append(list, e.Name())
+	list, failed := wire.VolumeList{}, error(nil)
+	for _, base := range v.disk.Bases {
+		entries, err := os.ReadDir(base + "/volumes")
+		failed = errors.Join(failed, err)
+		for _, e := range entries {
+			if validName(e.Name(), maxVolumeName) {
+				list = append(list, e.Name())
+			}
 		}
 	}
-	return list, err
+	return list, failed
 }
 
 // fill gives a new volume what the image has at its target, with owners and modes: a worker copies it, as root of the
 // sandbox's own user namespace. A target that the image does not have, or that leads elsewhere, leaves the volume empty.
 func (b *birth) fill(m *wire.Mount, volume int) error {
-	filled := filepath.Join(b.w.volumes.dir, m.Source, "filled")
+	filled := b.w.disk.Find("volumes/"+m.Source) + "/filled"
 	if _, err := os.Lstat(filled); err == nil {
 		return nil
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
+	"github.com/brig-engine/brig/internal/warden/disk"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
@@ -42,6 +43,7 @@ type Warden struct {
 	facts    wire.HelloReply
 
 	keep    *keep
+	disk    *disk.Disk
 	volumes volumes
 	notes   notes
 	parent  *cgroup.Parent
@@ -91,6 +93,7 @@ func Run(cfg Config) error {
 	go w.keep.watch()
 	signal.Ignore(unix.SIGHUP, unix.SIGPIPE, unix.SIGINT)
 	go w.stopAtSignal()
+	go w.growDisk()
 	if w.noRouter() == nil {
 		go w.fillPool()
 		go w.router.supervise()
@@ -139,12 +142,17 @@ func open(cfg Config) (w *Warden, err error) {
 	return w, w.adopt(have)
 }
 
-func (w *Warden) openDirectories() error {
-	w.volumes.dir = filepath.Join(w.cfg.Root, "volumes")
+func (w *Warden) openDirectories() (err error) {
+	if w.disk, err = disk.Open(w.cfg.Root); err != nil {
+		return fmt.Errorf("containers and volumes are in %s/disk.img, which does not serve: %w. Next: brig engine start", w.cfg.Root, err)
+	}
+	w.volumes, w.facts.Disk = volumes{w.disk}, w.disk.Kind
 	w.notes.dir = filepath.Join(w.cfg.Run, "containers")
 	w.scratch = filepath.Join(w.cfg.Run, "scratch")
-	dirs := []string{w.volumes.dir, w.notes.dir, w.scratch, filepath.Join(w.cfg.Root, "containers"),
-		filepath.Join(w.cfg.Root, "trash"), filepath.Join(w.cfg.Run, "fifo"), filepath.Join(w.cfg.Run, "exits")}
+	dirs := []string{w.notes.dir, w.scratch, filepath.Join(w.cfg.Run, "fifo"), filepath.Join(w.cfg.Run, "exits")}
+	for _, base := range w.disk.Bases {
+		dirs = append(dirs, base+"/volumes", base+"/containers")
+	}
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return wire.Full(err)

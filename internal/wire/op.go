@@ -68,6 +68,7 @@ type HelloReply struct {
 	Subnet        string   `json:"subnet,omitempty"`
 	Gateway       string   `json:"gateway,omitempty"`
 	NetworkError  string   `json:"networkError,omitempty"`
+	Disk          string   `json:"disk,omitempty"`    // what bounds containers and volumes: "project quota", "btrfs image"; "": nothing
 	CgroupVersion string   `json:"cgroupVersion"`     // "2", or "hybrid": some controller is in version 1
 	Missing       []string `json:"missing,omitempty"` // controllers and features that this host lacks
 	// AppArmor: the kernel has it, and the engine's profiles.
@@ -207,6 +208,7 @@ type NetworkJoin struct {
 // VolumeRef names a volume: [a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}.
 type VolumeRef struct {
 	Name string `json:"name"`
+	Size int64  `json:"size,omitempty"` // what a new one is bounded to, in bytes; 0 is 10 GiB
 }
 
 // VolumeList holds the names of all volumes.

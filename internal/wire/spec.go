@@ -13,6 +13,8 @@ type Spec struct {
 	WritableRoot bool `json:"writableRoot,omitempty"`
 	// Volatile mounts the overlay without syncing: for containers whose upper directory dies with them (--rm).
 	Volatile bool `json:"volatile,omitempty"`
+	// Disk bounds the upper directory, in bytes and with them in inodes; 0 is 10 GiB, never "no bound" where there can be one.
+	Disk int64 `json:"disk,omitempty"`
 
 	Process Process  `json:"process"`
 	Mounts  []Mount  `json:"mounts,omitempty"`

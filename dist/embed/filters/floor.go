@@ -32,6 +32,9 @@ const mounts = "mount umount2 fsopen fsconfig fsmount fspick open_tree open_tree
 // follow; C libraries fall back to clone. modify_ldt serves 16- and 32-bit code only (CVE-2015-5157).
 const absent = "clone3 modify_ldt"
 
+// btrfsIoctls is BTRFS_IOCTL_MAGIC where a command has its type.
+const btrfsIoctls = 0x94 << 8
+
 // newNamespaces are all CLONE_NEW* flags in the first argument of clone and unshare.
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC |
 	unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
@@ -55,6 +58,9 @@ func Floor(arch filter.Arch, relax Relax) filter.Filter {
 	for _, cmd := range []uint32{unix.TIOCSTI, unix.TIOCLINUX, unix.TIOCSETD} {
 		t.refuse(unix.EPERM, "ioctl", low(1, filter.MaskedEQ, cmd, ^uint32(0)))
 	}
+	// A subvolume in a volume would have no bound. Those of btrfs that every file system has stay: copies that share blocks.
+	shared := noneOf(1, unix.FICLONE, unix.FICLONERANGE, unix.FIDEDUPERANGE)
+	t.refuse(unix.ENOTTY, "ioctl", append(shared, low(1, filter.MaskedEQ, btrfsIoctls, 0xff00))...)
 	t.refuse(unix.EPERM, "personality", noneOf(0, personalities()...)...)
 	t.coreLimit()
 	return filter.Filter{Arch: arch, Default: filter.Allow, Rules: t.rules}

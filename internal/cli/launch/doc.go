@@ -24,6 +24,8 @@ type Options struct {
 	Programs string
 	// Foreground makes this process the keeper instead of starting one.
 	Foreground bool
+	// Storage is what --storage-opt says.
+	Storage Storage
 	// LogFormat and LogLevel are of LogFormats and LogLevels; "": as usual.
 	LogFormat, LogLevel string
 }
@@ -35,6 +37,14 @@ type Status struct {
 	PIDs    map[string]int `json:"pids,omitempty"`   // by program: brig-keeper, brig-warden, brig-router, brig-store, brigd
 	Root    string         `json:"root,omitempty"`   // as in Options; "" if it cannot be told
 	Socket  string         `json:"socket,omitempty"`
+}
+
+// Storage says how containers and volumes are bounded unless they ask for something else, in bytes; 0: as usual.
+type Storage struct {
+	Container int64  `json:"container,omitempty"`
+	Volume    int64  `json:"volume,omitempty"`
+	NoImage   bool   `json:"-"`                   // no btrfs image where the file system has no project quota
+	Why       string `json:"unbounded,omitempty"` // there is no bound, and why
 }
 
 // How long the two transitions may take.

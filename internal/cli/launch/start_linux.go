@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/cli/launch/disk"
 )
 
 // ErrRunning says that there is nothing to start.
@@ -42,29 +44,38 @@ func Start(o Options) error {
 	if err := prepare(o); err != nil {
 		return err
 	}
-	// The engine's processes inherit it, and no container does: a Go runtime at work wakes every 20 µs otherwise.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0); err != nil {
-		return fmt.Errorf("set the timer slack: %w", err)
-	}
-	args := []string{"brig-keeper", "--root", o.Root, "--run", o.Run, "--socket", o.Socket}
-	if o.Foreground {
-		if err := writeLogging(o); err != nil {
-			return err
-		}
-		return fmt.Errorf("execute %s: %w", keeper, syscall.Exec(keeper, args, os.Environ()))
-	}
-	unlock, err := lock(o.Run)
+	unlock, err := lock(o.Run) // until this process becomes the keeper, if it does
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if pid, _ := keeperOf(o.Run); pid != 0 {
+	if pid, _ := keeperOf(o.Run); pid != 0 && !o.Foreground { // which says so itself
 		return ErrRunning
 	}
-	if err := writeLogging(o); err != nil {
+	// On a thread that ends with this, since it takes what the engine's processes inherit.
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		started <- startKeeper(keeper, o)
+	}()
+	return <-started
+}
+
+func startKeeper(keeper string, o Options) error {
+	// No container inherits it: a Go runtime at work wakes every 20 µs otherwise.
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0); err != nil {
+		return fmt.Errorf("set the timer slack: %w", err)
+	}
+	var err error
+	if o.Storage.Why, err = disk.Prepare(o.Root, !o.Storage.NoImage); err != nil {
 		return err
+	}
+	if err := leave(o); err != nil {
+		return err
+	}
+	args := []string{"brig-keeper", "--root", o.Root, "--run", o.Run, "--socket", o.Socket}
+	if o.Foreground {
+		return fmt.Errorf("execute %s: %w", keeper, syscall.Exec(keeper, args, os.Environ()))
 	}
 	return spawn(keeper, args, o)
 }

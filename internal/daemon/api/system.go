@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/registry"
 	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/api/types/system"
@@ -96,6 +97,12 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 		LiveRestoreEnabled: true, SecurityOptions: s.securityOptions(),
 		RegistryConfig:     &registry.ServiceConfig{},
 		IndexServerAddress: "https://index.docker.io/v1/", Labels: []string{}, CDISpecDirs: []string{},
+	}
+	if d := s.Host.Disk; d.Kind == "" {
+		i.Warnings = append(i.Warnings, "WARNING: no bound for the disk space of containers and volumes: "+d.Why)
+	} else {
+		i.DriverStatus = append(i.DriverStatus, [2]string{"Disk bound", fmt.Sprintf("%s, %s for each container", d.Kind,
+			units.BytesSize(float64(d.Container)))})
 	}
 	if s.ImageCount != nil {
 		i.Images = s.ImageCount()

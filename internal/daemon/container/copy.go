@@ -214,7 +214,7 @@ func (c *Container) treeOnce(ctx context.Context, caller int, p *jobs.TreeParams
 		return nil, false, err
 	}
 	defer func() { <-c.e.copies }()
-	req := wire.ContainerStart{ID: c.id, Spec: c.View().Spec}
+	req := c.ask(c.View().Spec)
 	req.Spec.Network, req.Spec.Sysctl, req.Spec.Process.Terminal = wire.Network{}, nil, false
 	if p.Do == jobs.TreeExport || p.Do == jobs.TreeChanges || p.Do == jobs.TreeLayer || p.Do == jobs.TreeSize {
 		req.Spec.Mounts = nil // what is mounted on the root is no part of it

@@ -103,7 +103,7 @@ func (c *Container) start(ctx context.Context, caller int) (err error) {
 	} else {
 		go func() { written <- c.write(true) }()
 	}
-	req := wire.ContainerStart{ID: c.id, Spec: c.rec.Spec}
+	req := c.ask(c.rec.Spec)
 	req.Spec.Process.Filter = filter
 	if req.Spec.Network.Mode == wire.NetworkEndpoint {
 		req.Spec.Network.Membership = in
@@ -304,4 +304,13 @@ func StartText(code int, text string) string {
 		return text + ": " + words[0]
 	}
 	return text
+}
+
+// ask is the request to start this container. The usual bound of its disk is not asked for where the engine's directory has
+// come to a file system that can hold none: info warns of that.
+func (c *Container) ask(s wire.Spec) wire.ContainerStart {
+	if c.e.cfg.Host.Disk.Kind == "" && len(c.rec.Host.StorageOpt) == 0 {
+		s.Disk = 0
+	}
+	return wire.ContainerStart{ID: c.id, Spec: s}
 }

@@ -74,7 +74,6 @@ func (c *collector) unsupported(r *Request) {
 	c.refuse(len(r.legacy.Capabilities) > 0, "HostConfig.Capabilities", strings.Join(r.legacy.Capabilities, ","))
 	c.refuse(h.Privileged, "HostConfig.Privileged", "")
 	c.restart(h)
-	c.refuse(len(h.StorageOpt) > 0, "HostConfig.StorageOpt", pairs(h.StorageOpt))
 	c.refuse(h.CgroupParent != "", "HostConfig.CgroupParent", h.CgroupParent)
 	c.refuse(h.Cgroup != "", "HostConfig.Cgroup", string(h.Cgroup))
 	c.refuse(h.Runtime != "" && h.Runtime != "brig", "HostConfig.Runtime", h.Runtime)

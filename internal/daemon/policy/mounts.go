@@ -242,7 +242,7 @@ func (m *mounts) volume(option string, w wire.Mount, use VolumeUse, mode string)
 			use.Options = there
 		}
 	}
-	place, err := volume.ParseOptions(use.Options)
+	place, _, err := volume.ParseOptions(use.Options)
 	if err != nil {
 		m.invalid(option, pairs(use.Options), "%s", withoutClass(err))
 		return

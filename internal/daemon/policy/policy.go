@@ -31,6 +31,8 @@ type Host struct {
 	NetworkError string
 	// AppArmor: the kernel has it, and the engine's profiles.
 	AppArmor bool
+	// Disk says how the writable layer of a container is bounded.
+	Disk Disk
 	// MakeFiles gives the contents of hosts, resolv.conf and hostname.
 	MakeFiles func(FileRequest) ([]wire.File, error)
 }
@@ -149,6 +151,7 @@ func (c *collector) spec(in Input, e *Effective, joins wire.Join) wire.Spec {
 		Image:        in.Image.Index,
 		WritableRoot: !h.ReadonlyRootfs,
 		Volatile:     h.AutoRemove,
+		Disk:         c.disk(h, in.Host.Disk),
 		Join:         joins,
 		NoShm:        h.IpcMode.IsNone(),
 		Resources:    c.resources(h, in.Host),

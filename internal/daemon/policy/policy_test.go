@@ -38,7 +38,8 @@ func testImage() *image.Image {
 }
 
 func testHost() Host {
-	return Host{MemoryTotal: 8 << 30, CPUs: 2, PidMax: 32768, NofileHard: 20000, CpusetCpus: "0-1"}
+	return Host{MemoryTotal: 8 << 30, CPUs: 2, PidMax: 32768, NofileHard: 20000, CpusetCpus: "0-1",
+		Disk: Disk{Kind: "btrfs image", Container: 10 << 30, Total: 100 << 30}}
 }
 
 // makeFrom decides about a body as the API would.

@@ -80,6 +80,8 @@ var values = map[string]string{
 	"HostConfig.MaskedPaths=fewer":                         `["/proc/x"]`,
 	"HostConfig.ReadonlyPaths":                             texts(append(readonlyPaths(), "/proc/x")),
 	"HostConfig.ReadonlyPaths=fewer":                       `[]`,
+	"HostConfig.StorageOpt":                                `{"size":"5G"}`,
+	"HostConfig.StorageOpt=OPTION":                         `{"x":"y"}`,
 	"HostConfig.Sysctls":                                   `{"net.x":"1"}`,
 	"HostConfig.Sysctls=kernel.NAME":                       `{"kernel.x":"1"}`,
 	"HostConfig.Devices.PathOnHost":                        `"/dev/b"`,

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/go-units"
 )
 
 // Place is a directory of the host that a volume stands for.
@@ -16,17 +17,35 @@ type Place struct {
 	Recursive, ReadOnly bool
 }
 
-// ParseOptions reads the options of the driver local, which are those of mount(8): type, o and device. A volume without
-// any has bytes of its own, and no place. Whoever uses one that has a place is asked for as much as for a bind mount.
-func ParseOptions(options map[string]string) (*Place, error) {
-	if len(options) == 0 {
-		return nil, nil
-	}
+// ParseOptions reads the options of the driver local, which are those of mount(8), type, o and device, and size. A volume without
+// place has bytes of its own, at most size of them if that is not 0. Whoever uses one that has a place is asked for as much
+// as for a bind mount.
+func ParseOptions(options map[string]string) (place *Place, size int64, err error) {
 	for _, k := range slices.Sorted(maps.Keys(options)) {
-		if k != "type" && k != "o" && k != "device" {
-			return nil, invalid("%.64s: the driver local has the options type, o and device", k)
+		if k != "type" && k != "o" && k != "device" && k != "size" {
+			return nil, 0, invalid("%.64s: the driver local has the options type, o, device and size", k)
 		}
 	}
+	asked, sized := options["size"]
+	if sized {
+		if size, err = units.RAMInBytes(asked); err != nil || size < least {
+			return nil, 0, invalid("size=%.64s: a size of 1m or more is needed", asked)
+		}
+	}
+	switch {
+	case len(options) == 0 || sized && len(options) == 1:
+		return nil, size, nil
+	case sized:
+		return nil, 0, invalid("size=%.64s: it bounds a volume of the engine's own, without type, o and device", asked)
+	}
+	place, err = parseMount(options)
+	return place, 0, err
+}
+
+// least is what a volume can be bounded to.
+const least = 1 << 20
+
+func parseMount(options map[string]string) (*Place, error) {
 	switch kind := options["type"]; kind {
 	case "none", "bind", "":
 	case "tmpfs":

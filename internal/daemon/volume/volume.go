@@ -39,8 +39,17 @@ type Volume struct {
 	Created   time.Time         `json:"created"`
 }
 
+// Disk says how much a volume may hold, in bytes.
+type Disk struct {
+	Volume    int64  // that says nothing itself
+	Total     int64  // of the engine's disk; 0: unknown
+	Unbounded string // why nothing is bounded; "" where it is
+}
+
 // Store holds all volumes. A volume that a container holds cannot be removed.
 type Store struct {
+	Disk Disk // set before the first volume is made
+
 	warden  Warden
 	records *record.Store
 	bus     *event.Bus
@@ -114,7 +123,8 @@ func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (_ Volume, 
 	if err := CheckName(v.Name); err != nil {
 		return Volume{}, false, err
 	}
-	if _, err := ParseOptions(v.Options); err != nil {
+	_, size, err := ParseOptions(v.Options)
+	if err != nil {
 		return Volume{}, false, err
 	}
 	release, err := s.claim(ctx, v.Name)
@@ -131,7 +141,10 @@ func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (_ Volume, 
 	}
 	s.mu.Unlock()
 	v.Created = time.Now().UTC().Truncate(time.Second)
-	if err := s.create(context.WithoutCancel(ctx), v); err != nil {
+	if size, err = s.bound(size); err != nil {
+		return Volume{}, false, err
+	}
+	if err := s.create(context.WithoutCancel(ctx), v, size); err != nil {
 		return Volume{}, false, err
 	}
 	s.mu.Lock()
@@ -143,9 +156,24 @@ func (s *Store) Ensure(ctx context.Context, v Volume, holder string) (_ Volume, 
 	return v, true, nil
 }
 
+// bound decides about the size of a new volume.
+func (s *Store) bound(asked int64) (int64, error) {
+	switch d := s.Disk; {
+	case asked == 0 && d.Unbounded != "":
+		return 0, nil
+	case asked == 0:
+		return d.Volume, nil
+	case d.Unbounded != "":
+		return 0, invalid("size=%d: disk space cannot be bounded here: %s", asked, d.Unbounded)
+	case d.Total > 0 && asked > d.Total:
+		return 0, invalid("size=%d: the disk of the engine has %d bytes in all", asked, d.Total)
+	}
+	return asked, nil
+}
+
 // create makes a volume and its record, or neither.
-func (s *Store) create(ctx context.Context, v Volume) error {
-	ref := wire.VolumeRef{Name: v.Name}
+func (s *Store) create(ctx context.Context, v Volume, size int64) error {
+	ref := wire.VolumeRef{Name: v.Name, Size: size}
 	_, err := s.warden.Call(ctx, wire.OpVolumeCreate, ref, nil)
 	if err != nil {
 		err = fmt.Errorf("make volume %s: %w", v.Name, err)

@@ -217,6 +217,16 @@ func (e *Engine) Start(ctx context.Context, spec drill.Spec) (drill.Box, error) 
 	if spec.Memory != 0 {
 		host["Memory"] = spec.Memory
 	}
+	if spec.Disk != 0 {
+		host["StorageOpt"] = map[string]string{"size": fmt.Sprint(spec.Disk)}
+	}
+	if spec.Volume != "" {
+		options := map[string]any{}
+		if spec.VolumeSize != 0 {
+			options["DriverConfig"] = map[string]any{"Name": "local", "Options": map[string]string{"size": fmt.Sprint(spec.VolumeSize)}}
+		}
+		host["Mounts"] = []map[string]any{{"Type": "volume", "Target": spec.Volume, "VolumeOptions": options}}
+	}
 	if spec.Publish != 0 {
 		port := fmt.Sprintf("%d/tcp", spec.Publish)
 		body["ExposedPorts"] = map[string]any{port: struct{}{}}

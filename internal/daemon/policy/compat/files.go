@@ -9,7 +9,6 @@ var (
 const (
 	travels = "mounts would travel between host and container"
 	rescue  = "rprivate is what every mount has"
-	quotas  = "Brig does not bound disk space yet"
 )
 
 // What a container sees of files.
@@ -35,8 +34,10 @@ var files = []Entry{
 		Reason: "a tmpfs has size, mode, uid, gid, exec and ro", Instead: "leave it out"},
 	{Field: "HostConfig.ReadonlyRootfs", Flags: []string{"--read-only"}, State: Works},
 	{Field: "HostConfig.ShmSize", Flags: []string{"--shm-size"}, State: Works},
-	{Field: "HostConfig.StorageOpt", Flags: []string{"--storage-opt"}, State: Missing, Reason: quotas,
-		Instead: "put the engine's root on a file system of its own"},
+	{Field: "HostConfig.StorageOpt", As: "--storage-opt size=", Flags: []string{"--storage-opt"}, State: Works,
+		Note: "10 GiB without it, at most a tenth of the disk; refused where nothing can bound disk space, which info says"},
+	{Field: "HostConfig.StorageOpt", Value: "OPTION", As: "--storage-opt OPTION=", Flags: []string{"--storage-opt"},
+		State: Missing, Reason: "the writable layer has a size and nothing else", Instead: "leave it out"},
 
 	{Field: "HostConfig.Mounts[].Type", As: "--mount type=", Flags: mountFlags, State: Works,
 		Note: "bind, volume, tmpfs and image; an image is read-only"},

@@ -1,0 +1,127 @@
+package disk
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/quota"
+)
+
+const (
+	bound = 10 << 30 // of what brigd names no bound for
+	step  = 1 << 30  // that the image grows by
+)
+
+// How directories are bounded, as info tells it. "" is not at all.
+const (
+	Project = "project quota"
+	Image   = "btrfs image"
+)
+
+// Disk is where containers and volumes are: below the engine's directory, and if there is an image what is new in that.
+type Disk struct {
+	Kind        string
+	Bases       []string // the first is for what is new
+	image, loop *os.File
+}
+
+// Open finds out how directories below root can be bounded.
+func Open(root string) (d *Disk, err error) {
+	d = &Disk{Kind: Project, Bases: []string{root}}
+	if d.image, err = os.OpenFile(root+"/disk.img", os.O_RDWR, 0); err == nil {
+		d.Kind, d.Bases = Image, []string{root + "/disk", root}
+		d.loop, err = os.OpenFile(root+"/disk.dev", os.O_RDWR, 0)
+	}
+	if errors.Is(err, os.ErrNotExist) && d.Kind == Project {
+		err = nil
+	}
+	for _, base := range d.Bases {
+		err = cmp.Or(err, os.MkdirAll(base+"/trash", 0o700))
+	}
+	trial := filepath.Join(d.Bases[0], "trash/trial")
+	if err = cmp.Or(err, d.Remove(trial), d.Make(trial, 0), d.Remove(trial)); err != nil && d.Kind == Project {
+		d.Kind, err = "", nil
+	}
+	return d, err
+}
+
+// Find gives the path of what has a name in one of the bases, or of where it is to be made.
+func (d *Disk) Find(name string) string {
+	for _, base := range d.Bases[1:] {
+		if _, err := os.Lstat(filepath.Join(base, name)); err == nil {
+			return filepath.Join(base, name)
+		}
+	}
+	return filepath.Join(d.Bases[0], name)
+}
+
+// in does something with a directory.
+func in(path string, f func(fd int) error) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	return f(fd)
+}
+
+// Make makes a directory with a bound, and those above it.
+func (d *Disk) Make(path string, bytes int64) error {
+	above, name := filepath.Split(path)
+	if err := os.MkdirAll(above, 0o711); err != nil {
+		return err
+	}
+	made := func(above int) error { return unix.Mkdirat(above, name, 0o711) }
+	if d.Kind == Image {
+		made = func(above int) error { return quota.Subvolume(above, name) }
+	}
+	return cmp.Or(in(above, made), os.Chmod(path, 0o711), d.bound(path, bytes, true))
+}
+
+// Bound gives a directory another bound: 0 is the usual one, -1 none for a moment.
+func (d *Disk) Bound(path string, bytes int64) error { return d.bound(path, bytes, false) }
+
+func (d *Disk) bound(path string, bytes int64, empty bool) error {
+	switch {
+	case d.Kind == Project:
+		return in(path, func(fd int) error { return quota.BoundProject(fd, cmp.Or(bytes, bound), empty) })
+	case d.Kind == Image && strings.HasPrefix(path, d.Bases[0]+"/"): // or it is from before there was an image
+		return in(path, func(fd int) error { return quota.BoundSubvolume(fd, cmp.Or(bytes, bound)) })
+	case d.Kind == "" && bytes > 0:
+		return fmt.Errorf("disk space cannot be bounded here: %w", errdefs.ErrFailedPrecondition)
+	}
+	return nil
+}
+
+// Remove deletes what strangers have written: never across mounts, and without following a link.
+func (d *Disk) Remove(path string) error {
+	d.Bound(path, -1) // so that the file system forgets the project
+	above, name := filepath.Split(path)
+	if d.Kind == Image && in(above, func(fd int) error { return quota.Destroy(fd, name) }) == nil {
+		return nil
+	}
+	return os.RemoveAll(path)
+}
+
+// Grow gives the image another step if it has less than that left, and the host keeps a sixteenth of its disk.
+func (d *Disk) Grow() error {
+	if d.Kind != Image {
+		return nil
+	}
+	return in(d.Bases[0], func(fd int) error {
+		left, err := quota.Unallocated(fd)
+		var host unix.Statfs_t
+		if err = cmp.Or(err, unix.Statfs(d.Bases[1], &host)); err != nil || left >= step || host.Bavail*uint64(host.Bsize) < step+host.Blocks/16*uint64(host.Bsize) {
+			return err
+		}
+		size, err := d.image.Seek(0, 2)
+		return cmp.Or(err, unix.Fallocate(int(d.image.Fd()), 0, size, step), unix.IoctlSetInt(int(d.loop.Fd()), unix.LOOP_SET_CAPACITY, 0), quota.Resize(fd))
+	})
+}
