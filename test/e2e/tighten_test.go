@@ -28,7 +28,7 @@ func TestWhatTightenSaysIsEnough(t *testing.T) {
 	e.brig("run", "-d", "--name", "loose", "-u", "1000:1000", "app", "sh", "-c", script)
 	e.eventually("its work", func() bool { return e.brig("logs", "loose") == "done" })
 	options := e.tightened("loose")
-	if got := strings.Join(options, " "); got != "--level strict -u 1000:1000 -v /home/worker --tmpfs /run" {
+	if got := strings.Join(options, " "); got != "--level strict -u 1000:1000 -v /home/worker --tmpfs /run/app" {
 		t.Errorf("%s", got)
 	}
 	e.brig(append(append([]string{"run", "-d", "--name", "tight"}, options...), "app", "sh", "-c", script)...)

@@ -7,6 +7,7 @@ package tighten
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -122,6 +123,7 @@ func (a *Advice) network(f *Facts) {
 type place struct {
 	dir     string
 	written []string
+	made    bool // it is none of the image's
 	foreign bool // the image has something in it, too
 }
 
@@ -139,11 +141,13 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 				p.foreign = true
 			}
 		}
-		volatile := slices.Contains([]string{"/tmp", "/var/tmp", "/run", "/var/run"}, p.dir)
+		volatile := slices.ContainsFunc([]string{"/tmp", "/var/tmp", "/run", "/var/run"}, func(v string) bool {
+			return p.dir == v || p.made && strings.HasPrefix(p.dir, v+"/")
+		})
 		switch {
 		case p.dir == "/":
 			a.Obstacles = append(a.Obstacles, "it wrote to the root directory itself: "+some(p.written))
-		case volatile, !p.foreign && !(known && d.UID == uid):
+		case volatile, p.made, !p.foreign && !(known && d.UID == uid):
 			a.Options = append(a.Options, "--tmpfs", p.dir)
 			if !volatile {
 				a.Notes = append(a.Notes, fmt.Sprintf("%s is in memory and goes with the container; it wrote %s", p.dir, some(p.written)))
@@ -158,37 +162,34 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 	}
 }
 
-// places are the directories of the image nearest above what was changed, none below another.
+// places are the directories that hold what was changed, none below another: of the image, or the first that was made.
 func places(f *Facts) []place {
-	paths := slices.Sorted(func(yield func(string) bool) {
-		for p := range f.Changes {
-			if !yield(p) {
-				return
-			}
+	paths := slices.Sorted(maps.Keys(f.Changes))
+	above := map[string]bool{} // what was changed
+	for _, p := range paths {
+		for dir := path.Dir(p); dir != p && !above[dir]; p, dir = dir, path.Dir(dir) {
+			above[dir] = true
 		}
-	})
+	}
 	found := map[string]*place{}
-	for i, p := range paths {
-		if f.Changes[p] == Changed && i+1 < len(paths) && slices.ContainsFunc(paths[i+1:], func(q string) bool { return strings.HasPrefix(q, strings.TrimSuffix(p, "/")+"/") }) {
-			continue // a directory, for the sake of what is in it
+	for _, p := range paths {
+		if above[p] {
+			continue // a directory, which is told by what is in it
 		}
 		dir := path.Dir(p)
-		for dir != "/" && f.Changes[dir] == Added { // Changed is 0, as what is not there
+		// A directory that was made, maybe by root for the user, is made by the mount. Changed is 0, as what is not there.
+		made := dir != "/" && f.Changes[dir] == Added
+		for made && path.Dir(dir) != "/" && f.Changes[path.Dir(dir)] == Added {
 			dir = path.Dir(dir)
 		}
 		if found[dir] == nil {
-			found[dir] = &place{dir: dir}
+			found[dir] = &place{dir: dir, made: made}
 		}
 		found[dir].written = append(found[dir].written, p)
 		found[dir].foreign = found[dir].foreign || f.Changes[p] != Added
 	}
 	var list []place
-	dirs := make([]string, 0, len(found))
-	for d := range found {
-		dirs = append(dirs, d)
-	}
-	slices.Sort(dirs)
-	for _, d := range dirs {
+	for _, d := range slices.Sorted(maps.Keys(found)) {
 		above := slices.ContainsFunc(list, func(p place) bool { return p.dir != "/" && strings.HasPrefix(d, p.dir+"/") })
 		if !above {
 			list = append(list, *found[d])
