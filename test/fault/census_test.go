@@ -21,7 +21,7 @@ type census map[string]int
 // count takes the census.
 func (m *machine) count() census {
 	c := census{}
-	c.files(m.Dir)
+	c.files(m.Dir, filepath.Dir(m.disk("containers")))
 	for _, path := range cgroupsOf(m.Instance) {
 		c["cgroup "+m.short(path)]++
 	}
@@ -44,11 +44,15 @@ func (m *machine) count() census {
 }
 
 // files counts those of the engine's directories.
-func (c census) files(dir string) {
-	for _, top := range []string{"root", "run"} {
-		filepath.WalkDir(filepath.Join(dir, top), func(path string, _ fs.DirEntry, err error) error {
+func (c census) files(dir, disk string) {
+	for _, top := range []string{"root", "run", "root/disk"} {
+		within := dir
+		if _, err := os.Lstat(disk); top == "root/disk" && err == nil { // the image, as the keeper sees it
+			within = strings.TrimSuffix(disk, "/root/disk")
+		}
+		filepath.WalkDir(filepath.Join(within, top), func(path string, _ fs.DirEntry, err error) error {
 			// Directories that spread others stay, and the log is the engine's own.
-			if name := nameless(strings.TrimPrefix(path, dir)); err == nil && !strings.HasSuffix(name, "/XX") &&
+			if name := nameless(strings.TrimPrefix(path, within)); err == nil && !strings.HasSuffix(name, "/XX") &&
 				name != "/run/engine.log" && name != "/run/router.ends" {
 				c["file "+name]++
 			}

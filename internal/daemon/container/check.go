@@ -48,7 +48,7 @@ func (e *Engine) Check(ctx context.Context) (found []damage.Damage, checked int,
 	}
 	for _, id := range damaged {
 		k.add(short(id), "its record cannot be read: its name and its options are lost, its files are not", fmt.Sprintf("copy what is "+
-			"needed from %s, then rm -r %s and start the engine again", filepath.Join(filepath.Dir(e.cfg.StateDir), "containers", id[:min(2, len(id))], id,
+			"needed from %s, then rm -r %s and start the engine again", filepath.Join(e.files(), "containers", id[:min(2, len(id))], id,
 			"upper"), e.durable.Path(id)), nil)
 	}
 	for id := range k.list {
@@ -160,4 +160,14 @@ func (k *checking) strangers(dir string, known func(name string) bool) error {
 		}
 	}
 	return nil
+}
+
+// files is where those of containers are, for people: below the engine's directory, or in the image that its keeper has mounted
+// and nobody else sees.
+func (e *Engine) files() string {
+	root := filepath.Dir(e.cfg.StateDir)
+	if e.cfg.Host.Disk.Kind != "btrfs image" {
+		return root
+	}
+	return fmt.Sprintf("/proc/$(cut -d' ' -f1 %s)/root%s/disk", filepath.Join(filepath.Dir(e.cfg.RunDir), "keeper.pid"), root)
 }
