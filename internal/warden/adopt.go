@@ -121,8 +121,7 @@ func (w *Warden) sweep() error {
 	for dir, needed := range map[string]func(name string) bool{
 		filepath.Join(w.cfg.Run, "fifo"):  func(name string) bool { return w.live[name] != nil },
 		filepath.Join(w.cfg.Run, "exits"): func(name string) bool { return ends[name] },
-		w.disk.Bases[0] + "/trash":        func(string) bool { return false },
-		w.cfg.Root + "/trash":             func(string) bool { return false },
+		w.disk.Base + "/trash":            func(string) bool { return false },
 	} {
 		entries, rerr := os.ReadDir(dir)
 		err = errors.Join(err, rerr)

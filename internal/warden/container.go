@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -95,20 +94,18 @@ func short(id string) string { return id[:min(len(id), 12)] }
 // directory is the container's own: upper and work of its root. It lies in one of 256 others, which ext4 spreads over
 // the disk if it is told to (package launch).
 func (w *Warden) directory(id string) string {
-	return w.disk.Find(filepath.Join("containers", id[:2], id))
+	return filepath.Join(w.disk.Base, "containers", id[:2], id)
 }
 
 // onDisk names the containers that have a directory.
 func (w *Warden) onDisk() (ids []string, err error) {
-	for _, base := range w.disk.Bases {
-		err = errors.Join(err, filepath.WalkDir(base+"/containers", func(_ string, d fs.DirEntry, err error) error {
-			if err != nil || !containerID(d.Name()) {
-				return err
-			}
-			ids = append(ids, d.Name())
-			return fs.SkipDir
-		}))
-	}
+	err = filepath.WalkDir(filepath.Join(w.disk.Base, "containers"), func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !containerID(d.Name()) {
+			return err
+		}
+		ids = append(ids, d.Name())
+		return fs.SkipDir
+	})
 	return ids, err
 }
 

@@ -54,7 +54,7 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"new privileges by a user":    {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, user, "administrator"},
 		"no AppArmor by root":         {func(s *wire.Spec) { s.Process.AppArmor = "unconfined" }, root, ""},
 		"no AppArmor by a user":       {func(s *wire.Spec) { s.Process.AppArmor = "unconfined" }, user, "administrator"},
-		"a profile by a user":         {func(s *wire.Spec) { s.Process.AppArmor = "brig-capable" }, user, "administrator"},
+		"a profile by a user":         {func(s *wire.Spec) { s.Process.AppArmor = "mine" }, user, "apparmor=mine"},
 		"the profile by a user":       {func(s *wire.Spec) { s.Process.AppArmor = "brig-default" }, user, ""},
 		"two words for AppArmor":      {func(s *wire.Spec) { s.Process.AppArmor = "a\nexec b" }, root, "no name"},
 		"a rate without a caller":     {func(s *wire.Spec) { s.Resources.Rates = make([]wire.Rate, 1) }, nil, "need their caller"},

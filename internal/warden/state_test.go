@@ -29,7 +29,7 @@ func newWarden(t *testing.T) *Warden {
 	}
 	dir := t.TempDir()
 	w := &Warden{cfg: Config{Root: dir + "/root", Run: dir + "/run"}, live: map[string]*container{}, ranges: newRanges(),
-		disk: &disk.Disk{Bases: []string{dir + "/root"}}}
+		disk: &disk.Disk{Base: dir + "/root"}}
 	w.instance = fmt.Sprintf("brigtest-%d-%d", os.Getpid(), time.Now().UnixNano()%1e9)
 	w.facts.NetworkError = "none here"
 	w.router = &router{w: w}

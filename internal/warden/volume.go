@@ -26,7 +26,7 @@ func (v volumes) of(name string) (string, error) {
 	if !validName(name, maxVolumeName) {
 		return "", fmt.Errorf("%q is no name of a volume: %w", name, errdefs.ErrInvalidArgument)
 	}
-	return v.disk.Find("volumes/" + name), nil
+	return filepath.Join(v.disk.Base, "volumes", name), nil
 }
 
 func (v volumes) create(name string, size int64) error {
@@ -76,23 +76,20 @@ func (v volumes) remove(name string) error {
 }
 
 func (v volumes) list() (wire.VolumeList, error) {
-	list, failed := wire.VolumeList{}, error(nil)
-	for _, base := range v.disk.Bases {
-		entries, err := os.ReadDir(base + "/volumes")
-		failed = errors.Join(failed, err)
-		for _, e := range entries {
-			if validName(e.Name(), maxVolumeName) {
-				list = append(list, e.Name())
-			}
+	entries, err := os.ReadDir(filepath.Join(v.disk.Base, "volumes"))
+	list := wire.VolumeList{}
+	for _, e := range entries {
+		if validName(e.Name(), maxVolumeName) {
+			list = append(list, e.Name())
 		}
 	}
-	return list, failed
+	return list, err
 }
 
 // fill gives a new volume what the image has at its target, with owners and modes: a worker copies it, as root of the
 // sandbox's own user namespace. A target that the image does not have, or that leads elsewhere, leaves the volume empty.
 func (b *birth) fill(m *wire.Mount, volume int) error {
-	filled := b.w.disk.Find("volumes/"+m.Source) + "/filled"
+	filled := filepath.Join(b.w.disk.Base, "volumes", m.Source, "filled")
 	if _, err := os.Lstat(filled); err == nil {
 		return nil
 	}

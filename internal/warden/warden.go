@@ -149,10 +149,8 @@ func (w *Warden) openDirectories() (err error) {
 	w.volumes, w.facts.Disk = volumes{w.disk}, w.disk.Kind
 	w.notes.dir = filepath.Join(w.cfg.Run, "containers")
 	w.scratch = filepath.Join(w.cfg.Run, "scratch")
-	dirs := []string{w.notes.dir, w.scratch, filepath.Join(w.cfg.Run, "fifo"), filepath.Join(w.cfg.Run, "exits")}
-	for _, base := range w.disk.Bases {
-		dirs = append(dirs, base+"/volumes", base+"/containers")
-	}
+	dirs := []string{w.notes.dir, w.scratch, filepath.Join(w.cfg.Run, "fifo"), filepath.Join(w.cfg.Run, "exits"),
+		w.disk.Base + "/volumes", w.disk.Base + "/containers"}
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return wire.Full(err)

@@ -109,12 +109,19 @@ func TestStateFromBeforeDisksWereBounded(t *testing.T) {
 	if out := e.brig("start", "-a", "old"); out != "2\n2" {
 		t.Errorf("the old container: %q", out)
 	}
+	if out := e.brig("info"); !strings.Contains(out, "containers or volumes from before") {
+		t.Errorf("%s", out)
+	}
+	e.brig("rm", "old")
+	e.brig("volume", "rm", "oldvol")
+	e.stop()
+	e.start("--storage-opt", "dm.basesize=9m")
+	e.brig("run", "--rm", "-v", "oldvol:/v", "box", "sh", "-c", "echo x > /v/f; echo x >> /v/f")
 	if out := e.brig("run", "--rm", "-v", "oldvol:/v", "box", "sh", "-c", "wc -l < /v/f; "+strings.ReplaceAll(fill, "$0", "")); !strings.HasPrefix(out, "2\n") {
 		t.Errorf("a new one: %q", out)
 	} else if n, _ := strconv.Atoi(out[2:]); n < 5<<10 || n > 9<<10 {
 		t.Errorf("%d KiB with --storage-opt dm.basesize=9m", n)
 	}
-	e.brig("rm", "old")
 	e.brig("volume", "rm", "oldvol")
 	for _, dir := range []string{"containers/*/*", "volumes/*", "trash/*"} {
 		e.eventually("an empty "+dir, func() bool {
@@ -148,8 +155,7 @@ func TestDiskOfAnEngineThatWasKilled(t *testing.T) {
 		t.Errorf("devices of the image: %q", devices)
 	}
 	// A warden alone, with what a crash leaves: a directory that nothing refers to.
-	unix.Kill(e.pid("brig-warden"), unix.SIGKILL)
-	e.eventually("another warden", func() bool { _, code := e.run(e.brigCommand("ps")); return code == 0 })
+	e.killed("brig-warden")
 	e.brig("rm", "-f", "goes-on")
 	e.brig("volume", "rm", "vol")
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	subvolCreate, snapDestroy, qgroupLimit = 0x5000940e, 0x5000940f, 0x8030942b // BTRFS_IOC_…
-	resize, rescan, devInfo                = 0x50009403, 0x4040942c, 0xd000941e
+	resize, devInfo                        = 0x50009403, 0xd000941e
 	getAttr, setAttr, inherit              = 0x801c581f, 0x401c5820, 0x200 // FS_IOC_FS…XATTR, FS_XFLAG_PROJINHERIT
 	setQuota, limits                       = 0x80000802, 5                 // Q_SETQUOTA of PRJQUOTA, QIF_LIMITS
 	perInode                               = 1 << 14                       // bytes, as mkfs.ext4 has it
@@ -43,9 +43,6 @@ func Destroy(dir int, name string) error { return named(dir, snapDestroy, name) 
 
 // Resize makes a btrfs as large as its device.
 func Resize(fd int) error { return named(fd, resize, "max") }
-
-// Rescan has a btrfs count anew what each subvolume has.
-func Rescan(fd int) error { return named(fd, rescan, "") }
 
 // Unallocated is what a btrfs on one device has not given to data or to metadata yet.
 func Unallocated(fd int) (int64, error) {

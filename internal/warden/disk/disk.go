@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -25,41 +24,29 @@ const (
 	Image   = "btrfs image"
 )
 
-// Disk is where containers and volumes are: below the engine's directory, and if there is an image what is new in that.
+// Disk is where containers and volumes are.
 type Disk struct {
 	Kind        string
-	Bases       []string // the first is for what is new
+	Base        string // the engine's directory, or the image
+	root        string
 	image, loop *os.File
 }
 
 // Open finds out how directories below root can be bounded.
 func Open(root string) (d *Disk, err error) {
-	d = &Disk{Kind: Project, Bases: []string{root}}
+	d = &Disk{Kind: Project, Base: root, root: root}
 	if d.image, err = os.OpenFile(root+"/disk.img", os.O_RDWR, 0); err == nil {
-		d.Kind, d.Bases = Image, []string{root + "/disk", root}
+		d.Kind, d.Base = Image, root+"/disk"
 		d.loop, err = os.OpenFile(root+"/disk.dev", os.O_RDWR, 0)
 	}
 	if errors.Is(err, os.ErrNotExist) && d.Kind == Project {
 		err = nil
 	}
-	for _, base := range d.Bases {
-		err = cmp.Or(err, os.MkdirAll(base+"/trash", 0o700))
-	}
-	trial := filepath.Join(d.Bases[0], "trash/trial")
-	if err = cmp.Or(err, d.Remove(trial), d.Make(trial, 0), d.Remove(trial)); err != nil && d.Kind == Project {
+	trial := d.Base + "/trash/trial"
+	if err = cmp.Or(err, os.MkdirAll(d.Base+"/trash", 0o700), d.Remove(trial), d.Make(trial, 0), d.Remove(trial)); err != nil && d.Kind == Project {
 		d.Kind, err = "", nil
 	}
 	return d, err
-}
-
-// Find gives the path of what has a name in one of the bases, or of where it is to be made.
-func (d *Disk) Find(name string) string {
-	for _, base := range d.Bases[1:] {
-		if _, err := os.Lstat(filepath.Join(base, name)); err == nil {
-			return filepath.Join(base, name)
-		}
-	}
-	return filepath.Join(d.Bases[0], name)
 }
 
 // in does something with a directory.
@@ -92,7 +79,7 @@ func (d *Disk) bound(path string, bytes int64, empty bool) error {
 	switch {
 	case d.Kind == Project:
 		return in(path, func(fd int) error { return quota.BoundProject(fd, cmp.Or(bytes, bound), empty) })
-	case d.Kind == Image && strings.HasPrefix(path, d.Bases[0]+"/"): // or it is from before there was an image
+	case d.Kind == Image:
 		return in(path, func(fd int) error { return quota.BoundSubvolume(fd, cmp.Or(bytes, bound)) })
 	case d.Kind == "" && bytes > 0:
 		return fmt.Errorf("disk space cannot be bounded here: %w", errdefs.ErrFailedPrecondition)
@@ -115,10 +102,10 @@ func (d *Disk) Grow() error {
 	if d.Kind != Image {
 		return nil
 	}
-	return in(d.Bases[0], func(fd int) error {
+	return in(d.Base, func(fd int) error {
 		left, err := quota.Unallocated(fd)
 		var host unix.Statfs_t
-		if err = cmp.Or(err, unix.Statfs(d.Bases[1], &host)); err != nil || left >= step || host.Bavail*uint64(host.Bsize) < step+host.Blocks/16*uint64(host.Bsize) {
+		if err = cmp.Or(err, unix.Statfs(d.root, &host)); err != nil || left >= step || host.Bavail*uint64(host.Bsize) < step+host.Blocks/16*uint64(host.Bsize) {
 			return err
 		}
 		size, err := d.image.Seek(0, 2)

@@ -11,5 +11,5 @@
 //	ROOT has project quota              each directory is a project (ext4, XFS)
 //	neither                             nothing is bounded, info says so, and a size that was asked for is refused
 //
-// What lies in ROOT from before there was an image stays there, and works as it did.
+// Where containers or volumes are in ROOT from before, no image is made: they work as they did.
 package disk

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -42,6 +43,8 @@ func Prepare(root string, want bool) (reason string, err error) {
 		return "", err
 	case hasProjects(root):
 		return "", nil
+	case inhabited(root):
+		return fmt.Sprintf("containers or volumes from before are in %s, and would not be found in an image. Next: remove them, and start the engine again", root), nil
 	case !want:
 		return "switched off by --storage-opt brig.image=off", nil
 	}
@@ -62,6 +65,13 @@ func Prepare(root string, want bool) (reason string, err error) {
 		return err.Error(), nil
 	}
 	return "", nil
+}
+
+// inhabited tells whether an engine without an image has containers or volumes.
+func inhabited(root string) bool {
+	containers, _ := filepath.Glob(root + "/containers/*/*")
+	volumes, _ := filepath.Glob(root + "/volumes/*")
+	return len(containers)+len(volumes) > 0
 }
 
 // hasProjects tries what a warden will do.
@@ -176,7 +186,12 @@ func recount(image, mounted *os.File) error {
 	if err != nil || strings.TrimSpace(string(b)) == "0" { // or the kernel does not tell
 		return nil
 	}
-	return quota.Rescan(int(mounted.Fd()))
+	const rescan = 0x4040942c // BTRFS_IOC_QUOTA_RESCAN
+	var args [64]byte         // struct btrfs_ioctl_quota_rescan_args
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, mounted.Fd(), rescan, uintptr(unsafe.Pointer(&args))); e != 0 {
+		return e
+	}
+	return nil
 }
 
 // patience is how long a file system may take to be gone.
