@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	room.Main()
 	for i, a := range os.Args {
 		if a == "-measure" { // this program, inside a room
-			if err := measure(context.Background(), os.Args[i+1], filepath.Join(os.Args[i-1], "brig-probe"), "", nil, os.Stdout); err != nil {
+			if err := lookInside(context.Background(), os.Args[i+1], os.Args[i-1], os.Args[i+3]); err != nil {
 				os.Stderr.WriteString(err.Error() + "\n")
 				os.Exit(1)
 			}

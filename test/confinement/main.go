@@ -31,14 +31,7 @@ func main() {
 	flag.Parse()
 	room.Play("confinement", func(ctx context.Context) (err error) {
 		if *socket != "" {
-			user, annotations := "", map[string]string(nil)
-			if *level != "" {
-				annotations = map[string]string{"brig.level": *level}
-			}
-			if *level == "strict" { // which has no root
-				user = "1000:1000"
-			}
-			return measure(ctx, *socket, filepath.Join(stage.Bin, "brig-probe"), user, annotations, os.Stdout)
+			return lookInside(ctx, *socket, stage.Bin, *level)
 		}
 		strike, err := stage.Set(ctx)
 		if err != nil {
@@ -55,6 +48,18 @@ func main() {
 		}
 		return stage.Publish(p.markdown())
 	})
+}
+
+// lookInside is the part of this program that runs in a room.
+func lookInside(ctx context.Context, socket, bin, level string) error {
+	user, annotations := "", map[string]string(nil)
+	if level != "" {
+		annotations = map[string]string{"brig.level": level}
+	}
+	if level == "strict" { // which has no root
+		user = "1000:1000"
+	}
+	return measure(ctx, socket, filepath.Join(bin, "brig-probe"), user, annotations, os.Stdout)
 }
 
 // subject is one column: an engine, or one of Brig's levels.
@@ -74,7 +79,7 @@ func (s *subject) name() string {
 func (p *page) fill(ctx context.Context, stage *room.Stage) error {
 	group := filepath.Base(stage.Dir)
 	brig := room.Brig(stage.Bin)
-	subjects := []subject{{engine: brig}, {engine: room.DockerIO(group)}, {engine: room.Moby(group)}, {engine: room.Podman()}}
+	subjects := []subject{{engine: brig}, {engine: brig, level: "strict"}, {engine: brig, level: "compat"}, {engine: room.DockerIO(group)}, {engine: room.Moby(group)}, {engine: room.Podman()}}
 	groups, foreign, docker := []string{group}, []string{}, ""
 	for i, s := range subjects {
 		if !stage.Wanted(s.engine.Name) {
@@ -122,6 +127,11 @@ func (s *subject) look(ctx context.Context, stage *room.Stage, dir string, r *re
 	if err := s.engine.Serve(place, dir); err != nil {
 		return err
 	}
+	if s.level == "compat" { // which only a policy can allow
+		if err := allowCompat(place, stage, dir); err != nil {
+			return err
+		}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -140,4 +150,16 @@ func (s *subject) look(ctx context.Context, stage *room.Stage, dir string, r *re
 		return fmt.Errorf("the look ended with status %d: %s%s", a.Status, a.Output, text)
 	}
 	return json.Unmarshal(text, &r.confinement)
+}
+
+func allowCompat(place *room.Room, stage *room.Stage, dir string) error {
+	file := filepath.Join(dir, "policy.toml")
+	if err := os.WriteFile(file, []byte("[[allow]]\nusers = [0]\nlevels = [\"compat\"]\n"), 0o600); err != nil {
+		return err
+	}
+	a, err := place.Do(room.Job{Op: room.OpTime, Command: []string{filepath.Join(stage.Bin, "brig"), "policy", "apply", "--root", room.BrigRoot(dir), file}})
+	if err == nil && a.Status != 0 {
+		err = fmt.Errorf("policy apply ended with status %d: %s", a.Status, a.Output)
+	}
+	return err
 }
