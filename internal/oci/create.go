@@ -95,7 +95,10 @@ func (a *app) create(id string, o *options, wait bool) (made *container, err err
 	if err != nil {
 		return nil, err
 	}
-	child := clone.NewChild(cgroupDir) // while all that it needs is prepared
+	child, err := fork(cgroupDir) // while all that it needs is prepared
+	if err != nil {
+		return nil, err
+	}
 	list, err := c.plan(tasks)
 	if err != nil {
 		child.Kill()

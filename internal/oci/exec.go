@@ -126,7 +126,10 @@ func (a *app) enter(d *state.Dir, process *specs.Process, o *execOptions) (fd, m
 		fds[fmt.Sprintf("tasks%d", i)] = fd
 	}
 	e.Tasks = len(tasks)
-	child := clone.NewChild(dir)
+	child, err := fork(dir)
+	if err != nil {
+		return -1, -1, err
+	}
 	l, err := a.openEntry(d, e, fds)
 	if err != nil {
 		child.Kill()

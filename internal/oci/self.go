@@ -8,6 +8,9 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/clone"
+	"github.com/brig-engine/brig/internal/kernel/posture"
 )
 
 // leaveNothingToWrite executes this program once more, from a mount of it that is read-only and nowhere attached: a child is
@@ -42,4 +45,18 @@ func leaveNothingToWrite() error {
 	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(empty)),
 		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), unix.AT_EMPTY_PATH, 0)
 	return fmt.Errorf("execute this program from where it cannot be written: %w", errno)
+}
+
+// fork makes a child that waits for its list. What containers inherit is not that of who called this program (T15): before
+// the first child the process that forks is made, by a thread that has fixed values.
+func fork(cgroup int) (*clone.Child, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := posture.Set(); err != nil {
+		return nil, err
+	}
+	if err := clone.Prepare(); err != nil {
+		return nil, err
+	}
+	return clone.NewChild(cgroup), nil
 }

@@ -119,7 +119,11 @@ func (a *app) inside(d *state.Dir, h *specs.Hook, told *specs.State, l *birth.Li
 	}
 	defer unix.Close(init)
 	given := descriptors{"pid1": init, "stdin": int(in.Fd()), "stderr": int(out.Fd())}
-	r, err := l.Begin(clone.NewChild(0), given)
+	child, err := fork(0)
+	if err != nil {
+		return err
+	}
+	r, err := l.Begin(child, given)
 	if err != nil {
 		return err
 	}

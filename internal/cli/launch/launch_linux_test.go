@@ -35,6 +35,10 @@ func playKeeper(args []string) {
 	case "refuse":
 		fmt.Fprintln(ready, "kernel 5.10 is older than 6.1")
 		os.Exit(1)
+	case "inherit":
+		fmt.Print(inherited())
+		fmt.Fprintln(ready, "ready")
+		os.Exit(0)
 	case "die":
 		fmt.Fprintln(os.Stderr, "panic: something")
 		os.Exit(2)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/cli/launch/disk"
+	"github.com/brig-engine/brig/internal/kernel/posture"
 )
 
 // ErrRunning says that there is nothing to start.
@@ -41,6 +42,19 @@ func Start(o Options) error {
 	if err != nil {
 		return err
 	}
+	// On a thread that ends with this, since it takes what the engine's processes inherit.
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		started <- startKeeper(keeper, o)
+	}()
+	return <-started
+}
+
+func startKeeper(keeper string, o Options) error {
+	if err := inherit(); err != nil {
+		return err
+	}
 	if err := prepare(o); err != nil {
 		return err
 	}
@@ -52,21 +66,6 @@ func Start(o Options) error {
 	if pid, _ := keeperOf(o.Run); pid != 0 && !o.Foreground { // which says so itself
 		return ErrRunning
 	}
-	// On a thread that ends with this, since it takes what the engine's processes inherit.
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		started <- startKeeper(keeper, o)
-	}()
-	return <-started
-}
-
-func startKeeper(keeper string, o Options) error {
-	// No container inherits it: a Go runtime at work wakes every 20 µs otherwise.
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0); err != nil {
-		return fmt.Errorf("set the timer slack: %w", err)
-	}
-	var err error
 	if o.Storage.Why, err = disk.Prepare(o.Root, !o.Storage.NoImage); err != nil {
 		return err
 	}
@@ -78,6 +77,22 @@ func startKeeper(keeper string, o Options) error {
 		return fmt.Errorf("execute %s: %w", keeper, syscall.Exec(keeper, args, os.Environ()))
 	}
 	return spawn(keeper, args, o)
+}
+
+// inherit gives this thread what the engine and its containers inherit, in place of what we have from who started us (T15).
+// The umask of the command that needed an engine stays as it was.
+func inherit() error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return fmt.Errorf("have an umask of its own: %w", err)
+	}
+	if err := posture.Set(); err != nil {
+		return err
+	}
+	// No container inherits it: a Go runtime at work wakes every 20 µs otherwise.
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, timerSlack, 0, 0, 0); err != nil {
+		return fmt.Errorf("set the timer slack: %w", err)
+	}
+	return nil
 }
 
 // greetWithin is how long the greeting may take.

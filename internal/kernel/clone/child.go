@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -185,13 +186,11 @@ func (c *Child) second() error {
 
 // Pass lets the child go through one gate, which it need not have reached.
 func (c *Child) Pass() error {
-	if err := unix.Sendto(c.sync, []byte{0}, unix.MSG_NOSIGNAL, nil); err != nil {
-		if errors.Is(err, unix.EPIPE) {
-			return c.failure(Killed)
-		}
-		return fmt.Errorf("let the child go on: %w", err)
+	err := unix.Sendto(c.sync, []byte{0}, unix.MSG_NOSIGNAL, nil)
+	if errors.Is(err, unix.EPIPE) {
+		return c.failure(Killed)
 	}
-	return nil
+	return os.NewSyscallError("let the child go on", err)
 }
 
 // Await waits for one Gate or SendFD of the child, and returns the descriptor that was sent, or -1. After an error the
@@ -280,14 +279,7 @@ func (c *Child) Kill() {
 }
 
 func (c *Child) close() {
-	if c.pidfd >= 0 {
-		unix.Close(c.pidfd)
-		c.pidfd = -1
-	}
-	if c.sync >= 0 {
-		unix.Close(c.sync)
-		c.sync = -1
-	}
+	unix.Close(c.sync) // of -1: nothing
 	c.memory.give(c.cell, c.used)
-	c.cell = -1
+	c.sync, c.cell = -1, -1
 }

@@ -11,7 +11,8 @@
 // Who forks is not the warden but its spawner: a copy of the warden as it was when it was young, with one thread, a
 // handful of descriptors and a few megabytes that it never touches. A fork of the warden itself would copy its page
 // tables and its descriptors, and make it take a page fault for every page that it writes afterwards: several hundred
-// for each container.
+// for each container. What children inherit it has from its parent, but for two: signals, which the Go runtime needs in the
+// parent, and the timer slack. The rest was given fixed values when the engine was started (package posture).
 //
 //	warden ──socket: request──▶ spawner ──clone3(CLONE_PARENT)──▶ stage 0 of a child
 //	 │ ▲                           │                                  ▲

@@ -1,6 +1,7 @@
 package clone
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -261,12 +262,10 @@ func newMemory() (*memory, error) {
 	}
 	m.window, m.state = all[:cellSize], (*spawnerState)(unsafe.Pointer(&all[cellSize]))
 	if m.fd, err = unix.MemfdCreate("programs", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL); err != nil {
-		if m.fd, err = unix.MemfdCreate("programs", unix.MFD_CLOEXEC); err != nil { // before Linux 6.3
-			return nil, fmt.Errorf("make the memory of children: %w", err)
-		}
+		m.fd, err = unix.MemfdCreate("programs", unix.MFD_CLOEXEC) // before Linux 6.3
 	}
-	if err := unix.Ftruncate(m.fd, cells*cellSize); err != nil {
-		return nil, fmt.Errorf("size the memory of children: %w", err)
+	if err = cmp.Or(err, unix.Ftruncate(m.fd, cells*cellSize)); err != nil {
+		return nil, fmt.Errorf("make the memory of children: %w", err)
 	}
 	if m.all, err = unix.Mmap(m.fd, 0, cells*cellSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("map the memory of children: %w", err)

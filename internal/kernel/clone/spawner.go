@@ -31,8 +31,9 @@ var theSpawner spawner
 // errGone: there is no spawner any more, and it has forked nothing for this request.
 var errGone = errors.New("the spawner was killed")
 
-// Prepare starts the spawner. What the process is at this moment (capabilities, mounts, umask) is what its children
-// begin with, and what memory it has is what each fork pays for. Without it the first Start does it.
+// Prepare starts the spawner. What the process is at this moment (capabilities, mounts, umask), and what the calling thread
+// is (priority, affinity; package posture), is what its children begin with, and what memory it has is what each fork pays
+// for. Without it the first child does it, on any thread.
 func Prepare() error {
 	theSpawner.mu.Lock()
 	defer theSpawner.mu.Unlock()
@@ -50,7 +51,8 @@ func (s *spawner) start() error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	state, err := newState(m)
-	if err = errors.Join(err, posture()); err != nil {
+	// The engine's own slack, which is more, is not the containers': they have the kernel's default (T15).
+	if err = errors.Join(err, unix.Prctl(unix.PR_SET_TIMERSLACK, 50000, 0, 0, 0)); err != nil {
 		return fmt.Errorf("prepare the spawner: %w", err)
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -163,41 +165,4 @@ func kill(pid int) {
 	for err := error(unix.EINTR); err == unix.EINTR; {
 		_, err = unix.Wait4(pid, nil, 0, nil)
 	}
-}
-
-// posture gives the calling thread, whose fork the spawner is, fixed values in place of what the engine has from who
-// started it: a warden that was started with nohup, nice or taskset must not make containers that differ (T15). Every child
-// inherits them. Signals, which the Go runtime needs here, are reset in the spawner.
-func posture() error {
-	const perLinux, mpolDefault, ioprioWhoProcess, dumped = 0, 0, 1, "0x33" // the kernel's own default
-	unix.Umask(0o022)
-	everyCPU := unix.NewCPUSet(8192)
-	everyCPU.Fill()
-	for _, done := range []struct {
-		what  string
-		err   error
-		lacks error // the answer of a kernel that has no such thing
-	}{
-		{"execution domain", raw(unix.SYS_PERSONALITY, perLinux, 0, 0), nil},
-		{"scheduler and priority", unix.SchedSetAttr(0, &unix.SchedAttr{Policy: unix.SCHED_NORMAL}, 0), nil},
-		{"I/O priority", raw(unix.SYS_IOPRIO_SET, ioprioWhoProcess, 0, 0), unix.ENOSYS},
-		{"processor affinity", unix.SchedSetaffinityDynamic(0, everyCPU), nil},
-		{"memory policy", raw(unix.SYS_SET_MEMPOLICY, mpolDefault, 0, 0), unix.ENOSYS},
-		{"timer slack", unix.Prctl(unix.PR_SET_TIMERSLACK, 50000, 0, 0, 0), nil},
-		{"huge pages", unix.Prctl(unix.PR_SET_THP_DISABLE, 0, 0, 0, 0), unix.EINVAL},
-		{"merging of memory", unix.Prctl(unix.PR_SET_MEMORY_MERGE, 0, 0, 0, 0), unix.EINVAL},
-		{"content of core dumps", os.WriteFile("/proc/self/coredump_filter", []byte(dumped), 0), unix.ENOENT},
-	} {
-		if done.err != nil && !errors.Is(done.err, done.lacks) {
-			return fmt.Errorf("set the %s: %w", done.what, done.err)
-		}
-	}
-	return nil
-}
-
-func raw(nr, a, b, c uintptr) error {
-	if _, _, errno := unix.Syscall(nr, a, b, c); errno != 0 {
-		return errno
-	}
-	return nil
 }

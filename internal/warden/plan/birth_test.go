@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/calls"
+	"github.com/brig-engine/brig/internal/kernel/posture"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/warden/rootfs"
@@ -309,12 +310,18 @@ const postureScript = `umask
 	cat /proc/1/stat | { read -r a b c d e f g h i j k l m n o p q r s rest; echo session $f pgrp $e prio $r nice $s
 		set -- $rest; shift 21; echo policy $1; }`
 
-// T15: a container does not show who started the engine. The test executes itself with everything that is inherited spoiled.
+// T15: a container does not show who started the engine. The test executes itself with everything that is inherited spoiled,
+// and once more as brig engine start executes the keeper.
 func TestPostureDoesNotDependOnTheParent(t *testing.T) {
 	switch os.Getenv("BRIG_POSTURE") {
 	case "hostile":
-		must(t, os.Setenv("BRIG_POSTURE", os.Getenv("BRIG_POSTURE_FILE")))
+		must(t, os.Setenv("BRIG_POSTURE", "launch"))
 		spoil(t)
+		must(t, unix.Exec(os.Args[0], os.Args, os.Environ()))
+	case "launch":
+		must(t, os.Setenv("BRIG_POSTURE", os.Getenv("BRIG_POSTURE_FILE")))
+		runtime.LockOSThread()
+		must(t, posture.Set())
 		must(t, unix.Exec(os.Args[0], os.Args, os.Environ()))
 	case "":
 	default:
