@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -13,10 +14,9 @@ import (
 func main() {
 	var cfg keeper.Config
 	readyFD := flag.Int("ready-fd", -1, "descriptor that receives one line when the engine answers")
-	flag.StringVar(&cfg.Root, "root", "/var/lib/brig", "directory of durable state")
-	flag.StringVar(&cfg.Run, "run", "/run/brig", "directory of volatile state")
-	flag.StringVar(&cfg.Socket, "socket", "", "path of the API socket (default RUN/brig.sock)")
-	flag.StringVar(&cfg.Libexec, "libexec", "", "directory of the other programs (default: that of this one)")
+	flag.StringVar(&cfg.Root, "root", "", "directory of durable state")
+	flag.StringVar(&cfg.Run, "run", "", "directory of volatile state")
+	flag.StringVar(&cfg.Socket, "socket", "", "path of the API socket")
 	flag.Parse()
 	if err := run(&cfg, *readyFD); err != nil {
 		fmt.Fprintln(os.Stderr, "brig-keeper:", err)
@@ -25,26 +25,14 @@ func main() {
 }
 
 func run(cfg *keeper.Config, readyFD int) error {
-	if flag.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", flag.Arg(0))
+	if flag.NArg() > 0 || !filepath.IsAbs(cfg.Root) || !filepath.IsAbs(cfg.Run) || !filepath.IsAbs(cfg.Socket) {
+		return errors.New("takes absolute paths as --root, --run and --socket, and no arguments. Next: brig engine start")
 	}
-	if cfg.Socket == "" {
-		cfg.Socket = filepath.Join(cfg.Run, "brig.sock")
+	self, err := os.Executable()
+	if err != nil {
+		return err
 	}
-	if cfg.Libexec == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return err
-		}
-		cfg.Libexec = filepath.Dir(self)
-	}
-	for _, p := range []*string{&cfg.Root, &cfg.Run, &cfg.Socket, &cfg.Libexec} {
-		abs, err := filepath.Abs(*p)
-		if err != nil {
-			return err
-		}
-		*p = abs
-	}
+	cfg.Libexec = filepath.Dir(self)                        // where the other programs are
 	if os.Getenv("LISTEN_PID") == fmt.Sprint(os.Getpid()) { // sd_listen_fds(3)
 		cfg.Listener, cfg.Socket = os.NewFile(3, "listener"), ""
 	}

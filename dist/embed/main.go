@@ -1,7 +1,8 @@
 // embed writes the programs that brig-warden has built in: the system call filters that nobody can change, the device
-// program of control groups, the AppArmor profiles and the init of containers. They are made from tables that people read, here and ahead of
-// time, so that no compiler and no assembler is linked into a process that runs as root. What is written are listings,
-// and they are committed: a change of a table shows in a review as the instructions that change.
+// program of control groups and the init of containers; and the AppArmor profiles, which brig engine start loads. They are
+// made from tables that people read, here and ahead of time, so that no compiler and no assembler is linked into a process
+// that runs as root. What is written are listings, and they are committed: a change of a table shows in a review as the
+// instructions that change.
 //
 //	go run ./dist/embed
 package main
@@ -49,7 +50,7 @@ func write(root string) error {
 		fmt.Fprintln(os.Stderr, "embed: the AppArmor profiles stay as they are:", err)
 	} else if err != nil {
 		return err
-	} else if err := os.WriteFile(filepath.Join(root, listed, "apparmor.policy"), policy, 0o644); err != nil {
+	} else if err := os.WriteFile(filepath.Join(root, "internal/cli/launch/apparmor.policy"), policy, 0o644); err != nil {
 		return err
 	}
 	for name, text := range surfaces() {

@@ -2,29 +2,21 @@ package warden
 
 import (
 	"errors"
-	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/brig-engine/brig/internal/kernel/mount"
-	"github.com/brig-engine/brig/internal/warden/code"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// loadProfiles gives the kernel the AppArmor profiles of containers, in place of those that an earlier engine gave it. It
-// takes a capability that the warden does not keep.
-func loadProfiles() error {
-	f, err := os.OpenFile("/sys/kernel/security/apparmor/.replace", os.O_WRONLY, 0)
-	if err == nil {
-		_, err = f.Write(code.AppArmor) // one write is one policy
-		f.Close()
-	}
-	return err
-}
-
-// openAppArmor takes what came of loading profiles, and opens the procfs by which processes ask for one.
+// openAppArmor looks for the profiles of containers, which who starts an engine loads (it takes a capability that is none of
+// the warden's), and opens the procfs by which processes ask for one.
 func (w *Warden) openAppArmor() (err error) {
-	if w.facts.AppArmor = w.cfg.profiles == nil; !w.facts.AppArmor && !errors.Is(w.cfg.profiles, os.ErrNotExist) {
-		w.facts.Missing = append(w.facts.Missing, fmt.Sprintf("apparmor profiles of containers: %v", w.cfg.profiles))
+	loaded, err := os.ReadFile("/sys/kernel/security/apparmor/profiles")
+	w.facts.AppArmor = slices.Contains(strings.Split(string(loaded), "\n"), wire.AppArmorDefault+" (enforce)")
+	if !w.facts.AppArmor && !errors.Is(err, os.ErrNotExist) {
+		w.facts.Missing = append(w.facts.Missing, "apparmor profiles of containers: whoever started the engine could not load them")
 	}
 	w.proc, err = mount.New("proc", 0)
 	return err

@@ -72,7 +72,7 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) start() {
 	r.t.Helper()
-	r.keeper = exec.Command(r.dir+"/brig-keeper", "--root", r.dir+"/root", "--run", r.dir+"/run")
+	r.keeper = exec.Command(r.dir+"/brig-keeper", "--root", r.dir+"/root", "--run", r.dir+"/run", "--socket", r.dir+"/run/brig.sock")
 	log, err := os.OpenFile(r.dir+"/log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		r.t.Fatal(err)

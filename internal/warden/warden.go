@@ -32,8 +32,7 @@ type Config struct {
 	Root, Run, Libexec string
 	Listener           int // the API's listening socket, for brigd
 	Keeper             int
-	Ready              int   // where brigd writes that it serves
-	profiles           error // why the kernel has no AppArmor profiles of ours; nil: it has
+	Ready              int // where brigd writes that it serves
 }
 
 // Warden is the state of this process.
@@ -78,7 +77,6 @@ type Warden struct {
 // Run is the life of the warden. It returns nil when it was told to stop and everything is down.
 func Run(cfg Config) error {
 	runtime.LockOSThread() // none that visits a container's network may be the first: it would outlive the visit
-	cfg.profiles = loadProfiles()
 	if err := harden(); err != nil {
 		return err
 	}

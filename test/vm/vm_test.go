@@ -33,7 +33,7 @@ func boot(t *testing.T, m Machine) {
 	k := kernel(t)
 	dir := t.TempDir()
 	m.Files = map[string]string{"vm/guest.test": filepath.Join(dir, "guest.test"), "vm/run": filepath.Join(dir, "run")}
-	for _, p := range []string{"brig", "brigd", "brig-warden", "brig-keeper", "brig-router", "brig-worker", "brig-drill", "brig-probe"} {
+	for _, p := range []string{"brig", "brigd", "brig-warden", "brig-keeper", "brig-router", "brig-store", "brig-worker", "brig-drill", "brig-probe"} {
 		from, err := filepath.Abs(filepath.Join("..", "..", "bin", p))
 		if err != nil {
 			t.Fatal(err)

@@ -1,5 +1,5 @@
 // Package apparmor compiles the AppArmor profiles of containers, where a compiler is installed. The kernel's own form of
-// a policy is data for brig-warden, which hands it to the kernel and knows nothing of the language.
+// a policy is data for `brig engine start`, which hands it to the kernel and knows nothing of the language.
 package apparmor
 
 import (

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What the warden has built in comes from the profiles here.
+// What the command line has built in comes from the profiles here.
 func TestTheBuiltInPolicyIsThatOfTheProfiles(t *testing.T) {
 	policy, version, err := Program(".")
 	if errors.Is(err, ErrNoCompiler) {
@@ -15,14 +15,14 @@ func TestTheBuiltInPolicyIsThatOfTheProfiles(t *testing.T) {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	committed, err := os.ReadFile("../../../internal/warden/code/apparmor.policy")
+	committed, err := os.ReadFile("../../../internal/cli/launch/apparmor.policy")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if version != Compiler {
 		t.Logf("compiled by %s, committed is what %s wrote: the bytes may differ", version, Compiler)
 	} else if !bytes.Equal(policy, committed) {
-		t.Error("internal/warden/code/apparmor.policy is not that of the profiles. Next: make embed")
+		t.Error("internal/cli/launch/apparmor.policy is not that of the profiles. Next: make embed")
 	}
 	for _, name := range []string{"brig-default", "brig-capable"} {
 		if !bytes.Contains(committed, append([]byte(name), 0)) {

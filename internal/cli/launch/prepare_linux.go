@@ -16,7 +16,7 @@ const storeID = 0x7ffd0003
 // prepare makes the engine's directories what its processes need them to be.
 func prepare(o Options) error {
 	for _, dir := range []string{o.Root, o.Run} {
-		if err := cmp.Or(os.MkdirAll(dir, 0o711), enterable(dir)); err != nil {
+		if err := cmp.Or(os.MkdirAll(dir, 0o711), os.Chmod(dir, 0o711), enterable(dir)); err != nil {
 			return err
 		}
 	}

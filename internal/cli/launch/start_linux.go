@@ -72,6 +72,9 @@ func startKeeper(keeper string, o Options) error {
 	if err := leave(o); err != nil {
 		return err
 	}
+	if err := loadProfiles(); err != nil && !errors.Is(err, os.ErrNotExist) { // containers run without, and brig info warns
+		fmt.Fprintln(os.Stderr, "brig: load the AppArmor profiles of containers:", err)
+	}
 	args := []string{"brig-keeper", "--root", o.Root, "--run", o.Run, "--socket", o.Socket}
 	if o.Foreground {
 		return fmt.Errorf("execute %s: %w", keeper, syscall.Exec(keeper, args, os.Environ()))

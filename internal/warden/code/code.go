@@ -1,17 +1,11 @@
 package code
 
 import (
-	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"runtime"
 	"strings"
 )
-
-// AppArmor is the policy of containers in the kernel's form: the profiles brig-default and brig-capable.
-//
-//go:embed apparmor.policy
-var AppArmor []byte
 
 // Read gives the bytes of a program for this machine: "floor", "floor-raw", "floor-admin", "floor-raw-admin",
 // "default", "brigd", "worker", "filler", "copier", "devices", "init".
