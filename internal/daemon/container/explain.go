@@ -20,6 +20,9 @@ func (e *Engine) Plan(ctx context.Context, req *policy.Request, caller int) (*ex
 		return nil, err
 	}
 	q := wire.ContainerStart{ID: id, Spec: eff.Spec}
+	if q.Spec.Resources.Rates, err = policy.Disks(q.Spec.Resources.Rates); err != nil {
+		return nil, err
+	}
 	if q.Spec.Process.Filter, err = e.filter(eff.Profile, &eff.Spec.Process); err != nil {
 		return nil, err
 	}

@@ -53,10 +53,9 @@ func settings(res wire.Resources, bfq bool) []setting {
 		{"blkio", false, control{"blkio.bfq.weight", number(res.BlkioWeight)}, io},
 	}
 	for _, r := range res.Rates {
-		if most := number(r.Most); r.Disk != "" { // an update has none: they are for life
-			list = append(list, setting{"blkio", false, control{"blkio.throttle." + rates[r.Kind], r.Disk + " " + most},
-				control{"io.max", r.Disk + " " + r.Kind + "=" + most}})
-		}
+		most := number(r.Most)
+		list = append(list, setting{"blkio", false, control{"blkio.throttle." + rates[r.Kind], r.Disk + " " + most},
+			control{"io.max", r.Disk + " " + r.Kind + "=" + most}})
 	}
 	return list
 }
