@@ -160,7 +160,11 @@ type Resources struct {
 	CpusetMems        string `json:"cpusetMems,omitempty"`
 	Pids              int64  `json:"pids,omitempty"`
 	BlkioWeight       uint16 `json:"blkioWeight,omitempty"` // 10..1000
-	Rates             []Rate `json:"rates,omitempty"`       // for life: an update has none
+	// What version 2 has in place of those above, as brigd computes it for each start and update.
+	CPUWeight uint64 `json:"cpuWeight,omitempty"` // 1..10000
+	CPUMax    string `json:"cpuMax,omitempty"`    // quota and period
+	IOWeight  uint16 `json:"ioWeight,omitempty"`  // 1..10000
+	Rates     []Rate `json:"rates,omitempty"`     // for life: an update has none
 }
 
 // Rate bounds what is done with a disk of the host in a second.

@@ -130,7 +130,7 @@ func (e *Engine) backTo(old, now *policy.Bounds) *policy.Bounds {
 }
 
 func (c *Container) tellBounds(ctx context.Context, b *policy.Bounds) error {
-	r := b.Spec
+	r := policy.Version2(b.Spec)
 	r.Rates = nil // they are for life
 	_, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerUpdate, wire.ContainerUpdate{ID: c.id, Resources: r}, nil)
 	return err
