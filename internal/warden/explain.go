@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -39,22 +41,22 @@ func (w *Warden) containerPlan(r *wire.Request, q wire.ContainerStart) (wire.Rep
 	return answer(plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host}))
 }
 
-// views are the files of /proc that say how process 1 is confined.
-var views = []string{"status", "limits", "mountinfo", "uid_map", "gid_map", "oom_score_adj"}
+// views are the files of /proc that say how process 1 is confined, the links that say in which namespaces it is, and what
+// its interfaces count: who had a descriptor of that one would keep the network alive.
+var views = []string{"status", "limits", "mountinfo", "uid_map", "gid_map", "oom_score_adj", "net/dev",
+	"ns/user", "ns/mnt", "ns/pid", "ns/net", "ns/ipc", "ns/uts", "ns/cgroup"}
 
 const maxView = 256 << 10
 
-// containerView gives what the kernel says of process 1, for who holds it against what was asked for. A namespace that it
-// shares with this process is one of the host's.
-func (w *Warden) containerView(c *container, _ wire.ContainerRef) (wire.Reply, error) {
-	pid, view := strconv.Itoa(c.note.Started.PID), wire.ContainerView{Texts: map[string]string{}}
+// containerView gives what the kernel says of process 1, for who holds it against what was asked for, or counts.
+func (w *Warden) containerView(c *container, q wire.ContainerLook) (wire.Reply, error) {
+	pid, view := strconv.Itoa(c.note.Started.PID), wire.ContainerView{}
 	for _, name := range views {
-		view.Texts[name] = procText(pid, name, maxView)
-	}
-	for _, ns := range []string{"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"} {
-		ours, err := os.Readlink("/proc/self/ns/" + ns)
-		if theirs, _ := os.Readlink("/proc/" + pid + "/ns/" + ns); err != nil || ours == theirs {
-			view.Shared = append(view.Shared, ns)
+		switch asked := slices.Contains(q.Names, name); {
+		case asked && strings.HasPrefix(name, "ns/"):
+			view[name], _ = os.Readlink("/proc/" + pid + "/" + name)
+		case asked:
+			view[name] = procText(pid, name, maxView)
 		}
 	}
 	if done, err := pidfd.Ended(c.note.pidfd, 0); done || err != nil { // the number was process 1's when it was used

@@ -100,7 +100,6 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
 	checkProcess(&r, &s.Process)
 	checkResources(&r, &s.Resources, memory)
-	r.when(len(s.Resources.Rates) > maxDevices || len(s.Resources.Rates) > 0 && by == nil, "at most %d rates of disks, and they need their caller", maxDevices)
 	r.when(s.Disk != 0 && s.Disk < minDisk, "a container needs %d bytes of disk at least, not %d", minDisk, s.Disk)
 	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
 		len(s.Sysctl) > maxSysctls || len(s.MaskedPaths)+len(s.ReadonlyPaths) > maxPaths
@@ -178,6 +177,7 @@ func checkResources(r *refusal, res *wire.Resources, memory int64) {
 	r.when(res.MemorySwap != 0 && res.MemorySwap < res.Memory, "memory with swap cannot be less than memory, or unlimited (%d)", res.MemorySwap)
 	r.when(res.MemoryReservation < 0, "a memory reservation of %d bytes is not possible", res.MemoryReservation)
 	r.when(res.CPUQuota < -1, "a CPU quota is positive, or -1 for none, not %d", res.CPUQuota)
+	r.when(len(res.Rates) > maxDevices, "at most %d rates of disks", maxDevices)
 	r.when(res.Pids < 1 || res.Pids > maxPids, "a limit of processes is needed, not %d", res.Pids)
 }
 

@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -55,9 +54,6 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 		return wire.Reply{}, err
 	}
 	w.reap(c.note)
-	if err := disks(q.Spec.Resources.Rates, by); err != nil {
-		return wire.Reply{}, err
-	}
 	w.profile(&q.Spec.Process)
 	w.starts <- struct{}{} // beyond about two starts per core only latency grows
 	defer func() { <-w.starts }()
@@ -88,20 +84,6 @@ func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, error) {
 	}
 	hide(&q.Spec)
 	return by, err
-}
-
-// disks finds the numbers of those that have a rate; the kernel refuses a rate that it does not know, or of a partition.
-func disks(list []wire.Rate, by *caller) error {
-	for i := range list {
-		var st unix.Stat_t
-		fd, err := rootfs.OpenHostPath(list[i].Source, cred.Peer(*by))
-		err = cmp.Or(err, unix.Fstat(fd, &st), unix.Close(fd))
-		if err != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
-			return fmt.Errorf("%s is no disk: %w", list[i].Source, errdefs.ErrInvalidArgument)
-		}
-		list[i].Disk = fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
-	}
-	return nil
 }
 
 // beside begins f while the caller goes on, and returns how to wait for it, which may be done more than once.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/containerd/errdefs"
 
-	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -39,17 +38,10 @@ func (w *Warden) containerUpdate(_ *container, q wire.ContainerUpdate) (wire.Rep
 }
 
 // containerStats opens what brigd reads the use of a container from, again and again: files of its control group,
-// which it may not open. Counters of the network are read here: a descriptor would keep it alive.
-func (w *Warden) containerStats(c *container, q wire.ContainerUse) (wire.Reply, error) {
-	if q.Network {
-		text := procText(fmt.Sprint(c.note.Started.PID), "net/dev", maxNetDev)
-		if done, err := pidfd.Ended(c.note.pidfd, 0); done || err != nil { // the number was process 1's when it was used
-			text = ""
-		}
-		return wire.Reply{Body: wire.ContainerStats{NetDev: text}}, nil
-	}
+// which it may not open.
+func (w *Warden) containerStats(_ *container, q wire.ContainerRef) (wire.Reply, error) {
 	names, fds := w.parent.Open(q.ID).Readings()
-	return wire.Reply{Body: wire.ContainerStats{Files: names}, FDs: fds}, nil
+	return wire.Reply{Body: wire.ContainerStats(names), FDs: fds}, nil
 }
 
 // Bounds of what is told about processes: how many, and bytes of one text and of all command lines. As JSON all of it is
@@ -59,7 +51,6 @@ const (
 	maxProcText   = 384 // holds what is read of stat and status
 	maxCmdline    = 4096
 	totalCmdlines = 256 << 10
-	maxNetDev     = 16 << 10
 	maxLookers    = 4
 )
 

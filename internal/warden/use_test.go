@@ -3,6 +3,7 @@ package warden
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -34,13 +35,11 @@ func (r *rig) canBeWatchedAndPaused(t *testing.T, image string) {
 	for i, fd := range fds {
 		n, err := unix.Pread(fd, b, 0)
 		if err != nil {
-			t.Errorf("%s: %v", use.Files[i], err)
+			t.Errorf("%s: %v", use[i], err)
 		}
-		text[use.Files[i]] = string(b[:max(n, 0)])
+		text[use[i]] = string(b[:max(n, 0)])
 	}
-	var net wire.ContainerStats
-	wire.CloseAll(r.call(wire.OpContainerStats, wire.ContainerUse{ID: id, Network: true}, &net))
-	text["net/dev"] = net.NetDev
+	r.canBeLookedAt(t, id, text)
 	for file, want := range map[string]string{"cpu.stat": "usage_usec", "net/dev": "eth0:"} {
 		if !strings.Contains(text[file], want) {
 			t.Errorf("%s: %q", file, text[file])
@@ -88,6 +87,24 @@ func (r *rig) canBeWatchedAndPaused(t *testing.T, image string) {
 		t.Errorf("readings of what has ended: %v", err)
 	}
 	r.call(wire.OpContainerRemove, ref, nil)
+}
+
+// canBeLookedAt: what was asked for is told, and of what is not in the list nothing.
+func (r *rig) canBeLookedAt(t *testing.T, id string, text map[string]string) {
+	t.Helper()
+	var net, status, odd wire.ContainerView
+	r.call(wire.OpContainerView, wire.ContainerLook{ID: id, Names: []string{"net/dev"}}, &net)
+	r.call(wire.OpContainerView, wire.ContainerLook{ID: id, Names: []string{"status", "ns/user"}}, &status)
+	r.call(wire.OpContainerView, wire.ContainerLook{ID: id, Names: []string{"environ", "../1/environ", "/etc/shadow"}}, &odd)
+	if len(net) != 1 || len(odd) != 0 {
+		t.Errorf("net/dev: %+v; what is not in the list: %+v", net, odd)
+	}
+	ours, _ := os.Readlink("/proc/self/ns/user")
+	if user := status["ns/user"]; len(status) != 2 || !strings.Contains(status["status"], "Seccomp:") ||
+		!strings.HasPrefix(user, "user:[") || user == ours {
+		t.Errorf("status: %+v", status)
+	}
+	text["net/dev"] = net["net/dev"]
 }
 
 // What is told of the worst crowd fits into one message.

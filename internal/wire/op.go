@@ -21,7 +21,7 @@ const (
 	OpContainerCopy Op = "container.copy" // ContainerStart + fd (the worker's end of the job socket) [+ fd: caller's connection] → –, fd: pidfd
 
 	OpContainerPlan Op = "container.plan" // ContainerStart [+ fd: caller's connection] → the plan of its birth, which is not carried out
-	OpContainerView Op = "container.view" // ContainerRef → ContainerView
+	OpContainerView Op = "container.view" // ContainerLook → ContainerView
 
 	OpContainerFreeze Op = "container.freeze" // ContainerFreeze → –; when all processes stand still, or go on
 	OpContainerUpdate Op = "container.update" // ContainerUpdate → –
@@ -153,18 +153,9 @@ type ContainerUpdate struct {
 	Resources Resources `json:"resources"`
 }
 
-// ContainerUse asks what a container uses: for the files that tell, or with Network for the counters of its interfaces.
-type ContainerUse struct {
-	ID      string `json:"id"`
-	Network bool   `json:"network,omitempty"`
-}
-
 // ContainerStats names the files whose descriptors come along: control files (those of version 1 with "v1/" in front), and
-// the machine's stat. NetDev is the text of net/dev: who has its descriptor keeps the network alive.
-type ContainerStats struct {
-	Files  []string `json:"files"`
-	NetDev string   `json:"netDev,omitempty"`
-}
+// the machine's stat.
+type ContainerStats []string
 
 // ContainerProcs are the processes of a container, at most 2,048. Numbers are those of the engine's namespaces.
 type ContainerProcs []ProcTexts
@@ -176,11 +167,14 @@ type ProcTexts struct {
 	Cmdline string `json:"cmdline,omitempty"`
 }
 
-// ContainerView is what the kernel says of process 1: files of its directory in /proc, and the namespaces that are the host's.
-type ContainerView struct {
-	Texts  map[string]string `json:"texts"`
-	Shared []string          `json:"shared,omitempty"`
+// ContainerLook asks for files of process 1 by name: those that tell how it is confined, "net/dev", and the links below "ns".
+type ContainerLook struct {
+	ID    string   `json:"id"`
+	Names []string `json:"names"`
 }
+
+// ContainerView is what the kernel says of process 1: files of its directory in /proc, and where links lead.
+type ContainerView map[string]string
 
 // ContainerList has the ids of all containers that have a directory, or a process, or both, and tells which run or have ended
 // and are not finished yet.
@@ -218,7 +212,7 @@ type VolumeList []string
 func (q ContainerRef) Container() string    { return q.ID }
 func (q ContainerSignal) Container() string { return q.ID }
 func (q ContainerUpdate) Container() string { return q.ID }
-func (q ContainerUse) Container() string    { return q.ID }
+func (q ContainerLook) Container() string   { return q.ID }
 func (q ExecStart) Container() string       { return q.ID }
 func (q NetworkJoin) Container() string     { return q.ID }
 

@@ -160,15 +160,19 @@ type Resources struct {
 	CpusetMems        string `json:"cpusetMems,omitempty"`
 	Pids              int64  `json:"pids,omitempty"`
 	BlkioWeight       uint16 `json:"blkioWeight,omitempty"` // 10..1000
-	Rates             []Rate `json:"rates,omitempty"`       // for life
+	// What version 2 has in place of those above, as brigd computes it for each start and update.
+	CPUWeight uint64 `json:"cpuWeight,omitempty"` // 1..10000
+	CPUMax    string `json:"cpuMax,omitempty"`    // quota and period
+	IOWeight  uint16 `json:"ioWeight,omitempty"`  // 1..10000
+	Rates     []Rate `json:"rates,omitempty"`     // for life: an update has none
 }
 
 // Rate bounds what is done with a disk of the host in a second.
 type Rate struct {
-	Source string `json:"source"` // its path, opened with the caller's credentials
+	Source string `json:"source"` // its path
 	Kind   string `json:"kind"`   // as in io.max: rbps, wbps, riops, wiops
 	Most   uint64 `json:"most"`
-	Disk   string `json:"-"` // MAJOR:MINOR, which the warden finds
+	Disk   string `json:"disk,omitempty"` // MAJOR:MINOR, as brigd finds it for each start
 }
 
 // NetworkMode says which network namespace a container gets.

@@ -189,7 +189,8 @@ func TestUpdateReachesKernelRecordAndNextStart(t *testing.T) {
 	if got := must(t, d.socket, 200, "POST", at+"/update", `{"Memory":134217728,"NanoCpus":500000000,"PidsLimit":9}`); got != `{"Warnings":[]}`+"\n" {
 		t.Errorf("reply %s", got)
 	}
-	want := wire.Resources{Memory: 128 << 20, CPUShares: 512, CPUQuota: 50_000, CPUPeriod: 100_000, Pids: 9}
+	want := wire.Resources{Memory: 128 << 20, CPUShares: 512, CPUQuota: 50_000, CPUPeriod: 100_000, Pids: 9,
+		CPUWeight: 59, CPUMax: "50000 100000"}
 	if told := boundsTold(f, id); len(told) != 1 || !reflect.DeepEqual(told[0], want) {
 		t.Errorf("told %+v", told)
 	}

@@ -31,7 +31,7 @@ func newFakeUse() fakeUse {
 func (f *fakeWarden) useOf(r *wire.Request) (wire.Reply, error) {
 	var q wire.ContainerFreeze
 	var u wire.ContainerUpdate
-	var ref wire.ContainerUse
+	var ref wire.ContainerLook
 	var err error
 	switch r.Op {
 	case wire.OpContainerFreeze:
@@ -62,10 +62,13 @@ func (f *fakeWarden) useOf(r *wire.Request) (wire.Reply, error) {
 		}
 		return wire.Reply{}, nil
 	case wire.OpContainerStats:
-		if ref.Network {
-			return wire.Reply{Body: wire.ContainerStats{NetDev: f.use.readings["net/dev"]}}, nil
-		}
 		return f.readings()
+	case wire.OpContainerView:
+		const net = "net/dev"
+		if len(ref.Names) != 1 || ref.Names[0] != net {
+			return wire.Reply{}, fmt.Errorf("a look at %q: %w", ref.Names, errdefs.ErrInvalidArgument)
+		}
+		return wire.Reply{Body: wire.ContainerView{net: f.use.readings[net]}}, nil
 	}
 	list := f.use.procs
 	if list == nil {
@@ -92,7 +95,7 @@ func (f *fakeWarden) readings() (wire.Reply, error) {
 		os.Remove(path)
 		names, reply.FDs = append(names, name), append(reply.FDs, fd)
 	}
-	reply.Body = wire.ContainerStats{Files: names}
+	reply.Body = wire.ContainerStats(names)
 	return reply, nil
 }
 

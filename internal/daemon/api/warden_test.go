@@ -120,7 +120,7 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 			return wire.Reply{}, err
 		}
 		return wire.Reply{}, f.join(q)
-	case wire.OpContainerFreeze, wire.OpContainerUpdate, wire.OpContainerStats, wire.OpContainerProcs:
+	case wire.OpContainerFreeze, wire.OpContainerUpdate, wire.OpContainerStats, wire.OpContainerView, wire.OpContainerProcs:
 		return f.useOf(r)
 	case wire.OpProcessFinish, wire.OpProcessCloseStdin:
 		var ref wire.ProcessRef

@@ -20,6 +20,9 @@ func (e *Engine) Plan(ctx context.Context, req *policy.Request, caller int) (*ex
 		return nil, err
 	}
 	q := wire.ContainerStart{ID: id, Spec: eff.Spec}
+	if q.Spec.Resources.Rates, err = policy.Disks(q.Spec.Resources.Rates); err != nil {
+		return nil, err
+	}
 	if q.Spec.Process.Filter, err = e.filter(eff.Profile, &eff.Spec.Process); err != nil {
 		return nil, err
 	}
@@ -49,12 +52,18 @@ func (e *Engine) Confinement(ctx context.Context, c *Container) ([]explain.Findi
 		filters = 1
 	}
 	var view wire.ContainerView
-	if _, err := e.cfg.Warden.Call(ctx, wire.OpContainerView, wire.ContainerRef{ID: c.id}, &view); err != nil {
+	q := wire.ContainerLook{ID: c.id, Names: explain.Names}
+	if _, err := e.cfg.Warden.Call(ctx, wire.OpContainerView, q, &view); err != nil {
 		return nil, fmt.Errorf("look at container %s: %w", c.id[:12], err)
 	}
 	exists := func(path string) bool { // the same kernel has it here, if it has it there
 		_, err := os.Lstat(path)
 		return err == nil
 	}
-	return explain.Compare(explain.Running{Spec: &v.Spec, Range: v.Run.Range, Filters: filters, Exists: exists}, &view), nil
+	ours := func(name string) string {
+		link, _ := os.Readlink("/proc/self/" + name)
+		return link
+	}
+	r := explain.Running{Spec: &v.Spec, Range: v.Run.Range, Filters: filters, Exists: exists, Ours: ours}
+	return explain.Compare(r, view), nil
 }

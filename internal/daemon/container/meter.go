@@ -38,16 +38,16 @@ func (c *Container) Meter(ctx context.Context) (*Meter, error) {
 		return nil, errNotRunning(c)
 	}
 	var files wire.ContainerStats
-	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerStats, wire.ContainerUse{ID: c.id}, &files)
+	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerStats, wire.ContainerRef{ID: c.id}, &files)
 	if err != nil {
 		return nil, err
 	}
-	if len(fds) != len(files.Files) {
+	if len(fds) != len(files) {
 		wire.CloseAll(fds)
-		return nil, fmt.Errorf("the warden sent %d descriptors instead of %d: %w", len(fds), len(files.Files), errdefs.ErrInternal)
+		return nil, fmt.Errorf("the warden sent %d descriptors instead of %d: %w", len(fds), len(files), errdefs.ErrInternal)
 	}
 	m := &Meter{c: c, run: run, fds: map[string]int{}}
-	for i, name := range files.Files {
+	for i, name := range files {
 		m.fds[name] = fds[i]
 	}
 	if len(m.fds) != len(fds) {
@@ -84,9 +84,10 @@ func (m *Meter) Read() container.StatsResponse {
 			texts[name] = string(b)
 		}
 	}
-	var net wire.ContainerStats // without an answer there are no counters of a network
-	_, _ = m.c.e.cfg.Warden.Call(context.Background(), wire.OpContainerStats, wire.ContainerUse{ID: m.c.id, Network: true}, &net)
-	texts["net/dev"] = net.NetDev
+	const net = "net/dev"
+	var view wire.ContainerView // without an answer there are no counters of a network
+	_, _ = m.c.e.cfg.Warden.Call(context.Background(), wire.OpContainerView, wire.ContainerLook{ID: m.c.id, Names: []string{net}}, &view)
+	texts[net] = view[net]
 	s := texts.Stats()
 	m.c.mu.Lock()
 	bounds, memory := m.c.rec.Spec.Resources, m.c.e.cfg.Host.MemoryTotal

@@ -8,12 +8,17 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
 // startOn starts the container on its ports of the host. Where a range of them was given, the first free one is found
 // by trying: brigd may not listen itself, and only the start reserves a port without a race.
-func (c *Container) startOn(ctx context.Context, req wire.ContainerStart, st *wire.Started, pass []int) ([]int, error) {
+func (c *Container) startOn(ctx context.Context, req wire.ContainerStart, st *wire.Started, pass []int) (fds []int, err error) {
+	req.Spec.Resources = policy.Version2(req.Spec.Resources)
+	if req.Spec.Resources.Rates, err = policy.Disks(req.Spec.Resources.Rates); err != nil {
+		return nil, err
+	}
 	if c.rec.PortsTo == nil {
 		return c.e.cfg.Warden.Call(ctx, wire.OpContainerStart, req, st, pass...)
 	}

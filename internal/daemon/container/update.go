@@ -130,6 +130,8 @@ func (e *Engine) backTo(old, now *policy.Bounds) *policy.Bounds {
 }
 
 func (c *Container) tellBounds(ctx context.Context, b *policy.Bounds) error {
-	_, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerUpdate, wire.ContainerUpdate{ID: c.id, Resources: b.Spec}, nil)
+	r := policy.Version2(b.Spec)
+	r.Rates = nil // they are for life
+	_, err := c.e.cfg.Warden.Call(ctx, wire.OpContainerUpdate, wire.ContainerUpdate{ID: c.id, Resources: r}, nil)
 	return err
 }

@@ -27,7 +27,14 @@ type Running struct {
 	Filters int    // that its process 1 was born with
 	// Exists tells whether this kernel has a path below /proc or /sys.
 	Exists func(path string) bool
+	// Ours gives where a link of Names leads for the engine, which is in the host's namespaces; "" if nobody knows.
+	Ours func(name string) string
 }
+
+// Names are the files of process 1 that Compare looks into.
+var Names = append([]string{"status", "limits", "mountinfo", "uid_map", "gid_map", "oom_score_adj"}, spaces...)
+
+var spaces = []string{"ns/user", "ns/mnt", "ns/pid", "ns/net", "ns/ipc", "ns/uts", "ns/cgroup"}
 
 // idsPerSandbox is how many a sandbox has.
 const idsPerSandbox = 65536
@@ -35,15 +42,15 @@ const idsPerSandbox = 65536
 // comparison collects findings.
 type comparison struct {
 	Running
-	view  *wire.ContainerView
+	view  wire.ContainerView
 	lines map[string]string // of status, by name
 	found []Finding
 }
 
 // Compare holds what the kernel says against the specification.
-func Compare(r Running, view *wire.ContainerView) []Finding {
+func Compare(r Running, view wire.ContainerView) []Finding {
 	c := &comparison{Running: r, view: view, lines: map[string]string{}}
-	for line := range strings.Lines(view.Texts["status"]) {
+	for line := range strings.Lines(view["status"]) {
 		name, value, _ := strings.Cut(line, ":")
 		c.lines[name] = strings.Join(strings.Fields(value), " ")
 	}
@@ -60,21 +67,27 @@ func (c *comparison) add(answers, what, asked, found string, differs bool) {
 }
 
 func (c *comparison) namespaces() {
+	var shared []string // what cannot be told apart is none of its own
+	for _, name := range spaces {
+		if ours, theirs := c.Ours(name), c.view[name]; ours == "" || theirs == "" || ours == theirs {
+			shared = append(shared, strings.TrimPrefix(name, "ns/"))
+		}
+	}
 	found := "none of the host's"
-	if len(c.view.Shared) > 0 {
-		found = "the host's " + strings.Join(c.view.Shared, ", ")
+	if len(shared) > 0 {
+		found = "the host's " + strings.Join(shared, ", ")
 	}
 	asked := "its own"
 	if c.Spec.Join.Container != "" {
 		asked = "its own, and some of container " + c.Spec.Join.Container[:min(12, len(c.Spec.Join.Container))]
 	}
-	c.add("A3", "namespaces", asked, found, len(c.view.Shared) > 0)
+	c.add("A3", "namespaces", asked, found, len(shared) > 0)
 }
 
 func (c *comparison) ids() {
 	for _, kind := range []string{"uid", "gid"} {
 		want := fmt.Sprintf("0 %d %d", c.Range, idsPerSandbox)
-		have := strings.Join(strings.Fields(c.view.Texts[kind+"_map"]), " ")
+		have := strings.Join(strings.Fields(c.view[kind+"_map"]), " ")
 		c.add("A3", kind+"s inside, on the host, how many", want, have, want != have)
 	}
 	for _, kind := range []string{"Uid", "Gid", "Groups"} {
@@ -106,8 +119,8 @@ func (c *comparison) privileges() {
 	n, err := strconv.Atoi(c.lines["Seccomp_filters"])
 	c.add("A1", "system-call filters", fmt.Sprintf("at least %d", c.Filters), c.lines["Seccomp_filters"],
 		err != nil || n < c.Filters || c.lines["Seccomp"] != "2")
-	score, err := strconv.Atoi(strings.TrimSpace(c.view.Texts["oom_score_adj"]))
-	c.add("A2", "oom_score_adj", fmt.Sprintf("at least %d", c.Spec.Process.OOMScoreAdj), strings.TrimSpace(c.view.Texts["oom_score_adj"]),
+	score, err := strconv.Atoi(strings.TrimSpace(c.view["oom_score_adj"]))
+	c.add("A2", "oom_score_adj", fmt.Sprintf("at least %d", c.Spec.Process.OOMScoreAdj), strings.TrimSpace(c.view["oom_score_adj"]),
 		err != nil || score < c.Spec.Process.OOMScoreAdj)
 }
 
@@ -120,7 +133,7 @@ var rows = map[string]string{"cpu": "Max cpu time", "fsize": "Max file size", "d
 func (c *comparison) limits() {
 	for _, l := range c.Spec.Process.Rlimits {
 		have := ""
-		for line := range strings.Lines(c.view.Texts["limits"]) {
+		for line := range strings.Lines(c.view["limits"]) {
 			if rest, ok := strings.CutPrefix(line, rows[l.Type]); ok {
 				if f := strings.Fields(rest); len(f) >= 2 {
 					have = f[1]
@@ -162,7 +175,7 @@ func (m *mounted) has(options ...string) bool {
 
 func (c *comparison) mounts() {
 	var list []mounted
-	for line := range strings.Lines(c.view.Texts["mountinfo"]) {
+	for line := range strings.Lines(c.view["mountinfo"]) {
 		if f := strings.Fields(line); len(f) > 6 {
 			list = append(list, mounted{unescape(f[4]), f[5]})
 		}

@@ -331,8 +331,7 @@ func (c *collector) files(in Input, s *wire.Spec, nets []network.Membership) []w
 
 // needsCaller tells whether the warden has to know who asks, beside for what the policy grants: a path of the host.
 func needsCaller(s *wire.Spec) bool {
-	return len(s.Sysctl) > 0 || len(s.Resources.Rates) > 0 ||
-		slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Kind == wire.MountBind })
+	return len(s.Sysctl) > 0 || slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return m.Kind == wire.MountBind })
 }
 
 // LogInfo is what a log may tell about a container. args is what is executed: the entry point and the command.

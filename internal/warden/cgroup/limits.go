@@ -26,14 +26,14 @@ type setting struct {
 type control struct{ file, value string }
 
 // settings gives the files to write, in the order that the kernel needs in a new group. bfq tells whether version 2 has
-// the BFQ scheduler's weights, which have the scale of version 1 (10 to 1000); those of iocost go from 1 to 10000.
+// the BFQ scheduler's weights, which have the scale of version 1 (10 to 1000); those of iocost go from 1 to 10000. What version 2 has in place of
+// shares, quota and weight, brigd has computed.
 func settings(res wire.Resources, bfq bool) []setting {
 	both := cmp.Or(res.MemorySwap, res.Memory)
 	swap := strconv.FormatInt(both-res.Memory, 10)
-	quota, period := number(res.CPUQuota), number(res.CPUPeriod)
-	io := control{"io.bfq.weight", number(res.BlkioWeight)}
-	if res.BlkioWeight != 0 && !bfq {
-		io = control{"io.weight", number(1 + (int64(res.BlkioWeight)-10)*9999/990)}
+	io := control{"io.weight", number(res.IOWeight)}
+	if bfq {
+		io = control{"io.bfq.weight", number(res.BlkioWeight)}
 	}
 	limit, pids := number(res.Memory), control{"pids.max", number(res.Pids)}
 	cpus, mems := control{"cpuset.cpus", res.CpusetCpus}, control{"cpuset.mems", res.CpusetMems}
@@ -43,20 +43,18 @@ func settings(res wire.Resources, bfq bool) []setting {
 			control{"memory.swap.max", swap}},
 		{"memory", false, control{"memory.soft_limit_in_bytes", number(res.MemoryReservation)},
 			control{"memory.low", number(res.MemoryReservation)}},
-		{"cpu", res.CPUShares == 1024, control{"cpu.shares", number(res.CPUShares)},
-			control{"cpu.weight", number(weight(res.CPUShares))}},
-		{"cpu", false, control{"cpu.cfs_period_us", period}, control{}},
-		{"cpu", false, control{"cpu.cfs_quota_us", quota}, control{"cpu.max", bandwidth(res.CPUQuota, period)}},
+		{"cpu", res.CPUShares == 1024, control{"cpu.shares", number(res.CPUShares)}, control{"cpu.weight", number(res.CPUWeight)}},
+		{"cpu", false, control{"cpu.cfs_period_us", number(res.CPUPeriod)}, control{}},
+		{"cpu", false, control{"cpu.cfs_quota_us", number(res.CPUQuota)}, control{"cpu.max", res.CPUMax}},
 		{"pids", true, pids, pids},
 		{"cpuset", false, cpus, cpus},
 		{"cpuset", false, mems, mems},
 		{"blkio", false, control{"blkio.bfq.weight", number(res.BlkioWeight)}, io},
 	}
 	for _, r := range res.Rates {
-		if most := number(r.Most); r.Disk != "" { // an update has none: they are for life
-			list = append(list, setting{"blkio", false, control{"blkio.throttle." + rates[r.Kind], r.Disk + " " + most},
-				control{"io.max", r.Disk + " " + r.Kind + "=" + most}})
-		}
+		most := number(r.Most)
+		list = append(list, setting{"blkio", false, control{"blkio.throttle." + rates[r.Kind], r.Disk + " " + most},
+			control{"io.max", r.Disk + " " + r.Kind + "=" + most}})
 	}
 	return list
 }
@@ -71,36 +69,6 @@ func number[T uint16 | uint64 | int64](n T) string {
 		return ""
 	}
 	return fmt.Sprint(n)
-}
-
-// bandwidth is version 2's pair of quota and period.
-func bandwidth(quota int64, period string) string {
-	switch {
-	case quota == 0 && period == "":
-		return ""
-	case period == "":
-		period = "100000"
-	}
-	if quota <= 0 {
-		return "max " + period
-	}
-	return number(quota) + " " + period
-}
-
-// weight converts shares (2 to 262144, default 1024) to a weight of version 2 (1 to 10000, default 100) by the curve
-// through these three points that all engines agreed upon: 10 to the power of (l²+125l)/612 − 7/34, where l is the
-// binary logarithm. No shares are no weight.
-func weight(shares uint64) uint64 {
-	switch {
-	case shares == 0:
-		return 0
-	case shares <= 2:
-		return 1
-	case shares >= 262144:
-		return 10000
-	}
-	l := math.Log2(float64(shares))
-	return uint64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
 }
 
 // bound writes every bound of res, also behind one that is refused, and gives the first refusal.

@@ -61,7 +61,7 @@ func liveOn(t *testing.T, root opener) *Parent {
 	return p
 }
 
-var usual = wire.Resources{Memory: 64 << 20, CPUShares: 1024, Pids: 32}
+var usual = wire.Resources{Memory: 64 << 20, CPUShares: 1024, CPUWeight: 100, Pids: 32}
 
 // spawn runs a shell script in g: it is started in the group of version 2, and enters the others by itself.
 func spawn(t *testing.T, g *Group, script string) *exec.Cmd {

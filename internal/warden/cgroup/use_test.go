@@ -74,10 +74,10 @@ func TestBoundsChangeInEveryDirection(t *testing.T) {
 	}
 	cmd := spawn(t, g, "sleep 100")
 	for _, want := range []wire.Resources{
-		{Memory: 256 << 20, Pids: 64, CPUShares: 512, CPUQuota: 50_000, CPUPeriod: 100_000},
-		{Memory: 32 << 20, Pids: 16, CPUShares: 1024, CPUQuota: -1, CPUPeriod: 100_000},
-		{Memory: 64 << 20, MemorySwap: 128 << 20, Pids: 16, CPUShares: 2},
-		{Memory: 16 << 20, Pids: 8, CPUShares: 1024, CPUQuota: 5_000, CPUPeriod: 10_000},
+		{Memory: 256 << 20, Pids: 64, CPUShares: 512, CPUWeight: 59, CPUQuota: 50_000, CPUPeriod: 100_000, CPUMax: "50000 100000"},
+		{Memory: 32 << 20, Pids: 16, CPUShares: 1024, CPUWeight: 100, CPUQuota: -1, CPUPeriod: 100_000, CPUMax: "max 100000"},
+		{Memory: 64 << 20, MemorySwap: 128 << 20, Pids: 16, CPUShares: 2, CPUWeight: 1},
+		{Memory: 16 << 20, Pids: 8, CPUShares: 1024, CPUWeight: 100, CPUQuota: 5_000, CPUPeriod: 10_000, CPUMax: "5000 10000"},
 	} {
 		if err := g.Update(want); err != nil {
 			t.Fatalf("%+v: %v", want, err)
@@ -93,7 +93,7 @@ func TestBoundsChangeInEveryDirection(t *testing.T) {
 			}
 		}
 	}
-	if err := g.Update(wire.Resources{Memory: 16 << 20, Pids: 8, CPUPeriod: 10, CPUQuota: 10_000}); !errdefs.IsInvalidArgument(err) {
+	if err := g.Update(wire.Resources{Memory: 16 << 20, Pids: 8, CPUPeriod: 10, CPUQuota: 10_000, CPUMax: "10000 10"}); !errdefs.IsInvalidArgument(err) {
 		t.Errorf("what the kernel refuses: %v", err)
 	}
 	if p.find("cpuset") == nil {

@@ -4,7 +4,7 @@ const (
 	windows    = "it is for Windows"
 	realTime   = "real-time groups are of control groups version 1"
 	diskRates  = "disks share one weight"
-	perDisk    = "of a whole disk, which the caller may look at; for life"
+	perDisk    = "of a whole disk; for life"
 	weightOnly = "use --blkio-weight"
 )
 
