@@ -99,7 +99,7 @@ func (b *birth) rootfs() error {
 		return fmt.Errorf("root of container %s: %w", short(b.c.id), err)
 	}
 	b.give("root", root)
-	if err := b.w.disk.Bound(b.w.directory(b.c.id), b.spec.Disk); err != nil {
+	if err := b.w.disk.Bound(b.w.directory(b.c.id), b.spec.Disk, false); err != nil {
 		return fmt.Errorf("bound the disk of container %s: %w", short(b.c.id), err)
 	}
 	if b.spec.ShmSize == 0 || b.spec.ShmSize == defaultShm { // the sandbox brings it
@@ -117,7 +117,7 @@ func (b *birth) directories() (upper, work int, err error) {
 	if b.first {
 		err = errors.Join(b.w.disk.Remove(dir), b.w.disk.Make(dir, b.spec.Disk))
 	} else { // one that has filled its disk can be started again
-		err = b.w.disk.Bound(dir, -1)
+		err = b.w.disk.Bound(dir, -1, false)
 	}
 	if err != nil {
 		return -1, -1, wire.Full(err)

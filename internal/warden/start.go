@@ -54,7 +54,6 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 		return wire.Reply{}, err
 	}
 	w.reap(c.note)
-	w.profile(&q.Spec.Process)
 	w.starts <- struct{}{} // beyond about two starts per core only latency grows
 	defer func() { <-w.starts }()
 	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}}
@@ -83,6 +82,7 @@ func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, error) {
 		err = checkSpec(&q.Spec, by, w.memory)
 	}
 	hide(&q.Spec)
+	w.profile(&q.Spec.Process)
 	return by, err
 }
 

@@ -69,13 +69,11 @@ func (d *Disk) Make(path string, bytes int64) error {
 	if d.Kind == Image {
 		made = func(above int) error { return quota.Subvolume(above, name) }
 	}
-	return cmp.Or(in(above, made), os.Chmod(path, 0o711), d.bound(path, bytes, true))
+	return cmp.Or(in(above, made), os.Chmod(path, 0o711), d.Bound(path, bytes, true))
 }
 
-// Bound gives a directory another bound: 0 is the usual one, -1 none for a moment.
-func (d *Disk) Bound(path string, bytes int64) error { return d.bound(path, bytes, false) }
-
-func (d *Disk) bound(path string, bytes int64, empty bool) error {
+// Bound gives a directory, maybe an empty one, a bound: 0 is the usual one, -1 none for a moment.
+func (d *Disk) Bound(path string, bytes int64, empty bool) error {
 	switch {
 	case d.Kind == Project:
 		return in(path, func(fd int) error { return quota.BoundProject(fd, cmp.Or(bytes, bound), empty) })
@@ -89,7 +87,7 @@ func (d *Disk) bound(path string, bytes int64, empty bool) error {
 
 // Remove deletes what strangers have written: never across mounts, and without following a link.
 func (d *Disk) Remove(path string) error {
-	d.Bound(path, -1) // so that the file system forgets the project
+	d.Bound(path, -1, false) // so that the file system forgets the project
 	above, name := filepath.Split(path)
 	if d.Kind == Image && in(above, func(fd int) error { return quota.Destroy(fd, name) }) == nil {
 		return nil
