@@ -22,7 +22,7 @@ import (
 
 // Config says what to keep running.
 type Config struct {
-	Root    string // durable state, absolute
+	Root    string // durable state, absolute; who starts an engine has made both
 	Run     string // volatile state, absolute
 	Socket  string // path of the API socket, absolute; "" if Listener is given, whose path stays at the end
 	Libexec string // directory with the other programs
@@ -68,15 +68,8 @@ func (k *keeper) prepare() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become subreaper: %w", err)
 	}
-	for dir, mode := range map[string]os.FileMode{k.Root: 0o711, k.Run: 0o711, filepath.Join(k.Run, "exits"): 0o700} {
-		if err := errors.Join(os.MkdirAll(dir, mode), os.Chmod(dir, mode)); err != nil {
-			return err
-		}
-	}
-	for _, dir := range []string{k.Root, k.Run} {
-		if err := k.lock(dir); err != nil {
-			return err
-		}
+	if err := cmp.Or(k.lock(k.Root), k.lock(k.Run)); err != nil {
+		return err
 	}
 	if k.Listener == nil {
 		os.Remove(k.Socket)                 // we hold the lock: nobody listens on it

@@ -71,7 +71,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	for _, d := range []string{"/root", "/run"} {
+	for _, d := range []string{"/root", "/run", "/run/exits"} {
 		if err := os.Mkdir(dir+d, 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -59,6 +59,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	os.MkdirAll(dir+"/run/daemon", 0o711)
+	os.Mkdir(dir+"/root", 0o711)
 	os.Chmod(dir, 0o711)
 	r.listen, err = net.ListenUnix("unix", &net.UnixAddr{Name: dir + "/run/daemon/test.sock", Net: "unix"})
 	if err != nil {

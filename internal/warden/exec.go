@@ -60,9 +60,8 @@ func capProcess(p, ceiling *wire.Process) error {
 	p.AllowNewPrivileges = p.AllowNewPrivileges && ceiling.AllowNewPrivileges
 	p.OOMScoreAdj, p.AppArmor = ceiling.OOMScoreAdj, ceiling.AppArmor
 	p.Rlimits = ceiling.Rlimits
-	c := &p.Capabilities
-	c.Bounding &= ceiling.Capabilities.Bounding
-	c.Permitted &= ceiling.Capabilities.Bounding
+	p.Capabilities.Bounding &= ceiling.Capabilities.Bounding
+	p.Capabilities.Permitted &= ceiling.Capabilities.Bounding
 	var r refusal
 	err := plan.CheckProcess(p)
 	r.when(err != nil, "%v", err)
@@ -72,11 +71,10 @@ func capProcess(p, ceiling *wire.Process) error {
 
 // joinGroup opens the container's control group, its root and, for a terminal, its devpts, without following anything that
 // the container could have put in its place.
-func (p *program) joinGroup() error {
+func (p *program) joinGroup() (err error) {
 	if err := p.processOne(); err != nil {
 		return err
 	}
-	var err error
 	if p.entry, err = enter(p.w.parent.Open(p.c.id)); err == nil && p.want.Terminal {
 		var pts int
 		pts, err = path.Open(p.fds["root"], "dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)

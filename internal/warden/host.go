@@ -86,10 +86,9 @@ var needed = mask(unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SYS_PTRACE, 
 // that follow the host's, and drops the capabilities that it never uses.
 func harden() error {
 	unix.Umask(0o022)
-	err := os.NewSyscallError("become non-dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0))
-	err = errors.Join(err, os.WriteFile("/proc/self/comm", []byte("brig-warden"), 0),
-		os.NewSyscallError("make the mounts follow the host's", unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, "")))
-	if err != nil {
+	if err := errors.Join(os.NewSyscallError("become non-dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)),
+		os.WriteFile("/proc/self/comm", []byte("brig-warden"), 0),
+		os.NewSyscallError("make the mounts follow the host's", unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""))); err != nil {
 		return err
 	}
 	return cred.Drop(needed)

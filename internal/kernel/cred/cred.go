@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"unsafe"
 
@@ -63,7 +62,7 @@ func LastCapability() (last int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = fmt.Sscan(strings.TrimSpace(string(b)), &last)
+	_, err = fmt.Sscan(string(b), &last)
 	return last, err
 }
 

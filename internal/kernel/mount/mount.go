@@ -6,7 +6,6 @@ package mount
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,10 +23,10 @@ func String(key, value string) Option {
 }
 
 // Octal is a parameter with permission bits.
-func Octal(key string, v uint32) Option { return String(key, strconv.FormatUint(uint64(v), 8)) }
+func Octal(key string, v uint32) Option { return String(key, fmt.Sprintf("%o", v)) }
 
 // UInt is a parameter with a number.
-func UInt(key string, v uint32) Option { return String(key, strconv.FormatUint(uint64(v), 10)) }
+func UInt(key string, v uint32) Option { return String(key, fmt.Sprint(v)) }
 
 // FD is a parameter with a descriptor.
 func FD(key string, fd int) Option {

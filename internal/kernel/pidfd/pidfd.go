@@ -41,15 +41,11 @@ func Wait(fd int, keep bool) (Status, error) {
 		options |= unix.WNOWAIT
 	}
 	var info unix.Siginfo
-	for {
-		err := unix.Waitid(unix.P_PIDFD, fd, &info, options, nil)
-		if err == nil {
-			return status(&info), nil
-		}
-		if !errors.Is(err, unix.EINTR) {
-			return Status{}, fmt.Errorf("waitid: %w", err)
-		}
+	err := error(unix.EINTR)
+	for err == unix.EINTR {
+		err = unix.Waitid(unix.P_PIDFD, fd, &info, options, nil)
 	}
+	return status(&info), os.NewSyscallError("waitid", err) // with an error there is nothing in info
 }
 
 // Ended waits at most patience for the process to end and reports whether it has; it reaps nothing.

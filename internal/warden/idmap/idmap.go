@@ -17,6 +17,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // Size is the number of ids of a sandbox.
@@ -88,9 +89,7 @@ func namespaces(
 	var what names
 	defer func() {
 		if err != nil {
-			for _, fd := range fds {
-				unix.Close(fd)
-			}
+			wire.CloseAll(fds)
 			fds, err = nil, fmt.Errorf("make namespaces: %w", explain(err, what))
 		}
 	}()
