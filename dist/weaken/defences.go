@@ -243,7 +243,7 @@ func ofCopies() []Defence {
 
 		{"copy-no-mounts", "a copy mounts and makes nothing in a container that runs (CVE-2026-41568, CVE-2026-42306)", []Edit{
 			first("copy-no-mounts", plan+"/service.go", "	// The root file system by itself, for reading:", `
-				b.do("make a mount point", unix.SYS_MKDIRAT, unix.AT_FDCWD, "/data", 0o755).or(unix.EEXIST)
+				b.do("make a mount point", unix.SYS_MKDIRAT, unix.AT_FDCWD, "/data", 0o755).Or(unix.EEXIST)
 				b.do("mount a volume again", unix.SYS_MOUNT, "/data", "/data", "", unix.MS_BIND, "")`),
 		}, []Test{{plan, "TestCopierOfARunningContainerMountsNothing"}}, why},
 
