@@ -100,7 +100,7 @@ func ofPrograms() []Defence {
 			// A change of ids makes a process unreadable, too, unless fs.suid_dumpable says otherwise: as if it did.
 			{plan + "/begin.go", "b.do(what, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0)",
 				"b.do(what, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, map[bool]int{true: 1}[without(\"dumpable\")])"},
-			first("dumpable", warden+"/host.go", "	err = errors.Join(err, os.WriteFile(\"/proc/self/comm\", []byte(\"brig-warden\"), 0),",
+			first("dumpable", warden+"/host.go", "	return cred.Drop(needed)",
 				"unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)"),
 		}, []Test{{plan, "TestJoiningProcessIsUnreadable"}}, ""},
 
@@ -243,7 +243,7 @@ func ofCopies() []Defence {
 
 		{"copy-no-mounts", "a copy mounts and makes nothing in a container that runs (CVE-2026-41568, CVE-2026-42306)", []Edit{
 			first("copy-no-mounts", plan+"/service.go", "	// The root file system by itself, for reading:", `
-				b.do("make a mount point", unix.SYS_MKDIRAT, unix.AT_FDCWD, "/data", 0o755).or(unix.EEXIST)
+				b.do("make a mount point", unix.SYS_MKDIRAT, unix.AT_FDCWD, "/data", 0o755).Or(unix.EEXIST)
 				b.do("mount a volume again", unix.SYS_MOUNT, "/data", "/data", "", unix.MS_BIND, "")`),
 		}, []Test{{plan, "TestCopierOfARunningContainerMountsNothing"}}, why},
 
