@@ -46,8 +46,6 @@ func (w *Warden) containerPlan(r *wire.Request, q wire.ContainerStart) (wire.Rep
 var views = []string{"status", "limits", "mountinfo", "uid_map", "gid_map", "oom_score_adj", "net/dev",
 	"ns/user", "ns/mnt", "ns/pid", "ns/net", "ns/ipc", "ns/uts", "ns/cgroup"}
 
-const maxView = 256 << 10
-
 // containerView gives what the kernel says of process 1, for who holds it against what was asked for, or counts.
 func (w *Warden) containerView(c *container, q wire.ContainerLook) (wire.Reply, error) {
 	pid, view := strconv.Itoa(c.note.Started.PID), wire.ContainerView{}
@@ -56,7 +54,7 @@ func (w *Warden) containerView(c *container, q wire.ContainerLook) (wire.Reply, 
 		case asked && strings.HasPrefix(name, "ns/"):
 			view[name], _ = os.Readlink("/proc/" + pid + "/" + name)
 		case asked:
-			view[name] = procText(pid, name, maxView)
+			view[name] = procText(pid, name, 256<<10)
 		}
 	}
 	if done, err := pidfd.Ended(c.note.pidfd, 0); done || err != nil { // the number was process 1's when it was used

@@ -72,10 +72,8 @@ const (
 	minMemory     = 6 << 20
 	minDisk       = 1 << 20
 	defaultShm    = 64 << 20
-	volumeIDs     = idmap.VolumeBase // ids on disk of every volume; no sandbox runs with them
-	ownIDs        = 0x7FFD0000       // brigd and workers
+	ownIDs        = 0x7FFD0000 // brigd and workers
 	firstIDs      = 0x70000000
-	idsPerSandbox = idmap.Size
 )
 
 // refusal collects what is wrong with a spec, so that everything is said at once.
@@ -161,11 +159,11 @@ func checkProcess(r *refusal, p *wire.Process) {
 	c := p.Capabilities
 	bad := (c.Bounding | c.Permitted) & forbidden
 	r.when(bad != 0, "capabilities %#x are never given to a container", bad)
-	r.when(p.User.UID >= idsPerSandbox || p.User.GID >= idsPerSandbox,
-		"user and group ids inside a container are below %d, not %d:%d", idsPerSandbox, p.User.UID, p.User.GID)
+	r.when(p.User.UID >= idmap.Size || p.User.GID >= idmap.Size,
+		"user and group ids inside a container are below %d, not %d:%d", idmap.Size, p.User.UID, p.User.GID)
 	r.when(len(p.Rlimits) > maxRlimits || len(p.User.Groups) > maxGroups, "at most %d limits and %d groups", maxRlimits, maxGroups)
 	for _, g := range p.User.Groups {
-		r.when(g >= idsPerSandbox, "group id %d is not below %d", g, idsPerSandbox)
+		r.when(g >= idmap.Size, "group id %d is not below %d", g, idmap.Size)
 	}
 	r.when(p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000, "an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
 	r.when(strings.ContainsAny(p.AppArmor, " \n\x00") || len(p.AppArmor) > maxSysctl, "%q is no name of an AppArmor profile", p.AppArmor)
@@ -185,7 +183,7 @@ func checkMount(r *refusal, m *wire.Mount, by *caller) {
 	r.when(m.Target == "/dev" || strings.HasPrefix(m.Target, "/dev/") && m.Target != "/dev/shm", "nothing is mounted over /dev (asked: %s)", m.Target)
 	switch m.Kind {
 	case wire.MountTmpfs:
-		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0 || max(m.UID, m.GID) >= idsPerSandbox,
+		r.when(m.Size <= 0 || m.Mode&^0o1777 != 0 || max(m.UID, m.GID) >= idmap.Size,
 			"tmpfs on %s: size %d, mode %o or owner %d:%d is not possible", m.Target, m.Size, m.Mode, m.UID, m.GID)
 	case wire.MountImage: // the store knows its own
 	case wire.MountVolume:

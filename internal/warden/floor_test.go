@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/rules"
 	"github.com/brig-engine/brig/internal/wire/rules/capname"
@@ -68,7 +69,7 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"a negative quota":            {func(s *wire.Spec) { s.Resources.CPUQuota = -2 }, root, "quota"},
 		"processes -1":                {func(s *wire.Spec) { s.Resources.Pids = -1 }, root, "processes"},
 		"no limit of processes":       {func(s *wire.Spec) { s.Resources.Pids = 0 }, root, "processes"},
-		"an id beyond the range":      {func(s *wire.Spec) { s.Process.User.UID = idsPerSandbox }, root, "ids"},
+		"an id beyond the range":      {func(s *wire.Spec) { s.Process.User.UID = idmap.Size }, root, "ids"},
 		"a group beyond the range":    {func(s *wire.Spec) { s.Process.User.Groups = []uint32{1 << 31} }, root, "group"},
 		"a sandbox of another's":      {joins(strings.Repeat("a", 64), unix.CLONE_NEWNET|unix.CLONE_NEWIPC|unix.CLONE_NEWPID), nil, ""},
 		"a sandbox that is a path":    {joins("../../1", unix.CLONE_NEWNET), root, "cannot be joined"},
@@ -231,7 +232,7 @@ func TestRangesAreHandedOutOnceAndRoundRobin(t *testing.T) {
 	if second, _ := r.take(); second == first {
 		t.Error("a range was used again at once")
 	}
-	for _, bad := range []uint32{0, 1000, firstIDs + 1, volumeIDs, ownIDs} {
+	for _, bad := range []uint32{0, 1000, firstIDs + 1, idmap.VolumeBase, ownIDs} {
 		if sandboxBase(bad) {
 			t.Errorf("%#x begins a range", bad)
 		}
@@ -240,7 +241,7 @@ func TestRangesAreHandedOutOnceAndRoundRobin(t *testing.T) {
 	for ; err == nil; n++ {
 		_, err = r.take()
 	}
-	if want := (volumeIDs - firstIDs) / idsPerSandbox; n-1 != want || !strings.Contains(err.Error(), "brig rm") {
+	if want := (idmap.VolumeBase - firstIDs) / idmap.Size; n-1 != want || !strings.Contains(err.Error(), "brig rm") {
 		t.Errorf("%d ranges, want %d: %v", n-1, want, err)
 	}
 }

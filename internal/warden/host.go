@@ -19,12 +19,9 @@ import (
 	"github.com/brig-engine/brig/internal/warden/code"
 )
 
-// defaultRoot is the directory of the engine that has the plain name.
-const defaultRoot = "/var/lib/brig"
-
 // instanceName makes engines side by side distinct in everything that the kernel names globally.
 func instanceName(root string) string {
-	if root == defaultRoot {
+	if root == "/var/lib/brig" { // the usual directory: the plain name
 		return "brig"
 	}
 	sum := sha256.Sum256([]byte(root))
@@ -79,13 +76,11 @@ func (w *Warden) routerStatePath() string { return filepath.Join(w.cfg.Run, "rou
 // needed are the capabilities that the warden keeps; it gives up the rest of root's before it reads the first message.
 var needed = mask(unix.CAP_SYS_ADMIN, unix.CAP_SYS_CHROOT, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_KILL,
 	unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.CAP_FSETID, unix.CAP_SETUID, unix.CAP_SETGID,
-	unix.CAP_SETPCAP, unix.CAP_SETFCAP, unix.CAP_MKNOD, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_LEASE,
-	unix.CAP_SYS_NICE)
+	unix.CAP_SETPCAP, unix.CAP_SETFCAP, unix.CAP_MKNOD, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SYS_NICE)
 
 // harden makes this process unreadable for whoever enters a container with it (traps 13), gives it mounts of its own
 // that follow the host's, and drops the capabilities that it never uses.
 func harden() error {
-	unix.Umask(0o022)
 	if err := errors.Join(os.NewSyscallError("become non-dumpable", unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)),
 		os.WriteFile("/proc/self/comm", []byte("brig-warden"), 0),
 		os.NewSyscallError("make the mounts follow the host's", unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""))); err != nil {

@@ -29,21 +29,21 @@ type ranges struct {
 	next uint32
 }
 
-const lastIDs = volumeIDs - idsPerSandbox
+const lastIDs = idmap.VolumeBase - idmap.Size
 
 // newRanges begins anywhere, so that engines side by side, and one engine before and after a restart, are unlikely to use
 // the same ids.
 func newRanges() *ranges {
-	return &ranges{used: map[uint32]int{}, next: firstIDs + rand.Uint32N((lastIDs-firstIDs)/idsPerSandbox+1)*idsPerSandbox}
+	return &ranges{used: map[uint32]int{}, next: firstIDs + rand.Uint32N((lastIDs-firstIDs)/idmap.Size+1)*idmap.Size}
 }
 
 // take returns the first id of a free range.
 func (r *ranges) take() (uint32, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for range (lastIDs-firstIDs)/idsPerSandbox + 1 {
+	for range (lastIDs-firstIDs)/idmap.Size + 1 {
 		base := r.next
-		if r.next += idsPerSandbox; r.next > lastIDs {
+		if r.next += idmap.Size; r.next > lastIDs {
 			r.next = firstIDs
 		}
 		if r.used[base] == 0 {
@@ -51,12 +51,12 @@ func (r *ranges) take() (uint32, error) {
 			return base, nil
 		}
 	}
-	return 0, fmt.Errorf("all %d ranges of user ids are taken, by stopped containers too. Next: brig rm", (lastIDs-firstIDs)/idsPerSandbox+1)
+	return 0, fmt.Errorf("all %d ranges of user ids are taken, by stopped containers too. Next: brig rm", (lastIDs-firstIDs)/idmap.Size+1)
 }
 
 // sandboxBase tells whether an id is the first of a sandbox's range.
 func sandboxBase(id uint32) bool {
-	return id >= firstIDs && id <= lastIDs && (id-firstIDs)%idsPerSandbox == 0
+	return id >= firstIDs && id <= lastIDs && (id-firstIDs)%idmap.Size == 0
 }
 
 // hold counts who has a range: one that is in use can get more, and at 0 it is free.
@@ -67,9 +67,6 @@ func (r *ranges) hold(base uint32, more int) {
 		delete(r.used, base)
 	}
 }
-
-// refillPause is after a sandbox that could not be made.
-const refillPause = 5 * time.Second
 
 // fillPool keeps sandboxes ready for the network called bridge: a network namespace with its pair of interfaces takes
 // longer than the rest of a start. Each costs a range, two descriptors and some 100 KB of the kernel's memory. They die with
@@ -82,7 +79,7 @@ func (w *Warden) fillPool() {
 		s, err := w.newSandbox(true)
 		if err != nil {
 			w.log("prepare a sandbox: %v", err)
-			time.Sleep(refillPause) // a start makes its own meanwhile, or says why it cannot
+			time.Sleep(5 * time.Second) // a start makes its own meanwhile, or says why it cannot
 			continue
 		}
 		w.pool <- s
@@ -135,7 +132,8 @@ func (w *Warden) sandboxAt(base uint32, within int, endpoint bool) (s *sandbox, 
 		s.endpoint, err = w.router.newEndpoint(net, route)
 	}
 	for name, make := range map[string]func(base uint32) (int, error){
-		"dev": rootfs.Dev, "pts": rootfs.Pts, "shm": usualShm, "sys": func(uint32) (int, error) { return rootfs.Sys(net) },
+		"dev": rootfs.Dev, "pts": rootfs.Pts, "sys": func(uint32) (int, error) { return rootfs.Sys(net) },
+		"shm": func(base uint32) (int, error) { return rootfs.Tmpfs(defaultShm, 0o1777, base, base) },
 	} {
 		if err == nil {
 			s.fds[name], err = make(base)
@@ -148,5 +146,3 @@ func (w *Warden) sandboxAt(base uint32, within int, endpoint bool) (s *sandbox, 
 	}
 	return s, nil
 }
-
-func usualShm(base uint32) (int, error) { return rootfs.Tmpfs(defaultShm, 0o1777, base, base) }

@@ -12,11 +12,12 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/warden/disk"
+	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// volumes are directories whose files belong, on disk, to ids that no container runs with (volumeIDs). Each mount maps
+// volumes are directories whose files belong, on disk, to ids that no container runs with (idmap.VolumeBase). Each mount maps
 // them to its sandbox's range, so that containers with different ranges share a volume, and a recycled range inherits
 // nothing (traps 8).
 type volumes struct{ disk *disk.Disk }
@@ -36,7 +37,7 @@ func (v volumes) create(name string, size int64) error {
 	}
 	made := trash(dir)
 	data := filepath.Join(made, "data")
-	if err := cmp.Or(v.disk.Remove(made), v.disk.Make(made, size), os.Mkdir(data, 0o700), os.Chown(data, volumeIDs, volumeIDs), os.Chmod(data, 0o755)); err != nil {
+	if err := cmp.Or(v.disk.Remove(made), v.disk.Make(made, size), os.Mkdir(data, 0o700), os.Chown(data, idmap.VolumeBase, idmap.VolumeBase), os.Chmod(data, 0o755)); err != nil {
 		return err
 	}
 	return os.Rename(made, dir)

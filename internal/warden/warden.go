@@ -229,7 +229,6 @@ func (w *Warden) reap(n *note, last ...*process) {
 }
 
 const (
-	brigdPause = 100 * time.Millisecond
 	// servedPatience is for operations under way when a brigd ends; the longest is the check of an index.
 	servedPatience = 6 * time.Minute
 	// stopPatience is for a brigd that was told to stop all containers.
@@ -243,7 +242,7 @@ func (w *Warden) superviseBrigd() error {
 		if err != nil {
 			return err
 		}
-		time.Sleep(brigdPause)
+		time.Sleep(100 * time.Millisecond)
 		if w.stopping.Load() {
 			return nil
 		}

@@ -11,12 +11,9 @@ type JobKind string
 // volume, in a user namespace of the container's. fds: from, to.
 const JobFill JobKind = "fill"
 
-// JobFillParams are the parameters of JobFill: none.
-type JobFillParams struct{}
-
 // Errand is the warden's job, with the default limits. A worker reads it as jobs.Job. The warden calls it and reads nothing
 // of the result but whether there is one.
 type Errand struct {
-	Kind JobKind       `json:"kind"`
-	Fill JobFillParams `json:"fill"`
+	Kind JobKind  `json:"kind"`
+	Fill struct{} `json:"fill"` // no parameters
 }

@@ -128,13 +128,8 @@ func (g *Group) Attach() (dir int, tasks []int, err error) {
 }
 
 // Tasks is the number of hierarchies of version 1 that every process enters.
-func (p *Parent) Tasks() (n int) {
-	for _, h := range p.hierarchies[1:] {
-		if !h.lazy() {
-			n++
-		}
-	}
-	return n
+func (p *Parent) Tasks() int {
+	return len(slices.DeleteFunc(slices.Clone(p.hierarchies[1:]), (*hierarchy).lazy))
 }
 
 // Kill has the kernel send SIGKILL to every process of the group and of those below, frozen or forking or not. It does

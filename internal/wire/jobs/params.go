@@ -49,17 +49,17 @@ const (
 
 // Job is the first packet. Exactly the parameters of its kind are set.
 type Job struct {
-	Kind   wire.JobKind        `json:"kind"`
-	Limits Limits              `json:"limits"`
-	Layer  *LayerParams        `json:"layer,omitempty"`
-	Merge  *MergeParams        `json:"merge,omitempty"`
-	Check  *CheckParams        `json:"check,omitempty"`
-	Load   *LoadParams         `json:"load,omitempty"`
-	Export *ExportParams       `json:"export,omitempty"`
-	Save   *SaveParams         `json:"save,omitempty"`
-	DNS    *DNSParams          `json:"dns,omitempty"`
-	Fill   *wire.JobFillParams `json:"fill,omitempty"`
-	Tree   *TreeParams         `json:"tree,omitempty"`
+	Kind   wire.JobKind  `json:"kind"`
+	Limits Limits        `json:"limits"`
+	Layer  *LayerParams  `json:"layer,omitempty"`
+	Merge  *MergeParams  `json:"merge,omitempty"`
+	Check  *CheckParams  `json:"check,omitempty"`
+	Load   *LoadParams   `json:"load,omitempty"`
+	Export *ExportParams `json:"export,omitempty"`
+	Save   *SaveParams   `json:"save,omitempty"`
+	DNS    *DNSParams    `json:"dns,omitempty"`
+	Fill   *struct{}     `json:"fill,omitempty"`
+	Tree   *TreeParams   `json:"tree,omitempty"`
 }
 
 // Limits bound what a stranger's bytes can cost. 0 means the default of WithDefaults, never "no limit".
