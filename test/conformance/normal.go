@@ -21,6 +21,7 @@ var rules = []rule{
 	{regexp.MustCompile(`\b(Less than a second|About an? \w+|\d+ (second|minute|hour|day|week|month|year)s?)\b`), "<span>"},
 	{regexp.MustCompile(`\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b`), "<mac>"},
 	{regexp.MustCompile(`\b(172\.(1[6-9]|2\d|3[01])|10\.\d+|192\.168)\.\d+\.\d+\b`), "<address>"},
+	{regexp.MustCompile(`\b[5-9]\.\d+\.\d+(-[\w.]+)+\b`), "<kernel>"},
 	// Layers take other space in another format, and the program in the image is this machine's.
 	{regexp.MustCompile(`\b\d+(\.\d+)?[kMG]B\b`), "<size>"},
 	{regexp.MustCompile(`(reclaimed space: )\S+`), "${1}<size>"},
