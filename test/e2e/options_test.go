@@ -89,7 +89,7 @@ func TestOptionsThroughBothCommandLines(t *testing.T) {
 		"--tmpfs /x:uid=70000":                "--tmpfs /x:uid=70000: strconv.ParseUint",
 		"--tmpfs /x:nr_inodes=3":              "--tmpfs /x:nr_inodes=3: not supported: a tmpfs has size, mode, uid, gid, exec and ro",
 		"--volumes-from none":                 "--volumes-from none: No such container: none",
-		"--annotation brig.level=loose":       "--annotation brig.level=loose: not supported: ",
+		"--annotation brig.level=loose":       "--annotation brig.level=loose: the levels are standard, strict and compat",
 	} {
 		for client, command := range e.with(t).clients() {
 			out, code := e.run(command(append(append([]string{"run", "--rm"}, strings.Fields(option)...), "box", "true")...))

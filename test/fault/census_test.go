@@ -32,7 +32,7 @@ func (m *machine) count() census {
 				c.descriptors(program, pid)
 			}
 			if program == "brig-warden" {
-				c.mounts(pid)
+				c.mounts(pid, m.Dir)
 			}
 			if program == "brig-keeper" {
 				c.inside("router", networkOf(pid))
@@ -73,9 +73,10 @@ func (c census) descriptors(program string, pid int) {
 	}
 }
 
-func (c census) mounts(pid int) {
+// mounts counts those on the engine's directories: what else is mounted on this host follows, and is not the engine's.
+func (c census) mounts(pid int, dir string) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
-	c["mounts of the warden"] = strings.Count(string(text), "\n")
+	c["mounts of the warden"] = strings.Count(string(text), " "+dir+"/")
 }
 
 // networkOf opens the network namespace that the keeper holds: the router's.

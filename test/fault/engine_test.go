@@ -93,7 +93,7 @@ func (e engineID) kill(programs []string) {
 var (
 	ids     = regexp.MustCompile(`[0-9a-f]{64}`)
 	spreads = regexp.MustCompile(`/(containers|fifo)/[0-9a-f]{2}(/|$)`)
-	numbers = regexp.MustCompile(`\b[0-9]+\b`)
+	numbers = regexp.MustCompile(`\b[0-9]+\b|/loop[0-9]+\b`)
 )
 
 // nameless takes out of a path what is another one in every run.
