@@ -63,6 +63,7 @@ type container struct {
 	spec    *specs.Spec
 	fds     descriptors
 	running *birth.Running
+	grouped bool // its control groups are its own
 	wait    bool // for start
 	master  int  // of the terminal, if nobody else has it; -1
 }
@@ -138,6 +139,7 @@ func (c *container) describe() error {
 // enterGroups makes the control groups and opens them for the child.
 func (c *container) enterGroups() (dir int, tasks []int, err error) {
 	if err = c.Groups.Create(); err == nil {
+		c.grouped = true
 		err = c.Groups.Set(c.spec.Linux.Resources)
 	}
 	if err == nil {
@@ -245,7 +247,7 @@ func (c *container) destroy() {
 	if c.running != nil {
 		c.running.Kill()
 	}
-	if c.Groups != nil {
+	if c.grouped { // or they are somebody else's
 		err := errors.Join(c.Groups.Signal(unix.SIGKILL), c.Groups.Remove())
 		if err != nil {
 			c.a.warn("%v", err)

@@ -84,15 +84,21 @@ func (c *container) compile() error {
 // preserve gives the process descriptors of the caller: those that were counted, and those of socket activation.
 func (c *container) preserve(p *birth.Process) error {
 	n := c.o.fds
-	if listen, err := strconv.Atoi(os.Getenv("LISTEN_FDS")); err == nil && listen > 0 {
+	mine := os.Getenv("LISTEN_PID") == strconv.Itoa(os.Getpid()) // and not left over from somebody else (sd_listen_fds(3))
+	if listen, err := strconv.Atoi(os.Getenv("LISTEN_FDS")); err == nil && listen > 0 && mine {
 		n += listen
 		p.Env = append(p.Env, "LISTEN_FDS="+strconv.Itoa(listen), "LISTEN_PID=1")
 	}
 	return passOn(p, n, c.fds)
 }
 
+// passOn gives those that the caller has left open for this program. Every one of ours is close-on-exec, and none of them may
+// reach a container (CVE-2024-21626).
 func passOn(p *birth.Process, n int, fds descriptors) error {
 	for i := range n {
+		if flags, err := unix.FcntlInt(uintptr(3+i), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
+			return fmt.Errorf("--preserve-fds: descriptor %d was not given: %w", 3+i, unix.EBADF)
+		}
 		fd, err := unix.FcntlInt(uintptr(3+i), unix.F_DUPFD_CLOEXEC, 3)
 		if err != nil {
 			return fmt.Errorf("--preserve-fds: descriptor %d: %w", 3+i, err)

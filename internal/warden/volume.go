@@ -32,7 +32,7 @@ func (v volumes) of(name string) (string, error) {
 
 func (v volumes) create(name string, size int64) error {
 	dir, err := v.of(name)
-	if err != nil || size < 0 { // no bound, within the warden
+	if err != nil || size != 0 && size < minDisk { // 0 is the usual bound, and less is none, within the warden
 		return errors.Join(err, errdefs.ErrInvalidArgument)
 	}
 	made := trash(dir)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -50,14 +51,19 @@ func owned(dir string) error {
 	if errors.Is(err, unix.ENOENT) || err == nil && st.Uid == storeID {
 		return nil
 	}
-	list, globErr := filepath.Glob(dir + "/*/*")
-	err = cmp.Or(err, globErr)
-	for _, p := range append(list, dir+"/objects", dir+"/checked", dir) {
-		if chown := os.Lchown(p, storeID, storeID); err == nil && !errors.Is(chown, os.ErrNotExist) {
-			err = chown
+	if err != nil {
+		return err
+	}
+	list, err := fs.Glob(os.DirFS(dir), "*/*")
+	if err != nil {
+		return err
+	}
+	for _, p := range append(list, "objects", "checked", ".") {
+		if err := os.Lchown(filepath.Join(dir, p), storeID, storeID); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
 		}
 	}
-	return err
+	return nil
 }
 
 // spread tells ext4 that the directories in dir have nothing to do with each other, so that it puts them into different

@@ -66,12 +66,12 @@ func BoundProject(fd int, bytes int64, empty bool) error {
 	err := ioctl(fd, getAttr, unsafe.Pointer(&attr))
 	if err == nil && empty {
 		err = unix.Fstat(fd, &st)
-		attr[0], attr[3] = attr[0]|inherit, 1<<31|uint32(st.Ino)^uint32(st.Ino>>32)
+		attr[0], attr[3] = attr[0]|inherit, 1<<31|(uint32(st.Ino)^uint32(st.Ino>>32))%(1<<31-1)
 	}
 	if err == nil && empty {
 		err = ioctl(fd, setAttr, unsafe.Pointer(&attr))
 	}
-	if err != nil || attr[3] == 0 {
+	if err != nil || attr[3]>>31 == 0 { // not one of ours, which may be the administrator's for all of it
 		return err
 	}
 	q := [9]uint64{0: uint64(max(bytes, 0)) >> 10, 3: uint64(max(bytes, 0)) / perInode, 8: limits} // struct if_dqblk

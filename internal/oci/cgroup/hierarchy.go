@@ -164,6 +164,13 @@ func (g *Group) Create() error {
 			return fmt.Errorf("make control group %s: %w", d.Name(), err)
 		}
 	}
+	// Whose processes these were would get the bounds of this container, and its end.
+	switch pids, err := g.PIDs(true); {
+	case err != nil:
+		return fmt.Errorf("look into control group %s: %w", g.counted().Name(), err)
+	case len(pids) > 0:
+		return fmt.Errorf("control group %s has processes already, such as %d: %w", g.counted().Name(), pids[0], unix.EBUSY)
+	}
 	return nil
 }
 

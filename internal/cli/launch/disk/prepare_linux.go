@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,9 +70,9 @@ func Prepare(root string, want bool) (reason string, err error) {
 
 // inhabited tells whether an engine without an image has containers or volumes.
 func inhabited(root string) bool {
-	containers, _ := filepath.Glob(root + "/containers/*/*")
-	volumes, _ := filepath.Glob(root + "/volumes/*")
-	return len(containers)+len(volumes) > 0
+	containers, err := fs.Glob(os.DirFS(root), "containers/*/*")
+	volumes, also := fs.Glob(os.DirFS(root), "volumes/*")
+	return errors.Join(err, also) != nil || len(containers)+len(volumes) > 0
 }
 
 // hasProjects tries what a warden will do.
@@ -86,7 +87,16 @@ func hasProjects(root string) bool {
 		return false
 	}
 	defer unix.Close(fd)
-	return errors.Join(quota.BoundProject(fd, 1<<20, true), quota.BoundProject(fd, -1, false)) == nil
+	return errors.Join(quota.BoundProject(fd, 1<<20, true), quota.BoundProject(fd, -1, false)) == nil && enforced(fd)
+}
+
+// enforced tells whether a file system holds projects to their bounds: one that was mounted without prjquota counts, and takes
+// bounds, and lets everybody write (quotactl(2), Q_XGETQSTATV).
+func enforced(fd int) bool {
+	const state, projects = 0x5808<<8 | 2, 1 << 5 // QCMD(Q_XGETQSTATV, PRJQUOTA), FS_QUOTA_PDQ_ENFD
+	answer := [64]uint32{1}                       // struct fs_quota_statv: version, padding, flags in the upper half
+	_, _, e := unix.Syscall6(unix.SYS_QUOTACTL_FD, uintptr(fd), state, 0, uintptr(unsafe.Pointer(&answer)), 0, 0)
+	return e == 0 && answer[0]>>16&projects != 0
 }
 
 // create makes the image. It takes an eighth of what is free at most, and leaves the host a sixteenth of its disk, as the
