@@ -188,7 +188,7 @@ func (b *birth) undoRoot() error {
 	return erase()
 }
 
-// devices gives the container those of the host that its spec names; who asked is root, as the floor has seen to.
+// devices gives the container those of the host that its spec names; who asked has them by the policy, as checkNeeds has seen to.
 func (b *birth) devices() error {
 	for _, d := range b.spec.Devices {
 		fd, err := rootfs.OpenHostPath(d.Source, cred.Peer(*b.caller))
