@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/wire/rules/capname"
 	"github.com/brig-engine/brig/test/room"
 )
 
@@ -188,17 +189,11 @@ func families(list []int) string {
 	return words(names)
 }
 
-// capabilityNames are those of capabilities(7), by number.
-var capabilityNames = strings.Fields("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE " +
-	"NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN " +
-	"SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG " +
-	"WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE")
-
 func capabilities(list []int) string {
 	var names []string
 	for _, c := range list {
-		if c < len(capabilityNames) {
-			names = append(names, capabilityNames[c])
+		if c < len(capname.All) {
+			names = append(names, capname.All[c])
 		} else {
 			names = append(names, strconv.Itoa(c))
 		}
