@@ -7,11 +7,11 @@
 // may be conquered); wire.StoreOps, from the warden.
 // Output: read-only descriptors of sealed files. The warden mounts what it gives, so it is trusted with that much: it reads
 // no format, and hashes bytes.
-// Spec: fcntl(2) F_SETLEASE (a read lease fails while a writer exists), openat(2) O_TMPFILE, linkat(2); the protocol is
-// drawn in wire/objects.
+// Spec: fcntl(2) F_SETLEASE (a read lease fails while a writer exists), openat(2) O_TMPFILE, linkat(2), FS_IOC_ENABLE_VERITY; the
+// protocol is drawn in wire/objects.
 // Answers: A4 (changing a blob, data file or index after it was verified, from a conquered daemon or worker).
 //
-//	Create ──▶ unnamed file, written by a worker ──▶ Seal: no writer left, hash, link, fsync ──▶ objects/HEX
+//	Create ──▶ unnamed file, written by a worker ──▶ Seal: no writer left, hash, fs-verity, link, fsync ──▶ objects/HEX
 //	                                                 └─ an index is checked by a fresh worker first ──▶ objects/HEX
 //	                                                    and a list of it and of its devices is written ──▶ checked/HEX
 //

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/path"
+	"github.com/brig-engine/brig/internal/kernel/verity"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/objects"
 )
@@ -36,7 +37,19 @@ func keep(f *os.File, dir int, want string) (objects.Object, error) {
 	if want != "" && want != o.Digest {
 		return o, fmt.Errorf("the content has digest %s, not %s as announced: %w", o.Digest, want, errdefs.ErrDataLoss)
 	}
+	if err := freeze(f); err != nil {
+		return o, fmt.Errorf("seal: %w", wire.Full(err))
+	}
 	return o, link(f, dir, o.Digest)
+}
+
+// freeze has the file system hold the file to its content, where it can: then not even who conquers this process changes
+// what is mounted. Otherwise the mode alone keeps writers out, and this process, whose file it is, could change that.
+func freeze(f *os.File) error {
+	if err := verity.Enable(int(f.Fd())); err != nil && !verity.Lacking(err) {
+		return fmt.Errorf("fs-verity: %w", err)
+	}
+	return f.Chmod(0o444)
 }
 
 // link gives a sealed file its name. An object that is there already is the same one.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -87,21 +88,31 @@ func (s *Store) SealIndex(fd int, devices []string, check func(index *os.File, d
 	}
 	// What an index says depends on its devices: the list of both makes its name, so that it can never come to mean other
 	// data.
-	if fd, err = s.Create(); err != nil {
-		return o, err
-	}
-	list := os.NewFile(uintptr(fd), "list")
-	defer list.Close()
-	if _, err := list.WriteString(strings.Join(append([]string{o.Digest}, devices...), "\n")); err != nil {
-		return o, wire.Full(err)
-	}
-	named, err := keep(list, s.checked, "")
+	named, err := s.sealList(append([]string{o.Digest}, devices...))
 	return objects.Object{Digest: named.Digest, Size: o.Size}, err
+}
+
+func (s *Store) sealList(digests []string) (objects.Object, error) {
+	fd, err := s.Create()
+	if err != nil {
+		return objects.Object{}, err
+	}
+	text := strings.Join(digests, "\n")
+	if n, err := unix.Write(fd, []byte(text)); err != nil || n < len(text) {
+		unix.Close(fd)
+		return objects.Object{}, fmt.Errorf("list of an index: %w", wire.Full(cmp.Or(err, error(unix.ENOSPC))))
+	}
+	f, err := exclusive(fd)
+	if err != nil {
+		return objects.Object{}, err
+	}
+	defer f.Close()
+	return keep(f, s.checked, "")
 }
 
 // exclusive reopens the file behind fd read-only, closes fd and makes sure that nobody can write to the file any more:
 // the kernel grants a read lease only while no writer exists, and nothing leads to a new one: the file has no name and
-// belongs to this process with mode 0444.
+// is this process's alone.
 func exclusive(fd int) (*os.File, error) {
 	f, err := readOnly(fd)
 	unix.Close(fd)
@@ -122,7 +133,7 @@ func readOnly(fd int) (*os.File, error) {
 		err = fmt.Errorf("this is not a file that the store handed out: %w", errdefs.ErrInvalidArgument)
 	}
 	if err == nil {
-		err = unix.Fchmod(fd, 0o444)
+		err = unix.Fchmod(fd, 0o600)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)

@@ -1,9 +1,9 @@
 // Package vm boots a machine that the host may not be: Debian's kernel 6.1, the oldest that Brig supports, with control groups
-// of version 2 and all controllers, AppArmor or SELinux, and ext4 with project quotas, in QEMU without hardware support.
+// of version 2 and all controllers, AppArmor or SELinux, and ext4 with project quotas and fs-verity, in QEMU without hardware support.
 // The tests that run in there are those of package guest; each is a subtest of the test that boots.
 //
 // A machine has two disks besides its root: /dev/vdb, plain ext4 at /data, where the engines' directories are, and
-// /dev/vdc, ext4 with the project feature and its quotas on, at /quota. TMPDIR says where an engine of a test has its directory.
+// /dev/vdc, ext4 with its features project (quotas on) and verity, at /quota. TMPDIR says where an engine of a test has its directory.
 //
 // To add a test, write one in package guest with a name that a machine's pattern has (vm_test.go), and run it alone:
 //

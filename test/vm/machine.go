@@ -61,7 +61,7 @@ func Boot(ctx context.Context, dir string, k *Kernel, m Machine) (*Output, error
 	if err := disk(at("data"), plain, ""); err != nil {
 		return nil, err
 	}
-	if err := disk(at("quota"), plain, "", "-O", "quota,project", "-E", "quotatype=prjquota"); err != nil {
+	if err := disk(at("quota"), plain, "", "-O", "quota,project,verity", "-E", "quotatype=prjquota"); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.Timeout+time.Minute)

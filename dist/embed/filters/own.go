@@ -66,6 +66,7 @@ func Store(arch filter.Arch) filter.Filter {
 	t.allow(descriptors)
 	t.allow("memfd_create", low(1, filter.MaskedEQ, 0, ^uint32(unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)))
 	t.allow("openat newfstatat getdents64 mkdirat linkat unlinkat fchmod fchmodat")
+	t.allow("ioctl", low(1, filter.MaskedEQ, unix.FS_IOC_ENABLE_VERITY, ^uint32(0)))
 	t.allow("socketpair", filter.Arg{Op: filter.EQ, Value: unix.AF_UNIX})
 	return t.allowList()
 }

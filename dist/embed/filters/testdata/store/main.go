@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/kernel/verity"
 )
 
 func check(what string, err error) {
@@ -53,7 +55,7 @@ func objects() {
 	check("make a file without a name", err)
 	_, err = unix.Pwrite(fd, []byte("x"), 0)
 	check("write", err)
-	check("mode", unix.Fchmod(fd, 0o444))
+	check("mode", unix.Fchmod(fd, 0o600))
 	f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
 	check("open it for reading", err)
 	unix.Close(fd)
@@ -61,6 +63,10 @@ func objects() {
 	check("take a lease", err)
 	_, err = unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
 	check("give the lease back", err)
+	if err := verity.Enable(int(f.Fd())); !verity.Lacking(err) {
+		check("fs-verity", err)
+	}
+	check("mode", f.Chmod(0o444))
 	check("sync", f.Sync())
 	check("link", unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), dir, "name", unix.AT_SYMLINK_FOLLOW))
 	list, err := os.ReadDir("objects")
@@ -86,6 +92,8 @@ func escape() {
 	refused("execute by path", errno)
 	refused("chroot", unix.Chroot("."))
 	refused("kill", unix.Kill(1, 0))
+	_, err = unix.IoctlGetInt(0, unix.FS_IOC_GETFLAGS)
+	refused("another ioctl", err)
 	refused("rename", unix.Rename("objects", "else"))
 	refused("symbolic link", unix.Symlink("/etc", "objects/etc"))
 	refused("change an owner", unix.Chown("objects", 0, 0))
