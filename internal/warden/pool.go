@@ -19,7 +19,7 @@ import (
 type sandbox struct {
 	base     uint32
 	endpoint *wire.Endpoint
-	fds      map[string]int // the namespaces userns and netns, and the detached mounts dev, pts, shm and sys
+	fds      map[string]int // the namespaces userns and netns, and the detached mounts own, pts, shm and sys
 }
 
 // ranges hands out ids round robin, so that a range is not used again soon after its container is gone.
@@ -132,7 +132,7 @@ func (w *Warden) sandboxAt(base uint32, within int, endpoint bool) (s *sandbox, 
 		s.endpoint, err = w.router.newEndpoint(net, route)
 	}
 	for name, make := range map[string]func(base uint32) (int, error){
-		"dev": rootfs.Dev, "pts": rootfs.Pts, "sys": func(uint32) (int, error) { return rootfs.Sys(net) },
+		"own": rootfs.Own, "pts": rootfs.Pts, "sys": func(uint32) (int, error) { return rootfs.Sys(net) },
 		"shm": func(base uint32) (int, error) { return rootfs.Tmpfs(defaultShm, 0o1777, base, base) },
 	} {
 		if err == nil {

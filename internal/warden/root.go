@@ -279,16 +279,11 @@ func within(path, dir string) (bool, error) {
 
 // files makes the engine's own small files, on a file system of their own size.
 func (b *birth) files() error {
-	if len(b.spec.Files) == 0 {
-		return nil
-	}
 	if e := b.box.endpoint; e != nil {
 		for i := range b.spec.Files {
 			f := &b.spec.Files[i]
 			f.Content = strings.ReplaceAll(f.Content, "{{ADDRESS}}", e.Addr.String())
 		}
 	}
-	fd, err := rootfs.Files(b.spec.Files, b.box.base)
-	b.give("files", fd)
-	return err
+	return rootfs.Files(b.fds["own"], b.spec.Files, b.box.base)
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"sync"
 
 	"github.com/containerd/errdefs"
@@ -193,7 +192,7 @@ func (b *birth) devices() error {
 	for _, d := range b.spec.Devices {
 		fd, err := rootfs.OpenHostPath(d.Source, cred.Peer(*b.caller))
 		if err == nil {
-			err = b.device(fd, strings.TrimPrefix(d.Target, "/dev/"), d.Access)
+			err = b.device(fd, d.Target[1:], d.Access)
 		}
 		if err != nil {
 			return fmt.Errorf("device %s: %w: %w", d.Source, err, errdefs.ErrInvalidArgument)
@@ -227,5 +226,5 @@ func (b *birth) device(fd int, name string, access uint32) error {
 			name, maxDevices)
 	}
 	b.allowed = append(b.allowed, d)
-	return rootfs.Device(b.fds["dev"], name, b.box.base, &st)
+	return rootfs.Device(b.fds["own"], name, b.box.base, &st)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// Input is what a birth is computed from. The descriptors that the plan wants are <root>, <dev>, <pts>, <shm>, <sys>,
-// <userns> (or <pid1> of the container that is joined), <netns>, <tasksN>, <mountN>, <files>, <landlock>, <init> (the program of code.Read("init")), and <stdin>,
+// Input is what a birth is computed from. The descriptors that the plan wants are <root>, <own>, <pts>, <shm>, <sys>,
+// <userns> (or <pid1> of the container that is joined), <netns>, <tasksN>, <mountN>, <landlock>, <init> (the program of code.Read("init")), and <stdin>,
 // <stdout>, <stderr> or <tty>.
 type Input struct {
 	Spec *wire.Spec

@@ -202,13 +202,11 @@ func prepare(t testing.TB, root string, s *wire.Spec) *box {
 	unix.Close(lower)
 	unix.Close(layers[0])
 	unix.Close(layers[1])
-	add("dev")(rootfs.Dev(base))
+	add("own")(rootfs.Own(base))
 	add("pts")(rootfs.Pts(base))
 	add("sys")(rootfs.Sys(net))
 	add("shm")(rootfs.Tmpfs(64<<20, 0o1777, base, base))
-	if len(s.Files) > 0 {
-		add("files")(rootfs.Files(s.Files, base))
-	}
+	must(t, rootfs.Files(b.fds["own"], s.Files, base))
 	b.fds["landlock"] = landlock(t)
 	b.stdio(t, s)
 	return b

@@ -21,19 +21,16 @@ const (
 	openDir = unix.O_PATH | unix.O_DIRECTORY
 	// Not for writing: an open writer would keep the root from becoming read-only.
 	openFile = unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
+
+	own = Ref("<own>") // the file system of rootfs.Own: dev, empty, and the engine's files by number
+	dev = Ref("dev")
 )
 
 // filesystem builds what the container sees, and makes it all that there is.
 func (b *builder) filesystem(in *Input) {
 	s := in.Spec
 	b.private()
-	if len(s.Files) > 0 {
-		b.park("<files>", "the engine's files")
-	}
-	if len(s.MaskedPaths) > 0 {
-		b.fresh("empty", "tmpfs", inert|unix.MOUNT_ATTR_RDONLY)
-		b.park("empty", "an empty file system")
-	}
+	b.park(own, "what the engine puts in")
 	// The root file system was mounted without a path; it becomes one here, over the old root.
 	b.cover("mount the root", b.root, "/")
 	b.confine(b.root, "the root", quiet, 0)
@@ -51,8 +48,8 @@ func (b *builder) filesystem(in *Input) {
 		if taken(f.Path) {
 			continue
 		}
-		// A file of the engine, on a file system of 64 KiB (A2).
-		b.do("bind "+f.Path, unix.SYS_OPEN_TREE, Ref("<files>"), strconv.Itoa(i), tree|unix.AT_SYMLINK_NOFOLLOW).To("file")
+		// A file of the engine, on a file system of 128 KiB (A2).
+		b.clone("bind "+f.Path, strconv.Itoa(i)).To("file")
 		b.mount("file", wire.Mount{Target: f.Path, Writable: true}, true)
 	}
 	if s.Process.Terminal {
@@ -76,6 +73,11 @@ func (b *builder) park(mount Ref, what string) {
 	b.cover("park "+what, mount, "/proc")
 }
 
+// clone makes a mount of a file or directory of what the engine puts in.
+func (b *builder) clone(what, name string) *Op {
+	return b.do(what, unix.SYS_OPEN_TREE, own, name, tree|unix.AT_SYMLINK_NOFOLLOW)
+}
+
 // cover attaches a mount over a directory of the old root.
 func (b *builder) cover(what string, mount Ref, dir string) {
 	b.do(what, unix.SYS_MOVE_MOUNT, mount, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH)
@@ -85,14 +87,15 @@ func (b *builder) cover(what string, mount Ref, dir string) {
 func (b *builder) base(s *wire.Spec) {
 	b.fresh("proc", "proc", inert)
 	b.attach("proc", b.ours(b.root, "proc"), "/proc")
-	b.attach("<dev>", b.ours(b.root, "dev"), "/dev")
-	b.attach("<pts>", b.ours("<dev>", "pts"), "/dev/pts")
+	b.clone("take /dev", "dev").To(dev)
+	b.attach(dev, b.ours(b.root, "dev"), "/dev")
+	b.attach("<pts>", b.ours(dev, "pts"), "/dev/pts")
 	if !s.NoShm {
-		b.attach("<shm>", b.ours("<dev>", "shm"), "/dev/shm")
+		b.attach("<shm>", b.ours(dev, "shm"), "/dev/shm")
 		b.confine("<shm>", "/dev/shm", inert, 0)
 	}
 	b.fresh("mqueue", "mqueue", inert)
-	b.attach("mqueue", b.ours("<dev>", "mqueue"), "/dev/mqueue")
+	b.attach("mqueue", b.ours(dev, "mqueue"), "/dev/mqueue")
 	sys := Ref("<sys>")
 	if s.Join.Namespaces&unix.CLONE_NEWNET != 0 { // that one shows another network
 		sys = "sys"
@@ -204,7 +207,7 @@ func (b *builder) target(where string, file bool) Ref {
 func (b *builder) console() {
 	// The container's terminal is one of its own devpts; it is bound by descriptor (CVE-2025-52565).
 	b.do("clone the terminal", unix.SYS_OPEN_TREE, Ref("<tty>"), "", tree|unix.AT_EMPTY_PATH).To("console")
-	b.open("open /dev/console", Ref("<dev>"), "console", unix.O_PATH, noLinks).To("console.target")
+	b.open("open /dev/console", dev, "console", unix.O_PATH, noLinks).To("console.target")
 	b.attach("console", "console.target", "/dev/console")
 }
 
@@ -232,7 +235,7 @@ func (b *builder) pivot(readOnly bool) {
 }
 
 // protect hides the masked paths and makes others read-only. All of it goes from descriptor to descriptor: the source
-// of a mask is the null device of our own tmpfs or a new empty one, never a path that could lead elsewhere
+// of a mask is the null device of our own tmpfs or its empty directory, never a path that could lead elsewhere
 // (CVE-2025-31133, CVE-2025-52565).
 func (b *builder) protect(s *wire.Spec) {
 	for _, p := range s.MaskedPaths {
@@ -244,18 +247,19 @@ func (b *builder) protect(s *wire.Spec) {
 }
 
 func (b *builder) mask(where string) {
-	// What procfs and sysfs tell about the host is covered: files by our own null device, directories by an empty,
-	// read-only file system.
+	// What procfs and sysfs tell about the host is covered: files by our own null device, directories by an empty
+	// one that is read-only.
 	what := "hide " + where
 	file, done := b.label("file"), b.label("done")
 	b.open(what, b.root, where[1:], openDir, inRoot|unix.RESOLVE_NO_SYMLINKS).To("masked").Jump(done, unix.ENOENT).
 		Jump(file, unix.ENOTDIR)
-	b.do(what, unix.SYS_OPEN_TREE, Ref("empty"), "", tree|unix.AT_EMPTY_PATH).To("nothing")
+	b.clone(what, "empty").To("nothing")
+	b.confine("nothing", where+" to reading", inert|unix.MOUNT_ATTR_RDONLY, 0)
 	b.attach("nothing", "masked", where).Next(done)
 	b.place(file)
 	b.open(what, b.root, where[1:], unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).To("masked").
 		Jump(done, unix.ENOENT, unix.ENOTDIR)
-	b.do(what, unix.SYS_OPEN_TREE, Ref("<dev>"), "null", tree|unix.AT_SYMLINK_NOFOLLOW).To("null")
+	b.clone(what, "dev/null").To("null")
 	b.attach("null", "masked", where)
 	b.place(done)
 }

@@ -15,8 +15,8 @@ import (
 
 const quiet = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
 
-// filesSize is the size in bytes of the file system for the engine's files; a container can fill it and nothing else.
-const filesSize = 64 << 10
+// ownSize is the size in bytes of the file system for what the engine puts into a container, which can fill it and nothing else.
+const ownSize = 128 << 10
 
 // Tmpfs makes a tmpfs of size bytes whose root has the permission bits of mode and belongs to uid and gid of the host.
 func Tmpfs(size int64, mode, uid, gid uint32) (int, error) {
@@ -46,13 +46,15 @@ func Sys(netns int) (fd int, err error) {
 	return fd, err
 }
 
-// Dev makes /dev: a small tmpfs with the six harmless devices, the usual links, and the mount points of pts, shm,
-// mqueue and the console. The container cannot make nodes in it (it has no CAP_MKNOD in the host's user namespace).
-func Dev(base uint32) (fd int, err error) {
-	fd, err = mount.New("tmpfs", unix.MOUNT_ATTR_NOSUID, mount.String("source", "tmpfs"), mount.String("size", "65536"),
+// Own makes the file system of what the engine puts into a container, one for all of it: with each file system that there is,
+// the kernel takes longer to make control groups and further ones. Its directories are dev, which becomes /dev, with the six
+// harmless devices, the usual links, and the mount points of pts, shm, mqueue and the console; and empty, which covers what is
+// masked. The container cannot make nodes in it (it has no CAP_MKNOD in the host's user namespace).
+func Own(base uint32) (fd int, err error) {
+	fd, err = mount.New("tmpfs", unix.MOUNT_ATTR_NOSUID, mount.String("source", "tmpfs"), mount.String("size", fmt.Sprint(ownSize)),
 		mount.String("mode", "755"), mount.UInt("uid", base), mount.UInt("gid", base))
 	if err == nil {
-		err = fillDev(fd, int(base), nodes)
+		err = fill(fd, int(base), own)
 	}
 	if err != nil {
 		wire.CloseAll([]int{fd})
@@ -61,7 +63,7 @@ func Dev(base uint32) (fd int, err error) {
 	return fd, nil
 }
 
-// node is something in /dev. Its type and its permissions are those of mode.
+// node is something that Own makes. Its type and its permissions are those of mode.
 type node struct {
 	name   string
 	mode   uint32
@@ -69,28 +71,31 @@ type node struct {
 	target string
 }
 
-var nodes = []node{
-	{"null", unix.S_IFCHR | 0o666, unix.Mkdev(1, 3), ""}, {"zero", unix.S_IFCHR | 0o666, unix.Mkdev(1, 5), ""},
-	{"full", unix.S_IFCHR | 0o666, unix.Mkdev(1, 7), ""}, {"random", unix.S_IFCHR | 0o666, unix.Mkdev(1, 8), ""},
-	{"urandom", unix.S_IFCHR | 0o666, unix.Mkdev(1, 9), ""}, {"tty", unix.S_IFCHR | 0o666, unix.Mkdev(5, 0), ""},
-	{"console", unix.S_IFREG | 0o600, 0, ""},
-	{"fd", unix.S_IFLNK, 0, "/proc/self/fd"}, {"stdin", unix.S_IFLNK, 0, "/proc/self/fd/0"},
-	{"stdout", unix.S_IFLNK, 0, "/proc/self/fd/1"}, {"stderr", unix.S_IFLNK, 0, "/proc/self/fd/2"},
-	{"ptmx", unix.S_IFLNK, 0, "pts/ptmx"},
-	{"pts", unix.S_IFDIR | 0o755, 0, ""}, {"shm", unix.S_IFDIR | 0o755, 0, ""}, {"mqueue", unix.S_IFDIR | 0o755, 0, ""},
+var own = []node{
+	{"empty", unix.S_IFDIR | 0o755, 0, ""}, {"dev", unix.S_IFDIR | 0o755, 0, ""},
+	{"dev/null", unix.S_IFCHR | 0o666, unix.Mkdev(1, 3), ""}, {"dev/zero", unix.S_IFCHR | 0o666, unix.Mkdev(1, 5), ""},
+	{"dev/full", unix.S_IFCHR | 0o666, unix.Mkdev(1, 7), ""}, {"dev/random", unix.S_IFCHR | 0o666, unix.Mkdev(1, 8), ""},
+	{"dev/urandom", unix.S_IFCHR | 0o666, unix.Mkdev(1, 9), ""}, {"dev/tty", unix.S_IFCHR | 0o666, unix.Mkdev(5, 0), ""},
+	{"dev/console", unix.S_IFREG | 0o600, 0, ""},
+	{"dev/fd", unix.S_IFLNK, 0, "/proc/self/fd"}, {"dev/stdin", unix.S_IFLNK, 0, "/proc/self/fd/0"},
+	{"dev/stdout", unix.S_IFLNK, 0, "/proc/self/fd/1"}, {"dev/stderr", unix.S_IFLNK, 0, "/proc/self/fd/2"},
+	{"dev/ptmx", unix.S_IFLNK, 0, "pts/ptmx"}, {"dev/pts", unix.S_IFDIR | 0o755, 0, ""}, {"dev/shm", unix.S_IFDIR | 0o755, 0, ""},
+	{"dev/mqueue", unix.S_IFDIR | 0o755, 0, ""},
 }
 
-func fillDev(fd, base int, nodes []node) (err error) {
+func fill(fd, base int, nodes []node) (err error) {
 	for _, n := range nodes {
-		switch n.mode & unix.S_IFMT {
+		kind := n.mode & unix.S_IFMT
+		switch kind {
 		case unix.S_IFLNK:
 			err = unix.Symlinkat(n.target, fd, n.name)
 		case unix.S_IFDIR:
 			err = unix.Mkdirat(fd, n.name, n.mode)
 		default:
-			if err = unix.Mknodat(fd, n.name, n.mode, int(n.device)); err == nil { // the warden's umask is not relied on
-				err = unix.Fchmodat(fd, n.name, n.mode&^unix.S_IFMT, 0)
-			}
+			err = unix.Mknodat(fd, n.name, n.mode, int(n.device))
+		}
+		if err == nil && kind != unix.S_IFLNK { // the warden's umask is not relied on
+			err = unix.Fchmodat(fd, n.name, n.mode&^unix.S_IFMT, 0)
 		}
 		if err == nil {
 			err = unix.Fchownat(fd, n.name, base, base, unix.AT_SYMLINK_NOFOLLOW)
@@ -102,21 +107,21 @@ func fillDev(fd, base int, nodes []node) (err error) {
 	return nil
 }
 
-// Device makes a device of the host in a /dev, with the directories that it is in. Links, those of Dev too, are not followed.
-// It belongs to root, and to the group that has it on the host.
-func Device(dev int, name string, base uint32, host *unix.Stat_t) error {
+// Device makes a device of the host, dev/NAME, in what Own made, with the directories that it is in. Links, those of Own too, are
+// not followed. It belongs to root, and to the group that has it on the host.
+func Device(own int, name string, base uint32, host *unix.Stat_t) error {
 	for at, c := range name {
 		if c == '/' {
-			unix.Mkdirat(dev, name[:at], 0o755) // or the next step fails
+			unix.Mkdirat(own, name[:at], 0o755) // or the next step fails
 		}
 	}
-	dir, err := path.Open(dev, filepath.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
+	dir, err := path.Open(own, filepath.Dir(name), unix.O_PATH|unix.O_DIRECTORY, 0, path.NoLinks)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(dir)
 	name = filepath.Base(name)
-	if err := fillDev(dir, int(base), []node{{name, host.Mode, host.Rdev, ""}}); err != nil || host.Gid > 65535 {
+	if err := fill(dir, int(base), []node{{name, host.Mode, host.Rdev, ""}}); err != nil || host.Gid > 65535 {
 		return err
 	}
 	return unix.Fchownat(dir, name, -1, int(base+host.Gid), unix.AT_SYMLINK_NOFOLLOW)
@@ -136,18 +141,13 @@ func writeFile(dir int, name, content string, base int) error {
 	return errors.Join(err, unix.Fchmod(fd, 0o644), unix.Fchown(fd, base, base))
 }
 
-// Files makes a tmpfs of 64 KiB with the engine's files (hosts, resolv.conf, hostname), named by their place in the
-// list. The plan binds each of them. The container may write to them, as in Docker, but not grow them on the host (A2).
-func Files(files []wire.File, base uint32) (int, error) {
-	fd, err := Tmpfs(filesSize, 0o755, base, base)
-	if err != nil {
-		return -1, fmt.Errorf("files of the engine: %w", err)
-	}
+// Files adds the engine's files (hosts, resolv.conf, hostname) to what Own made, named by their place in the list. The plan
+// binds each of them. The container may write to them, as in Docker, but not grow them on the host (A2).
+func Files(own int, files []wire.File, base uint32) error {
 	for i, f := range files {
-		if err := writeFile(fd, fmt.Sprint(i), f.Content, int(base)); err != nil {
-			unix.Close(fd)
-			return -1, fmt.Errorf("file %s: %w", f.Path, err)
+		if err := writeFile(own, fmt.Sprint(i), f.Content, int(base)); err != nil {
+			return fmt.Errorf("file %s: %w", f.Path, err)
 		}
 	}
-	return fd, nil
+	return nil
 }
