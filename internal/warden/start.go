@@ -222,7 +222,7 @@ func (b *birth) device(fd int, name string, access uint32) error {
 	case kind == unix.S_IFLNK: // in a directory: what it leads to is there by itself, or was not asked for
 		return nil
 	case kind != unix.S_IFCHR || len(b.allowed) == maxDevices:
-		return fmt.Errorf("the floor policy gives %s to no container: no disk, nothing but devices, no more than %d devices",
+		return fmt.Errorf("the floor policy gives /%s to no container: no disk, nothing but devices, no more than %d devices",
 			name, maxDevices)
 	}
 	b.allowed = append(b.allowed, d)

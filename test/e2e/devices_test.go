@@ -61,8 +61,8 @@ func TestDevicesOfTheHost(t *testing.T) {
 		t.Errorf("after a restart by another warden: %q", got)
 	}
 	for option, want := range map[string]string{
-		"--device /dev/loop0":             "the floor policy gives loop0 to no container: no disk, nothing but devices",
-		"--device /etc/passwd:/dev/p":     "the floor policy gives p to no container",
+		"--device /dev/loop0":             "the floor policy gives /dev/loop0 to no container: no disk, nothing but devices",
+		"--device /etc/passwd:/dev/p":     "the floor policy gives /dev/p to no container",
 		"--device /dev/none":              "device /dev/none: open /dev/none: no such file",
 		"--device /dev/fuse:/dev/null":    "file exists",
 		"--device /dev/fuse:/dev/fd/9":    "the floor policy refuses",

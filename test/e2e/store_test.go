@@ -42,13 +42,9 @@ func (e *engine) ownStore(want uint32, toRoot bool) {
 			return err
 		}
 		mode := uint32(0o444)
-		switch {
-		case d.IsDir():
+		if d.IsDir() {
 			mode = 0o700
-		case filepath.Base(filepath.Dir(path)) == "checked": // its own words
-			mode = 0o600
-			fallthrough
-		default:
+		} else {
 			files++
 		}
 		if st.Uid != want || st.Mode&0o7777 != mode {
