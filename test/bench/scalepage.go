@@ -104,8 +104,8 @@ func (r *report) manyGoals() *room.Table {
 		{"the last start, in times of an early one", "%.2f", ratio(last.start, first.start), 1.2, false},
 		{"`ps -q`, per 2,000 running containers", "%.0f ms", millis(last.names) * 2000 / float64(last.running), 50, false},
 		{"brigd is back over all of them", "%.2f s", c.back.Seconds(), 1, false},
-		{"files of the engine per container", "%.1f",
-			float64(last.memory.Files-first.memory.Files) / float64(max(last.running-first.running, 1)), 6, false},
+		{"files per container in the process that has most", "%.1f",
+			float64(last.memory.MostFiles-first.memory.MostFiles) / float64(max(last.running-first.running, 1)), 6, false},
 	} {
 		t.Add(g.what, "≤ "+fmt.Sprintf(g.format, g.limit), figure(g.have, g.format), g.met())
 	}

@@ -21,6 +21,7 @@ type Memory struct {
 	Private   int64 // of the engine's processes
 	Available int64 // of the whole machine: MemAvailable
 	Files     int   // open in the engine's processes
+	MostFiles int   // open in the one of them that has most
 	Cgroups   int   // of the whole machine, as the kernel counts them: also those that are removed and not yet gone
 }
 
@@ -79,6 +80,7 @@ func (m *Memory) add(proc string) error {
 	}
 	m.Processes++
 	m.Files += len(files)
+	m.MostFiles = max(m.MostFiles, len(files))
 	m.PSS += field(rollup, "Pss")
 	m.Private += field(rollup, "Private_Clean") + field(rollup, "Private_Dirty")
 	return nil
