@@ -32,6 +32,7 @@ type stillness struct {
 	best     time.Duration
 	left     time.Duration // of patience
 	again    int           // measurements that were taken again
+	omitted  int           // that were left out
 	restless int           // that were kept although the machine was not quiet
 }
 
@@ -127,8 +128,19 @@ func (s *stillness) measure(ctx context.Context, take func() (time.Duration, err
 	}
 }
 
+// undisturbed leaves out what was measured while the machine ceased to be quiet, if at least a quarter is left then: starts of
+// containers cannot be taken again.
+func (s *stillness) undisturbed(quiet, all sample) sample {
+	if len(quiet) < len(all)/4 {
+		s.restless += len(all) - len(quiet)
+		return all
+	}
+	s.omitted += len(all) - len(quiet)
+	return quiet
+}
+
 // String is a sentence of the page.
 func (s *stillness) String() string {
-	return fmt.Sprintf("Measured when the machine was quiet: %d measurements were taken again because it was not, "+
-		"%d\nstand although it was not.\n", s.again, s.restless)
+	return fmt.Sprintf("Measured when the machine was quiet: because it was not, %d measurements were taken again and %d left out; "+
+		"%d\nstand although it was not.\n", s.again, s.omitted, s.restless)
 }

@@ -75,3 +75,14 @@ func TestWorkIsDoneOnEveryProcessor(t *testing.T) {
 		t.Errorf("the work took %v", took)
 	}
 }
+
+func TestDisturbedStartsAreLeftOutUnlessNearlyAllAre(t *testing.T) {
+	all := sample{1, 2, 3, 4, 5, 6, 7, 8}
+	s := machine(1)
+	if got := s.undisturbed(all[:2], all); len(got) != 2 || s.omitted != 6 || s.restless != 0 {
+		t.Errorf("%v, %d left out, %d restless", got, s.omitted, s.restless)
+	}
+	if got := s.undisturbed(all[:1], all); len(got) != 8 || s.omitted != 6 || s.restless != 7 {
+		t.Errorf("%v, %d left out, %d restless", got, s.omitted, s.restless)
+	}
+}

@@ -65,22 +65,30 @@ func (s *session) measureCrowd(ctx context.Context) {
 func (c *contender) gather(ctx context.Context, still *stillness) error {
 	n := c.crowd.all
 	looked := []int{max(n/10, 1), n / 2, n}
-	var starts sample
+	var quiet, all sample // the last starts before a look: those that nothing disturbed, and all
 	for i := 1; i <= n; i++ {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if slices.ContainsFunc(looked, func(at int) bool { return at-lastStarts < i && i <= at }) {
+		counts := slices.ContainsFunc(looked, func(at int) bool { return at-lastStarts < i && i <= at })
+		if counts {
 			still.wait(ctx)
 		}
 		took, err := c.ask1(c.Many, fmt.Sprintf("c%d-", i))
 		if err != nil {
 			return err
 		}
-		if starts = append(starts, took); slices.Contains(looked, i) {
-			if err := c.look(ctx, still, i, starts[max(0, len(starts)-lastStarts):]); err != nil {
+		if counts {
+			all = append(all, took)
+			if still.quiet() {
+				quiet = append(quiet, took)
+			}
+		}
+		if slices.Contains(looked, i) {
+			if err := c.look(ctx, still, i, still.undisturbed(quiet, all)); err != nil {
 				return err
 			}
+			quiet, all = nil, nil
 		}
 	}
 	if c.Back != "" {
