@@ -20,6 +20,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/cli/launch/groups"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
 	"github.com/brig-engine/brig/internal/wire/jobs"
@@ -73,6 +74,9 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) start() {
 	r.t.Helper()
+	if err := groups.Make(r.dir+"/run", groups.Instance(r.dir+"/root")); err != nil {
+		r.t.Fatal(err)
+	}
 	r.keeper = exec.Command(r.dir+"/brig-keeper", "--root", r.dir+"/root", "--run", r.dir+"/run", "--socket", r.dir+"/run/brig.sock")
 	log, err := os.OpenFile(r.dir+"/log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -2,8 +2,6 @@ package warden
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -18,15 +16,6 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/release"
 	"github.com/brig-engine/brig/internal/warden/code"
 )
-
-// instanceName makes engines side by side distinct in everything that the kernel names globally.
-func instanceName(root string) string {
-	if root == "/var/lib/brig" { // the usual directory: the plain name
-		return "brig"
-	}
-	sum := sha256.Sum256([]byte(root))
-	return "brig-" + hex.EncodeToString(sum[:3])
-}
 
 // openHost collects what plans and brigd have to know about this machine.
 func (w *Warden) openHost() error {
@@ -43,7 +32,7 @@ func (w *Warden) openHost() error {
 	if w.abi = landlock.Version(); w.abi == 0 {
 		w.facts.Missing = append(w.facts.Missing, "landlock")
 	}
-	w.facts.Instance, w.memory = w.instance, int64(info.Totalram)*int64(info.Unit)
+	w.memory = int64(info.Totalram) * int64(info.Unit)
 	w.host.LastCap, err = cred.LastCapability()
 	return err
 }

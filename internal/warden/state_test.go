@@ -14,9 +14,9 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/cli/launch/groups"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
-	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/disk"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -39,7 +39,7 @@ func newWarden(t *testing.T) *Warden {
 	}
 	t.Cleanup(func() { conn.Close(); unix.Close(theirs) })
 	w.keep = &keep{conn}
-	if w.parent, err = cgroup.OpenParent(w.instance); err != nil {
+	if err := errors.Join(os.MkdirAll(w.cfg.Run, 0o755), groups.Make(w.cfg.Run, w.instance), w.openCgroup()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

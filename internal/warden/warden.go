@@ -126,7 +126,7 @@ func open(cfg Config) (w *Warden, err error) {
 		}
 		*dir = real
 	}
-	w = &Warden{cfg: cfg, instance: instanceName(cfg.Root), live: map[string]*container{}, brigd: -1,
+	w = &Warden{cfg: cfg, live: map[string]*container{}, brigd: -1,
 		pool: make(chan *sandbox, 15), ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
 	var have map[string]int
@@ -172,11 +172,15 @@ func (w *Warden) openPrograms() (err error) {
 }
 
 func (w *Warden) openCgroup() (err error) {
-	if w.parent, err = cgroup.OpenParent(w.instance); err != nil {
-		return err
+	var made wire.Groups
+	if err = readJSON(filepath.Join(w.cfg.Run, wire.GroupsFile), &made); err == nil {
+		w.parent, err = cgroup.OpenParent(made)
 	}
-	w.facts.CgroupVersion = w.parent.Version()
-	w.facts.Missing = append(w.facts.Missing, w.parent.Missing...)
+	if err != nil {
+		return fmt.Errorf("control groups: %w. Next: brig engine start", err)
+	}
+	w.instance, w.facts.Instance, w.facts.CgroupVersion = made.Instance, made.Instance, w.parent.Version()
+	w.facts.Missing = append(w.facts.Missing, made.Missing...)
 	return nil
 }
 
@@ -191,7 +195,7 @@ func (w *Warden) close() error {
 	err := w.router.close()
 	w.removeGroup("brigd")
 	w.removeGroup("brig-store")
-	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends"} {
+	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends", wire.GroupsFile} {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
 	}
 	return errors.Join(err, w.parent.Remove())

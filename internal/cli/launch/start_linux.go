@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/cli/launch/disk"
+	"github.com/brig-engine/brig/internal/cli/launch/groups"
 	"github.com/brig-engine/brig/internal/kernel/posture"
 )
 
@@ -67,6 +68,9 @@ func startKeeper(keeper string, o Options) error {
 		return ErrRunning
 	}
 	if o.Storage.Why, err = disk.Prepare(o.Root, !o.Storage.NoImage); err != nil {
+		return err
+	}
+	if err := groups.Make(o.Run, groups.Instance(o.Root)); err != nil {
 		return err
 	}
 	if err := leave(o); err != nil {

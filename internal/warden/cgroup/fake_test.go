@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -16,6 +15,7 @@ import (
 	oraclev2 "github.com/opencontainers/cgroups/fs2"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/control"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -28,26 +28,16 @@ var everything = wire.Resources{
 	CPUWeight: 59, CPUMax: "150000 50000", IOWeight: 2930,
 }
 
-// fakeV2 is a machine with version 2 alone, made of plain directories and files; own is this process's group.
-func fakeV2(t *testing.T, controllers, own string) string {
+// fakeParent is the group of an engine on a machine with version 2 alone, made of plain directories and files.
+func fakeParent(t *testing.T, controllers ...string) (p *Parent, dir string) {
 	t.Helper()
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, own), 0o755); err != nil {
+	dir = t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "brig"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range []string{"", own} {
-		file := filepath.Join(dir, d, "cgroup.controllers")
-		if err := os.WriteFile(file, []byte(controllers+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
-
-func fakeParent(t *testing.T, dir, own string) *Parent {
-	t.Helper()
-	root := func([]string) (int, error) { return openDir(unix.AT_FDCWD, dir) }
-	p, err := openParent("brig", "0::"+own+"\n", root, unix.O_CREAT|unix.O_TRUNC)
+	root := func([]string) (int, error) { return control.Dir(unix.AT_FDCWD, dir) }
+	made := wire.Groups{Instance: "brig", Hierarchies: []wire.Hierarchy{{Used: controllers, Path: "/brig"}}}
+	p, err := openParent(made, root, unix.O_CREAT|unix.O_TRUNC)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) {
 		t.Skip("missing: bpf(2) for device programs")
 	}
@@ -55,7 +45,12 @@ func fakeParent(t *testing.T, dir, own string) *Parent {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.Close)
-	return p
+	return p, dir
+}
+
+func readFile(path string) string {
+	s, _ := control.Read(unix.AT_FDCWD, path)
+	return s
 }
 
 // content gives the files of a directory as sorted lines "name value".
@@ -75,13 +70,9 @@ func content(t *testing.T, dir string) string {
 }
 
 func TestVersion2FilesAreGoldenAndEqualTheOraclesFiles(t *testing.T) {
-	dir := fakeV2(t, "cpuset cpu io memory hugetlb pids", "/")
-	p := fakeParent(t, dir, "/")
-	if p.Version() != "2" || len(p.Missing) != 0 {
-		t.Errorf("version %s, missing %q", p.Version(), p.Missing)
-	}
-	if got := readFile(filepath.Join(dir, "brig/cgroup.subtree_control")); got == "" {
-		t.Error("no controller was switched on for the containers")
+	p, dir := fakeParent(t, "cpuset", "cpu", "blkio", "memory", "pids")
+	if p.Version() != "2" {
+		t.Errorf("version %s", p.Version())
 	}
 	g := p.Open("c1")
 	ours, theirs := filepath.Join(dir, "brig/c1"), filepath.Join(dir, "brig/c2")
@@ -158,7 +149,7 @@ func TestVersion1ValuesEqualTheOraclesLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, h := range p.hierarchies {
-		for _, c := range h.controllers {
+		for _, c := range h.Used {
 			if !h.v2 && c != "blkio" {
 				paths[c] = fmt.Sprintf("/proc/self/fd/%d/theirs", h.fd)
 			}
@@ -185,45 +176,8 @@ func TestVersion1ValuesEqualTheOraclesLive(t *testing.T) {
 	}
 }
 
-func TestUnitLeavesItsInnerGroupForTheEngineLeaf(t *testing.T) {
-	unit := "/system.slice/brig.service"
-	for _, own := range []string{unit, unit + "/engine"} {
-		dir := fakeV2(t, "cpu memory pids", own)
-		if own != unit {
-			if err := os.WriteFile(filepath.Join(dir, unit, "cgroup.controllers"), []byte("cpu\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := os.WriteFile(filepath.Join(dir, unit, "cgroup.type"), []byte("domain\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, unit, "cgroup.procs"), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		fakeParent(t, dir, own)
-		for _, group := range []string{"engine", "brig"} {
-			if _, err := os.Stat(filepath.Join(dir, unit, group)); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-}
-
-func TestLoginSessionIsLeftAlone(t *testing.T) {
-	session := "/user.slice/user-0.slice/session-1.scope"
-	dir := fakeV2(t, "cpu memory pids", session)
-	fakeParent(t, dir, session)
-	if _, err := os.Stat(filepath.Join(dir, "brig")); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestKernelWithoutControllersIsReportedAndExplicitBoundsAreRefused(t *testing.T) {
-	dir := fakeV2(t, "cpu pids", "/")
-	p := fakeParent(t, dir, "/")
-	if len(p.Missing) != 2 || !strings.HasPrefix(p.Missing[1], "memory control group") {
-		t.Errorf("missing: %q", p.Missing)
-	}
+func TestExplicitBoundsAreRefusedByAKernelWithoutTheirControllers(t *testing.T) {
+	p, dir := fakeParent(t, "cpu", "pids")
 	g := p.Open("c")
 	if err := os.Mkdir(filepath.Join(dir, "brig/c"), 0o755); err != nil {
 		t.Fatal(err)
@@ -248,73 +202,4 @@ func TestOnlyNamesMakeGroups(t *testing.T) {
 			t.Errorf("id %q: %v", id, err)
 		}
 	}
-}
-
-func TestHierarchiesAreFoundFromOurOwnGroups(t *testing.T) {
-	var asked []string
-	dir := t.TempDir()
-	for _, d := range []string{"x", "mine"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "cgroup.controllers"), []byte("io rdma"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	const self = "6:name=systemd:/none\n5:cpu,cpuacct:/\n4:memory:/x\n3:pids:/../mine\n2:devices:/none\njunk\n"
-	list, err := discover(self,
-		func(controllers []string) (int, error) {
-			asked = append(asked, strings.Join(controllers, ","))
-			return openDir(unix.AT_FDCWD, dir)
-		})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer closeAll(list)
-	var got []string
-	for _, h := range list {
-		link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", h.base))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got = append(got, strings.Join(h.controllers, ",")+" "+strings.TrimPrefix(link, dir))
-	}
-	if want := []string{"blkio ", "cpu ", "memory /x", "pids /mine"}; !slices.Equal(got, want) {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if want := []string{"", "cpu,cpuacct", "memory", "pids"}; !slices.Equal(asked, want) {
-		t.Errorf("mounted %q, want %q", asked, want)
-	}
-	for _, fail := range []string{"", "memory"} {
-		if _, err := discover("4:memory:/\n", func(controllers []string) (int, error) {
-			if strings.Join(controllers, ",") == fail {
-				return -1, unix.EPERM
-			}
-			return openDir(unix.AT_FDCWD, dir)
-		}); !errors.Is(err, unix.EPERM) {
-			t.Errorf("hierarchy %q that cannot be mounted: %v", fail, err)
-		}
-	}
-}
-
-func FuzzDiscoverNeverLeavesTheMount(f *testing.F) {
-	f.Add("1:memory:/a\n")
-	f.Add("2:cpu,cpuacct:/a/b/../../../c\n0::/../..\n")
-	f.Fuzz(func(t *testing.T, self string) {
-		top := t.TempDir()
-		if err := os.WriteFile(filepath.Join(top, "cgroup.controllers"), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		list, err := discover(self, func([]string) (int, error) { return openDir(unix.AT_FDCWD, top) })
-		if err != nil {
-			return
-		}
-		defer closeAll(list)
-		for _, h := range list {
-			link, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", h.base))
-			if err != nil || link != top && !strings.HasPrefix(link, top+"/") {
-				t.Errorf("%q is outside %q (%v)", link, top, err)
-			}
-		}
-	})
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/bpf"
+	"github.com/brig-engine/brig/internal/kernel/control"
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -50,7 +51,7 @@ func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
 			break
 		}
 		made = append(made, h.fd)
-		if err = p.inherit(h, h.fd, h.fd, id); err != nil {
+		if err = p.inherit(h, id); err != nil {
 			break
 		}
 	}
@@ -71,7 +72,7 @@ func (p *Parent) Create(id string, res wire.Resources) (*Group, error) {
 
 // refuseDevices leaves the group what prog allows: the devices of every container, if it is that of all.
 func (g *Group) refuseDevices(prog, old int) error {
-	dir, err := openDir(g.p.unified().fd, g.id)
+	dir, err := control.Dir(g.p.unified().fd, g.id)
 	if err != nil {
 		return class(err)
 	}
@@ -110,7 +111,7 @@ func (g *Group) Allow(more []Device) error {
 // CLONE_INTO_CGROUP, and the tasks files of version 1 for writing: the single-threaded child writes "0" to each (a
 // process that writes another's id waits milliseconds for a grace period).
 func (g *Group) Attach() (dir int, tasks []int, err error) {
-	dir, err = openDir(g.p.unified().fd, g.id)
+	dir, err = control.Dir(g.p.unified().fd, g.id)
 	if err != nil {
 		return -1, nil, fmt.Errorf("control group %s: %w", g.id, class(err))
 	}
@@ -135,7 +136,7 @@ func (p *Parent) Tasks() int {
 // Kill has the kernel send SIGKILL to every process of the group and of those below, frozen or forking or not. It does
 // not wait for their end. Nobody is in a group that is not there.
 func (g *Group) Kill() error {
-	if err := writeAt(g.p.unified().fd, g.id+"/cgroup.kill", "1", 0); err != nil && !errors.Is(err, unix.ENOENT) {
+	if err := control.Write(g.p.unified().fd, g.id+"/cgroup.kill", "1", 0); err != nil && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("kill control group %s: %w", g.id, class(err))
 	}
 	return nil

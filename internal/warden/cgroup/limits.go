@@ -4,26 +4,26 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/control"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
 // setting is one bound in both versions. One with an empty value is not written.
 type setting struct {
 	controller string
-	// usual marks a default that nobody asked for: where the kernel lacks the file it is left out (and Parent.Missing
+	// usual marks a default that nobody asked for: where the kernel lacks the file it is left out (and wire.Groups.Missing
 	// says so). Everything else is refused there.
 	usual  bool
-	v1, v2 control
+	v1, v2 knob
 }
 
-type control struct{ file, value string }
+type knob struct{ file, value string }
 
 // settings gives the files to write, in the order that the kernel needs in a new group. bfq tells whether version 2 has
 // the BFQ scheduler's weights, which have the scale of version 1 (10 to 1000); those of iocost go from 1 to 10000. What version 2 has in place of
@@ -31,30 +31,30 @@ type control struct{ file, value string }
 func settings(res wire.Resources, bfq bool) []setting {
 	both := cmp.Or(res.MemorySwap, res.Memory)
 	swap := strconv.FormatInt(both-res.Memory, 10)
-	io := control{"io.weight", number(res.IOWeight)}
+	io := knob{"io.weight", number(res.IOWeight)}
 	if bfq {
-		io = control{"io.bfq.weight", number(res.BlkioWeight)}
+		io = knob{"io.bfq.weight", number(res.BlkioWeight)}
 	}
-	limit, pids := number(res.Memory), control{"pids.max", number(res.Pids)}
-	cpus, mems := control{"cpuset.cpus", res.CpusetCpus}, control{"cpuset.mems", res.CpusetMems}
+	limit, pids := number(res.Memory), knob{"pids.max", number(res.Pids)}
+	cpus, mems := knob{"cpuset.cpus", res.CpusetCpus}, knob{"cpuset.mems", res.CpusetMems}
 	list := []setting{
-		{"memory", true, control{"memory.limit_in_bytes", limit}, control{"memory.max", limit}},
-		{"memory", both == res.Memory, control{"memory.memsw.limit_in_bytes", number(both)},
-			control{"memory.swap.max", swap}},
-		{"memory", false, control{"memory.soft_limit_in_bytes", number(res.MemoryReservation)},
-			control{"memory.low", number(res.MemoryReservation)}},
-		{"cpu", res.CPUShares == 1024, control{"cpu.shares", number(res.CPUShares)}, control{"cpu.weight", number(res.CPUWeight)}},
-		{"cpu", false, control{"cpu.cfs_period_us", number(res.CPUPeriod)}, control{}},
-		{"cpu", false, control{"cpu.cfs_quota_us", number(res.CPUQuota)}, control{"cpu.max", res.CPUMax}},
+		{"memory", true, knob{"memory.limit_in_bytes", limit}, knob{"memory.max", limit}},
+		{"memory", both == res.Memory, knob{"memory.memsw.limit_in_bytes", number(both)},
+			knob{"memory.swap.max", swap}},
+		{"memory", false, knob{"memory.soft_limit_in_bytes", number(res.MemoryReservation)},
+			knob{"memory.low", number(res.MemoryReservation)}},
+		{"cpu", res.CPUShares == 1024, knob{"cpu.shares", number(res.CPUShares)}, knob{"cpu.weight", number(res.CPUWeight)}},
+		{"cpu", false, knob{"cpu.cfs_period_us", number(res.CPUPeriod)}, knob{}},
+		{"cpu", false, knob{"cpu.cfs_quota_us", number(res.CPUQuota)}, knob{"cpu.max", res.CPUMax}},
 		{"pids", true, pids, pids},
 		{"cpuset", false, cpus, cpus},
 		{"cpuset", false, mems, mems},
-		{"blkio", false, control{"blkio.bfq.weight", number(res.BlkioWeight)}, io},
+		{"blkio", false, knob{"blkio.bfq.weight", number(res.BlkioWeight)}, io},
 	}
 	for _, r := range res.Rates {
 		most := number(r.Most)
-		list = append(list, setting{"blkio", false, control{"blkio.throttle." + rates[r.Kind], r.Disk + " " + most},
-			control{"io.max", r.Disk + " " + r.Kind + "=" + most}})
+		list = append(list, setting{"blkio", false, knob{"blkio.throttle." + rates[r.Kind], r.Disk + " " + most},
+			knob{"io.max", r.Disk + " " + r.Kind + "=" + most}})
 	}
 	return list
 }
@@ -93,7 +93,7 @@ func (g *Group) set(s setting) error {
 	}
 	err := error(unix.ENOENT)
 	if h != nil {
-		err = writeAt(h.fd, g.id+"/"+c.file, c.value, g.p.extra)
+		err = control.Write(h.fd, g.id+"/"+c.file, c.value, g.p.extra)
 	}
 	switch {
 	case !errors.Is(err, unix.ENOENT):
@@ -114,18 +114,9 @@ func (g *Group) OOMKills() int64 {
 	if h.v2 {
 		file = "memory.events"
 	}
-	s, _ := readAt(h.fd, g.id+"/"+file)
+	s, _ := control.Read(h.fd, g.id+"/"+file)
 	_, n, _ := strings.Cut("\n"+s, "\noom_kill ")
 	n, _, _ = strings.Cut(n, "\n")
 	kills, _ := strconv.ParseInt(n, 10, 64)
 	return kills
-}
-
-// parseNumber reads what control files hold; "max" and everything unreadable is the largest number.
-func parseNumber(s string) uint64 {
-	n, err := strconv.ParseUint(strings.TrimSpace(s), 10, 64)
-	if err != nil {
-		return math.MaxUint64
-	}
-	return n
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/cli/launch/groups"
+	"github.com/brig-engine/brig/internal/kernel/control"
 	"github.com/brig-engine/brig/internal/kernel/mount"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -24,20 +26,12 @@ import (
 // live makes a parent of its own in this machine's hierarchies and takes it away again.
 func live(t *testing.T) *Parent {
 	t.Helper()
-	return liveOn(t, openRoot)
+	return liveOn(t, control.Root)
 }
 
-func liveOn(t *testing.T, root opener) *Parent {
+func liveOn(t *testing.T, root func([]string) (int, error)) *Parent {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("missing: root")
-	}
-	self := readFile("/proc/self/cgroup")
-	if strings.HasPrefix(self, "0::/") && strings.TrimSpace(self) != "0::/" && !strings.Contains(self, "\n") {
-		t.Skip("missing: a root control group (the test would move other processes)")
-	}
-	name := "brigtest-" + strconv.Itoa(os.Getpid()) + "-" + strconv.Itoa(int(time.Now().UnixNano()%1e9))
-	p, err := openParent(name, self, root, 0)
+	p, err := openParent(makeGroups(t), root, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +53,30 @@ func liveOn(t *testing.T, root opener) *Parent {
 		p.Close()
 	})
 	return p
+}
+
+// makeGroups makes the groups of an engine, as its start does.
+func makeGroups(t testing.TB) (made wire.Groups) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("missing: root")
+	}
+	self := readFile("/proc/self/cgroup")
+	if strings.HasPrefix(self, "0::/") && strings.TrimSpace(self) != "0::/" && !strings.Contains(self, "\n") {
+		t.Skip("missing: a root control group (the test would move other processes)")
+	}
+	run := t.TempDir()
+	if err := groups.Make(run, "brigtest-"+strconv.Itoa(os.Getpid())+"-"+strconv.Itoa(int(time.Now().UnixNano()%1e9))); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(run, wire.GroupsFile))
+	if err == nil {
+		err = wire.DecodeStrict(b, &made)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
 }
 
 var usual = wire.Resources{Memory: 64 << 20, CPUShares: 1024, CPUWeight: 100, Pids: 32}
@@ -117,7 +135,7 @@ func reading(g *Group, controller, v1, v2 string) string {
 	if h.v2 {
 		v1 = v2
 	}
-	s, _ := readAt(h.fd, g.id+"/"+v1)
+	s, _ := control.Read(h.fd, g.id+"/"+v1)
 	return s
 }
 
@@ -259,7 +277,7 @@ func TestGroupsThatAContainerMadeAreKilledAndRemoved(t *testing.T) {
 		}
 	}
 	cmd := spawn(t, g, "sleep 100")
-	if err := writeAt(p.unified().fd, "nest/a/b/cgroup.procs", strconv.Itoa(cmd.Process.Pid), 0); err != nil {
+	if err := control.Write(p.unified().fd, "nest/a/b/cgroup.procs", strconv.Itoa(cmd.Process.Pid), 0); err != nil {
 		t.Fatal(err)
 	}
 	if l := procs(t, g); !slices.Contains(l, strconv.Itoa(cmd.Process.Pid)) {
@@ -278,7 +296,7 @@ func TestGroupsThatAContainerMadeAreKilledAndRemoved(t *testing.T) {
 func TestVersion1AloneKillsWhatForks(t *testing.T) {
 	p := liveOn(t, func(controllers []string) (int, error) {
 		if len(controllers) > 0 {
-			return openRoot(controllers)
+			return control.Root(controllers)
 		}
 		if _, err := os.Stat("/sys/fs/cgroup/unified"); err != nil {
 			return -1, errors.ErrUnsupported // a new mount could change the options of the host's
@@ -301,9 +319,9 @@ func TestVersion1AloneKillsWhatForks(t *testing.T) {
 }
 
 func BenchmarkCreate(b *testing.B) {
-	p, err := OpenParent("brigbench-" + strconv.Itoa(os.Getpid()))
+	p, err := OpenParent(makeGroups(b))
 	if err != nil {
-		b.Skip("missing: control groups")
+		b.Fatal(err)
 	}
 	defer func() {
 		p.Remove()

@@ -17,8 +17,8 @@ func TestRatesEqualTheOracles(t *testing.T) {
 		without := len(settings(wire.Resources{}, false))
 		all := settings(wire.Resources{Rates: []wire.Rate{rate}}, false)
 		s := all[len(all)-1]
-		if len(all) != without+1 || s.usual || s.v1 != (control{file, theirs.String()}) ||
-			s.v2 != (control{"io.max", theirs.StringName(kind)}) {
+		if len(all) != without+1 || s.usual || s.v1 != (knob{file, theirs.String()}) ||
+			s.v2 != (knob{"io.max", theirs.StringName(kind)}) {
 			t.Errorf("%s: %+v", kind, s)
 		}
 	}

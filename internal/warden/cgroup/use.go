@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/control"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -34,7 +35,7 @@ func (g *Group) Readings() (names []string, fds []int) {
 
 // Processes are the numbers of those in the group.
 func (g *Group) Processes() ([]string, error) {
-	list, err := readAt(g.p.unified().fd, g.id+"/cgroup.procs")
+	list, err := control.Read(g.p.unified().fd, g.id+"/cgroup.procs")
 	return strings.Fields(list), class(err)
 }
 
@@ -46,7 +47,7 @@ func (g *Group) Freeze(frozen bool) error { return cmp.Or(g.Tell(frozen), g.Awai
 
 // Tell has every process of the group stand still soon, or go on.
 func (g *Group) Tell(frozen bool) error {
-	return class(writeAt(g.p.unified().fd, g.id+"/cgroup.freeze", standing(frozen), 0))
+	return class(control.Write(g.p.unified().fd, g.id+"/cgroup.freeze", standing(frozen), 0))
 }
 
 // Await waits until what Tell said is so.
@@ -54,7 +55,7 @@ func (g *Group) Await(frozen bool) error {
 	err := error(nil)
 	for end := time.Now().Add(freezePatience); err == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		var state string
-		if state, err = readAt(g.p.unified().fd, g.id+"/cgroup.events"); strings.Contains(state, "frozen "+standing(frozen)) {
+		if state, err = control.Read(g.p.unified().fd, g.id+"/cgroup.events"); strings.Contains(state, "frozen "+standing(frozen)) {
 			return nil
 		}
 	}
@@ -65,7 +66,7 @@ func standing(frozen bool) string { return map[bool]string{true: "1", false: "0"
 
 // Frozen tells whether the group was told to stand still. Nothing can be born in it then.
 func (g *Group) Frozen() bool {
-	s, _ := readAt(g.p.unified().fd, g.id+"/cgroup.freeze")
+	s, _ := control.Read(g.p.unified().fd, g.id+"/cgroup.freeze")
 	return s == "1"
 }
 
@@ -89,7 +90,7 @@ func (g *Group) follow(h *hierarchy) error {
 	if err := unix.Mkdirat(h.fd, g.id, 0o755); err != nil && err != unix.EEXIST {
 		return err
 	}
-	if err := g.p.inherit(h, h.fd, h.fd, g.id); err != nil { // nothing may enter it as it is
+	if err := g.p.inherit(h, g.id); err != nil { // nothing may enter it as it is
 		unix.Unlinkat(h.fd, g.id, unix.AT_REMOVEDIR)
 		return err
 	}
@@ -99,7 +100,7 @@ func (g *Group) follow(h *hierarchy) error {
 	err := g.Freeze(true)
 	pids, perr := g.Processes()
 	for _, pid := range pids {
-		if moved := writeAt(h.fd, g.id+"/cgroup.procs", pid, 0); err == nil && !errors.Is(moved, unix.ESRCH) {
+		if moved := control.Write(h.fd, g.id+"/cgroup.procs", pid, 0); err == nil && !errors.Is(moved, unix.ESRCH) {
 			err = moved
 		}
 	}

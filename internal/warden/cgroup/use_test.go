@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/kernel/control"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -167,12 +168,12 @@ func TestReadingsOfVersion2(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fd, err := openDir(unix.AT_FDCWD, dir)
+	fd, err := control.Dir(unix.AT_FDCWD, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	g := &Group{&Parent{hierarchies: []*hierarchy{{v2: true, fd: fd, controllers: []string{"memory", "cpu", "pids", "blkio"}}}}, "c"}
+	g := &Group{&Parent{hierarchies: []*hierarchy{{v2: true, fd: fd, Hierarchy: wire.Hierarchy{Used: []string{"memory", "cpu", "pids", "blkio"}}}}}, "c"}
 	names, fds := g.Readings()
 	wire.CloseAll(fds)
 	if want := []string{"memory.current", "memory.stat", "cpu.stat", "pids.current", "io.stat"}; !slices.Equal(names, want) || len(fds) != len(want) {

@@ -1,4 +1,4 @@
-package cgroup
+package groups
 
 import (
 	"fmt"
@@ -9,27 +9,26 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/kernel/control"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // hierarchy is one tree of groups, with two descriptors in it.
 type hierarchy struct {
-	controllers []string // those that this package uses; "io" goes by its old name "blkio"
-	v2          bool
-	base        int // the group that the engine's parent group is made in
-	fd          int // the engine's parent group
+	wire.Hierarchy
+	base int // the group that the engine's group is made in
+	fd   int // the engine's group
 }
+
+func (h *hierarchy) v2() bool { return len(h.Mounted) == 0 }
 
 // name is for messages.
 func (h *hierarchy) name() string {
-	if h.v2 {
+	if h.v2() {
 		return "version 2"
 	}
-	return strings.Join(h.controllers, ",")
+	return strings.Join(h.Used, ",")
 }
-
-// lazy tells whether containers need a group here only if they ask for it.
-func (h *hierarchy) lazy() bool { return !h.v2 && slices.Equal(h.controllers, []string{"cpuset"}) }
 
 // wanted are the controllers that this package knows, with what is lost without them. A spec that asks for the optional
 // one ("") is refused where the kernel lacks it.
@@ -44,27 +43,6 @@ var wanted = map[string]string{
 // opener gives a descriptor of the root of a hierarchy: of version 1 with exactly these controllers, or of version 2
 // without any.
 type opener func(controllers []string) (int, error)
-
-// openRoot mounts a hierarchy of version 1 once more, detached, so that nothing depends on where the host has it, or on
-// which part of it the host shows. A new mount of version 2 could change its options for the whole machine
-// (nsdelegate): that is done only where nobody uses it.
-func openRoot(controllers []string) (int, error) {
-	const attr = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-	if len(controllers) > 0 {
-		var options []mount.Option
-		for _, c := range controllers {
-			options = append(options, mount.Flag(c))
-		}
-		return mount.New("cgroup", attr, options...)
-	}
-	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
-		var st unix.Statfs_t
-		if unix.Statfs(dir, &st) == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
-			return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		}
-	}
-	return mount.New("cgroup2", attr)
-}
 
 // discover opens version 2 and then the hierarchies of version 1 that hold a controller we want. Its failure is the end of
 // the engine, and closes nothing. self is the content of /proc/self/cgroup, lines id:controllers:path, without controllers
@@ -89,27 +67,27 @@ func discover(self string, root opener) (list []*hierarchy, err error) {
 
 // openHierarchy opens one hierarchy of "cpu,cpuacct", or of version 2 for "".
 func openHierarchy(controllers, own string, root opener) (*hierarchy, error) {
-	h := &hierarchy{v2: controllers == "", fd: -1}
-	var all []string
-	if !h.v2 {
-		all = strings.Split(controllers, ",")
+	h := &hierarchy{fd: -1}
+	if controllers != "" {
+		h.Mounted = strings.Split(controllers, ",")
 	}
-	top, err := root(all)
+	top, err := root(h.Mounted)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(top)
-	if h.base, err = choose(top, own); err != nil {
+	if h.base, h.Path, err = choose(top, own); err != nil {
 		return nil, err
 	}
-	if h.v2 {
-		list, err := readAt(h.base, "cgroup.controllers")
+	all := h.Mounted
+	if h.v2() {
+		list, err := control.Read(h.base, "cgroup.controllers")
 		if err != nil {
 			return nil, err
 		}
 		all = strings.Fields(list)
 	}
-	h.controllers = known(all)
+	h.Used = known(all)
 	return h, nil
 }
 
@@ -132,18 +110,19 @@ const engineLeaf = "engine"
 
 // choose opens the group to work in, found from our own one. A login session's scope belongs to the session manager and
 // other programs are in it: the root is used instead, as it is by other engines. Any other group was given to us, with
-// its bounds.
-func choose(top int, own string) (int, error) {
+// its bounds. path is where it is.
+func choose(top int, own string) (fd int, path string, err error) {
 	own = filepath.Join("/", own) // a group outside our cgroup namespace begins with /..
 	if filepath.Base(own) == engineLeaf {
 		own = filepath.Dir(own)
 	}
-	fd, err := openDir(top, "."+own)
+	fd, err = control.Dir(top, "."+own)
 	if err == nil && strings.HasSuffix(own, ".scope") && !delegated(fd) {
 		unix.Close(fd)
-		return openDir(top, ".")
+		own = "/"
+		fd, err = control.Dir(top, ".")
 	}
-	return fd, err
+	return fd, own, err
 }
 
 // delegated reads the mark that systemd leaves on a group with Delegate=yes.
