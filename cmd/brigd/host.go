@@ -13,8 +13,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
+	"github.com/brig-engine/brig/internal/daemon/recorder"
 	"github.com/brig-engine/brig/internal/seccomp/filter"
 	"github.com/brig-engine/brig/internal/seccomp/seccompjson"
 	"github.com/brig-engine/brig/internal/wire"
@@ -140,16 +142,24 @@ func nonEmpty(o network.Override) network.Override {
 }
 
 // compile makes a filter of the seccomp profile of a request.
-func compile(profile string, bounding uint64) (*wire.Filter, error) {
-	p, err := seccompjson.Default(), error(nil)
-	if profile != policy.BuiltinProfile {
-		p, err = seccompjson.Decode([]byte(profile))
+func compile(f container.Filter) (*wire.Filter, error) {
+	p, err := seccompjson.Everything(), error(nil)
+	switch f.Profile {
+	case "":
+	case policy.BuiltinProfile:
+		p = seccompjson.Default()
+	default:
+		p, err = seccompjson.Decode([]byte(f.Profile))
+	}
+	if err == nil && f.Record {
+		p, err = p.Recorded(seccompjson.Listener{Path: recorder.Socket})
 	}
 	if err != nil {
 		return nil, err
 	}
-	program, log, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: bounding})
-	return &wire.Filter{Program: program, Log: log}, err
+	program, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: f.Bounding})
+	l := program.Listener
+	return &wire.Filter{Program: program.Code, Log: program.Log, Narrows: f.Narrows, Notify: l.Path != "", Listener: l.Path, Metadata: l.Metadata}, err
 }
 
 func kernelVersion() (v [2]uint64) {

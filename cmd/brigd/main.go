@@ -28,6 +28,7 @@ import (
 	imageserve "github.com/brig-engine/brig/internal/daemon/image/serve"
 	"github.com/brig-engine/brig/internal/daemon/log"
 	"github.com/brig-engine/brig/internal/daemon/network"
+	"github.com/brig-engine/brig/internal/daemon/recorder"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
@@ -147,10 +148,15 @@ func open(ctx context.Context, warden, store *client.Client, state, run string) 
 		Networks: networks, Forward: f.start,
 		Images: imageserve.Handler(images), ImageCount: images.Count, ImageUsage: images.Usage,
 		FindImage: images.Lookup, ImageCheck: images.Check, Root: filepath.Dir(state), Logs: &log.Meter{}}
+	calls, err := recorder.Listen(run)
+	if err != nil {
+		return nil, err
+	}
 	m := server.Measure()
 	server.Engine, err = container.NewEngine(ctx, container.Config{
 		Warden: m.Timed(warden), Images: images, Volumes: volumes, Bus: bus, Host: host, Networks: networks, Names: f.names,
 		Filter: compile, Proxy: proxy, StateDir: state, RunDir: run, Metrics: m, LogMeter: server.Logs,
+		Recorder: calls,
 	})
 	if err != nil {
 		return nil, err

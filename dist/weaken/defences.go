@@ -76,7 +76,7 @@ func ofPrograms() []Defence {
 		}, []Test{{plan, "TestProcessOneHasItsOwnIdsNamesAndCapabilities"}}, ""},
 
 		{"seccomp", "system-call filter: the profile", []Edit{
-			first("seccomp", warden+"/floor.go", "	switch {", "return list"),
+			first("seccomp", warden+"/floor.go", "	if p.Filter == nil || p.Filter.Narrows {", "return list"),
 		}, []Test{{warden, "TestFloorComesFirst"}}, ""},
 
 		{"floor", "system-call filter: the floor, below every profile", []Edit{

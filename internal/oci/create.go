@@ -187,6 +187,9 @@ func (c *container) accept() (err error) {
 	if err = c.running.Pass(); err != nil {
 		return err
 	}
+	if err = hear(c.listener(), c.running, c.OCI(specs.StateCreating)); err != nil {
+		return err
+	}
 	if err = c.running.Await(); err != nil {
 		return err
 	}

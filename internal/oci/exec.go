@@ -142,14 +142,14 @@ func (a *app) enter(d *state.Dir, process *specs.Process, o *execOptions) (fd, m
 	if err != nil {
 		return -1, -1, err
 	}
-	if fd, master, err = entered(r, o, process.Terminal); err != nil {
+	if fd, master, err = entered(d, r, o, process.Terminal); err != nil {
 		r.Kill()
 	}
 	return fd, master, err
 }
 
 // entered leads a process through its gate to the program, and tells who asked for it.
-func entered(r *birth.Running, o *execOptions, terminal bool) (fd, master int, err error) {
+func entered(d *state.Dir, r *birth.Running, o *execOptions, terminal bool) (fd, master int, err error) {
 	master = -1
 	if terminal {
 		if err = r.Await(); err != nil {
@@ -161,6 +161,9 @@ func entered(r *birth.Running, o *execOptions, terminal bool) (fd, master int, e
 		if err = r.Pass(); err != nil {
 			return -1, -1, err
 		}
+	}
+	if err = hear(listenerOf(d.Filters), r, d.OCI(d.Status())); err != nil {
+		return -1, master, err
 	}
 	if fd, err = r.Done(); err == nil && o.pidFile != "" {
 		err = state.Replace(o.pidFile, []byte(strconv.Itoa(r.PID)), 0o644)

@@ -74,11 +74,12 @@ func (c *container) compile() error {
 		return err
 	}
 	host := seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: [2]uint64{uint64(version[0]), uint64(version[1])}}
-	code, log, err := p.Compile(host)
-	if err == nil {
-		c.Filters = []state.Filter{{Code: code, Log: log}}
+	f, err := p.Compile(host)
+	if err != nil {
+		return err
 	}
-	return err
+	c.Filters = []state.Filter{{Code: f.Code, Log: f.Log, Listener: newListener(f.Listener.Path, f.Listener.Metadata)}}
+	return c.checkListener()
 }
 
 // preserve gives the process descriptors of the caller: those that were counted, and those of socket activation.
@@ -124,11 +125,7 @@ func (a *app) process(s *specs.Process, filters []state.Filter, userNS bool) (*b
 		p.OOMScoreAdj = strconv.Itoa(*s.OOMScoreAdj)
 	}
 	for _, f := range filters {
-		var flags uintptr
-		if f.Log {
-			flags = unix.SECCOMP_FILTER_FLAG_LOG
-		}
-		p.Filters = append(p.Filters, calls.Filter{Name: "seccomp", Code: f.Code, Flags: flags})
+		p.Filters = append(p.Filters, calls.Filter{Name: "seccomp", Code: f.Code, Flags: loadFlags(f)})
 	}
 	if s.ApparmorProfile != "" && !apparmor() {
 		return nil, fmt.Errorf("process.apparmorProfile: AppArmor is not on")

@@ -103,7 +103,7 @@ func (a *app) features() map[string]any {
 			"cgroup": map[string]any{"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
 			"seccomp": map[string]any{"enabled": true,
 				"actions": []specs.LinuxSeccompAction{specs.ActAllow, specs.ActErrno, specs.ActKill, specs.ActKillProcess, specs.ActKillThread,
-					specs.ActLog, specs.ActTrace, specs.ActTrap},
+					specs.ActLog, specs.ActNotify, specs.ActTrace, specs.ActTrap},
 				"operators": []specs.LinuxSeccompOperator{specs.OpEqualTo, specs.OpGreaterEqual, specs.OpGreaterThan, specs.OpLessEqual,
 					specs.OpLessThan, specs.OpMaskedEqual, specs.OpNotEqual},
 				"archs":          []specs.Arch{native()},

@@ -25,7 +25,7 @@ func (w *Warden) containerCopy(r *wire.Request, q wire.ContainerStart) (wire.Rep
 	c := w.locked(q.ID)
 	defer c.mu.Unlock()
 	q.Spec.Network, q.Spec.Volatile = wire.Network{}, false
-	b := &birth{program: newProgram(w, c, &q.Spec.Process, &process{}), spec: &q.Spec, caller: by, note: &note{}}
+	b := &birth{program: newProgram(w, c, by, &q.Spec.Process, &process{}), spec: &q.Spec, note: &note{}}
 	defer func() { go wire.CloseAll(b.own) }()
 	view := &plan.Input{Host: w.host}
 	steps := []func() error{b.processOne}

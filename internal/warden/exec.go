@@ -36,7 +36,7 @@ func (w *Warden) execStart(c *container, q wire.ExecStart) (wire.Reply, error) {
 	}
 	made := &process{key: key(q.ID, q.Exec)}
 	made.Started.Range = c.note.Started.Range
-	p := newProgram(w, c, &q.Process, made)
+	p := newProgram(w, c, c.note.Caller, &q.Process, made)
 	record := func() error {
 		c.note.Execs[q.Exec] = made
 		return w.notes.write(c.note)

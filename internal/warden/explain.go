@@ -20,7 +20,7 @@ import (
 // as their caller would: whether they are files.
 func (w *Warden) containerPlan(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
 	by, err := w.admit(r.FDs, &q)
-	b := &birth{program: newProgram(w, nil, &q.Spec.Process, &process{}), spec: &q.Spec, caller: by}
+	b := &birth{program: newProgram(w, nil, by, &q.Spec.Process, &process{}), spec: &q.Spec}
 	for i := 0; i < len(q.Spec.Mounts) && err == nil; i++ {
 		if m := &q.Spec.Mounts[i]; m.Kind == wire.MountBind {
 			var src int

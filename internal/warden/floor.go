@@ -97,6 +97,8 @@ func (r *refusal) err() error {
 func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
 	checkProcess(&r, &s.Process)
+	f := s.Process.Filter
+	r.when(f != nil && path.IsAbs(f.Listener) && by == nil, "the listener of a filter is reached as its caller could, who is not known")
 	checkResources(&r, &s.Resources, memory)
 	r.when(s.Disk != 0 && s.Disk < minDisk, "a container needs %d bytes of disk at least, not %d", minDisk, s.Disk)
 	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
@@ -167,7 +169,7 @@ func checkProcess(r *refusal, p *wire.Process) {
 	}
 	r.when(p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000, "an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
 	r.when(strings.ContainsAny(p.AppArmor, " \n\x00") || len(p.AppArmor) > maxSysctl, "%q is no name of an AppArmor profile", p.AppArmor)
-	r.when(p.Filter != nil && !p.Filter.Valid(), "a filter has at most %d instructions of 8 bytes", wire.FilterMaxInstructions)
+	r.when(p.Filter != nil && !p.Filter.Valid(), "a filter has at most %d instructions of 8 bytes, and a listener if it notifies one", wire.FilterMaxInstructions)
 }
 
 func checkResources(r *refusal, res *wire.Resources, memory int64) {
@@ -263,23 +265,28 @@ func floorFor(permitted uint64) string {
 //   - No lie to a birth: it can let a call fail, or say that one was made which was not. Behind the filters plans have
 //     capset and execve (TestNothingThatProtectsComesBehindTheFilters). With what is left undone execve computes the
 //     capabilities from the bounding set, which was reduced before (TestFilterThatLiesGainsNothing).
-//   - No listener: a verdict that asks for one fails with ENOSYS, as nobody has made one with this filter. A verdict that
-//     asks for a tracer fails in the same way; one that the kernel does not know kills.
+//   - No listener but one that the container's caller could reach by himself, or brigd (listener.go); without, a verdict that
+//     asks for one fails with ENOSYS. A listener decides about calls that neither the floor nor the default has refused: their
+//     verdicts are the more severe ones, and when it lets a call go on, that is with the arguments that the filters have seen. A
+//     verdict that asks for a tracer fails; one that the kernel does not know kills.
 //   - No way into the kernel that a container does not have: whoever can run anything in one can load such a program onto
 //     himself, and the kernel checks each: forward jumps, no memory but the call's data, a return at the end.
 //
 // It can keep its container from working, and fill the kernel's log; so can the program in the container.
 func (f filters) programs(p *wire.Process) []plan.Filter {
 	list := []plan.Filter{{Name: "floor's", Code: f[floorFor(p.Capabilities.Permitted)]}}
-	switch {
-	case p.Filter == nil:
-		return append(list, plan.Filter{Name: "default", Code: f["default"]})
-	case len(p.Filter.Program) == 0:
+	if p.Filter == nil || p.Filter.Narrows {
+		list = append(list, plan.Filter{Name: "default", Code: f["default"]})
+	}
+	if p.Filter == nil || len(p.Filter.Program) == 0 {
 		return list
 	}
 	filter := plan.Filter{Name: "profile's", Code: p.Filter.Program}
 	if p.Filter.Log {
 		filter.Flags = unix.SECCOMP_FILTER_FLAG_LOG
+	}
+	if p.Filter.Notify {
+		filter.Flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	}
 	return append(list, filter)
 }

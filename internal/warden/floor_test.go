@@ -43,13 +43,20 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		by     *caller
 		says   string // "" if it is allowed
 	}{
-		"nothing odd":                 {func(*wire.Spec) {}, nil, ""},
-		"sys_admin":                   {capability(unix.CAP_SYS_ADMIN), root, "never given"},
-		"dac_read_search":             {capability(unix.CAP_DAC_READ_SEARCH), root, "never given"},
-		"net_admin without root":      {capability(unix.CAP_NET_ADMIN), user, "administrator"},
-		"net_admin by root":           {capability(unix.CAP_NET_ADMIN), root, ""},
-		"permitted beyond bounding":   {func(s *wire.Spec) { s.Process.Capabilities.Bounding = 0 }, root, "permitted"},
-		"own filter without root":     {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{Program: make([]byte, 8)} }, user, "administrator"},
+		"nothing odd":               {func(*wire.Spec) {}, nil, ""},
+		"sys_admin":                 {capability(unix.CAP_SYS_ADMIN), root, "never given"},
+		"dac_read_search":           {capability(unix.CAP_DAC_READ_SEARCH), root, "never given"},
+		"net_admin without root":    {capability(unix.CAP_NET_ADMIN), user, "administrator"},
+		"net_admin by root":         {capability(unix.CAP_NET_ADMIN), root, ""},
+		"permitted beyond bounding": {func(s *wire.Spec) { s.Process.Capabilities.Bounding = 0 }, root, "permitted"},
+		"own filter without root":   {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{Program: make([]byte, 8)} }, user, "administrator"},
+		"a listener without a caller": {func(s *wire.Spec) {
+			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Notify: true, Listener: "/run/l.sock"}
+		}, nil, "as its caller could"},
+		"brigd as the listener": {func(s *wire.Spec) {
+			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Notify: true, Listener: "recorder.sock"}
+		}, nil, ""},
+		"a listener and no filter":    {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{Notify: true, Listener: "/l"} }, root, "a listener if it notifies"},
 		"unconfined without a caller": {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{} }, nil, "administrator"},
 		"new privileges by root":      {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, root, ""},
 		"new privileges by a user":    {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, user, "administrator"},

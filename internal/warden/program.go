@@ -22,6 +22,7 @@ import (
 type program struct {
 	w    *Warden
 	c    *container
+	by   *caller // nil: nobody who matters
 	want *wire.Process
 	made *process // its record
 
@@ -45,10 +46,10 @@ type end struct {
 	fd   int
 }
 
-func newProgram(w *Warden, c *container, want *wire.Process, made *process) program {
+func newProgram(w *Warden, c *container, by *caller, want *wire.Process, made *process) program {
 	made.Started.Terminal, made.Started.Stdin = want.Terminal, want.Stdin
 	made.pidfd, made.pty = -1, -1
-	return program{w: w, c: c, want: want, made: made, parts: parts{fds: map[string]int{}, host: w.host}}
+	return program{w: w, c: c, by: by, want: want, made: made, parts: parts{fds: map[string]int{}, host: w.host}}
 }
 
 // inOrder takes steps until one fails.
@@ -148,6 +149,9 @@ func (p *program) confine() (err error) {
 func (p *program) carryOut(list *plan.Plan, err error) error {
 	s := &p.made.Started
 	var step *plan.StepError
+	if err == nil {
+		err = p.listen()
+	}
 	switch {
 	case err == nil:
 		s.PID, p.made.pidfd, err = calls.Start(list, p.fds, p.entry.child, p.atGate)

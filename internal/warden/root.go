@@ -197,13 +197,12 @@ func (b *birth) volume(m *wire.Mount) (int, error) {
 
 // source opens a host path as its caller would.
 func (b *birth) source(m *wire.Mount) (int, error) {
-	by := b.caller
-	src, err := rootfs.OpenHostPath(m.Source, cred.Peer(*by))
+	src, err := rootfs.OpenHostPath(m.Source, cred.Peer(*b.by), false)
 	if errors.Is(err, unix.ENOENT) {
 		return -1, fmt.Errorf("bind source %s does not exist on the host. Next: mkdir -p %s: %w", m.Source, m.Source, errdefs.ErrInvalidArgument)
 	}
 	if err != nil {
-		return -1, fmt.Errorf("open %s as user %d: %w: %w", m.Source, by.UID, err, errdefs.ErrInvalidArgument)
+		return -1, fmt.Errorf("open %s as user %d: %w: %w", m.Source, b.by.UID, err, errdefs.ErrInvalidArgument)
 	}
 	if err := b.w.bindable(src); err != nil {
 		unix.Close(src)
@@ -220,7 +219,7 @@ func (b *birth) bind(m *wire.Mount) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(src)
-	by, u := b.caller, b.spec.Process.User
+	by, u := b.by, b.spec.Process.User
 	fd, err := mapped(src, idmap.Single(by.UID, b.box.base, u.UID), idmap.Single(by.GID, b.box.base, u.GID), m.Recursive)
 	if err != nil {
 		return -1, fmt.Errorf("%s: %w", m.Source, err)

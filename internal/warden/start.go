@@ -20,8 +20,7 @@ import (
 // birth is the start of a container under way.
 type birth struct {
 	program
-	spec   *wire.Spec
-	caller *caller
+	spec *wire.Spec
 
 	note       *note
 	first      bool // the container has no directory yet
@@ -55,9 +54,9 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	w.reap(c.note)
 	w.starts <- struct{}{} // beyond about two starts per core only latency grows
 	defer func() { <-w.starts }()
-	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}}
+	n := &note{ID: q.ID, Ceiling: q.Spec.Process, Execs: map[string]*process{}, process: process{key: q.ID}, Caller: by}
 	n.Ceiling.Args, n.Ceiling.Env, n.Ceiling.Cwd = nil, nil, ""
-	b := &birth{program: newProgram(w, c, &q.Spec.Process, &n.process), spec: &q.Spec, caller: by, note: n}
+	b := &birth{program: newProgram(w, c, by, &q.Spec.Process, &n.process), spec: &q.Spec, note: n}
 	b.fds = owner.fds
 	grouped := beside(func() error {
 		g, err := w.parent.Create(q.ID, q.Spec.Resources)
@@ -190,7 +189,7 @@ func (b *birth) undoRoot() error {
 // devices gives the container those of the host that its spec names; who asked has them by the policy, as checkNeeds has seen to.
 func (b *birth) devices() error {
 	for _, d := range b.spec.Devices {
-		fd, err := rootfs.OpenHostPath(d.Source, cred.Peer(*b.caller))
+		fd, err := rootfs.OpenHostPath(d.Source, cred.Peer(*b.by), false)
 		if err == nil {
 			err = b.device(fd, d.Target[1:], d.Access)
 		}

@@ -34,6 +34,7 @@ type note struct {
 	// Ceiling is the confinement of process 1, without arguments and environment: no execution gets more.
 	Ceiling wire.Process        `json:"ceiling"`
 	Execs   map[string]*process `json:"execs"`
+	Caller  *caller             `json:"caller,omitempty"` // who started it
 	ports   []int               // sockets that reserve published ports
 	held    []int               // its mount namespace
 }

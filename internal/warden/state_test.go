@@ -185,7 +185,7 @@ func TestNothingIsExecutedByTheNumberOfAProcessThatIsGone(t *testing.T) {
 	defer w.removeGroup(id)
 	n := &note{ID: id, process: process{pidfd: -1}}
 	n.Started.PID = os.Getpid()
-	p := newProgram(w, &container{id: id, note: n}, &wire.Process{}, &process{})
+	p := newProgram(w, &container{id: id, note: n}, nil, &wire.Process{}, &process{})
 	defer func() { wire.CloseAll(p.own) }()
 	if err := p.joinGroup(); !errdefs.IsConflict(err) || len(p.own) != 0 {
 		t.Errorf("got %v and %d descriptors", err, len(p.own))

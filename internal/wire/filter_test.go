@@ -16,6 +16,21 @@ func TestFilterOfImpossibleLengthIsRefused(t *testing.T) {
 	}
 }
 
+func TestListenerBelongsToWhatNotifies(t *testing.T) {
+	program := make([]byte, 8)
+	for f, ok := range map[*Filter]bool{
+		{Program: program, Notify: true, Listener: "/l"}: true,
+		{Program: program, Notify: true}:                 false, // nobody would answer
+		{Program: program, Listener: "/l"}:               false, // nobody would be asked
+		{Notify: true, Listener: "/l"}:                   false, // nothing is loaded that could ask
+		{Narrows: true}:                                  true,
+	} {
+		if f.Valid() != ok {
+			t.Errorf("%+v: %v", f, !ok)
+		}
+	}
+}
+
 // The longest one travels with what it is for in one packet.
 func TestLongestFilterSurvivesTheWire(t *testing.T) {
 	f := Filter{Program: bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, FilterMaxInstructions), Log: true}

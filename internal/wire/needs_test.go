@@ -52,6 +52,11 @@ func TestEveryRelaxationIsANeed(t *testing.T) {
 		}
 	}
 	s := kept()
+	s.Process.Filter = &Filter{Program: make([]byte, 8), Narrows: true, Notify: true, Listener: "/run/l.sock"}
+	if n := s.Needs(true); n != nil {
+		t.Errorf("a filter that only takes away: %q", n)
+	}
+	s = kept()
 	s.Network.Ports = []Port{{HostPort: 8080}, {}}
 	s.Process.Rlimits = []Rlimit{{Type: "nice"}, {Type: "nofile", Hard: 9}}
 	if n := s.Needs(true); n != nil {

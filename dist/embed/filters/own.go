@@ -113,9 +113,10 @@ func Daemon(arch filter.Arch) filter.Filter {
 	t.allow("socket", filter.Arg{Op: filter.EQ, Value: unix.AF_NETLINK},
 		filter.Arg{Index: 2, Op: filter.EQ, Value: unix.NETLINK_ROUTE}) // net.Interfaces
 	t.allow("socketpair", filter.Arg{Op: filter.EQ, Value: unix.AF_UNIX})
-	// How much waits in a pipe or socket; the size of a container's terminal.
+	// How much waits in a pipe or socket; the size of a container's terminal; calls of containers that are recorded.
 	const fionread = 0x541b
-	for _, cmd := range []uint32{fionread, unix.SIOCOUTQ, unix.TIOCGWINSZ, unix.TIOCSWINSZ, unix.TCGETS} {
+	for _, cmd := range []uint32{fionread, unix.SIOCOUTQ, unix.TIOCGWINSZ, unix.TIOCSWINSZ, unix.TCGETS,
+		unix.SECCOMP_IOCTL_NOTIF_RECV, unix.SECCOMP_IOCTL_NOTIF_SEND} {
 		t.allow("ioctl", low(1, filter.MaskedEQ, cmd, ^uint32(0)))
 	}
 	return t.allowList()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/docker/go-units"
@@ -195,6 +196,14 @@ func (o *Options) maps(h *engineapi.HostConfig) (err error) {
 			return fmt.Errorf("--level %q: --annotation %s=%s says another one", o.level, annotation, other)
 		}
 		h.Annotations[annotation] = o.level
+	}
+	if o.flags.Changed("record") {
+		const annotation = "brig.record"
+		value := strconv.FormatBool(o.record)
+		if other, ok := h.Annotations[annotation]; ok && other != value {
+			return fmt.Errorf("--record=%s: --annotation %s=%s says another thing", value, annotation, other)
+		}
+		h.Annotations[annotation] = value
 	}
 	if h.Sysctls, err = keyValues("--sysctl", o.sysctls); err != nil {
 		return err

@@ -12,7 +12,8 @@ type Options struct {
 
 	health                                                                       health
 	level                                                                        string
-	stdin, tty, rm, init, privileged, readOnly, publishAll, oomKillDisable       bool
+	stdin, tty, rm, init, privileged, readOnly, record                           bool
+	publishAll, oomKillDisable                                                   bool
 	name, user, workdir, entrypoint, hostname, domainname, platform              string
 	ip, ip6, mac, ipc, pid, uts, userns, cgroupns, runtime, isolation, logDriver string
 	stopSignal, restart, volumeDriver, cgroupParent, cpuset, cpusetMems, cidPath string
@@ -159,6 +160,7 @@ func (o *Options) bindSecurity(fs *pflag.FlagSet) {
 	fs.Var((*words)(&o.groupAdd), "group-add", "Add a supplementary group")
 	fs.Var((*words)(&o.sysctls), "sysctl", "Set a namespaced kernel setting (name=value)")
 	fs.StringVar(&o.level, "level", "", "How much it is confined (standard|strict|compat)")
+	fs.BoolVar(&o.record, "record", false, "Record its system calls, for brig tighten")
 	fs.BoolVar(&o.privileged, "privileged", false, "Ask for all privileges (refused: see --cap-add and brig policy)")
 	fs.StringVar(&o.userns, "userns", "", "User namespace")
 	fs.StringVar(&o.ipc, "ipc", "", "IPC namespace")

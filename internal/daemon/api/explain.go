@@ -3,9 +3,11 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 
 	"github.com/brig-engine/brig/internal/daemon/explain"
+	"github.com/brig-engine/brig/internal/kernel/seccomp"
 )
 
 // Brig's own: what would be executed for a request to create a container (POST), and what the kernel says of one that runs.
@@ -13,6 +15,28 @@ import (
 func (s *Server) explainRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /brig/explain", handler(s.explainRequest))
 	mux.Handle("GET /brig/explain/{id}", handler(s.explainContainer))
+	mux.Handle("GET /brig/calls/{id}", handler(s.callsOf))
+}
+
+// callsOf names the system calls that a container has made while it was recorded.
+func (s *Server) callsOf(w http.ResponseWriter, r *http.Request) error {
+	c, err := s.find(r)
+	if err != nil {
+		return err
+	}
+	numbers, err := s.Engine.Calls(c)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(numbers))
+	for i, nr := range numbers {
+		names[i] = seccomp.Name(runtime.GOARCH, nr)
+	}
+	WriteJSON(w, http.StatusOK, struct {
+		Arch  string
+		Calls []string
+	}{runtime.GOARCH, names})
+	return nil
 }
 
 func (s *Server) explainRequest(w http.ResponseWriter, r *http.Request) error {

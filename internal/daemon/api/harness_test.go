@@ -73,7 +73,7 @@ func usedImages() (int64, []*apiimage.Summary, error) {
 var compiled atomic.Int64
 
 // compileAnew gives another program each time, as if the kernel were a new one.
-func compileAnew(string, uint64) (*wire.Filter, error) {
+func compileAnew(container.Filter) (*wire.Filter, error) {
 	return &wire.Filter{Program: fmt.Appendf(nil, "%08d", compiled.Add(1))}, nil
 }
 

@@ -83,7 +83,7 @@ func (e *Engine) effective(id string, req *policy.Request) (*policy.Effective, *
 		err = e.resolveLinks(eff.Networks)
 	}
 	if err == nil {
-		_, err = e.filter(eff.Profile, &eff.Spec.Process) // a start compiles it anew
+		_, err = e.filter(eff.Profile, &eff.Spec.Process, &eff.HostConf) // a start compiles it anew
 	}
 	return eff, img, err
 }

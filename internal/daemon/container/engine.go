@@ -23,6 +23,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/daemon/record"
+	"github.com/brig-engine/brig/internal/daemon/recorder"
 	"github.com/brig-engine/brig/internal/daemon/volume"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -53,8 +54,10 @@ type Config struct {
 	Names    *network.Names
 	Bus      *event.Bus
 	Host     policy.Host
-	// Filter compiles a seccomp profile. caps is the bounding set.
-	Filter func(profile string, caps uint64) (*wire.Filter, error)
+	// Filter compiles a seccomp profile.
+	Filter func(Filter) (*wire.Filter, error)
+	// Recorder has the system calls of containers that are recorded; nil: none is.
+	Recorder *recorder.Recorder
 	// Proxy serves the loopback clients of published ports: one listening socket per bound port that has one. It takes
 	// the sockets over and closes them when the returned function is called.
 	Proxy func(st wire.Started, listeners []int) (stop func())
@@ -65,6 +68,14 @@ type Config struct {
 	Receivers log.Receivers
 	// StateDir survives the machine, RunDir does not. Both are brigd's own.
 	StateDir, RunDir string
+}
+
+// Filter is what a system-call filter is made of.
+type Filter struct {
+	Profile  string // Docker's JSON, or policy.BuiltinProfile; "": all calls
+	Bounding uint64 // the bounding set
+	Narrows  bool   // it takes away from the default
+	Record   bool   // what it allows is recorded
 }
 
 // Engine holds all containers.

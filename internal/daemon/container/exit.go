@@ -71,6 +71,7 @@ func (c *Container) finished(run *session, exit wire.Exit) {
 	c.mu.Lock()
 	c.rec.State, c.rec.Exit, c.rec.Finished = Exited, exit, time.Unix(0, exit.At).UTC()
 	c.rec.Paused, c.rec.Brief, c.rec.Undo = false, false, nil
+	c.rec.Calls = c.withCalls(c.rec.Calls)
 	if exit.Unknown && c.rec.Error == "" {
 		c.rec.Error = "nobody saw this container end"
 	}

@@ -23,7 +23,7 @@ func (e *Engine) Plan(ctx context.Context, req *policy.Request, caller int) (*ex
 	if q.Spec.Resources.Rates, err = policy.Disks(q.Spec.Resources.Rates); err != nil {
 		return nil, err
 	}
-	if q.Spec.Process.Filter, err = e.filter(eff.Profile, &eff.Spec.Process); err != nil {
+	if q.Spec.Process.Filter, err = e.filter(eff.Profile, &eff.Spec.Process, &eff.HostConf); err != nil {
 		return nil, err
 	}
 	var pass []int
@@ -43,12 +43,15 @@ func (e *Engine) Confinement(ctx context.Context, c *Container) ([]explain.Findi
 	if v.State != Running {
 		return nil, errNotRunning(c)
 	}
-	filter, err := e.filter(v.Profile, &v.Spec.Process)
+	filter, err := e.filter(v.Profile, &v.Spec.Process, &v.Host)
 	if err != nil {
 		return nil, err
 	}
 	filters := 2 // the floor's, and the default or a profile
-	if filter != nil && len(filter.Program) == 0 {
+	switch {
+	case filter != nil && filter.Narrows:
+		filters = 3
+	case filter != nil && len(filter.Program) == 0:
 		filters = 1
 	}
 	var view wire.ContainerView

@@ -72,6 +72,8 @@ type Record struct {
 	Stopped bool `json:"stopped,omitempty"`
 	// Owner is the user who started it last, if the warden has to know.
 	Owner uint32 `json:"owner,omitempty"`
+	// Calls are the system calls that it has made while it was recorded, up to the end of the last run.
+	Calls []uint32 `json:"calls,omitempty"`
 	// Health is replaced, never changed.
 	Health *container.Health `json:"health,omitempty"`
 }

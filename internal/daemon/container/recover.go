@@ -120,6 +120,7 @@ func (c *Container) recover(running, known bool) {
 		err := c.attachRunning()
 		if err == nil {
 			c.reapply()
+			c.cutRecording()
 			return // what was executed in it is finished by the warden: its clients went with the last brigd
 		}
 		// It may have ended, and brigd before it could write that down, or after.

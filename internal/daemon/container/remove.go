@@ -89,6 +89,9 @@ func (c *Container) forget(volumes bool) error {
 	}
 	c.publish(events.ActionDestroy)
 	c.forgetVital()
+	if c.e.cfg.Recorder != nil {
+		c.e.cfg.Recorder.Forget(c.id)
+	}
 	close(c.removed)
 	run.end(c.lastExit, nil)
 	e.background.Add(1)

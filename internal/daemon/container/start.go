@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/daemon/health"
 	"github.com/brig-engine/brig/internal/daemon/metrics"
+	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -78,7 +80,7 @@ func (c *Container) start(ctx context.Context, caller int) (err error) {
 	if err := c.ownerRuns(); err != nil {
 		return err
 	}
-	filter, err := c.e.filter(c.rec.Profile, &c.rec.Spec.Process)
+	filter, err := c.e.filter(c.rec.Profile, &c.rec.Spec.Process, &c.rec.Host)
 	if err != nil {
 		return err
 	}
@@ -140,11 +142,13 @@ func (c *Container) start(ctx context.Context, caller int) (err error) {
 
 // filter is what a process starts with. No record has one that was compiled: a profile may mean something else to a new
 // kernel, and another brigd may compile in another way.
-func (e *Engine) filter(profile string, p *wire.Process) (*wire.Filter, error) {
-	if profile == "" {
+func (e *Engine) filter(profile string, p *wire.Process, h *container.HostConfig) (*wire.Filter, error) {
+	record := policy.Recorded(h)
+	if profile == "" && !record {
 		return p.Filter, nil
 	}
-	f, err := e.cfg.Filter(profile, p.Capabilities.Bounding)
+	narrows := profile == "" && p.Filter == nil || policy.LevelOf(h) == policy.Strict
+	f, err := e.cfg.Filter(Filter{profile, p.Capabilities.Bounding, narrows, record})
 	if err != nil {
 		return nil, fmt.Errorf("--security-opt seccomp: %w", err)
 	}

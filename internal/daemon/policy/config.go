@@ -137,7 +137,10 @@ func (c *collector) annotations(a map[string]string) {
 		if !strings.HasPrefix(k, "brig.") {
 			continue
 		}
-		c.refuse(k != LevelAnnotation, "HostConfig.Annotations=brig.NAME", k+"="+a[k])
+		c.refuse(k != LevelAnnotation && k != RecordAnnotation, "HostConfig.Annotations=brig.NAME", k+"="+a[k])
+		if k == RecordAnnotation && a[k] != "true" && a[k] != "false" {
+			c.invalid("--record, --annotation "+RecordAnnotation, a[k], "it is true or false")
+		}
 	}
 }
 

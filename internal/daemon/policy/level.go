@@ -22,6 +22,12 @@ const (
 // LevelAnnotation of a request names the level: every client of Docker's API can send it, and no image has annotations.
 const LevelAnnotation = "brig.level"
 
+// RecordAnnotation has the system calls of a container recorded, if it is true: brig run --record.
+const RecordAnnotation = "brig.record"
+
+// Recorded tells whether the system calls of a container that was made are recorded.
+func Recorded(h *container.HostConfig) bool { return h.Annotations[RecordAnnotation] == "true" }
+
 // LevelOf is the level of a container that was made.
 func LevelOf(h *container.HostConfig) Level {
 	if l := h.Annotations[LevelAnnotation]; l != "" {
@@ -67,6 +73,7 @@ func mapsWith(m map[string]string, key, value string) map[string]string {
 func (c *collector) strict(asked *Request) *Request {
 	r := *asked
 	h := &r.Host
+	var kept []string
 	for _, name := range h.CapAdd {
 		c.notStrict("--cap-add", name, "it gives no capability", "leave it out")
 	}
@@ -76,9 +83,13 @@ func (c *collector) strict(asked *Request) *Request {
 			name, value, _ = strings.Cut(o, ":")
 		}
 		loosens := value == "unconfined" || value == "disable" || name == "no-new-privileges" && value == "false"
-		profile := name == "seccomp" && value != "builtin" && value != "default"
-		if loosens || profile {
-			c.notStrict("--security-opt", o, "it takes no confinement away, and whether another profile does, nobody knows", "leave it out")
+		switch {
+		case loosens:
+			c.notStrict("--security-opt", o, "it takes no confinement away", "leave it out")
+		case name == "apparmor":
+			c.notStrict("--security-opt", o, "whether another profile takes confinement away, nobody knows", "leave it out")
+		case name == "seccomp": // a profile is above the default, and can only take away
+			kept = append(kept, o)
 		}
 	}
 	for _, d := range h.Devices {
@@ -87,7 +98,7 @@ func (c *collector) strict(asked *Request) *Request {
 	if len(h.DeviceRequests) > 0 {
 		c.notStrict("--gpus", "", "it gives no device of the host", "leave it out")
 	}
-	h.CapAdd, h.Devices, h.DeviceRequests, h.SecurityOpt = nil, nil, nil, nil
+	h.CapAdd, h.Devices, h.DeviceRequests, h.SecurityOpt = nil, nil, nil, kept
 	h.ReadonlyRootfs = true
 	if !slices.ContainsFunc(h.CapDrop, isAll) {
 		h.CapDrop = append([]string{"ALL"}, h.CapDrop...)

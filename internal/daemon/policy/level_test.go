@@ -41,6 +41,7 @@ func TestLevelsBecomeTheseSpecs(t *testing.T) {
 		"strict-named":      {nil, `"User":"1000:1000",`, strictly + `,"NetworkMode":"bridge","CapDrop":["ALL"],"Tmpfs":{"/tmp":""},"SecurityOpt":["no-new-privileges","seccomp=builtin"]`},
 		"strict-by-default": {&rules.Policy{Level: "strict", Strict: true}, asUser, `"NetworkMode":"default"`},
 		"strict-docker":     {nil, asUser + `"NetworkingConfig":{"EndpointsConfig":{"default":{"Aliases":null}}},`, strictly + `,"NetworkMode":"default"`},
+		"strict-profile":    {&rules.Policy{Level: "strict", Strict: true}, asUser, `"SecurityOpt":["seccomp={}"],"Annotations":{"brig.record":"true"}`},
 		"compat":            {compat, "", `"Annotations":{"brig.level":"compat"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +67,7 @@ func TestLevelsBecomeTheseSpecs(t *testing.T) {
 
 func TestLevelStrictRefusesWhatContradictsIt(t *testing.T) {
 	_, err := ruled(t, nil, &rules.Caller{}, "", strictly+`,"CapAdd":["KILL"],"SecurityOpt":["seccomp=unconfined","no-new-privileges=false",
-		"apparmor=unconfined","label:disable","seccomp={}"],"Devices":[{"PathOnHost":"/dev/fuse"}],"DeviceRequests":[{"Driver":"nvidia","Count":1}],
+		"apparmor=unconfined","label:disable","apparmor=mine"],"Devices":[{"PathOnHost":"/dev/fuse"}],"DeviceRequests":[{"Driver":"nvidia","Count":1}],
 		"PortBindings":{"80/tcp":[{"HostPort":"8080"}]}`)
 	var rs Refusals
 	if !errors.As(err, &rs) {

@@ -36,7 +36,7 @@ func compatCaps() uint64 { return mask("NET_RAW", "MKNOD", "AUDIT_WRITE") }
 // Needs are those of the spec, and what cannot be seen of one.
 func (q *Question) needs() (list []string) {
 	list = q.Spec.Needs(q.Policy.Strict)
-	if q.Profile != "" && q.Profile != BuiltinProfile {
+	if q.Profile != "" && q.Profile != BuiltinProfile && q.Level != Strict {
 		list = append(list, "security-opt=seccomp=profile")
 	}
 	said := beyondFloor() // no line gives these

@@ -134,7 +134,7 @@ func Make(in Input) (*Effective, error) {
 	var refused Refusals
 	e.Granted, refused = q.Answer()
 	c.refusals = append(c.refusals, refused...)
-	e.NeedsCaller = needsCaller(&e.Spec) || len(e.Granted) > 0
+	e.NeedsCaller = needsCaller(&e.Spec) || len(e.Granted) > 0 || e.Profile != "" && e.Profile != BuiltinProfile // it may have a listener
 	if err := c.err(); err != nil {
 		return nil, err
 	}

@@ -58,6 +58,9 @@ func (l *Linked) carryOut(given map[string]int, child *clone.Child, atGate func(
 	if err == nil && slices.ContainsFunc(l.ops, func(op *Op) bool { return op.Kind == clone.Gate }) {
 		err = child.Pass()
 	}
+	if err == nil && child.Offered != nil {
+		err = child.Take()
+	}
 	if err == nil {
 		err = child.Done()
 	}

@@ -74,6 +74,9 @@ type Child struct {
 	born sync.WaitGroup // until it is there
 	err  error          // why it is not
 
+	// Offered is given a copy of the descriptor that the list offers, while the child waits.
+	Offered func(fd int) error
+
 	program *Program
 	memory  *memory
 	cell    int // -1: given back
@@ -215,6 +218,25 @@ func (c *Child) Await() (fd int, err error) {
 		return -1, nil
 	}
 	return int(binary.NativeEndian.Uint32(control[unix.CmsgLen(0):])), nil
+}
+
+// Take has Offered see what the child offers, and lets it go on. After an error the child is still to be ended by Kill.
+func (c *Child) Take() error {
+	page := c.page()
+	for late := time.Now().Add(patience); atomic.LoadUint32(&page.offered) == 0; {
+		if ended, _ := pidfd.Ended(c.pidfd, time.Millisecond); ended || time.Now().After(late) {
+			return c.failure(Killed)
+		}
+	}
+	fd, err := unix.PidfdGetfd(c.pidfd, int(page.offered), 0)
+	if err == nil {
+		err = c.Offered(fd)
+		unix.Close(fd)
+	}
+	if err == nil {
+		atomic.StoreUint32(&page.taken, 1)
+	}
+	return err
 }
 
 // Done waits until the program has been executed, or until the list has ended in a child that executes none. An error

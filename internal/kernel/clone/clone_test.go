@@ -583,3 +583,65 @@ func BenchmarkFork(b *testing.B) {
 		})
 	}
 }
+
+// What a child offers the parent has before the child goes on, whatever filter the child has.
+func TestOfferIsTakenBeforeTheChildGoesOn(t *testing.T) {
+	program := func() *Program {
+		p := New()
+		open := call(unix.SYS_OPENAT, 0, p.String("/dev/zero"), unix.O_RDONLY|unix.O_CLOEXEC)
+		open.Kind = Offer
+		p.Add(open)
+		execTrue(p)
+		return p
+	}
+	c, err := start(program(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Millisecond) // it waits for ever, and not only until somebody looks
+	c.Offered = func(fd int) error {
+		if ended, err := pidfd.Ended(c.pidfd, 0); ended || err != nil {
+			t.Errorf("it went on: %v %v", ended, err)
+		}
+		b := []byte{1}
+		if n, err := unix.Read(fd, b); n != 1 || err != nil || b[0] != 0 {
+			t.Errorf("it is another descriptor: %d %v %v", n, err, b)
+		}
+		return nil
+	}
+	if err := c.Take(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Done(); err != nil {
+		t.Fatal(err)
+	}
+	fd := c.Release()
+	if s, err := pidfd.Wait(fd, false); err != nil || s.ExitCode() != 0 {
+		t.Errorf("%+v %v", s, err)
+	}
+	unix.Close(fd)
+
+	if c, err = start(program(), nil); err != nil {
+		t.Fatal(err)
+	}
+	refused := errors.New("nobody wants it")
+	c.Offered = func(int) error { return refused }
+	if err := c.Take(); !errors.Is(err, refused) {
+		t.Errorf("%v", err)
+	}
+	if step := atomic.LoadUint32(&c.page().step); step != 0 { // the offer
+		t.Errorf("it went on to step %d", step)
+	}
+	c.Kill()
+
+	p := New()
+	p.Add(call(unix.SYS_EXIT_GROUP, 3))
+	if c, err = start(p, nil); err != nil {
+		t.Fatal(err)
+	}
+	var step *StepError
+	if err := c.Take(); !errors.As(err, &step) || step.Cause != Killed {
+		t.Errorf("a child that offers nothing: %v", err)
+	}
+	c.Kill()
+}

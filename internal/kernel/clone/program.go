@@ -42,6 +42,9 @@ const (
 	Fail
 	// Set makes no system call: its result is Args[0].
 	Set
+	// Offer is a call whose result is a descriptor, not one of the standard ones. The child shows it and turns in place, without
+	// a system call that a filter could stop, until the parent has taken it (Child.Take). A list has one at most.
+	Offer
 )
 
 // Tolerance lets a list go on after an error.
@@ -228,6 +231,9 @@ type page struct {
 	step  uint32 // index of the step that was begun last
 	errno uint32 // why that step ended the list; 0: it did not
 	pid   uint32 // of stage 1, known whatever happens to stage 0
+
+	offered uint32 // the descriptor of an Offer
+	taken   uint32 // not 0: the parent is done with it
 }
 
 // memory is the memory file with the cells, and the window, which is address space and nothing else in this process.

@@ -65,6 +65,12 @@ func (r *Running) Await() error {
 // Pass opens the gate.
 func (r *Running) Pass() error { return r.explain(r.child.Pass()) }
 
+// Offered has do see the descriptor that the child offers, before the child goes on: that of a filter with a listener.
+func (r *Running) Offered(do func(fd int) error) error {
+	r.child.Offered = do
+	return r.explain(r.child.Take())
+}
+
 // Done waits until the program has been executed, and gives its pidfd; the caller reaps it.
 func (r *Running) Done() (pidfd int, err error) {
 	if err := r.child.Done(); err != nil {

@@ -103,7 +103,10 @@ func (l *List) program(p *Process, wait func()) error {
 	}
 	const sigSetmask, sigsetSize = 2, 8
 	l.do("unblock signals", unix.SYS_RT_SIGPROCMASK, sigSetmask, []uint64{0}, 0, sigsetSize)
-	wait()
+	listens := slices.ContainsFunc(p.Filters, func(f calls.Filter) bool { return f.Flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 })
+	if !listens {
+		wait()
+	}
 	if p.Personality >= 0 {
 		l.do("set the execution domain", unix.SYS_PERSONALITY, p.Personality)
 	}
@@ -120,11 +123,17 @@ func (l *List) program(p *Process, wait func()) error {
 	}
 	for _, f := range p.Filters {
 		// SPEC_ALLOW: without it kernels before 5.16 slow down every process with a filter (T16).
-		l.do("load the "+f.Name+" filter", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		load := l.do("load the "+f.Name+" filter", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
 			int(f.Flags|unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), f)
+		if f.Flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 {
+			load.Kind = clone.Offer
+		}
 	}
 	if !p.NoNewPrivs {
 		l.capabilities(p)
+	}
+	if listens { // whoever creates it gives its descriptor away, and is gone when it is started
+		wait()
 	}
 	l.exec(p)
 	return nil

@@ -47,6 +47,14 @@ type Record struct {
 type Filter struct {
 	Code []byte `json:"code"`
 	Log  bool   `json:"log,omitempty"`
+	// Listener decides about the calls that it leaves to one.
+	Listener *Listener `json:"listener,omitempty"`
+}
+
+// Listener is behind a unix socket of the host.
+type Listener struct {
+	Path     string `json:"path"`
+	Metadata string `json:"metadata,omitempty"`
 }
 
 // Paused is beside the states of the specification.

@@ -68,6 +68,8 @@ func verdict(a Action, errno uint16) uint32 {
 		return unix.SECCOMP_RET_TRACE | uint32(errno)
 	case Errno:
 		return unix.SECCOMP_RET_ERRNO | uint32(errno)
+	case Notify:
+		return unix.SECCOMP_RET_USER_NOTIF
 	case Trap:
 		return unix.SECCOMP_RET_TRAP
 	case KillThread:

@@ -15,7 +15,7 @@ var architectures = []filter.Arch{filter.AMD64, filter.ARM64}
 
 func drawFilter(t *rapid.T) filter.Filter {
 	action := rapid.SampledFrom([]filter.Action{filter.KillProcess, filter.KillThread, filter.Trap,
-		filter.Errno, filter.Errno, filter.Trace, filter.Log, filter.Allow, filter.Allow})
+		filter.Errno, filter.Errno, filter.Notify, filter.Trace, filter.Log, filter.Allow, filter.Allow})
 	errno := func(a filter.Action) uint16 {
 		if a == filter.Errno || a == filter.Trace {
 			return rapid.SampledFrom([]uint16{0, 1, 38, 4095}).Draw(t, "errno")

@@ -1,13 +1,16 @@
 package filter
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Filter is a system call filter with names already turned into numbers. Compile makes the program of it that brigd
 // hands to the warden, which stacks it on its own floor, which no Filter can weaken.
 //
 // The meaning does not depend on the order of rules. Of all rules that match a call the one with the most severe action
-// decides (kill-process, kill-thread, trap, errno, trace, log, allow: the order in which the kernel ranks the verdicts
-// of stacked filters); of several that are equally severe, the first. If none matches, Default decides.
+// decides (kill-process, kill-thread, trap, errno, notify, trace, log, allow: the order in which the kernel ranks the
+// verdicts of stacked filters); of several that are equally severe, the first. If none matches, Default decides.
 type Filter struct {
 	Arch    Arch
 	Default Action
@@ -48,7 +51,7 @@ const (
 	ARM64 Arch = "arm64"
 )
 
-// Action is a verdict. Notification of a listener is not among them: there is nobody to listen.
+// Action is a verdict. Notify leaves it to a listener, which has to be there when the filter is loaded.
 type Action string
 
 // The verdicts, most severe first.
@@ -57,6 +60,7 @@ const (
 	KillThread  Action = "kill-thread"
 	Trap        Action = "trap"
 	Errno       Action = "errno"
+	Notify      Action = "notify"
 	Trace       Action = "trace"
 	Log         Action = "log"
 	Allow       Action = "allow"
@@ -90,12 +94,14 @@ const (
 func (a Action) Severity() int {
 	switch a {
 	case KillProcess:
-		return 6
+		return 7
 	case KillThread:
-		return 5
+		return 6
 	case Trap:
-		return 4
+		return 5
 	case Errno:
+		return 4
+	case Notify:
 		return 3
 	case Trace:
 		return 2
@@ -105,6 +111,24 @@ func (a Action) Severity() int {
 		return 0
 	}
 	return -1
+}
+
+// Notifies tells whether there is a call that is left to a listener.
+func (f *Filter) Notifies() bool {
+	return f.Default == Notify || slices.ContainsFunc(f.Rules, func(r Rule) bool { return r.Action == Notify })
+}
+
+// Record leaves to a listener what would be allowed.
+func (f *Filter) Record() {
+	leave := func(a *Action) {
+		if *a == Allow || *a == Log {
+			*a = Notify
+		}
+	}
+	leave(&f.Default)
+	for i := range f.Rules {
+		leave(&f.Rules[i].Action)
+	}
 }
 
 // Holds is what a comparison means, of the argument's value.

@@ -36,23 +36,40 @@ func (p *Profile) Filter(h Host) (filter.Filter, error) {
 	if permits {
 		f.Newest = 0
 	}
+	if p.recorded {
+		f.Record()
+	}
 	if err := f.Validate(); err != nil {
 		return f, invalid(err)
+	}
+	if f.Notifies() && p.listener.Path == "" {
+		return f, invalid(fmt.Errorf("%s needs a listener, and listenerPath names none", specs.ActNotify))
 	}
 	return f, nil
 }
 
-// Compile is Filter as the kernel takes it, and whether it is to log its verdicts.
-func (p *Profile) Compile(h Host) (program []byte, log bool, err error) {
+// Program is a profile as the kernel takes it.
+type Program struct {
+	Code     []byte
+	Log      bool     // the kernel is to log its verdicts
+	Listener Listener // none, if no call is left to one here
+}
+
+// Compile is Filter as a program.
+func (p *Profile) Compile(h Host) (out Program, err error) {
 	f, err := p.Filter(h)
 	if err != nil {
-		return nil, false, err
+		return out, err
 	}
 	prog, err := filter.Compile(&f)
 	if err != nil {
-		return nil, false, invalid(err)
+		return out, invalid(err)
 	}
-	return filter.Encode(prog), f.Log, nil
+	if f.Notifies() {
+		out.Listener = p.listener
+	}
+	out.Code, out.Log = filter.Encode(prog), f.Log
+	return out, nil
 }
 
 // add turns one entry into rules, if it applies here; in any case its calls are ones that the author knew.
@@ -162,7 +179,7 @@ func action(a specs.LinuxSeccompAction, errno *uint) (filter.Action, uint16, err
 	case specs.ActAllow:
 		act = filter.Allow
 	case specs.ActNotify:
-		return "", 0, fmt.Errorf("%s: notification of a listener is not supported", a)
+		act = filter.Notify
 	default:
 		return "", 0, fmt.Errorf("unknown action %q", a)
 	}

@@ -203,16 +203,24 @@ func TestConditionsOfRules(t *testing.T) {
 func TestRefusedProfilesSayWhy(t *testing.T) {
 	rule := func(s string) string { return `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[` + s + `]}` }
 	for name, tc := range map[string]struct{ json, want string }{
-		"nothing":          {`{}`, "defaultAction is missing"},
-		"notify":           {rule(`{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}`), "notification"},
-		"default notify":   {`{"defaultAction":"SCMP_ACT_NOTIFY"}`, "notification"},
-		"listener":         {`{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/x"}`, "listenerPath"},
-		"unknown action":   {rule(`{"names":["mount"],"action":"SCMP_ACT_DENY"}`), "unknown action"},
-		"unknown field":    {rule(`{"names":["mount"],"action":"SCMP_ACT_ERRNO","exclude":{}}`), "exclude"},
-		"typo in a denial": {rule(`{"names":["monut"],"action":"SCMP_ACT_ERRNO"}`), `"monut" is no system call`},
-		"both names":       {rule(`{"names":["mount"],"name":"mount","action":"SCMP_ACT_ERRNO"}`), "both name and names"},
-		"no name":          {rule(`{"action":"SCMP_ACT_ERRNO"}`), "names no system call"},
-		"null":             {rule(`null`), "is null"},
+		"nothing":             {`{}`, "defaultAction is missing"},
+		"notify":              {rule(`{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}`), "listenerPath names none"},
+		"default notify":      {`{"defaultAction":"SCMP_ACT_NOTIFY"}`, "listenerPath names none"},
+		"notify errno":        {rule(`{"names":["mount"],"action":"SCMP_ACT_NOTIFY","errnoRet":1}`), "takes no errnoRet"},
+		"relative path":       {`{"defaultAction":"SCMP_ACT_NOTIFY","listenerPath":"x"}`, "is absolute"},
+		"long path":           {`{"defaultAction":"SCMP_ACT_NOTIFY","listenerPath":"/` + strings.Repeat("x", 107) + `"}`, "at most 107"},
+		"long metadata":       {`{"defaultAction":"SCMP_ACT_NOTIFY","listenerPath":"/x","listenerMetadata":"` + strings.Repeat("x", 16385) + `"}`, "at most 16384"},
+		"metadata alone":      {`{"defaultAction":"SCMP_ACT_ALLOW","listenerMetadata":"x"}`, "listenerPath names none"},
+		"no architecture":     {`{"defaultAction":"SCMP_ACT_ALLOW","architectures":["SCMP_ARCH_X86_65"]}`, `"SCMP_ARCH_X86_65" is no architecture`},
+		"no sub-architecture": {`{"defaultAction":"SCMP_ACT_ALLOW","archMap":[{"architecture":"SCMP_ARCH_X86_64","subArchitectures":["x"]}]}`, `"x" is no arch`},
+		"no such condition":   {rule(`{"names":["mount"],"action":"SCMP_ACT_ERRNO","includes":{"arches":["x86_64"]}}`), `no architecture "x86_64"`},
+		"nor exclusion":       {rule(`{"names":["mount"],"action":"SCMP_ACT_ERRNO","excludes":{"arches":["aarch64"]}}`), `no architecture "aarch64"`},
+		"unknown action":      {rule(`{"names":["mount"],"action":"SCMP_ACT_DENY"}`), "unknown action"},
+		"unknown field":       {rule(`{"names":["mount"],"action":"SCMP_ACT_ERRNO","exclude":{}}`), "exclude"},
+		"typo in a denial":    {rule(`{"names":["monut"],"action":"SCMP_ACT_ERRNO"}`), `"monut" is no system call`},
+		"both names":          {rule(`{"names":["mount"],"name":"mount","action":"SCMP_ACT_ERRNO"}`), "both name and names"},
+		"no name":             {rule(`{"action":"SCMP_ACT_ERRNO"}`), "names no system call"},
+		"null":                {rule(`null`), "is null"},
 		"argument 6": {rule(`{"names":["mount"],"action":"SCMP_ACT_ERRNO","args":[
 			{"index":6,"value":0,"op":"SCMP_CMP_EQ"}]}`), "arguments 0 to 5"},
 		"argument 256": {rule(`{"names":["mount"],"action":"SCMP_ACT_ERRNO","args":[
@@ -291,11 +299,35 @@ func FuzzDecodeNeverMakesAnInvalidFilter(f *testing.F) {
 			if err := f.Validate(); err != nil {
 				t.Fatal(err)
 			}
-			program, log, err := p.Compile(host(arch, defaultCaps))
-			made := wire.Filter{Program: program, Log: log}
-			if err != nil && !errdefs.IsInvalidArgument(err) || err == nil && (!made.Valid() || len(program) == 0) {
-				t.Fatalf("%d bytes, %v", len(program), err)
+			program, err := p.Compile(host(arch, defaultCaps))
+			made := wire.Filter{Program: program.Code, Log: program.Log}
+			if err != nil && !errdefs.IsInvalidArgument(err) || err == nil && (!made.Valid() || len(program.Code) == 0) {
+				t.Fatalf("%d bytes, %v", len(program.Code), err)
 			}
 		}
 	})
+}
+
+// A listener is part of what is compiled where a call is left to it, which conditions may make different elsewhere.
+func TestListenerBelongsToWhatIsLeftToIt(t *testing.T) {
+	const profile = `{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/run/l.sock","listenerMetadata":"mine",
+		"syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_NOTIFY","includes":{"arches":["amd64"]}}]}`
+	p, err := Decode([]byte(profile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for arch, want := range map[filter.Arch]Listener{filter.AMD64: {"/run/l.sock", "mine"}, filter.ARM64: {}} {
+		got, err := p.Compile(host(arch, 0))
+		if err != nil || got.Listener != want {
+			t.Errorf("%s: %+v %v", arch, got.Listener, err)
+		}
+	}
+	f, err := p.Filter(host(filter.AMD64, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []filter.Rule{{Calls: []uint32{83, 258}, Action: filter.Notify}}
+	if !f.Notifies() || !reflect.DeepEqual(f.Rules, want) {
+		t.Errorf("%+v", f.Rules)
+	}
 }

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	moby "github.com/moby/profiles/seccomp"
@@ -19,12 +21,27 @@ import (
 // MaxSize is the largest profile in bytes.
 const MaxSize = 1 << 20
 
+// Of what a listener is told and where it is; a path has to fit into struct sockaddr_un.
+const (
+	maxListenerPath     = 107
+	maxListenerMetadata = 16 << 10
+)
+
 // Profile is a decoded profile. It does not change, so one value serves any number of containers.
 type Profile struct {
 	syscalls []*moby.Syscall
 	action   specs.LinuxSeccompAction
 	errno    *uint
 	log      bool
+	listener Listener
+	// recorded leaves every call that would be allowed to the listener.
+	recorded bool
+}
+
+// Listener is who decides about the calls that a profile leaves to one (SCMP_ACT_NOTIFY).
+type Listener struct {
+	Path     string // of a unix socket of the host
+	Metadata string // that it is told, and nobody else reads
 }
 
 // Host is what the conditions of a profile ask about.
@@ -51,6 +68,21 @@ func Default() *Profile {
 	}
 	p.syscalls = append(list, &moby.Syscall{LinuxSyscall: specs.LinuxSyscall{Names: absent, Action: specs.ActErrno, ErrnoRet: &enosys}})
 	return p
+}
+
+// Everything is a profile that allows all: what is recorded where others refuse.
+func Everything() *Profile { return &Profile{action: specs.ActAllow} }
+
+// Recorded is the profile with every call that it allows left to a listener, and the others refused as they are. A profile
+// with a listener of its own, or a tracer, has no room for another one.
+func (p *Profile) Recorded(listener Listener) (*Profile, error) {
+	trace := p.action == specs.ActTrace || slices.ContainsFunc(p.syscalls, func(s *moby.Syscall) bool { return s.Action == specs.ActTrace })
+	if p.listener.Path != "" || trace {
+		return nil, invalid(errors.New("a profile with a listener or a tracer cannot be recorded: the kernel has room for one. Leave --record out"))
+	}
+	r := *p
+	r.listener, r.recorded = listener, true
+	return &r, nil
 }
 
 func docker() *Profile {
@@ -118,10 +150,18 @@ func (p *Profile) check(d *moby.Seccomp) error {
 	switch {
 	case d.DefaultAction == "":
 		return errors.New("defaultAction is missing (to run without a profile, say seccomp=unconfined)")
-	case d.ListenerPath != "" || d.ListenerMetadata != "":
-		return errors.New("listenerPath: notification of a listener (SCMP_ACT_NOTIFY) is not supported")
+	case d.ListenerMetadata != "" && d.ListenerPath == "":
+		return errors.New("listenerMetadata is for a listener, and listenerPath names none")
+	case d.ListenerPath != "" && (!path.IsAbs(d.ListenerPath) || len(d.ListenerPath) > maxListenerPath || strings.ContainsRune(d.ListenerPath, 0)):
+		return fmt.Errorf("listenerPath %q: the path of a unix socket is absolute and has at most %d bytes", d.ListenerPath, maxListenerPath)
+	case len(d.ListenerMetadata) > maxListenerMetadata:
+		return fmt.Errorf("listenerMetadata: %d bytes, at most %d", len(d.ListenerMetadata), maxListenerMetadata)
 	case len(d.Architectures) > 0 && len(d.ArchMap) > 0:
 		return errors.New("has both architectures and archMap; keep one")
+	}
+	p.listener = Listener{d.ListenerPath, d.ListenerMetadata}
+	if err := checkArchitectures(d); err != nil {
+		return err
 	}
 	for _, f := range d.Flags {
 		switch f {

@@ -14,13 +14,14 @@ import (
 )
 
 // OpenHostPath opens an absolute host path as the caller could: in a child that has his ids and no capability, and that
-// is killed when the file system behind the path does not answer in time (T2, T10). The descriptor is O_PATH.
-func OpenHostPath(name string, c cred.Peer) (int, error) {
-	fd, err := openAs(name, c)
+// is killed when the file system behind the path does not answer in time (T2, T10). The descriptor is O_PATH; or it is a
+// connection to the unix socket that is there, for which the caller needs the right to write to it.
+func OpenHostPath(name string, c cred.Peer, connect bool) (int, error) {
+	fd, err := openAs(name, c, connect)
 	if err != nil {
 		var step *clone.StepError
 		if errors.As(err, &step) && step.Cause == clone.Late {
-			return -1, fmt.Errorf("open %s: the file system did not answer within %v: %w", name, clone.Patience, err)
+			return -1, fmt.Errorf("open %s: nobody answered within %v: %w", name, clone.Patience, err)
 		}
 		if errors.As(err, &step) && step.Errno != 0 {
 			err = step.Errno
@@ -30,20 +31,20 @@ func OpenHostPath(name string, c cred.Peer) (int, error) {
 	return fd, nil
 }
 
-func openAs(name string, c cred.Peer) (int, error) {
+func openAs(name string, c cred.Peer, connect bool) (int, error) {
 	if len(name) == 0 || name[0] != '/' || len(name) >= unix.PathMax {
 		return -1, unix.EINVAL
 	}
 	child := clone.NewChild(0)
 	defer child.Kill()
-	if err := child.Start(opener(name, c), nil); err != nil {
+	if err := child.Start(opener(name, c, connect), nil); err != nil {
 		return -1, err
 	}
 	return child.Await()
 }
 
 // opener is the child: supplementary groups, ids, no capability (root keeps the rights of its id alone), open, send.
-func opener(name string, c cred.Peer) *clone.Program {
+func opener(name string, c cred.Peer, connect bool) *clone.Program {
 	p := clone.New()
 	groups := make([]byte, 0, 4*len(c.Groups))
 	for _, g := range c.Groups {
@@ -58,6 +59,14 @@ func opener(name string, c cred.Peer) *clone.Program {
 	p.Add(clone.Do(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0))
 	how := path.How(unix.O_PATH, 0, unix.RESOLVE_NO_MAGICLINKS)
 	words := p.Words([]uintptr{uintptr(how.Flags), uintptr(how.Mode), uintptr(how.Resolve)})
-	p.SendFD(clone.Do(unix.SYS_OPENAT2, 0, p.String(name), words, unix.SizeofOpenHow))
+	open := clone.Do(unix.SYS_OPENAT2, 0, p.String(name), words, unix.SizeofOpenHow)
+	if connect { // a link of /proc leads to nothing that the caller could not reach: this child has no capability, and one socket
+		socket, _ := p.NewSlot()
+		p.Add(clone.Step{Nr: unix.SYS_SOCKET, Args: [6]uintptr{unix.AF_UNIX, unix.SOCK_STREAM | unix.SOCK_CLOEXEC}, Out: socket})
+		at := append(binary.NativeEndian.AppendUint16(nil, unix.AF_UNIX), name+"\x00"...)
+		p.Add(clone.Step{Nr: unix.SYS_CONNECT, Args: [6]uintptr{0, p.Bytes(at), uintptr(len(at))}, From: [6]clone.Slot{socket}})
+		open = clone.Step{Nr: unix.SYS_FCNTL, Args: [6]uintptr{0, unix.F_DUPFD_CLOEXEC}, From: [6]clone.Slot{socket}}
+	}
+	p.SendFD(open)
 	return p
 }

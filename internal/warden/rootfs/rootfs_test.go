@@ -199,7 +199,7 @@ func TestHostPathIsOpenedWithTheCallersRights(t *testing.T) {
 		{"relative", "etc", cred.Peer{}, unix.EINVAL},
 	}
 	for _, test := range tests {
-		fd, err := OpenHostPath(test.path, test.who)
+		fd, err := OpenHostPath(test.path, test.who, false)
 		if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
 			t.Errorf("%s: %v, want %v", test.what, err, test.want)
 		}

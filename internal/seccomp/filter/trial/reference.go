@@ -68,6 +68,7 @@ func Token(a filter.Arch) uint32 {
 func Verdict(a filter.Action, errno uint16) uint32 {
 	return uint32(errno) | map[filter.Action]uint32{
 		filter.KillProcess: unix.SECCOMP_RET_KILL_PROCESS, filter.KillThread: unix.SECCOMP_RET_KILL_THREAD,
-		filter.Trap: unix.SECCOMP_RET_TRAP, filter.Errno: unix.SECCOMP_RET_ERRNO, filter.Trace: unix.SECCOMP_RET_TRACE,
+		filter.Trap: unix.SECCOMP_RET_TRAP, filter.Errno: unix.SECCOMP_RET_ERRNO,
+		filter.Notify: unix.SECCOMP_RET_USER_NOTIF, filter.Trace: unix.SECCOMP_RET_TRACE,
 		filter.Log: unix.SECCOMP_RET_LOG, filter.Allow: unix.SECCOMP_RET_ALLOW}[a]
 }
