@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/url"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -21,21 +22,27 @@ import (
 )
 
 func newTighten(a *App) *cobra.Command {
-	var format string
+	var format, file string
+	var apply bool
 	cmd := &cobra.Command{
 		Use: "tighten [OPTIONS] CONTAINER", Short: "Say what a container needs to run at level strict", Args: words(1, 1),
-		Long: "Look at what a running container has done so far (its users, what it wrote, whether it used its network), and\n" +
-			"print the options with which it should run at level strict. Nothing is changed. What it has not done yet, nobody\n" +
-			"knows: let it work for a while first, and try the options.",
+		Long: "Look at what a running container has done so far (its users, what it wrote, whether it used its network, and its\n" +
+			"system calls, if it was made with --record), and print the options with which it should run at level strict. Nothing\n" +
+			"is changed. What it has not done yet, nobody knows: let it work for a while first, and try the options.\n\n" +
+			"With --apply the container is made again with these options, under its name and with its volumes, networks and\n" +
+			"environment, and started. If that fails, or it does not stay, the old one is back as it was.",
 		ValidArgsFunction: a.completeContainers,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			engine, err := a.engine()
 			if err != nil {
 				return err
 			}
-			advice, err := advise(cmd.Context(), engine, args[0])
+			advice, profile, err := advise(cmd.Context(), engine, args[0], file)
 			if err != nil {
 				return err
+			}
+			if apply {
+				return a.applyAdvice(cmd.Context(), engine, args[0], &advice, profile)
 			}
 			if format != "" {
 				return show.One(a.Out, format, advice)
@@ -54,6 +61,8 @@ func newTighten(a *App) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "", "Format: json, or a template")
+	cmd.Flags().StringVar(&file, "profile", "", "Write the recorded system calls to a file, as a seccomp profile")
+	cmd.Flags().BoolVar(&apply, "apply", false, "Make the container again with these options")
 	return cmd
 }
 
@@ -69,24 +78,27 @@ func quoted(list []string) []string {
 	return out
 }
 
-// advise asks the engine for all that is known of a container.
-func advise(ctx context.Context, engine *api.Client, name string) (tighten.Advice, error) {
+// advise asks the engine for all that is known of a container. Of one that was recorded it gives the profile too, and writes it
+// to file, if there is one.
+func advise(ctx context.Context, engine *api.Client, name, file string) (advice tighten.Advice, profile []byte, err error) {
 	at := "/containers/" + url.PathEscape(name)
 	var c struct {
 		State      struct{ Running bool }
 		HostConfig struct {
 			CapAdd, SecurityOpt []string
 			ReadonlyRootfs      bool
+			Annotations         map[string]string
 			Devices             []struct{ PathOnHost string }
 			PortBindings        map[string]any
 		}
+		Mounts          []struct{ Destination string }
 		NetworkSettings struct{ Networks map[string]struct{} }
 	}
 	if err := engine.Call(ctx, "GET", at+"/json", nil, &c); err != nil {
-		return tighten.Advice{}, err
+		return advice, nil, err
 	}
 	if !c.State.Running {
-		return tighten.Advice{}, fmt.Errorf("%s does not run, and only what runs can be looked at. Next: brig start %s", name, name)
+		return advice, nil, fmt.Errorf("%s does not run, and only what runs can be looked at. Next: brig start %s", name, name)
 	}
 	h := &c.HostConfig
 	f := &tighten.Facts{CapAdd: h.CapAdd, SecurityOpt: h.SecurityOpt, ReadOnly: h.ReadonlyRootfs, Changes: map[string]int{},
@@ -105,7 +117,7 @@ func advise(ctx context.Context, engine *api.Client, name string) (tighten.Advic
 		Path string
 		Kind int
 	}
-	err := engine.Call(ctx, "GET", at+"/stats", url.Values{"stream": {"0"}, "one-shot": {"1"}}, &stats)
+	err = engine.Call(ctx, "GET", at+"/stats", url.Values{"stream": {"0"}, "one-shot": {"1"}}, &stats)
 	if err == nil {
 		err = engine.Call(ctx, "GET", at+"/changes", nil, &changes)
 	}
@@ -118,10 +130,35 @@ func advise(ctx context.Context, engine *api.Client, name string) (tighten.Advic
 	for _, x := range changes {
 		f.Changes[x.Path] = x.Kind
 	}
-	if err != nil {
-		return tighten.Advice{}, err
+	for _, m := range c.Mounts { // a place that was made for a mount is none that was written to
+		delete(f.Changes, m.Destination)
 	}
-	return tighten.Make(f), nil
+	f.Recorded, f.Profile = h.Annotations["brig.record"] == "true", file
+	if err == nil && file != "" && !f.Recorded {
+		err = fmt.Errorf("--profile %s: the system calls of %s were not recorded. Next: brig run --record …", file, name)
+	}
+	if err == nil && f.Recorded {
+		f.Calls, profile, err = recordedCalls(ctx, engine, name)
+	}
+	if err == nil && file != "" {
+		err = os.WriteFile(file, profile, 0o644)
+	}
+	if err != nil {
+		return advice, nil, err
+	}
+	return tighten.Make(f), profile, nil
+}
+
+// recordedCalls gives the names of the system calls that were recorded, and a profile of them.
+func recordedCalls(ctx context.Context, engine *api.Client, name string) (calls []string, profile []byte, err error) {
+	var got struct {
+		Arch  string
+		Calls []string
+	}
+	if err = engine.Call(ctx, "GET", "/brig/calls/"+url.PathEscape(name), nil, &got); err == nil {
+		profile, err = tighten.Profile(got.Arch, got.Calls)
+	}
+	return got.Calls, profile, err
 }
 
 func processesOf(ctx context.Context, engine *api.Client, at string) (list []tighten.Process, err error) {

@@ -2,15 +2,16 @@ package e2e
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 )
 
 // tightened is what brig tighten says of a container, which must be possible.
-func (e *engine) tightened(name string) []string {
+func (e *engine) tightened(name string, more ...string) []string {
 	e.t.Helper()
 	var advice struct{ Options, Notes, Obstacles []string }
-	if err := json.Unmarshal([]byte(e.brig("tighten", "--format", "json", name)), &advice); err != nil {
+	if err := json.Unmarshal([]byte(e.brig(append([]string{"tighten", "--format", "json", name}, more...)...)), &advice); err != nil {
 		e.t.Fatal(err)
 	}
 	if len(advice.Obstacles) > 0 {
@@ -82,4 +83,123 @@ func TestDebianDatabasesRunStrict(t *testing.T) {
 	if out := e.brig("exec", "tight", "sh", "-c", "id -un; stat -c %U /proc/[0-9]*/ | sort -u"); strings.Contains(out, "root") {
 		t.Errorf("%s", out)
 	}
+}
+
+// What was recorded becomes a profile, and with it the container does what it did; what it did not do it cannot.
+func TestTightenMakesAProfile(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	const script = "mkdir -p /run/app && echo 1 > /run/app/pid && echo done; trap 'echo bye; exit 7' TERM; while :; do sleep 0.1; done"
+	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir -p /run; chmod 1777 /run")
+	e.brig("commit", "prepared", "app")
+	e.brig("run", "-d", "--name", "loose", "--record", "-u", "1000:1000", "app", "sh", "-c", script)
+	e.eventually("its work", func() bool { return e.brig("logs", "loose") == "done" })
+	if out := e.brig("tighten", "loose"); !strings.Contains(out, "system calls were recorded: --profile FILE makes a profile") {
+		t.Errorf("%s", out)
+	}
+	file := e.dir + "/learned.json"
+	e.brig("tighten", "--profile", file, "loose")
+	options := e.tightened("loose", "--profile", file)
+	if got := strings.Join(options, " "); got != "--level strict -u 1000:1000 --tmpfs /run/app --security-opt seccomp="+file {
+		t.Errorf("%s", got)
+	}
+	e.brig(append(append([]string{"run", "-d", "--name", "tight"}, options...), "app", "sh", "-c", script)...)
+	e.eventually("the same work", func() bool { return e.brig("logs", "tight") == "done" })
+	if out, code := e.run(e.brigCommand("exec", "tight", "rm", "/run/app/pid")); code == 0 || !strings.Contains(out, "not permitted") {
+		t.Errorf("a call that was not recorded: %d %s", code, out)
+	}
+	e.brig("stop", "tight")
+	if out := e.brig("logs", "tight"); out != "done\nbye" || e.show("{{.State.ExitCode}}", "tight") != "7" {
+		t.Errorf("its end: %s", out)
+	}
+	e.brig("run", "-d", "--name", "plain", "app", "sleep", "1000")
+	e.refused(1, []string{"were not recorded. Next: brig run --record"}, "tighten", "--profile", file, "plain")
+	e.brig("rm", "-f", "loose", "plain")
+}
+
+// The container is made again under its name, with all that it had.
+func TestTightenAppliesItself(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	const script = "mkdir -p /run/app && echo 1 > /run/app/pid && echo $WORD >> /home/worker/kept && echo done; while :; do sleep 0.1; done"
+	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir -p /run /home/worker; chmod 1777 /run; touch /home/worker/of-the-image; chown -R 1000:1000 /home/worker")
+	e.brig("commit", "prepared", "app")
+	e.brig("volume", "create", "data")
+	e.brig("network", "create", "mine")
+	e.brig("run", "-d", "--name", "web", "--record", "-u", "1000:1000", "-e", "WORD=before", "-v", "data:/data", "-v", "/anonymous", "--network", "mine", "--network-alias", "www",
+		"-p", "8080:80", "--label", "a=b", "-m", "64m", "--restart", "unless-stopped", "app", "sh", "-c", script)
+	e.eventually("its work", func() bool { return e.brig("logs", "web") == "done" })
+	anonymous := e.show(`{{range .Mounts}}{{if eq .Destination "/anonymous"}}{{.Name}}{{end}}{{end}}`, "web")
+	was := e.show("{{.Id}}", "web")
+	if out := e.must(e.brigCommand("tighten", "--apply", "web")); !strings.HasSuffix(out, "web") {
+		t.Errorf("%s", out)
+	}
+	if out := e.brig("ps", "-a", "--format", "{{.Names}} {{.Level}} {{.State}}"); !strings.Contains(out, "web strict running") || strings.Contains(out, "tighten") {
+		t.Errorf("%s", out)
+	}
+	if e.show("{{.Id}}", "web") == was {
+		t.Error("it is the old one")
+	}
+	e.eventually("its work again", func() bool { return e.brig("logs", "web") == "done" })
+	e.brig("cp", "web:/home/worker/kept", e.dir+"/kept")
+	if b, err := os.ReadFile(e.dir + "/kept"); string(b) != "before\nbefore\n" {
+		t.Errorf("what it had written: %q %v", b, err)
+	}
+	if got := e.show(`{{range .Mounts}}{{if eq .Destination "/anonymous"}}{{.Name}}{{end}}{{end}}`, "web"); got != anonymous {
+		t.Errorf("its volume is %s, was %s", got, anonymous)
+	}
+	for template, want := range map[string]string{
+		"{{.HostConfig.RestartPolicy.Name}}":                          "unless-stopped",
+		"{{.HostConfig.Memory}}":                                      "67108864",
+		`{{index .Config.Labels "a"}}`:                                "b",
+		"{{.HostConfig.ReadonlyRootfs}}":                              "true",
+		`{{index .HostConfig.PortBindings "80/tcp"}}`:                 "8080",
+		`{{index .HostConfig.Annotations "brig.record"}}`:             "",
+		`{{(index .NetworkSettings.Networks "mine").Aliases}}`:        "[www]",
+		`{{range .Mounts}}{{.Name}}{{.Destination}} {{end}}`:          "data/data",
+		`{{len .HostConfig.SecurityOpt}} {{.HostConfig.NetworkMode}}`: "1 mine",
+	} {
+		if got := e.show(template, "web"); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", template, got, want)
+		}
+	}
+	if out, code := e.run(e.brigCommand("exec", "web", "rm", "/run/app/pid")); code == 0 || !strings.Contains(out, "not permitted") {
+		t.Errorf("a call that was not recorded: %d %s", code, out)
+	}
+	e.brig("rm", "-f", "web")
+}
+
+// One that does not live with the options is as it was.
+func TestTightenGivesBackWhatDoesNotLive(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	// A second run does what the first one, which was looked at, has not done.
+	const script = "[ -e /data/ran ] && { echo broken >&2; exit 9; }; touch /data/ran; while :; do sleep 0.1; done"
+	e.brig("volume", "create", "data")
+	e.brig("run", "--rm", "-v", "data:/data", "box", "chmod", "777", "/data")
+	e.brig("run", "-d", "--name", "web", "-u", "7:7", "-v", "data:/data", "-p", "8080:80", "box", "sh", "-c", script+" # web")
+	e.eventually("its work", func() bool {
+		_, code := e.run(e.brigCommand("exec", "web", "sh", "-c", "[ -e /data/ran ]"))
+		return code == 0
+	})
+	was := e.show("{{.Id}}", "web")
+	out, code := e.run(e.brigCommand("tighten", "--apply", "web"))
+	if code != 1 || !strings.Contains(out, "web was not made again, and is as it was: with these options it ended after a moment, with status 9: broken") {
+		t.Errorf("%d %s", code, out)
+	}
+	if out := e.brig("ps", "-a", "--format", "{{.Names}}"); out != "web" || e.show("{{.Id}}", "web") != was {
+		t.Errorf("%s", out)
+	}
+	if got := e.show("{{.HostConfig.ReadonlyRootfs}} {{.State.StartedAt}}", "web"); !strings.HasPrefix(got, "false 20") {
+		t.Errorf("%s", got)
+	}
+	e.brig("run", "-d", "--name", "root", "box", "sh", "-c", "touch /etc/passwd; sleep 1000")
+	e.eventually("its change", func() bool { return strings.Contains(e.brig("diff", "root"), "C /etc/passwd") })
+	e.refused(1, []string{"root cannot run at level strict, and is as it was", "ran as root"}, "tighten", "--apply", "root")
+	e.brig("run", "-d", "--rm", "--name", "gone", "-u", "7", "box", "sleep", "1000")
+	e.refused(1, []string{"gone is removed when it ends (--rm)"}, "tighten", "--apply", "gone")
+	e.brig("rm", "-f", "root", "gone")
+	// What a cut leaves is named.
+	e.brig("rename", "web", "web.before-tighten")
+	e.refused(1, []string{"web.before-tighten: it is web, which brig tighten --apply was making again", "Next: brig rename web.before-tighten web; brig start web"}, "system", "check")
+	e.brig("create", "--name", "web", "box", "true")
+	e.brig("create", "--name", "other.after-tighten", "box", "true")
+	e.refused(1, []string{"it is what web was before", "before it had taken the place of other"}, "system", "check")
 }

@@ -25,6 +25,10 @@ type Facts struct {
 	// CapAdd, Devices and SecurityOpt of its request, of which level strict has none.
 	CapAdd, Devices, SecurityOpt []string
 	ReadOnly                     bool
+	// Recorded: its system calls are, and Calls are those that it has made. Profile is the file that one of them is written to.
+	Recorded bool
+	Calls    []string
+	Profile  string
 }
 
 // Process is one of the container's, with ids as they are inside.
@@ -52,6 +56,9 @@ type Advice struct {
 	Options   []string // in the order of a command line
 	Notes     []string // what to know about them
 	Obstacles []string // what no option gives
+	Calls     []string `json:",omitempty"` // that were recorded
+	// Capabilities that may have been used. They are derived, not seen.
+	Capabilities []Need `json:",omitempty"`
 }
 
 // Make works it out.
@@ -62,15 +69,48 @@ func Make(f *Facts) Advice {
 	if !f.ReadOnly {
 		a.files(f, uid, gid, known)
 	}
+	a.calls(f)
 	for _, o := range []struct {
 		option string
 		values []string
 	}{{"--cap-add", f.CapAdd}, {"--device", f.Devices}, {"--security-opt", f.SecurityOpt}} {
 		for _, v := range o.values {
+			if narrow(o.option, v) {
+				continue
+			}
 			a.Obstacles = append(a.Obstacles, fmt.Sprintf("%s %s: level strict has none; try without", o.option, v))
 		}
 	}
 	return *a
+}
+
+// narrow tells whether an option is one that level strict has, too: a profile, which only takes away there.
+func narrow(option, value string) bool {
+	name, value, _ := strings.Cut(value, "=")
+	return option == "--security-opt" && (name == "seccomp" && value != "unconfined" || name == "no-new-privileges" && value != "false")
+}
+
+// calls makes something of what was recorded.
+func (a *Advice) calls(f *Facts) {
+	if !f.Recorded {
+		return
+	}
+	a.Calls = f.Calls
+	a.Capabilities = Derive(f.Calls, slices.ContainsFunc(f.Processes, func(p Process) bool { return p.UID == 0 }))
+	if f.Profile != "" {
+		a.Options = append(a.Options, "--security-opt", "seccomp="+f.Profile)
+		a.Notes = append(a.Notes, fmt.Sprintf("%s allows the %d system calls that were recorded, and what it takes to begin and to end", f.Profile, len(f.Calls)))
+	} else {
+		a.Notes = append(a.Notes, fmt.Sprintf("%d system calls were recorded: --profile FILE makes a profile of them", len(f.Calls)))
+	}
+	if len(a.Capabilities) > 0 {
+		var names []string
+		for _, n := range a.Capabilities {
+			names = append(names, fmt.Sprintf("%s (%s)", n.Capability, strings.Join(n.Calls, ", ")))
+		}
+		a.Notes = append(a.Notes, "root may have used these capabilities, as is derived from its system calls and not seen: "+strings.Join(names, ", ")+
+			". Level strict has none")
+	}
 }
 
 // user chooses the one that is not root, if there is one.

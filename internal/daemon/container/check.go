@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -82,6 +83,7 @@ func (k *checking) container(c *Container) {
 				fmt.Sprintf("brig pull it, or load it (the container was made of %s); or brig rm %s", v.Config.Image, v.Name), nil)
 		}
 	}
+	k.tightening(v.Name)
 	_, there := k.list[c.id] // a container that does not run is there by its directory
 	if ran := !v.Started.IsZero() || v.Touched; ran && !there && v.State != Running && v.State != Restarting {
 		k.add(v.Name, "its files are gone; it starts with those of its image again", damage.Repairable, c.anew)
@@ -98,6 +100,27 @@ func (k *checking) container(c *Container) {
 				func(ctx context.Context) error { _, err := c.acquire(ctx); return err })
 		}
 	}
+}
+
+// Names that brig tighten --apply gives for a moment (internal/cli/recreate.go): of the container that was, and of the one that
+// is to take its place.
+const beforeTighten, afterTighten = ".before-tighten", ".after-tighten"
+
+// tightening finds what brig tighten --apply has left, if it was cut off.
+func (k *checking) tightening(name string) {
+	if of, ok := strings.CutSuffix(name, afterTighten); ok {
+		k.add(name, "brig tighten --apply was cut off before it had taken the place of "+of, fmt.Sprintf("brig rm -f -v %s; then brig start %s", name, of), nil)
+	}
+	of, ok := strings.CutSuffix(name, beforeTighten)
+	if !ok {
+		return
+	}
+	if _, err := k.e.Find(of); err == nil {
+		k.add(name, "it is what "+of+" was before brig tighten --apply, which was cut off", fmt.Sprintf("brig rm %s, if %s runs as it should; or brig rm -f %s; brig rename %s %s; "+
+			"brig start %s", name, of, of, name, of, of), nil)
+		return
+	}
+	k.add(name, "it is "+of+", which brig tighten --apply was making again when it was cut off", fmt.Sprintf("brig rename %s %s; brig start %s", name, of, of), nil)
 }
 
 // anew makes a container whose files are gone one that has not run yet, which is what it is.

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/brig-engine/brig/internal/cli/api"
+	"github.com/brig-engine/brig/internal/cli/show"
+	"github.com/brig-engine/brig/internal/cli/tighten"
+)
+
+// What brig tighten --apply leaves when it is cut off, brig system check names by these words (internal/daemon/container).
+const (
+	beforeTighten = ".before-tighten" // the container that was, under another name
+	afterTighten  = ".after-tighten"  // the one that is to be, which has not its name yet
+)
+
+// probation is how long a container that was made again has to stay.
+const probation = 3 * time.Second
+
+// recreation is a container that is being made again.
+type recreation struct {
+	engine   *api.Client
+	id, name string // of the container that was
+	made     string // id of the new one
+	fresh    []string
+	undo     []func(context.Context) error
+}
+
+// applyAdvice makes a container again with the options of the advice. Whatever is not right is undone, in the opposite order.
+func (a *App) applyAdvice(ctx context.Context, engine *api.Client, name string, advice *tighten.Advice, profile []byte) error {
+	if len(advice.Obstacles) > 0 {
+		return fmt.Errorf("%s cannot run at level strict, and is as it was: %s", name, show.Clean(strings.Join(advice.Obstacles, "; "), false))
+	}
+	r := &recreation{engine: engine}
+	body, err := r.request(ctx, name, advice, profile)
+	if err != nil {
+		return err
+	}
+	for _, n := range advice.Notes {
+		fmt.Fprintln(a.Err, "brig: note:", show.Clean(n, false))
+	}
+	if err := r.replace(ctx, body); err != nil {
+		background := context.WithoutCancel(ctx) // somebody who gives up wants the old one back, too
+		undone := []error{err}
+		for _, undo := range slices.Backward(r.undo) {
+			undone = append(undone, undo(background))
+		}
+		if err := errors.Join(undone[1:]...); err != nil {
+			return fmt.Errorf("%s was not made again: %w; and it is not as it was: %w. Next: brig system check", r.name, undone[0], err)
+		}
+		return fmt.Errorf("%s was not made again, and is as it was: %w", r.name, err)
+	}
+	fmt.Fprintln(a.Out, r.name)
+	return nil
+}
+
+func at(id string) string { return "/containers/" + url.PathEscape(id) }
+
+func (r *recreation) post(ctx context.Context, path string, query url.Values) error {
+	return r.engine.Call(ctx, "POST", path, query, nil)
+}
+
+// replace puts the new container in the place of the old one. Until the last step the old one is there; each step notes how it
+// is undone before the next one.
+func (r *recreation) replace(ctx context.Context, body map[string]any) error {
+	var made struct{ ID string }
+	create := api.Request{Method: "POST", Path: "/containers/create", Query: url.Values{"name": {r.name + afterTighten}}, JSON: body}
+	if err := r.engine.CallRequest(ctx, create, &made); err != nil {
+		return err
+	}
+	r.made = made.ID
+	// The old one is started last, when the new one has no port of it any more; if it was not stopped, that does nothing.
+	r.undo = append(r.undo, func(ctx context.Context) error {
+		return r.post(ctx, at(r.id)+"/start", nil)
+	}, func(ctx context.Context) error {
+		return r.engine.Call(ctx, "DELETE", at(r.made), url.Values{"force": {"1"}, "v": {"1"}}, nil)
+	})
+	if err := r.post(ctx, at(r.id)+"/stop", nil); err != nil {
+		return err
+	}
+	for _, dir := range r.fresh {
+		if err := r.carry(ctx, dir); err != nil {
+			return fmt.Errorf("copy what is in %s: %w", dir, err)
+		}
+	}
+	for _, step := range []struct{ id, from, to string }{{r.id, r.name, r.name + beforeTighten}, {r.made, r.name + afterTighten, r.name}} {
+		if err := r.post(ctx, at(step.id)+"/rename", url.Values{"name": {step.to}}); err != nil {
+			return err
+		}
+		r.undo = append(r.undo, func(ctx context.Context) error {
+			return r.post(ctx, at(step.id)+"/rename", url.Values{"name": {step.from}})
+		})
+	}
+	if err := r.post(ctx, at(r.made)+"/start", nil); err != nil {
+		return err
+	}
+	if err := r.stays(ctx); err != nil {
+		return err
+	}
+	// From here on the new one is the container. Its volumes are the old one's, too, and stay.
+	if err := r.engine.Call(ctx, "DELETE", at(r.id), nil, nil); err != nil {
+		return fmt.Errorf("remove the container that was: %w", err)
+	}
+	return nil
+}
+
+// carry copies what the old container has in a directory to the volume that the new one has there.
+func (r *recreation) carry(ctx context.Context, dir string) error {
+	res, err := r.engine.Do(ctx, api.Request{Method: "GET", Path: archivePath(r.id), Query: url.Values{"path": {dir + "/."}}})
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	return r.engine.CallRequest(ctx, api.Request{Method: "PUT", Path: archivePath(r.made), Query: url.Values{"path": {dir}, "copyUIDGID": {"1"}},
+		Header: map[string]string{"Content-Type": "application/x-tar"}, Body: res.Body}, nil)
+}
+
+// stays waits whether the new container runs for a while.
+func (r *recreation) stays(ctx context.Context) error {
+	for end := time.Now().Add(probation); ; time.Sleep(100 * time.Millisecond) {
+		var c struct {
+			State struct {
+				Running, Restarting bool
+				ExitCode            int
+			}
+			RestartCount int
+		}
+		if err := r.engine.Call(ctx, "GET", at(r.made)+"/json", nil, &c); err != nil {
+			return err
+		}
+		if !c.State.Running || c.State.Restarting || c.RestartCount > 0 {
+			return fmt.Errorf("with these options it ended after a moment, with status %d%s", c.State.ExitCode, r.lastWords(ctx))
+		}
+		if time.Now().After(end) {
+			return nil
+		}
+	}
+}
+
+// lastWords is the last line that the new container has written, if it has.
+func (r *recreation) lastWords(ctx context.Context) string {
+	res, err := r.engine.Do(ctx, api.Request{Method: "GET", Path: at(r.made) + "/logs", Query: url.Values{"stdout": {"1"}, "stderr": {"1"}, "tail": {"1"}}})
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	var out strings.Builder
+	if res.Header["content-type"] == "application/vnd.docker.raw-stream" {
+		_, err = io.Copy(&out, res.Body)
+	} else {
+		err = api.Demux(&out, &out, res.Body)
+	}
+	if line := strings.TrimSpace(out.String()); err == nil && line != "" {
+		return ": " + show.Clean(line, false)
+	}
+	return ""
+}
