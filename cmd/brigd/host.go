@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -158,8 +159,8 @@ func compile(f container.Filter) (*wire.Filter, error) {
 		return nil, err
 	}
 	program, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: f.Bounding})
-	l := program.Listener
-	return &wire.Filter{Program: program.Code, Log: program.Log, Narrows: f.Narrows, Notify: l.Path != "", Listener: l.Path, Metadata: l.Metadata}, err
+	metadata, _ := json.Marshal(program.Listener.Metadata) // a string can be written
+	return &wire.Filter{Program: program.Code, Log: program.Log, Narrows: f.Narrows, Listener: program.Listener.Path, Metadata: string(metadata)}, err
 }
 
 func kernelVersion() (v [2]uint64) {

@@ -41,7 +41,7 @@ func (w *Warden) execStart(c *container, q wire.ExecStart) (wire.Reply, error) {
 		c.note.Execs[q.Exec] = made
 		return w.notes.write(c.note)
 	}
-	return p.run(func() { w.forgetExec(c, q.Exec, made) }, p.joinGroup, p.stdio, p.join, record)
+	return p.run(func() { w.forgetExec(c, q.Exec, made) }, p.joinGroup, p.stdio, p.listen, p.join, record)
 }
 
 // forgetExec gives up what an execution had.

@@ -169,7 +169,7 @@ func checkProcess(r *refusal, p *wire.Process) {
 	}
 	r.when(p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000, "an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
 	r.when(strings.ContainsAny(p.AppArmor, " \n\x00") || len(p.AppArmor) > maxSysctl, "%q is no name of an AppArmor profile", p.AppArmor)
-	r.when(p.Filter != nil && !p.Filter.Valid(), "a filter has at most %d instructions of 8 bytes, and a listener if it notifies one", wire.FilterMaxInstructions)
+	r.when(p.Filter != nil && !p.Filter.Valid(), "a filter has at most %d instructions of 8 bytes, and one if it has a listener", wire.FilterMaxInstructions)
 }
 
 func checkResources(r *refusal, res *wire.Resources, memory int64) {
@@ -265,7 +265,7 @@ func floorFor(permitted uint64) string {
 //   - No lie to a birth: it can let a call fail, or say that one was made which was not. Behind the filters plans have
 //     capset and execve (TestNothingThatProtectsComesBehindTheFilters). With what is left undone execve computes the
 //     capabilities from the bounding set, which was reduced before (TestFilterThatLiesGainsNothing).
-//   - No listener but one that the container's caller could reach by himself, or brigd (listener.go); without, a verdict that
+//   - No listener but one that the container's caller could reach by himself, or brigd (listen); without, a verdict that
 //     asks for one fails with ENOSYS. A listener decides about calls that neither the floor nor the default has refused: their
 //     verdicts are the more severe ones, and when it lets a call go on, that is with the arguments that the filters have seen. A
 //     verdict that asks for a tracer fails; one that the kernel does not know kills.
@@ -285,7 +285,7 @@ func (f filters) programs(p *wire.Process) []plan.Filter {
 	if p.Filter.Log {
 		filter.Flags = unix.SECCOMP_FILTER_FLAG_LOG
 	}
-	if p.Filter.Notify {
+	if p.Filter.Listener != "" {
 		filter.Flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	}
 	return append(list, filter)

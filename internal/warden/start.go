@@ -67,7 +67,7 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	})
 	allow := func() error { return w.parent.Open(q.ID).Allow(b.allowed) }
 	undo := func() { grouped(); b.entry.leave(); b.undo() } // a group with a child in it stays
-	return b.run(undo, b.sandbox, b.devices, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, grouped, allow, b.born, b.record)
+	return b.run(undo, b.sandbox, b.devices, b.rootfs, b.mounts, b.files, b.stdio, b.reserve, grouped, allow, b.listen, b.born, b.record)
 }
 
 // admit holds a request against the floor, and gives its caller, who is behind fds.

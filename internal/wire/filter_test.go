@@ -16,14 +16,11 @@ func TestFilterOfImpossibleLengthIsRefused(t *testing.T) {
 	}
 }
 
-func TestListenerBelongsToWhatNotifies(t *testing.T) {
-	program := make([]byte, 8)
+func TestListenerBelongsToAProgram(t *testing.T) {
 	for f, ok := range map[*Filter]bool{
-		{Program: program, Notify: true, Listener: "/l"}: true,
-		{Program: program, Notify: true}:                 false, // nobody would answer
-		{Program: program, Listener: "/l"}:               false, // nobody would be asked
-		{Notify: true, Listener: "/l"}:                   false, // nothing is loaded that could ask
-		{Narrows: true}:                                  true,
+		{Program: make([]byte, 8), Listener: "/l"}: true,
+		{Listener: "/l"}: false, // nothing is loaded that could ask
+		{Narrows: true}:  true,
 	} {
 		if f.Valid() != ok {
 			t.Errorf("%+v: %v", f, !ok)

@@ -223,16 +223,14 @@ type Filter struct {
 	Log bool `json:"log,omitempty"`
 	// Narrows has the built-in default below it as well as the floor, so that it can only take away, and nobody needs a right to it.
 	Narrows bool `json:"narrows,omitempty"`
-	// Notify loads it with a listener, who decides about the calls that it leaves to one: the program behind the unix socket
-	// at Listener, which is told Metadata. A path of the host is connected to with the caller's credentials; one that is not
-	// absolute is brigd's own, below its directory in RUN.
-	Notify   bool   `json:"notify,omitempty"`
+	// Listener decides about the calls that it leaves to one: the program behind a unix socket, which is told Metadata, in JSON. A
+	// path of the host is connected to with the caller's credentials; one that is not absolute is brigd's own, below its
+	// directory in RUN.
 	Listener string `json:"listener,omitempty"`
 	Metadata string `json:"metadata,omitempty"`
 }
 
 // Valid checks the length. What the instructions may be is the kernel's to say, and it does when it loads them.
 func (f *Filter) Valid() bool {
-	listens := f.Notify == (f.Listener != "") && (len(f.Program) > 0 || !f.Notify)
-	return len(f.Program)%8 == 0 && len(f.Program)/8 <= FilterMaxInstructions && listens
+	return len(f.Program)%8 == 0 && len(f.Program)/8 <= FilterMaxInstructions && (f.Listener == "" || len(f.Program) > 0)
 }

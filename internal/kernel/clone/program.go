@@ -42,8 +42,8 @@ const (
 	Fail
 	// Set makes no system call: its result is Args[0].
 	Set
-	// Offer is a call whose result is a descriptor, not one of the standard ones. The child shows it and turns in place, without
-	// a system call that a filter could stop, until the parent has taken it (Child.Take). A list has one at most.
+	// Offer is a call whose result, if it is not 0, is a descriptor that the parent takes (Child.Take). The child shows it and
+	// turns in place until then, without a system call that a filter could stop. A list has one such result at most.
 	Offer
 )
 

@@ -193,7 +193,7 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 		for e == syscall.EINTR {
 			r, _, e = syscall.RawSyscall6(s.Nr, a0, a1, a2, a3, a4, a5)
 		}
-		for e == 0 && s.Kind == Offer && shared.taken == 0 {
+		for e == 0 && s.Kind == Offer && r != 0 && shared.taken == 0 {
 			shared.offered = uint32(r) // stored each time, so that no compiler takes the other word for a constant
 		}
 		if e == 0 && s.Kind == Gate && r == 0 {

@@ -123,11 +123,8 @@ func (l *List) program(p *Process, wait func()) error {
 	}
 	for _, f := range p.Filters {
 		// SPEC_ALLOW: without it kernels before 5.16 slow down every process with a filter (T16).
-		load := l.do("load the "+f.Name+" filter", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-			int(f.Flags|unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), f)
-		if f.Flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 {
-			load.Kind = clone.Offer
-		}
+		l.do("load the "+f.Name+" filter", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+			int(f.Flags|unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), f).Kind = clone.Offer
 	}
 	if !p.NoNewPrivs {
 		l.capabilities(p)

@@ -152,10 +152,8 @@ func (b *builder) capset(what string, effective, permitted, inheritable uint64) 
 func (b *builder) seccomp(filters []Filter) {
 	// System calls that no ordinary program needs do not reach the kernel; filters stack, each can only take away.
 	for _, f := range filters {
-		load := b.do("load the "+f.Name+" filter", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-			int(f.Flags|unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), f)
-		if f.Flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0 {
-			load.Kind = clone.Offer // what follows may be for the listener to allow, execve too: it is there before
-		}
+		// With a listener the result is a descriptor. What follows may be for it to allow, execve too: it is there before.
+		b.do("load the "+f.Name+" filter", unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+			int(f.Flags|unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW), f).Kind = clone.Offer
 	}
 }

@@ -1,9 +1,9 @@
 package rootfs
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -18,17 +18,14 @@ import (
 // connection to the unix socket that is there, for which the caller needs the right to write to it.
 func OpenHostPath(name string, c cred.Peer, connect bool) (int, error) {
 	fd, err := openAs(name, c, connect)
-	if err != nil {
-		var step *clone.StepError
-		if errors.As(err, &step) && step.Cause == clone.Late {
-			return -1, fmt.Errorf("open %s: nobody answered within %v: %w", name, clone.Patience, err)
-		}
-		if errors.As(err, &step) && step.Errno != 0 {
-			err = step.Errno
-		}
-		return -1, &os.PathError{Op: "open", Path: name, Err: err}
+	var step *clone.StepError
+	if errors.As(err, &step) {
+		err = cmp.Or(step.Unwrap(), err) // the errno; ETIMEDOUT where nobody answers
 	}
-	return fd, nil
+	if err != nil {
+		err = &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return fd, err
 }
 
 func openAs(name string, c cred.Peer, connect bool) (int, error) {
