@@ -3,8 +3,10 @@ package e2e
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // tightened is what brig tighten says of a container, which must be possible.
@@ -202,4 +204,53 @@ func TestTightenGivesBackWhatDoesNotLive(t *testing.T) {
 	e.brig("create", "--name", "web", "box", "true")
 	e.brig("create", "--name", "other.after-tighten", "box", "true")
 	e.refused(1, []string{"it is what web was before", "before it had taken the place of other"}, "system", "check")
+}
+
+// Killed at any moment, it leaves the old container or the new one, and what is left besides has a name that is known.
+func TestTightenThatIsKilledLosesNothing(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	const script = "trap 'exit 0' TERM; echo kept >/home/kept; while :; do sleep 0.05; done"
+	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir /home; chmod 777 /home; echo x >/home/of-the-image; chown -R 7:7 /home")
+	e.brig("commit", "prepared", "app")
+	e.brig("rm", "prepared")
+	states := map[string]bool{}
+	for delay := 20 * time.Millisecond; delay < 900*time.Millisecond; delay += 40 * time.Millisecond {
+		e.brig("run", "-d", "--name", "web", "-u", "7:7", "app", "sh", "-c", script)
+		e.eventually("its work", func() bool { return strings.Contains(e.brig("diff", "web"), "/home/kept") })
+		cmd := e.brigCommand("tighten", "--apply", "web")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(delay)
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		names := strings.Fields(e.brig("ps", "-a", "--format", "{{.Names}}"))
+		slices.Sort(names)
+		state := strings.Join(names, " ")
+		states[state] = true
+		switch state {
+		case "web", "web web.after-tighten", "web web.before-tighten", "web.after-tighten web.before-tighten":
+		default:
+			t.Errorf("after %v: %s", delay, state)
+		}
+		out, code := e.run(e.brigCommand("system", "check"))
+		for _, n := range names {
+			if n != "web" && (code != 1 || !strings.Contains(out, n)) {
+				t.Errorf("after %v %s is left, and the check says: %d %s", delay, n, code, out)
+			}
+		}
+		if state == "web" && code != 0 {
+			t.Errorf("after %v: %d %s", delay, code, out)
+		}
+		old := names[0] // web, or with neither name in place the one that was
+		if slices.Contains(names, "web.before-tighten") {
+			old = "web.before-tighten"
+		}
+		e.brig("cp", old+":/home/kept", e.dir+"/kept")
+		e.brig(append([]string{"rm", "-fv"}, names...)...)
+	}
+	if len(states) < 2 {
+		t.Errorf("it was never cut off where it matters: %v", states)
+	}
+	t.Logf("%v", states)
 }
