@@ -58,7 +58,7 @@ var security = []Entry{
 	{Field: "HostConfig.GroupAdd", Flags: []string{"--group-add"}, State: Works,
 		Note: "names are those of the image, ids up to 65535"},
 	{Field: "HostConfig.SecurityOpt", Flags: securityFlags, State: Works,
-		Note: "no-new-privileges (always on; =false where policy.toml allows it, or for root), seccomp=FILE, builtin or unconfined (the same; a floor stays)"},
+		Note: "no-new-privileges (always on; =false where policy.toml allows it, or for root), seccomp=FILE (with a listener, too; at level strict above the default, for everybody), builtin or unconfined (the same; a floor stays)"},
 	{Field: "HostConfig.SecurityOpt", Value: "apparmor=PROFILE", Flags: securityFlags, State: Works,
 		Note: "where the kernel has AppArmor: a profile that root has loaded, or unconfined, for whom policy.toml allows it, or for root; brig-default else"},
 	{Field: "HostConfig.SecurityOpt", Value: "label=LABEL", Flags: securityFlags, State: Missing,
