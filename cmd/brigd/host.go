@@ -160,7 +160,14 @@ func compile(f container.Filter) (*wire.Filter, error) {
 	}
 	program, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: f.Bounding})
 	metadata, _ := json.Marshal(program.Listener.Metadata) // a string can be written
-	return &wire.Filter{Program: program.Code, Log: program.Log, Narrows: f.Narrows, Listener: program.Listener.Path, Metadata: string(metadata)}, err
+	out := &wire.Filter{Program: program.Code, Narrows: f.Narrows, Listener: program.Listener.Path, Metadata: string(metadata)}
+	if program.Log {
+		out.Flags |= unix.SECCOMP_FILTER_FLAG_LOG
+	}
+	if out.Listener != "" {
+		out.Flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	}
+	return out, err
 }
 
 func kernelVersion() (v [2]uint64) {

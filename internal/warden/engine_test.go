@@ -378,13 +378,13 @@ func (r *rig) refusesFilters(t *testing.T) {
 	caller := r.caller()
 	defer unix.Close(caller)
 	for text, program := range map[string][]byte{"nonsense": []byte("no program here."), "no return": make([]byte, 8)} {
-		s.Process.Filter = &wire.Filter{Program: program, Log: true}
+		s.Process.Filter = &wire.Filter{Program: program, Flags: unix.SECCOMP_FILTER_FLAG_LOG}
 		_, err := r.try(wire.OpContainerStart, wire.ContainerStart{ID: newID(), Spec: s}, &wire.Started{}, caller)
 		if !errdefs.IsInvalidArgument(err) || !strings.Contains(err.Error(), "load the profile's filter: the kernel has, or accepts, no such thing") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
-	s.Process.Filter = &wire.Filter{Program: []byte{unix.BPF_RET, 0, 0, 0, 0, 0, 0xff, 0x7f}, Log: true}
+	s.Process.Filter = &wire.Filter{Program: []byte{unix.BPF_RET, 0, 0, 0, 0, 0, 0xff, 0x7f}, Flags: unix.SECCOMP_FILTER_FLAG_LOG}
 	if out, _ := r.run(newID(), s, caller).wait(); out != "Seccomp_filters:\t2" {
 		t.Errorf("a filter that allows everything: %q", out)
 	}

@@ -16,8 +16,8 @@ func TestFloorComesFirst(t *testing.T) {
 	if err := w.openFilters(); err != nil {
 		t.Fatal(err)
 	}
-	given := &wire.Filter{Program: make([]byte, 8), Log: true}
-	narrower := &wire.Filter{Program: make([]byte, 16), Narrows: true, Listener: "/run/l.sock"}
+	given := &wire.Filter{Program: make([]byte, 8), Flags: unix.SECCOMP_FILTER_FLAG_LOG}
+	narrower := &wire.Filter{Program: make([]byte, 16), Narrows: true, Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "/run/l.sock"}
 	packet, admin := uint64(1<<unix.CAP_NET_RAW), uint64(1<<unix.CAP_NET_ADMIN)
 	for permitted, name := range map[uint64]string{0: "floor", wire.OrdinaryCaps: "floor", ^(packet | admin): "floor", packet: "floor-raw",
 		admin: "floor-admin", ^uint64(0): "floor-raw-admin"} {

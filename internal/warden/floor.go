@@ -97,8 +97,7 @@ func (r *refusal) err() error {
 func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	var r refusal
 	checkProcess(&r, &s.Process)
-	f := s.Process.Filter
-	r.when(f != nil && path.IsAbs(f.Listener) && by == nil, "the listener of a filter is reached as its caller could, who is not known")
+	r.when(s.Process.Filter != nil && path.IsAbs(s.Process.Filter.Listener) && by == nil, "the listener of a filter is reached as its caller could, who is not known")
 	checkResources(&r, &s.Resources, memory)
 	r.when(s.Disk != 0 && s.Disk < minDisk, "a container needs %d bytes of disk at least, not %d", minDisk, s.Disk)
 	tooMany := len(s.Mounts) > maxMounts || len(s.Devices) > maxDevices || len(s.Files) > maxFiles || len(s.Network.Ports) > maxPorts ||
@@ -169,7 +168,7 @@ func checkProcess(r *refusal, p *wire.Process) {
 	}
 	r.when(p.OOMScoreAdj < 0 || p.OOMScoreAdj > 1000, "an OOM score adjustment is between 0 and 1000, not %d", p.OOMScoreAdj)
 	r.when(strings.ContainsAny(p.AppArmor, " \n\x00") || len(p.AppArmor) > maxSysctl, "%q is no name of an AppArmor profile", p.AppArmor)
-	r.when(p.Filter != nil && !p.Filter.Valid(), "a filter has at most %d instructions of 8 bytes, and one if it has a listener", wire.FilterMaxInstructions)
+	r.when(p.Filter != nil && !p.Filter.Valid(), "a filter has at most %d instructions of 8 bytes, one if it has a listener, and no flags but those for that and for the log", wire.FilterMaxInstructions)
 }
 
 func checkResources(r *refusal, res *wire.Resources, memory int64) {
@@ -281,14 +280,7 @@ func (f filters) programs(p *wire.Process) []plan.Filter {
 	if p.Filter == nil || len(p.Filter.Program) == 0 {
 		return list
 	}
-	filter := plan.Filter{Name: "profile's", Code: p.Filter.Program}
-	if p.Filter.Log {
-		filter.Flags = unix.SECCOMP_FILTER_FLAG_LOG
-	}
-	if p.Filter.Listener != "" {
-		filter.Flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
-	}
-	return append(list, filter)
+	return append(list, plan.Filter{Name: "profile's", Code: p.Filter.Program, Flags: uintptr(p.Filter.Flags)})
 }
 
 // filterError gives a filter that the kernel does not take, and an AppArmor profile that it does not have, the class of a

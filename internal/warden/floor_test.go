@@ -51,12 +51,14 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"permitted beyond bounding": {func(s *wire.Spec) { s.Process.Capabilities.Bounding = 0 }, root, "permitted"},
 		"own filter without root":   {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{Program: make([]byte, 8)} }, user, "administrator"},
 		"a listener without a caller": {func(s *wire.Spec) {
-			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Listener: "/run/l.sock"}
+			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "/run/l.sock"}
 		}, nil, "as its caller could"},
 		"brigd as the listener": {func(s *wire.Spec) {
-			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Listener: "recorder.sock"}
+			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "recorder.sock"}
 		}, nil, ""},
-		"a listener and no filter":    {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{Listener: "/l"} }, root, "and one if it has a listener"},
+		"a listener and no filter": {func(s *wire.Spec) {
+			s.Process.Filter = &wire.Filter{Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "/l"}
+		}, root, "one if it has a listener"},
 		"unconfined without a caller": {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{} }, nil, "administrator"},
 		"new privileges by root":      {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, root, ""},
 		"new privileges by a user":    {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, user, "administrator"},

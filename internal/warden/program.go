@@ -3,7 +3,6 @@ package warden
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -11,13 +10,11 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
-	"github.com/brig-engine/brig/internal/kernel/cred"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/plan"
-	"github.com/brig-engine/brig/internal/warden/rootfs"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -146,33 +143,6 @@ func (p *program) confine() (err error) {
 			map[string]uint64{path.Proc(p.fds["root"]): unix.LANDLOCK_ACCESS_FS_REFER}}
 	}
 	return p.parts.confine(p.w.abi, p.w.filters.programs(p.want), d)
-}
-
-// listen connects to the listener of the process's filter, if there is one. It is told the container process state of the OCI
-// runtime specification, and gets the descriptor that the kernel makes with the filter.
-func (p *program) listen() error {
-	f, child := p.want.Filter, p.entry.child
-	if f == nil || f.Listener == "" {
-		return nil
-	}
-	socket, as := filepath.Join(p.w.cfg.Run, "daemon", f.Listener), cred.Peer{UID: brigdID, GID: brigdID}
-	if filepath.IsAbs(f.Listener) {
-		socket, as = f.Listener, cred.Peer(*p.by)
-	}
-	conn, err := rootfs.OpenHostPath(socket, as, true)
-	if err != nil {
-		return fmt.Errorf("the listener of the seccomp profile: %w: %w", err, errdefs.ErrInvalidArgument)
-	}
-	p.own = append(p.own, conn)
-	child.Offered = func(fd int) error {
-		status, first := "creating", child.PID
-		if n := p.c.note; n != nil && n.pidfd >= 0 { // an execution
-			status, first = "running", n.Started.PID
-		}
-		const text = `{"ociVersion":"1.2.0","fds":["seccompFd"],"pid":%d,"metadata":%s,"state":{"ociVersion":"1.2.0","id":%q,"status":%q,"pid":%d,"bundle":""}}`
-		return unix.Sendmsg(conn, fmt.Appendf(nil, text, child.PID, f.Metadata, p.c.id, status, first), unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL)
-	}
-	return nil
 }
 
 // carryOut makes the process of a plan, if there is one, and notes when it began.

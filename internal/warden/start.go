@@ -157,6 +157,33 @@ func (b *birth) born() error {
 	return b.carryOut(plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host}))
 }
 
+// listen connects to the listener of the process's filter, if there is one. It is told the container process state of the OCI
+// runtime specification, and gets the descriptor that the kernel makes with the filter.
+func (p *program) listen() error {
+	f, child := p.want.Filter, p.entry.child
+	if f == nil || f.Listener == "" {
+		return nil
+	}
+	socket, as := p.w.cfg.Run+"/daemon/"+f.Listener, cred.Peer{UID: brigdID, GID: brigdID}
+	if f.Listener[0] == '/' {
+		socket, as = f.Listener, cred.Peer(*p.by)
+	}
+	conn, err := rootfs.OpenHostPath(socket, as, true)
+	if err != nil {
+		return fmt.Errorf("the listener of the seccomp profile: %w: %w", err, errdefs.ErrInvalidArgument)
+	}
+	p.own = append(p.own, conn)
+	child.Offered = func(fd int) error {
+		status, first := "creating", child.PID
+		if n := p.c.note; n != nil && n.pidfd >= 0 { // an execution
+			status, first = "running", n.Started.PID
+		}
+		const text = `{"ociVersion":"1.2.0","fds":["seccompFd"],"pid":%d,"metadata":%s,"state":{"ociVersion":"1.2.0","id":%q,"status":%q,"pid":%d,"bundle":""}}`
+		return unix.Sendmsg(conn, fmt.Appendf(nil, text, child.PID, f.Metadata, p.c.id, status, first), unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL)
+	}
+	return nil
+}
+
 // record notes the container for a later warden.
 func (b *birth) record() error {
 	b.note.hold()

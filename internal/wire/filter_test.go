@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestFilterOfImpossibleLengthIsRefused(t *testing.T) {
@@ -17,10 +19,15 @@ func TestFilterOfImpossibleLengthIsRefused(t *testing.T) {
 }
 
 func TestListenerBelongsToAProgram(t *testing.T) {
+	const listens = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	program := make([]byte, 8)
 	for f, ok := range map[*Filter]bool{
-		{Program: make([]byte, 8), Listener: "/l"}: true,
-		{Listener: "/l"}: false, // nothing is loaded that could ask
-		{Narrows: true}:  true,
+		{Program: program, Flags: listens | unix.SECCOMP_FILTER_FLAG_LOG, Listener: "/l"}: true,
+		{Program: program, Flags: listens}:                                                false, // nobody would be told
+		{Program: program, Listener: "/l"}:                                                false, // there would be nothing to tell
+		{Flags: listens, Listener: "/l"}:                                                  false, // nothing is loaded that could ask
+		{Program: program, Flags: unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH}:                   false,
+		{Narrows: true}: true,
 	} {
 		if f.Valid() != ok {
 			t.Errorf("%+v: %v", f, !ok)
@@ -30,7 +37,7 @@ func TestListenerBelongsToAProgram(t *testing.T) {
 
 // The longest one travels with what it is for in one packet.
 func TestLongestFilterSurvivesTheWire(t *testing.T) {
-	f := Filter{Program: bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, FilterMaxInstructions), Log: true}
+	f := Filter{Program: bytes.Repeat([]byte{1, 2, 3, 4, 5, 6, 7, 8}, FilterMaxInstructions), Flags: unix.SECCOMP_FILTER_FLAG_LOG}
 	b, err := json.Marshal(f)
 	if err != nil || len(b) > MaxInline/2 {
 		t.Fatalf("%d bytes do not travel in a packet: %v", len(b), err)
@@ -39,7 +46,7 @@ func TestLongestFilterSurvivesTheWire(t *testing.T) {
 	if err := DecodeStrict(b, &back); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(f.Program, back.Program) || !back.Log {
+	if !bytes.Equal(f.Program, back.Program) || back.Flags != f.Flags {
 		t.Error("it is another one")
 	}
 	if err := DecodeStrict([]byte(`{"program":"AAAA","rules":[1]}`), &back); err == nil {
@@ -48,7 +55,7 @@ func TestLongestFilterSurvivesTheWire(t *testing.T) {
 }
 
 func FuzzFilterDecodesOrIsRefused(f *testing.F) {
-	f.Add([]byte(`{"program":"BgAAAAAA/38=","log":true}`))
+	f.Add([]byte(`{"program":"BgAAAAAA/38=","flags":2}`))
 	f.Add([]byte(`{"program":"BgAAAAAA/3"}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var filter Filter
@@ -60,7 +67,7 @@ func FuzzFilterDecodesOrIsRefused(f *testing.F) {
 			t.Fatal(err)
 		}
 		var again Filter
-		if err := DecodeStrict(out, &again); err != nil || !bytes.Equal(again.Program, filter.Program) || again.Log != filter.Log {
+		if err := DecodeStrict(out, &again); err != nil || !bytes.Equal(again.Program, filter.Program) || again.Flags != filter.Flags {
 			t.Fatalf("does not survive the wire: %v", err)
 		}
 	})

@@ -1,5 +1,7 @@
 package wire
 
+import "golang.org/x/sys/unix"
+
 // Spec is the effective specification of one container: what the policy made of a request and an image. It follows the
 // OCI runtime spec in names and meaning, and is closed: what it cannot say cannot be asked of the warden. Every zero
 // value is the safe one.
@@ -219,8 +221,8 @@ const FilterMaxInstructions = 4096
 type Filter struct {
 	// Program is classic BPF, eight bytes for each instruction (struct sock_filter). Without any the floor is alone.
 	Program []byte `json:"program,omitempty"`
-	// Log asks the kernel to log every verdict other than allow.
-	Log bool `json:"log,omitempty"`
+	// Flags for seccomp(2): the kernel logs every verdict other than allow (LOG); there is a Listener (NEW_LISTENER).
+	Flags uint32 `json:"flags,omitempty"`
 	// Narrows has the built-in default below it as well as the floor, so that it can only take away, and nobody needs a right to it.
 	Narrows bool `json:"narrows,omitempty"`
 	// Listener decides about the calls that it leaves to one: the program behind a unix socket, which is told Metadata, in JSON. A
@@ -232,5 +234,7 @@ type Filter struct {
 
 // Valid checks the length. What the instructions may be is the kernel's to say, and it does when it loads them.
 func (f *Filter) Valid() bool {
-	return len(f.Program)%8 == 0 && len(f.Program)/8 <= FilterMaxInstructions && (f.Listener == "" || len(f.Program) > 0)
+	listens := f.Flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0
+	return len(f.Program)%8 == 0 && len(f.Program)/8 <= FilterMaxInstructions && listens == (f.Listener != "") &&
+		f.Flags&^(unix.SECCOMP_FILTER_FLAG_LOG|unix.SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0 && (!listens || len(f.Program) > 0)
 }

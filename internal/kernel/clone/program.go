@@ -232,8 +232,7 @@ type page struct {
 	errno uint32 // why that step ended the list; 0: it did not
 	pid   uint32 // of stage 1, known whatever happens to stage 0
 
-	offered uint32 // the descriptor of an Offer
-	taken   uint32 // not 0: the parent is done with it
+	offered, taken uint32 // the descriptor of an Offer; not 0 when the parent is done with it
 }
 
 // memory is the memory file with the cells, and the window, which is address space and nothing else in this process.

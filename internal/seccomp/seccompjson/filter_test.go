@@ -300,7 +300,7 @@ func FuzzDecodeNeverMakesAnInvalidFilter(f *testing.F) {
 				t.Fatal(err)
 			}
 			program, err := p.Compile(host(arch, defaultCaps))
-			made := wire.Filter{Program: program.Code, Log: program.Log}
+			made := wire.Filter{Program: program.Code}
 			if err != nil && !errdefs.IsInvalidArgument(err) || err == nil && (!made.Valid() || len(program.Code) == 0) {
 				t.Fatalf("%d bytes, %v", len(program.Code), err)
 			}
