@@ -68,6 +68,8 @@ func TestRecordedCalls(t *testing.T) {
 	if !slices.Contains(e.calls("rec"), "rmdir") {
 		t.Error("what was executed in it is not recorded")
 	}
+	e.brig("pause", "rec")
+	e.brig("unpause", "rec")
 	e.brig("exec", "rec", "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do (head -c 100000 /dev/zero | wc -c) & done; wait")
 	e.brig("stop", "-t", "0", "rec")
 	if !slices.Contains(e.calls("rec"), "rmdir") {

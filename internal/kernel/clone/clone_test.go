@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -644,4 +645,29 @@ func TestOfferIsTakenBeforeTheChildGoesOn(t *testing.T) {
 		t.Errorf("a child that offers nothing: %v", err)
 	}
 	c.Kill()
+}
+
+// A child that nobody takes anything from ends by itself: its parent may have been killed, and no system call tells it.
+func TestOfferIsNotForEver(t *testing.T) {
+	if os.Getenv("BRIG_SLOW") != "1" {
+		t.Skip("missing: the slow lane (make test-all)")
+	}
+	p := New()
+	open := call(unix.SYS_OPENAT, 0, p.String("/dev/zero"), unix.O_RDONLY|unix.O_CLOEXEC)
+	open.Kind = Offer
+	p.Add(open)
+	execTrue(p)
+	c, err := start(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Kill()
+	begin := time.Now()
+	if ended, err := pidfd.Ended(c.pidfd, 3*time.Minute); !ended || err != nil {
+		t.Fatalf("it turns on and on: %v", err)
+	}
+	t.Logf("it waited %v", time.Since(begin))
+	if e := syscall.Errno(atomic.LoadUint32(&c.page().errno)); e != unix.EPIPE {
+		t.Errorf("it ended with %v", e)
+	}
 }

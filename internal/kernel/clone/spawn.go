@@ -193,10 +193,11 @@ func spawn(first *cloneArgs, s *spawnerState) (pid uintptr, errno syscall.Errno)
 		for e == syscall.EINTR {
 			r, _, e = syscall.RawSyscall6(s.Nr, a0, a1, a2, a3, a4, a5)
 		}
-		for e == 0 && s.Kind == Offer && r != 0 && shared.taken == 0 {
+		// Some seconds: a parent that has died takes nothing any more.
+		for turn := 0; e == 0 && s.Kind == Offer && r != 0 && shared.taken == 0 && turn < 1<<34; turn++ {
 			shared.offered = uint32(r) // stored each time, so that no compiler takes the other word for a constant
 		}
-		if e == 0 && s.Kind == Gate && r == 0 {
+		if e == 0 && (s.Kind == Gate && r == 0 || s.Kind == Offer && r != 0 && shared.taken == 0) {
 			e = syscall.EPIPE
 		}
 		if e != 0 {

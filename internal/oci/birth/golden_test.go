@@ -95,6 +95,9 @@ func TestGoldenLists(t *testing.T) {
 	for name, make := range map[string]func() (*List, error){
 		"create": create(func(*Input) {}),
 		"run-it": create(func(in *Input) { in.Wait, in.Process.Terminal = false, true }),
+		"listener": create(func(in *Input) { // the filter comes before the wait, and nothing but execve after it
+			in.Process.AppArmor, in.Process.Filters[0].Flags = "mine", unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+		}),
 		"new-privileges": create(func(in *Input) {
 			in.Process.NoNewPrivs, in.Process.AppArmor, in.Process.Ambient = false, "mine", 1<<unix.CAP_KILL
 		}),
