@@ -79,6 +79,16 @@ func TestRecordedCalls(t *testing.T) {
 	if !slices.Contains(e.calls("short"), "execve") {
 		t.Errorf("%q", e.calls("short"))
 	}
+	e.docker("run", "--name", "docker", "--annotation", "brig.record=true", "box", "true")
+	if !slices.Contains(e.calls("docker"), "exit_group") {
+		t.Errorf("docker: %q", e.calls("docker"))
+	}
+	e.refused(125, []string{"--record, --annotation brig.record maybe: it is true or false"}, "run", "--rm", "--annotation", "brig.record=maybe", "box", "true")
+	e.apply("level = \"standard\"\n") // nobody has a line
+	if out, code := e.run(e.asUser(1000, e.brigCommand("run", "--rm", "--record", "box", "echo", "anybody"))); code != 0 || out != "anybody" {
+		t.Errorf("a user who has no line: %d %s", code, out)
+	}
+	e.brig("policy", "apply", "--default", "--root", e.dir+"/root")
 	e.brig("create", "--name", "plain", "box", "true")
 	if body := string(e.callsAnswer("plain")); !strings.Contains(body, "was not made with --record") {
 		t.Errorf("%s", body)
