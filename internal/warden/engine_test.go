@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/cli/launch/groups"
+	"github.com/brig-engine/brig/internal/cli/launch/machine"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
 	"github.com/brig-engine/brig/internal/wire/jobs"
@@ -74,7 +76,8 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) start() {
 	r.t.Helper()
-	if err := groups.Make(r.dir+"/run", groups.Instance(r.dir+"/root")); err != nil {
+	where, err := machine.Prepare(groups.Instance(r.dir + "/root"))
+	if err := errors.Join(err, wire.WriteJSON(r.dir+"/run/"+wire.MachineFile, where)); err != nil {
 		r.t.Fatal(err)
 	}
 	r.keeper = exec.Command(r.dir+"/brig-keeper", "--root", r.dir+"/root", "--run", r.dir+"/run", "--socket", r.dir+"/run/brig.sock")

@@ -11,29 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
-	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
-	"github.com/brig-engine/brig/internal/kernel/release"
+	"github.com/brig-engine/brig/internal/kernel/mount"
+	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/warden/code"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
-// openHost collects what plans and brigd have to know about this machine.
-func (w *Warden) openHost() error {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return fmt.Errorf("sysinfo: %w", err)
+// openMachine reads what who started the engine has found out and made: where it runs, and its control groups.
+func (w *Warden) openMachine() (err error) {
+	m := &w.machine
+	if err = readJSON(filepath.Join(w.cfg.Run, wire.MachineFile), m); err == nil {
+		w.parent, err = cgroup.OpenParent(m.Groups)
 	}
-	version, err := release.Version()
 	if err != nil {
-		return err
+		return fmt.Errorf("what is known about this machine: %w. Next: brig engine start", err)
 	}
-	atLeast := func(minor int) bool { return version[0] > 6 || version[0] == 6 && version[1] >= minor }
-	w.host.ExecByFD, w.attachImages = atLeast(14), !atLeast(15)
-	if w.abi = landlock.Version(); w.abi == 0 {
-		w.facts.Missing = append(w.facts.Missing, "landlock")
-	}
-	w.memory = int64(info.Totalram) * int64(info.Unit)
-	w.host.LastCap, err = cred.LastCapability()
+	w.host.ExecByFD, w.host.LastCap, w.facts.AppArmor = m.ExecByFD, m.LastCap, m.AppArmor
+	w.facts.Instance, w.facts.CgroupVersion, w.facts.Missing = m.Instance, w.parent.Version(), m.Missing
+	w.proc, err = mount.New("proc", 0)
 	return err
 }
 

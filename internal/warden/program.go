@@ -142,7 +142,7 @@ func (p *program) confine() (err error) {
 		d = &domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},
 			map[string]uint64{path.Proc(p.fds["root"]): unix.LANDLOCK_ACCESS_FS_REFER}}
 	}
-	return p.parts.confine(p.w.abi, p.w.filters.programs(p.want), d)
+	return p.parts.confine(landlock.ABI(p.w.machine.Landlock), p.w.filters.programs(p.want), d)
 }
 
 // carryOut makes the process of a plan, if there is one, and notes when it began.

@@ -41,7 +41,7 @@ func (w *Warden) image(digest string) (int, error) {
 	}
 	defer wire.CloseAll(files)
 	fd, err := rootfs.MountImage(files)
-	if err == nil && w.attachImages {
+	if err == nil && w.machine.AttachImages {
 		err = cmp.Or(os.MkdirAll(w.imageDir(digest), 0o700), rootfs.Attach(fd, w.imageDir(digest)))
 	}
 	if err != nil {
@@ -62,7 +62,7 @@ func (w *Warden) indexRemove(q wire.ObjectRef) (any, error) {
 	if fd, ok := w.images.mounts[q.Digest]; ok {
 		unix.Close(fd)
 		delete(w.images.mounts, q.Digest)
-		if w.attachImages {
+		if w.machine.AttachImages {
 			unix.Unmount(w.imageDir(q.Digest), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		}
 	}

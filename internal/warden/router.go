@@ -112,7 +112,7 @@ func (r *router) start() error {
 		return err
 	}
 	r.client, r.pidfd = client.New(conn, "brig-router"), fd
-	open := wire.RouterOpen{Instance: r.w.instance}
+	open := wire.RouterOpen{Instance: r.w.machine.Instance}
 	_ = readJSON(r.w.routerStatePath(), &open.State) // without one the router looks for itself
 	adopt := r.kept[:0]
 	if r.kept[0] >= 0 {
@@ -136,7 +136,7 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 	switch {
 	case adopted && len(fds) != 0 || !adopted && len(fds) != len(r.kept):
 		return fmt.Errorf("brig-router opened the network with %d descriptors", len(fds))
-	case s.Instance != r.w.instance || !s.Subnet.IsValid() || !s.Subnet.Contains(reply.Gateway):
+	case s.Instance != r.w.machine.Instance || !s.Subnet.IsValid() || !s.Subnet.Contains(reply.Gateway):
 		return fmt.Errorf("brig-router opened a network that cannot be: %+v", reply)
 	}
 	r.reply = *reply

@@ -41,7 +41,7 @@ func newRouter(t *testing.T, handle wire.Handler) *router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &router{w: &Warden{instance: "brig"}, client: client.New(ends[0], "brig-router"), pidfd: fd, patience: 10 * time.Second}
+	r := &router{w: &Warden{machine: wire.Machine{Groups: wire.Groups{Instance: "brig"}}}, client: client.New(ends[0], "brig-router"), pidfd: fd, patience: 10 * time.Second}
 	r.reply = wire.RouterReply{State: wire.RouterState{Instance: "brig", Subnet: netip.MustParsePrefix("172.30.0.0/16")},
 		Gateway: netip.MustParseAddr("172.30.0.1")}
 	t.Cleanup(func() {

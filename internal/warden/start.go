@@ -77,7 +77,7 @@ func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, error) {
 		err = fmt.Errorf("%q is no id of a container: %w", q.ID, errdefs.ErrInvalidArgument)
 	}
 	if err == nil {
-		err = checkSpec(&q.Spec, by, w.memory)
+		err = checkSpec(&q.Spec, by, w.machine.Memory)
 	}
 	hide(&q.Spec)
 	w.profile(&q.Spec.Process)

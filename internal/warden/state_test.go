@@ -14,7 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
-	"github.com/brig-engine/brig/internal/cli/launch/groups"
+	"github.com/brig-engine/brig/internal/cli/launch/machine"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/disk"
@@ -30,7 +30,7 @@ func newWarden(t *testing.T) *Warden {
 	dir := t.TempDir()
 	w := &Warden{cfg: Config{Root: dir + "/root", Run: dir + "/run"}, live: map[string]*container{}, ranges: newRanges(),
 		disk: &disk.Disk{Base: dir + "/root"}}
-	w.instance = fmt.Sprintf("brigtest-%d-%d", os.Getpid(), time.Now().UnixNano()%1e9)
+	instance := fmt.Sprintf("brigtest-%d-%d", os.Getpid(), time.Now().UnixNano()%1e9)
 	w.facts.NetworkError = "none here"
 	w.router = &router{w: w}
 	conn, theirs, err := wire.Pair("keeper")
@@ -39,7 +39,8 @@ func newWarden(t *testing.T) *Warden {
 	}
 	t.Cleanup(func() { conn.Close(); unix.Close(theirs) })
 	w.keep = &keep{conn}
-	if err := errors.Join(os.MkdirAll(w.cfg.Run, 0o755), groups.Make(w.cfg.Run, w.instance), w.openCgroup()); err != nil {
+	where, err := machine.Prepare(instance)
+	if err := errors.Join(err, os.MkdirAll(w.cfg.Run, 0o755), wire.WriteJSON(w.cfg.Run+"/"+wire.MachineFile, where), w.openMachine()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -131,7 +132,7 @@ func TestAGroupThatIsHalfGoneIsRemoved(t *testing.T) {
 	if _, err := w.parent.Create("half", wire.Resources{Memory: 64 << 20, Pids: 64}); err != nil {
 		t.Fatal(err)
 	}
-	all := directories(t, w.instance, "half")
+	all := directories(t, w.machine.Instance, "half")
 	if len(all) < 2 {
 		w.removeGroup("half")
 		t.Skip("missing: control groups of version 1")
@@ -144,7 +145,7 @@ func TestAGroupThatIsHalfGoneIsRemoved(t *testing.T) {
 		}
 	}
 	w.removeGroup("half")
-	left := directories(t, w.instance, "half")
+	left := directories(t, w.machine.Instance, "half")
 	for _, dir := range left {
 		os.Remove(dir)
 	}

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
-	"github.com/brig-engine/brig/internal/kernel/landlock"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
@@ -37,9 +36,9 @@ type Config struct {
 
 // Warden is the state of this process.
 type Warden struct {
-	cfg      Config
-	instance string
-	facts    wire.HelloReply
+	cfg     Config
+	machine wire.Machine
+	facts   wire.HelloReply
 
 	keep    *keep
 	disk    *disk.Disk
@@ -52,14 +51,10 @@ type Warden struct {
 	ranges  *ranges
 	pool    chan *sandbox // that are ready, see fillPool
 	host    plan.Host
-	memory  int64 // of the machine, in bytes
-	abi     landlock.ABI
 	null    int // /dev/null
 	proc    int // a procfs of the engine's own
 	scratch string
-	// attachImages: this kernel clones only mounts that have a place (before 6.15).
-	attachImages bool
-	overlay      sync.Mutex
+	overlay sync.Mutex
 
 	programs map[string]*os.File
 	init     *os.File // process 1 of containers that want one
@@ -133,7 +128,7 @@ func open(cfg Config) (w *Warden, err error) {
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	if err := inOrder(w.openDirectories, w.openPrograms, w.openHost, w.openCgroup, w.openFilters, w.openAppArmor); err != nil {
+	if err := inOrder(w.openDirectories, w.openPrograms, w.openMachine, w.openFilters); err != nil {
 		return nil, err
 	}
 	w.openRouter(have)
@@ -171,19 +166,6 @@ func (w *Warden) openPrograms() (err error) {
 	return err
 }
 
-func (w *Warden) openCgroup() (err error) {
-	var made wire.Groups
-	if err = readJSON(filepath.Join(w.cfg.Run, wire.GroupsFile), &made); err == nil {
-		w.parent, err = cgroup.OpenParent(made)
-	}
-	if err != nil {
-		return fmt.Errorf("control groups: %w. Next: brig engine start", err)
-	}
-	w.instance, w.facts.Instance, w.facts.CgroupVersion = made.Instance, made.Instance, w.parent.Version()
-	w.facts.Missing = append(w.facts.Missing, made.Missing...)
-	return nil
-}
-
 const deviceNodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
 
 // close takes everything down after brigd has stopped the containers.
@@ -195,7 +177,7 @@ func (w *Warden) close() error {
 	err := w.router.close()
 	w.removeGroup("brigd")
 	w.removeGroup("brig-store")
-	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends", wire.GroupsFile} {
+	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends", wire.MachineFile} {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
 	}
 	return errors.Join(err, w.parent.Remove())

@@ -17,7 +17,9 @@ import (
 
 	"github.com/brig-engine/brig/internal/cli/launch/disk"
 	"github.com/brig-engine/brig/internal/cli/launch/groups"
+	"github.com/brig-engine/brig/internal/cli/launch/machine"
 	"github.com/brig-engine/brig/internal/kernel/posture"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // ErrRunning says that there is nothing to start.
@@ -70,14 +72,16 @@ func startKeeper(keeper string, o Options) error {
 	if o.Storage.Why, err = disk.Prepare(o.Root, !o.Storage.NoImage); err != nil {
 		return err
 	}
-	if err := groups.Make(o.Run, groups.Instance(o.Root)); err != nil {
+	where, err := machine.Prepare(groups.Instance(o.Root))
+	if err != nil {
+		return err
+	}
+	loadProfiles(&where)
+	if err := wire.WriteJSON(filepath.Join(o.Run, wire.MachineFile), where); err != nil {
 		return err
 	}
 	if err := leave(o); err != nil {
 		return err
-	}
-	if err := loadProfiles(); err != nil && !errors.Is(err, os.ErrNotExist) { // containers run without, and brig info warns
-		fmt.Fprintln(os.Stderr, "brig: load the AppArmor profiles of containers:", err)
 	}
 	args := []string{"brig-keeper", "--root", o.Root, "--run", o.Run, "--socket", o.Socket}
 	if o.Foreground {

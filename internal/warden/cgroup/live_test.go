@@ -56,7 +56,7 @@ func liveOn(t *testing.T, root func([]string) (int, error)) *Parent {
 }
 
 // makeGroups makes the groups of an engine, as its start does.
-func makeGroups(t testing.TB) (made wire.Groups) {
+func makeGroups(t testing.TB) wire.Groups {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("missing: root")
@@ -65,14 +65,7 @@ func makeGroups(t testing.TB) (made wire.Groups) {
 	if strings.HasPrefix(self, "0::/") && strings.TrimSpace(self) != "0::/" && !strings.Contains(self, "\n") {
 		t.Skip("missing: a root control group (the test would move other processes)")
 	}
-	run := t.TempDir()
-	if err := groups.Make(run, "brigtest-"+strconv.Itoa(os.Getpid())+"-"+strconv.Itoa(int(time.Now().UnixNano()%1e9))); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(filepath.Join(run, wire.GroupsFile))
-	if err == nil {
-		err = wire.DecodeStrict(b, &made)
-	}
+	made, _, err := groups.Make("brigtest-" + strconv.Itoa(os.Getpid()) + "-" + strconv.Itoa(int(time.Now().UnixNano()%1e9)))
 	if err != nil {
 		t.Fatal(err)
 	}

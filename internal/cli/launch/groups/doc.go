@@ -3,7 +3,7 @@
 //
 //	Zone:    brig as root, before it becomes or starts the keeper.
 //	Input:   /proc/self/cgroup and control files: the kernel's words, and names that the host's administrator chose.
-//	Output:  groups; RUN/groups.json (wire.Groups), from which a warden opens them.
+//	Output:  groups; wire.Groups, from which a warden opens them.
 //	Spec:    cgroups(7), admin-guide/cgroup-v1 and cgroup-v2 of the kernel; systemd's CGROUP_DELEGATION.
 //	Answers: A2 (all containers together leave nothing for the host).
 //

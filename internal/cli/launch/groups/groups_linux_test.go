@@ -31,20 +31,20 @@ func fakeV2(t *testing.T, controllers, own string) string {
 	return dir
 }
 
-func fakeMake(t *testing.T, dir, own string) wire.Groups {
+func fakeMake(t *testing.T, dir, own string) (made wire.Groups, missing []string) {
 	t.Helper()
 	root := func([]string) (int, error) { return control.Dir(unix.AT_FDCWD, dir) }
-	made, err := makeBelow("brig", "0::"+own+"\n", root, unix.O_CREAT|unix.O_TRUNC)
+	made, missing, err := makeBelow("brig", "0::"+own+"\n", root, unix.O_CREAT|unix.O_TRUNC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made
+	return made, missing
 }
 
 func TestControllersAreHandedToTheContainers(t *testing.T) {
 	dir := fakeV2(t, "cpuset cpu io memory hugetlb pids", "/")
-	made := fakeMake(t, dir, "/")
-	if len(made.Missing) != 0 || len(made.Hierarchies) != 1 || made.Hierarchies[0].Path != "/brig" || made.Hierarchies[0].Mounted != nil ||
+	made, missing := fakeMake(t, dir, "/")
+	if len(missing) != 0 || len(made.Hierarchies) != 1 || made.Hierarchies[0].Path != "/brig" || made.Hierarchies[0].Mounted != nil ||
 		!slices.Equal(made.Hierarchies[0].Used, []string{"cpuset", "cpu", "blkio", "memory", "pids"}) {
 		t.Errorf("made %+v", made)
 	}
@@ -56,9 +56,9 @@ func TestControllersAreHandedToTheContainers(t *testing.T) {
 }
 
 func TestKernelWithoutControllersIsReported(t *testing.T) {
-	made := fakeMake(t, fakeV2(t, "cpu pids", "/"), "/")
-	if len(made.Missing) != 2 || !strings.HasPrefix(made.Missing[1], "memory control group") {
-		t.Errorf("missing: %q", made.Missing)
+	_, missing := fakeMake(t, fakeV2(t, "cpu pids", "/"), "/")
+	if len(missing) != 2 || !strings.HasPrefix(missing[1], "memory control group") {
+		t.Errorf("missing: %q", missing)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestUnitLeavesItsInnerGroupForTheEngineLeaf(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, unit, "cgroup.procs"), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		made := fakeMake(t, dir, own)
+		made, _ := fakeMake(t, dir, own)
 		if made.Hierarchies[0].Path != unit+"/brig" {
 			t.Errorf("made %+v", made)
 		}

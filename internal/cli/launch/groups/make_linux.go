@@ -17,38 +17,35 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
-// Make makes, or finds, the control groups of an engine, sets the bounds of all containers together, and leaves in the
-// directory run what its wardens need to know. In version 2 every process of the group that was given to us, this one too,
-// moves into its leaf "engine". Another start of the same engine changes nothing.
-func Make(run, instance string) error {
+// Make makes, or finds, the control groups of an engine, and sets the bounds of all containers together. It tells which default
+// bounds this kernel cannot give, in sentences. In version 2 every process of the group that was given to us, this one too, moves
+// into its leaf "engine". Another start of the same engine changes nothing.
+func Make(instance string) (made wire.Groups, missing []string, err error) {
 	self, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return fmt.Errorf("find control groups: %w", err)
+		return made, nil, fmt.Errorf("find control groups: %w", err)
 	}
-	made, err := makeBelow(instance, string(self), control.Root, 0)
-	if err != nil {
-		return err
-	}
-	return wire.WriteJSON(filepath.Join(run, wire.GroupsFile), made)
+	return makeBelow(instance, string(self), control.Root, 0)
 }
 
 // maker is one making. Tests work on plain directories, with extra flags for opening files.
 type maker struct {
 	wire.Groups
-	list  []*hierarchy
-	extra int
+	list    []*hierarchy
+	missing []string
+	extra   int
 }
 
-func makeBelow(instance, self string, root opener, extra int) (wire.Groups, error) {
+func makeBelow(instance, self string, root opener, extra int) (made wire.Groups, missing []string, err error) {
 	list, err := discover(self, root)
 	if err != nil {
-		return wire.Groups{}, err
+		return made, nil, err
 	}
 	m := &maker{Groups: wire.Groups{Instance: instance}, list: list, extra: extra}
 	for _, h := range list {
 		err := m.make(h)
 		if err != nil {
-			return wire.Groups{}, fmt.Errorf("control group %s in %s: %w", instance, h.name(), err)
+			return made, nil, fmt.Errorf("control group %s in %s: %w", instance, h.name(), err)
 		}
 	}
 	err = m.bound()
@@ -58,7 +55,7 @@ func makeBelow(instance, self string, root opener, extra int) (wire.Groups, erro
 		h.Path = filepath.Join(h.Path, instance)
 		m.Hierarchies = append(m.Hierarchies, h.Hierarchy)
 	}
-	return m.Groups, err
+	return m.Groups, m.missing, err
 }
 
 func (m *maker) find(controller string) *hierarchy {
@@ -100,7 +97,7 @@ func (m *maker) delegate(h *hierarchy) {
 		}
 		for _, dir := range []int{h.base, h.fd} {
 			if err := control.Write(dir, "cgroup.subtree_control", "+"+file, m.extra); err != nil {
-				m.Missing = append(m.Missing, fmt.Sprintf("%s control group: %v", c, err))
+				m.missing = append(m.missing, fmt.Sprintf("%s control group: %v", c, err))
 				return true
 			}
 		}
@@ -136,7 +133,7 @@ func evacuate(dir int) error {
 func (m *maker) bound() error {
 	for _, c := range slices.Sorted(maps.Keys(wanted)) {
 		if wanted[c] != "" && m.find(c) == nil {
-			m.Missing = append(m.Missing, c+" control group: "+wanted[c])
+			m.missing = append(m.missing, c+" control group: "+wanted[c])
 		}
 	}
 	if h := m.find("memory"); h != nil {
@@ -148,7 +145,7 @@ func (m *maker) bound() error {
 		if h.v2() {
 			file = "memory.max"
 		} else if _, err := control.Read(h.fd, "memory.memsw.limit_in_bytes"); err != nil {
-			m.Missing = append(m.Missing, "swap accounting: a container's use of swap has no bound of its own")
+			m.missing = append(m.missing, "swap accounting: a container's use of swap has no bound of its own")
 		}
 		// The host keeps a sixteenth, at least 256 MiB, at most 2 GiB, never more than a quarter.
 		reserve := func(total uint64) uint64 { return min(max(total/16, 256<<20), 2<<30, total/4) }
