@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/api"
-	"github.com/brig-engine/brig/internal/cli/console"
 	"github.com/brig-engine/brig/internal/cli/launch"
 	"github.com/brig-engine/brig/internal/cli/policyfile"
 	"github.com/brig-engine/brig/internal/cli/request"
@@ -176,9 +175,13 @@ func newOfCreation(a *App, verb, short string, do func(cmd *cobra.Command, engin
 		Use: verb + " [OPTIONS] IMAGE [COMMAND] [ARG...]", Short: short, Args: words(1, -1),
 		ValidArgsFunction: a.completeImages,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := f.build(args)
+			err := noneOf(cmd, ofTheDoing)
+			var c *request.Create
 			if err == nil {
-				_, err = console.ParseKeys(attached.keys)
+				c, err = f.build(args)
+			}
+			if err == nil && attached.detach {
+				err = detached(c, &f)
 			}
 			if err != nil {
 				return &exitError{engineFailed, withHint(cmd, err)}
@@ -194,8 +197,28 @@ func newOfCreation(a *App, verb, short string, do func(cmd *cobra.Command, engin
 	if verb == "run" {
 		attached.bind(cmd)
 	}
+	for _, name := range ofTheDoing {
+		if flag := cmd.Flags().Lookup(name); flag != nil {
+			flag.Hidden = true
+		}
+	}
 	cmd.Flags().StringVar(&format, "format", "", "Format: json, or a template")
 	return plain(cmd)
+}
+
+// ofTheDoing are the options of run and create that say what the command line does around the request, and nothing about
+// the container.
+var ofTheDoing = []string{"cidfile", "pull", "quiet", "sig-proxy", "detach-keys"}
+
+// noneOf refuses options that mean nothing to a command.
+func noneOf(cmd *cobra.Command, names []string) error {
+	for _, name := range names {
+		if cmd.Flags().Changed(name) {
+			return fmt.Errorf("--%s means nothing here: %s makes no container, pulls no image and attaches to nothing. Next: leave it out",
+				name, cmd.CommandPath())
+		}
+	}
+	return nil
 }
 
 // verdict is the answer to /brig/policy/check.

@@ -102,11 +102,9 @@ func (o *attachedOptions) bind(cmd *cobra.Command) {
 }
 
 func (a *App) runDetached(ctx context.Context, c *request.Create, f *creation) error {
-	config := c.Body.Config
-	if f.AttachedTo() {
-		return errors.New("--attach and --detach exclude each other")
+	if err := detached(c, f); err != nil {
+		return err
 	}
-	config.AttachStdin, config.AttachStdout, config.AttachStderr, config.StdinOnce = false, false, false, false
 	id, _, err := a.create(ctx, c, f, nil)
 	if err != nil {
 		return err
@@ -115,6 +113,16 @@ func (a *App) runDetached(ctx context.Context, c *request.Create, f *creation) e
 		return err
 	}
 	fmt.Fprintln(a.Out, id)
+	return nil
+}
+
+// detached has a container be made for the background.
+func detached(c *request.Create, f *creation) error {
+	if f.AttachedTo() {
+		return errors.New("--attach and --detach exclude each other")
+	}
+	config := c.Body.Config
+	config.AttachStdin, config.AttachStdout, config.AttachStderr, config.StdinOnce = false, false, false, false
 	return nil
 }
 
