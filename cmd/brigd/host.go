@@ -51,7 +51,7 @@ func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, netwo
 		forwarder = facts.Gateway
 	}
 	host, err := machine()
-	host.NetworkError, host.AppArmor = h.NetworkError, h.AppArmor
+	host.NetworkError, host.AppArmor, host.ABI32 = h.NetworkError, h.AppArmor, runtime.GOARCH == "amd64"
 	host.MakeFiles = func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) }
 	return host, facts, err
 }
@@ -158,7 +158,8 @@ func compile(f container.Filter) (*wire.Filter, error) {
 	if err != nil {
 		return nil, err
 	}
-	program, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(), Bounding: f.Bounding})
+	program, err := p.Compile(seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: kernelVersion(),
+		Bounding: f.Of.Capabilities.Bounding, Compat: f.Of.ABI32})
 	metadata, _ := json.Marshal(program.Listener.Metadata) // a string can be written
 	out := &wire.Filter{Program: program.Code, Narrows: f.Narrows, Listener: program.Listener.Path, Metadata: string(metadata)}
 	if program.Log {

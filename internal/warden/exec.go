@@ -56,7 +56,7 @@ func (w *Warden) forgetExec(c *container, exec string, p *process) {
 // capProcess holds a process against the floor and against the container's own process 1, which was held against it
 // with the caller known: no execution is less confined than the container.
 func capProcess(p, ceiling *wire.Process) error {
-	p.Filter, p.NoLandlock = ceiling.Filter, ceiling.NoLandlock
+	p.Filter, p.NoLandlock, p.ABI32 = ceiling.Filter, ceiling.NoLandlock, ceiling.ABI32
 	p.AllowNewPrivileges = p.AllowNewPrivileges && ceiling.AllowNewPrivileges
 	p.OOMScoreAdj, p.AppArmor = ceiling.OOMScoreAdj, ceiling.AppArmor
 	p.Rlimits = ceiling.Rlimits

@@ -2,6 +2,7 @@ package warden
 
 import (
 	"bytes"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -39,6 +40,10 @@ func TestFloorComesFirst(t *testing.T) {
 			}
 			if filter == narrower && (!bytes.Equal(list[2].Code, narrower.Program) || list[2].Flags != unix.SECCOMP_FILTER_FLAG_NEW_LISTENER) {
 				t.Errorf("the narrower filter is loaded as %+v", list[2])
+			}
+			list = w.filters.programs(&wire.Process{Filter: filter, ABI32: true, Capabilities: wire.Capabilities{Permitted: permitted}})
+			if (runtime.GOARCH == "amd64") != (len(list[0].Code) > len(floor)) || list[0].Name != name+"-abi32's" {
+				t.Errorf("for programs of 32 bits the floor is %s", list[0].Name)
 			}
 		}
 	}

@@ -235,7 +235,8 @@ type filters map[string][]byte
 
 func (w *Warden) openFilters() (err error) {
 	w.filters = filters{}
-	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "default", "brigd", "router", "store", "worker", "filler", "copier"} {
+	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "floor-abi32", "floor-raw-abi32",
+		"floor-admin-abi32", "floor-raw-admin-abi32", "default", "brigd", "router", "store", "worker", "filler", "copier"} {
 		if w.filters[name], err = code.Read(name); err != nil {
 			return err
 		}
@@ -245,13 +246,16 @@ func (w *Warden) openFilters() (err error) {
 
 // floorFor names the floor that gives way where a capability would be meaningless without it. checkSpec has passed the
 // capabilities.
-func floorFor(permitted uint64) string {
+func floorFor(permitted uint64, abi32 bool) string {
 	name := "floor"
 	if permitted&mask(unix.CAP_NET_RAW) != 0 {
 		name += "-raw"
 	}
 	if permitted&mask(unix.CAP_NET_ADMIN) != 0 {
 		name += "-admin"
+	}
+	if abi32 {
+		name += "-abi32" // which lets none in where there is no such instruction set
 	}
 	return name
 }
@@ -273,7 +277,8 @@ func floorFor(permitted uint64) string {
 //
 // It can keep its container from working, and fill the kernel's log; so can the program in the container.
 func (f filters) programs(p *wire.Process) []plan.Filter {
-	list := []plan.Filter{{Name: "floor's", Code: f[floorFor(p.Capabilities.Permitted)]}}
+	floor := floorFor(p.Capabilities.Permitted, p.ABI32)
+	list := []plan.Filter{{Name: floor + "'s", Code: f[floor]}}
 	if p.Filter == nil || p.Filter.Narrows {
 		list = append(list, plan.Filter{Name: "default", Code: f["default"]})
 	}

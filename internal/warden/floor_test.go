@@ -60,6 +60,8 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 			s.Process.Filter = &wire.Filter{Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "/l"}
 		}, root, "one if it has a listener"},
 		"unconfined without a caller": {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{} }, nil, "administrator"},
+		"32 bits by root":             {func(s *wire.Spec) { s.Process.ABI32 = true }, root, ""},
+		"32 bits by a user":           {func(s *wire.Spec) { s.Process.ABI32 = true }, user, "abi32=allow"},
 		"new privileges by root":      {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, root, ""},
 		"new privileges by a user":    {func(s *wire.Spec) { s.Process.AllowNewPrivileges = true }, user, "administrator"},
 		"no AppArmor by root":         {func(s *wire.Spec) { s.Process.AppArmor = "unconfined" }, root, ""},
@@ -200,7 +202,7 @@ func TestHiddenPathsCannotBeLeftOut(t *testing.T) {
 func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
 	own := &wire.Filter{Program: make([]byte, 16)}
 	ceiling := wire.Process{Capabilities: wire.Capabilities{Bounding: 0b1010}, Filter: own, OOMScoreAdj: 500, AppArmor: "mine"}
-	p := wire.Process{Args: []string{"sh"}, Cwd: "/", Filter: &wire.Filter{}, NoLandlock: true, AllowNewPrivileges: true, AppArmor: "unconfined",
+	p := wire.Process{Args: []string{"sh"}, Cwd: "/", Filter: &wire.Filter{}, NoLandlock: true, AllowNewPrivileges: true, AppArmor: "unconfined", ABI32: true,
 		Capabilities: wire.Capabilities{Bounding: 0b1110, Permitted: 0b0110}}
 	if err := capProcess(&p, &ceiling); err != nil {
 		t.Fatal(err)
@@ -209,7 +211,7 @@ func TestExecutionsAreCappedAtTheirContainer(t *testing.T) {
 	if c.Bounding != 0b1010 || c.Permitted != 0b0010 {
 		t.Errorf("capabilities %+v", c)
 	}
-	if p.Filter != own || p.NoLandlock || p.AllowNewPrivileges || p.OOMScoreAdj != 500 || p.AppArmor != "mine" {
+	if p.Filter != own || p.NoLandlock || p.ABI32 || p.AllowNewPrivileges || p.OOMScoreAdj != 500 || p.AppArmor != "mine" {
 		t.Errorf("%+v", p)
 	}
 }

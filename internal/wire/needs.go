@@ -33,8 +33,9 @@ func (s *Spec) Needs(strict bool) (list []string) {
 	need(p.AllowNewPrivileges, "security-opt", "no-new-privileges=false")
 	filter := p.Filter != nil && !p.Filter.Narrows
 	need(filter && len(p.Filter.Program) == 0, "security-opt", "seccomp=unconfined")
-	// One that comes along with capabilities is the default's for these, as far as can be known.
-	need(filter && len(p.Filter.Program) > 0 && more == 0, "security-opt", "seccomp=profile")
+	// One that comes along with capabilities or programs of 32 bits is the default's for these, as far as can be known.
+	need(filter && len(p.Filter.Program) > 0 && more == 0 && !p.ABI32, "security-opt", "seccomp=profile")
+	need(p.ABI32, "security-opt", "abi32=allow")
 	ours := p.AppArmor == "" || p.AppArmor == AppArmorDefault || p.AppArmor == AppArmorCapable // which the warden chooses
 	need(!ours, "security-opt", "apparmor="+p.AppArmor)
 	for _, d := range s.Devices {
@@ -46,7 +47,7 @@ func (s *Spec) Needs(strict bool) (list []string) {
 	for _, l := range p.Rlimits {
 		need((l.Type == "rtprio" || l.Type == "nice") && l.Hard > 0, "ulimits", l.Type)
 	}
-	kept := !s.WritableRoot && p.User.UID != 0 && caps == 0 && !p.AllowNewPrivileges && !p.NoLandlock && !filter && ours && s.Devices == nil
+	kept := !s.WritableRoot && p.User.UID != 0 && caps == 0 && !p.AllowNewPrivileges && !p.NoLandlock && !p.ABI32 && !filter && ours && s.Devices == nil
 	need(strict && !kept, "levels", "standard")
 	return list
 }

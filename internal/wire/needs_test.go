@@ -25,6 +25,7 @@ func TestEveryRelaxationIsANeed(t *testing.T) {
 		"security-opt=no-new-privileges=false": func(s *Spec) { s.Process.AllowNewPrivileges = true },
 		"security-opt=seccomp=unconfined":      func(s *Spec) { s.Process.Filter = &Filter{} },
 		"security-opt=seccomp=profile":         func(s *Spec) { s.Process.Filter = &Filter{Program: make([]byte, 8)} },
+		"security-opt=abi32=allow":             func(s *Spec) { s.Process.ABI32, s.Process.Filter = true, &Filter{Program: make([]byte, 8)} },
 		"security-opt=apparmor=mine":           func(s *Spec) { s.Process.AppArmor = "mine" },
 		"security-opt=apparmor=unconfined":     func(s *Spec) { s.Process.AppArmor = "unconfined" },
 		"devices=/dev/fuse":                    func(s *Spec) { s.Devices = []Device{{Source: "/dev/fuse"}} },

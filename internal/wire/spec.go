@@ -71,6 +71,8 @@ type Process struct {
 	Filter *Filter `json:"seccomp,omitempty"`
 	// NoLandlock leaves Landlock out (SYS_PTRACE was added: traps: exec'd debuggers could not look at process 1).
 	NoLandlock bool `json:"noLandlock,omitempty"`
+	// ABI32 lets in calls of the machine's 32-bit instruction set (i386), under a floor and a filter that know them.
+	ABI32 bool `json:"abi32,omitempty"`
 	// AppArmor is the profile that confines the process where the kernel has AppArmor; "" is the engine's own for its
 	// capabilities, "unconfined" is none, any other was loaded by the administrator.
 	AppArmor string `json:"appArmor,omitempty"`

@@ -1,13 +1,17 @@
 package filters
 
-import "github.com/brig-engine/brig/internal/seccomp/filter"
+import (
+	"strings"
+
+	"github.com/brig-engine/brig/internal/seccomp/filter"
+)
 
 // Architectures that Brig runs on.
 var Architectures = []filter.Arch{filter.AMD64, filter.ARM64}
 
 // All gives every filter by the name that the warden knows it by (internal/warden/code).
 func All(arch filter.Arch) map[string]filter.Filter {
-	return map[string]filter.Filter{
+	all := map[string]filter.Filter{
 		"default":         Default(arch),
 		"floor":           Floor(arch, Relax{}),
 		"floor-raw":       Floor(arch, Relax{Packet: true}),
@@ -20,4 +24,9 @@ func All(arch filter.Arch) map[string]filter.Filter {
 		"filler":          Filler(arch),
 		"copier":          Copier(arch),
 	}
+	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin"} {
+		relax := Relax{Packet: strings.Contains(name, "raw"), NetworkAdmin: strings.Contains(name, "admin"), Compat: true}
+		all[name+"-abi32"] = Floor(arch, relax)
+	}
+	return all
 }

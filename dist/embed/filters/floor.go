@@ -12,6 +12,9 @@ import (
 type Relax struct {
 	Packet       bool // CAP_NET_RAW: AF_PACKET, and SOCK_RAW of AF_INET and AF_INET6
 	NetworkAdmin bool // CAP_NET_ADMIN: netlink of netfilter, XFRM and generic families
+	// Compat lets programs of 32 bits run, on amd64: --security-opt abi32=allow. What is refused, is so in their calls, too.
+	// On arm64 it changes nothing: AArch32 is not let in, and brigd refuses to be asked.
+	Compat bool
 }
 
 // never is refused to every container, whatever its capabilities: the kernel as a whole, other containers' memory of
@@ -22,15 +25,17 @@ const never = "kexec_load kexec_file_load init_module finit_module delete_module
 	"add_key request_key keyctl " + // CVE-2016-0728; keys are no namespace's
 	"open_by_handle_at " + // the 2014 way out of a container: a handle names an inode of the host
 	"kcmp pidfd_getfd " + // what one process learns or takes of another, where ptrace would do
-	"setns pivot_root uselib ustat sysfs _sysctl query_module get_kernel_syms vserver"
+	"setns pivot_root uselib ustat sysfs _sysctl query_module get_kernel_syms vserver " +
+	"stime clock_settime64 bdflush vm86 vm86old" // of i386 alone, as umount and socketcall below
 
 // mounts is the mount family; CVE-2022-0185 was in fsconfig.
-const mounts = "mount umount2 fsopen fsconfig fsmount fspick open_tree open_tree_attr move_mount mount_setattr " +
+const mounts = "mount umount umount2 fsopen fsconfig fsmount fspick open_tree open_tree_attr move_mount mount_setattr " +
 	"fanotify_init"
 
 // absent fails with ENOSYS, as on a kernel built without it. Flags of clone3 are behind a pointer that no filter can
-// follow; C libraries fall back to clone. modify_ldt serves 16- and 32-bit code only (CVE-2015-5157).
-const absent = "clone3 modify_ldt"
+// follow; C libraries fall back to clone. modify_ldt serves 16- and 32-bit code only (CVE-2015-5157). So is what socketcall
+// asks for: which family, no filter could see (CVE-2026-31431's way to AF_ALG). ipc hides nothing that is refused here.
+const absent = "clone3 modify_ldt socketcall"
 
 // btrfsIoctls is BTRFS_IOCTL_MAGIC where a command has its type.
 const btrfsIoctls = 0x94 << 8
@@ -45,6 +50,17 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 // Errors are those that programs know how to take: EPERM as in Docker; ENOSYS where a library has an older way;
 // EPROTONOSUPPORT for netlink protocols, because useradd gives up on any other answer about the audit socket.
 func Floor(arch filter.Arch, relax Relax) filter.Filter {
+	f := floor(arch, relax)
+	if relax.Compat && arch == filter.AMD64 {
+		second := floor(filter.I386, relax)
+		f.Compat = &second
+	}
+	return f
+}
+
+// floor is the same for both instruction sets of a machine: the calls have other numbers, and the same arguments. Those of
+// 32 bits, clone's order on i386 and the commands of ioctl included, are where rules look for them.
+func floor(arch filter.Arch, relax Relax) filter.Filter {
 	t := table{arch: arch}
 	t.refuse(unix.EPERM, never)
 	t.refuse(unix.ENOSYS, absent)

@@ -38,7 +38,12 @@ func TestMain(m *testing.M) {
 	case "i386":
 		runtime.LockOSThread()
 		install(Floor(native, Relax{}))
-		callI386()
+		callI386(20) // getpid
+		os.Exit(0)
+	case "abi32":
+		runtime.LockOSThread()
+		install(Floor(native, Relax{Compat: true}))
+		probeI386()
 	default:
 		runtime.LockOSThread()
 		install(Floor(native, Relax{}), All(native)[part])

@@ -26,12 +26,17 @@ const (
 func Listing(prog []unix.SockFilter, arch string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %d instructions for %s\n", len(prog), arch)
-	number := false // the accumulator holds the call number
+	number, set := false, arch // the accumulator holds the call number; of which instruction set
 	for i, p := range prog {
 		fmt.Fprintf(&b, "% x  %4d  ", filter.Encode(prog[i:i+1]), i)
 		switch p.Code {
 		case load:
-			number = p.K == kernel.OffNumber
+			if number = p.K == kernel.OffNumber; number {
+				set = arch
+				if i > 0 && prog[i-1].Code == equal && prog[i-1].K == kernel.ArchI386 || i > 1 && prog[i-2].K == kernel.ArchI386 {
+					set = "i386"
+				}
+			}
 			fmt.Fprintf(&b, "load %s\n", field(p.K))
 			continue
 		case and:
@@ -47,7 +52,7 @@ func Listing(prog []unix.SockFilter, arch string) string {
 		op := map[uint16]string{equal: "==", above: ">", atLeast: ">="}[p.Code]
 		k := fmt.Sprintf("%#x", p.K)
 		if number && p.K < 1<<30 {
-			k = fmt.Sprintf("%d (%s)", p.K, kernel.Name(arch, p.K))
+			k = fmt.Sprintf("%d (%s)", p.K, kernel.Name(set, p.K))
 		}
 		fmt.Fprintf(&b, "if %s %s goto %d else %d\n", op, k, i+1+int(p.Jt), i+1+int(p.Jf))
 	}

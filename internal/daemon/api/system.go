@@ -130,7 +130,7 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 // securityOptions are what every container has by default, in Docker's form, with what is left of the kernel.
 func (s *Server) securityOptions() []string {
 	list := []string{fmt.Sprintf("name=seccomp,profile=builtin,calls=%d of %d,socket-families=%d", policy.SurfaceCalls,
-		policy.SurfaceKnown, policy.SurfaceFamilies), "name=userns", "name=no-new-privileges", "name=cgroupns"}
+		policy.SurfaceKnown, policy.SurfaceFamilies), "name=abi32,default=refused", "name=userns", "name=no-new-privileges", "name=cgroupns"}
 	if s.Hello.AppArmor {
 		list = append([]string{"name=apparmor"}, list...)
 	}

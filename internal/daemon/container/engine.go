@@ -72,10 +72,10 @@ type Config struct {
 
 // Filter is what a system-call filter is made of.
 type Filter struct {
-	Profile  string // Docker's JSON, or policy.BuiltinProfile; "": all calls
-	Bounding uint64 // the bounding set
-	Narrows  bool   // it takes away from the default
-	Record   bool   // what it allows is recorded
+	Profile string        // Docker's JSON, or policy.BuiltinProfile; "": all calls
+	Of      *wire.Process // whose it is: its bounding set and its instruction sets count
+	Narrows bool          // it takes away from the default
+	Record  bool          // what it allows is recorded
 }
 
 // Engine holds all containers.

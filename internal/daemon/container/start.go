@@ -148,7 +148,7 @@ func (e *Engine) filter(profile string, p *wire.Process, h *container.HostConfig
 		return p.Filter, nil
 	}
 	narrows := profile == "" && p.Filter == nil || policy.LevelOf(h) == policy.Strict
-	f, err := e.cfg.Filter(Filter{profile, p.Capabilities.Bounding, narrows, record})
+	f, err := e.cfg.Filter(Filter{profile, p, narrows, record})
 	if err != nil {
 		return nil, fmt.Errorf("--security-opt seccomp: %w", err)
 	}

@@ -63,6 +63,7 @@ func MakeExec(in ExecInput) (*wire.Process, error) {
 		Rlimits:            own.Rlimits,
 		OOMScoreAdj:        own.OOMScoreAdj,
 		NoLandlock:         own.NoLandlock,
+		ABI32:              own.ABI32,
 		AppArmor:           own.AppArmor,
 		Terminal:           r.Tty,
 		Stdin:              r.AttachStdin,

@@ -82,7 +82,7 @@ func (c *collector) strict(asked *Request) *Request {
 		if !ok {
 			name, value, _ = strings.Cut(o, ":")
 		}
-		loosens := value == "unconfined" || value == "disable" || name == "no-new-privileges" && value == "false"
+		loosens := value == "unconfined" || value == "disable" || name == "abi32" && value == "allow" || name == "no-new-privileges" && value == "false"
 		switch {
 		case loosens:
 			c.notStrict("--security-opt", o, "it takes no confinement away", "leave it out")

@@ -14,16 +14,18 @@ import (
 )
 
 // ruled decides about the HostConfig of a request with more fields in front, by a policy.
-func ruled(t *testing.T, p *rules.Policy, by *rules.Caller, more, host string) (*Effective, error) {
+func ruled(t *testing.T, p *rules.Policy, by *rules.Caller, more, asked string) (*Effective, error) {
 	t.Helper()
-	r, err := Decode([]byte(`{"Image":"i",` + more + `"HostConfig":{` + host + `}}`))
+	r, err := Decode([]byte(`{"Image":"i",` + more + `"HostConfig":{` + asked + `}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.By = by
 	img := testImage()
 	img.Names, img.Digests = []string{"registry.example/team/app:1"}, []string{"registry.example/team/app@sha256:" + strings.Repeat("3", 64)}
-	return Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: img, Host: testHost(), Networks: testNetworks, Policy: p, CDI: testCDI})
+	host := testHost()
+	host.ABI32 = true
+	return Make(Input{ID: strings.Repeat("c", 64), Request: r, Image: img, Host: host, Networks: testNetworks, Policy: p, CDI: testCDI})
 }
 
 const (
@@ -67,7 +69,7 @@ func TestLevelsBecomeTheseSpecs(t *testing.T) {
 
 func TestLevelStrictRefusesWhatContradictsIt(t *testing.T) {
 	_, err := ruled(t, nil, &rules.Caller{}, "", strictly+`,"CapAdd":["KILL"],"SecurityOpt":["seccomp=unconfined","no-new-privileges=false",
-		"apparmor=unconfined","label:disable","apparmor=mine"],"Devices":[{"PathOnHost":"/dev/fuse"}],"DeviceRequests":[{"Driver":"nvidia","Count":1}],
+		"apparmor=unconfined","abi32=allow","label:disable","apparmor=mine"],"Devices":[{"PathOnHost":"/dev/fuse"}],"DeviceRequests":[{"Driver":"nvidia","Count":1}],
 		"PortBindings":{"80/tcp":[{"HostPort":"8080"}]}`)
 	var rs Refusals
 	if !errors.As(err, &rs) {
@@ -93,6 +95,7 @@ func TestEachRelaxationIsRefusedWithItsLine(t *testing.T) {
 		`"CapAdd":["sys_ptrace"]`:                         {"capabilities=19", "--cap-add SYS_PTRACE", `capabilities = ["SYS_PTRACE"]`},
 		`"SecurityOpt":["seccomp=unconfined"]`:            {"security-opt=seccomp=unconfined", "--security-opt seccomp=unconfined", `security-opt = ["seccomp=unconfined"]`},
 		`"SecurityOpt":["seccomp={\"defaultAction\":1}"]`: {"security-opt=seccomp=profile", "--security-opt seccomp=profile", `security-opt = ["seccomp=profile"]`},
+		`"SecurityOpt":["abi32=allow"]`:                   {"security-opt=abi32=allow", "--security-opt abi32=allow", `security-opt = ["abi32=allow"]`},
 		`"SecurityOpt":["no-new-privileges=false"]`:       {"security-opt=no-new-privileges=false", "--security-opt no-new-privileges=false", `security-opt = ["no-new-privileges=false"]`},
 		`"Devices":[{"PathOnHost":"/dev/fuse"}]`:          {"devices=/dev/*", "--device /dev/fuse", `devices = ["/dev/fuse"]`},
 		`"PortBindings":{"80/tcp":[{"HostPort":"80"}]}`:   {"ports=80", "-p 80", `ports = [80]`},

@@ -31,6 +31,8 @@ type Host struct {
 	NetworkError string
 	// AppArmor: the kernel has it, and the engine's profiles.
 	AppArmor bool
+	// ABI32: the engine has a floor for programs of 32 bits on this machine.
+	ABI32 bool
 	// Disk says how the writable layer of a container is bounded.
 	Disk Disk
 	// MakeFiles gives the contents of hosts, resolv.conf and hostname.
@@ -242,8 +244,11 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 			c.invalid("--umask", strconv.FormatUint(uint64(*h.Umask), 8), "must be at most 777")
 		}
 	}
-	sec := c.securityOpts(h.SecurityOpt, in.Host.AppArmor)
+	sec := c.securityOpts(h.SecurityOpt, &in.Host)
 	e.Profile = sec.profile
+	if sec.abi32 && Recorded(h) {
+		c.invalid("--security-opt", "abi32=allow", "calls of 32 bits are not recorded: leave one of it and --record out")
+	}
 	set := c.capabilities(h.CapAdd, h.CapDrop)
 	ptrace, _ := capBit("SYS_PTRACE")
 	p := wire.Process{
@@ -256,13 +261,14 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 		Rlimits:            c.rlimits(h.Ulimits, in.Host),
 		OOMScoreAdj:        h.OomScoreAdj,
 		NoLandlock:         set&ptrace != 0,
+		ABI32:              sec.abi32,
 		Terminal:           cfg.Tty,
 		Stdin:              cfg.OpenStdin,
 	}
 	if sec.unconfined {
 		p.Filter = &wire.Filter{}
-	} else if e.Profile == "" && p.Capabilities.Bounding&^defaultCaps() != 0 {
-		e.Profile = BuiltinProfile // the warden's own default knows the default capabilities only
+	} else if e.Profile == "" && (p.ABI32 || p.Capabilities.Bounding&^defaultCaps() != 0) {
+		e.Profile = BuiltinProfile // the warden's own default knows the default capabilities and 64 bits only
 	}
 	p.AppArmor = profileFor(sec.appArmor, p.Capabilities.Bounding, in.Host.AppArmor)
 	p.Rows, p.Cols = c.consoleSize(h.ConsoleSize)

@@ -31,12 +31,14 @@ type security struct {
 	unconfined         bool
 	// appArmor is a profile, or "unconfined"; "" is the engine's.
 	appArmor string
+	// compat lets programs of 32 bits run.
+	abi32 bool
 	// profile is a seccomp profile in Docker's JSON; "" is the default.
 	profile string
 }
 
 // securityOpts reads NAME=VALUE and the old NAME:VALUE.
-func (c *collector) securityOpts(opts []string, appArmor bool) (s security) {
+func (c *collector) securityOpts(opts []string, host *Host) (s security) {
 	for _, o := range opts {
 		name, value, ok := strings.Cut(o, "=")
 		if !ok {
@@ -52,8 +54,15 @@ func (c *collector) securityOpts(opts []string, appArmor bool) (s security) {
 			s.profile = value
 		case name == "seccomp":
 			c.invalid("--security-opt", o, "a profile is the JSON itself, builtin or unconfined")
+		case name == "abi32" && value == "allow" && host.ABI32:
+			s.abi32 = true
+		case name == "abi32" && value == "allow":
+			c.refuse(true, "HostConfig.SecurityOpt=abi32=allow", o)
+		case name == "abi32" && value == "refuse":
+		case name == "abi32":
+			c.invalid("--security-opt", o, "the value is allow or refuse")
 		case name == "apparmor":
-			s.appArmor = c.appArmor(o, value, appArmor)
+			s.appArmor = c.appArmor(o, value, host.AppArmor)
 		case name == "label" && value == "disable":
 			// Brig sets no SELinux label, so there is nothing to switch off.
 		case name == "label":

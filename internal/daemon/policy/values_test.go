@@ -71,6 +71,7 @@ var values = map[string]string{
 	"HostConfig.CapAdd=SYS_ADMIN and others": `["BPF"]`, "HostConfig.CapDrop": `["CHOWN"]`,
 	"HostConfig.GroupAdd":                                  `["audio"]`,
 	"HostConfig.SecurityOpt":                               `["seccomp=unconfined"]`,
+	"HostConfig.SecurityOpt=abi32=allow":                   `["abi32=allow"]`,
 	"HostConfig.SecurityOpt=apparmor=PROFILE":              `["apparmor=x"]`,
 	"HostConfig.SecurityOpt=label=LABEL":                   `["label=level:s0"]`,
 	"HostConfig.SecurityOpt=systempaths=unconfined":        `["systempaths=unconfined"]`,

@@ -14,6 +14,7 @@ import (
 const (
 	ArchAMD64 = unix.AUDIT_ARCH_X86_64
 	ArchARM64 = unix.AUDIT_ARCH_AARCH64
+	ArchI386  = unix.AUDIT_ARCH_I386
 )
 
 // Byte offsets in struct seccomp_data, which is all that a filter can read. Argument i is at OffArgs + 8*i, its high
@@ -34,8 +35,8 @@ const LoadFlags = unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
 
 // call is one row of the table.
 type call struct {
-	name         string
-	amd64, arm64 int16
+	name               string
+	amd64, arm64, i386 int16
 }
 
 func (c *call) on(arch string) int {
@@ -44,11 +45,13 @@ func (c *call) on(arch string) int {
 		return int(c.amd64)
 	case "arm64":
 		return int(c.arm64)
+	case "i386":
+		return int(c.i386)
 	}
 	return -1
 }
 
-// Number looks up a call by name. The second result tells whether the architecture ("amd64", "arm64") has it.
+// Number looks up a call by name. The second result tells whether the architecture ("amd64", "arm64", "i386") has it.
 func Number(arch, name string) (uint32, bool) {
 	i, ok := slices.BinarySearchFunc(calls[:], name, func(c call, n string) int { return cmp.Compare(c.name, n) })
 	if !ok {

@@ -13,7 +13,7 @@ func TestTableIsSortedAndNumbersAreUnique(t *testing.T) {
 	if !slices.IsSortedFunc(calls[:], func(a, b call) int { return strings.Compare(a.name, b.name) }) {
 		t.Error("the table is not sorted: lookups would miss names")
 	}
-	for _, arch := range []string{"amd64", "arm64"} {
+	for _, arch := range []string{"amd64", "arm64", "i386"} {
 		seen := map[int]string{}
 		for i := range calls {
 			nr := calls[i].on(arch)
@@ -50,6 +50,12 @@ func TestNumbersAreTheKernels(t *testing.T) {
 		}
 		if !Exists(c.name) {
 			t.Errorf("%s exists, the table says no", c.name)
+		}
+	}
+	for name, want := range map[string]uint32{"read": 3, "execve": 11, "umount": 22, "old_mmap": 0, "socketcall": 102, "ipc": 117,
+		"clone": 120, "mmap2": 192, "set_thread_area": 243, "socket": 359, "clone3": 435} {
+		if got, _ := Number("i386", name); got != want {
+			t.Errorf("%s on i386: %d, want %d", name, got, want)
 		}
 	}
 	if Exists("no_such_call") || Name("amd64", 4000) != "#4000" {

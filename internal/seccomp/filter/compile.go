@@ -18,7 +18,8 @@ const answerENOSYS = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)
 
 // Compile validates f and turns it into a program:
 //
-//	foreign architecture?                 kill the process: its numbers mean other calls, no verdict can be right
+//	foreign architecture?                 that of Compat: the same below, by Compat; any other: kill the process, since its
+//	                                      numbers mean other calls and no verdict can be right
 //	number → binary tree over ranges  →   a verdict, or
 //	                                      a block that looks at arguments, then a verdict
 //
@@ -29,9 +30,14 @@ func Compile(f *Filter) ([]unix.SockFilter, error) {
 		return nil, err
 	}
 	b := &builder{rev: make([]unix.SockFilter, 0, 128)}
-	p := b.search(numbers(f, b))
-	p = b.follow(opLoad, kernel.OffNumber, p)
-	p = b.branch(opJEQ, archToken(f.Arch), p, b.ret(unix.SECCOMP_RET_KILL_PROCESS))
+	p := b.follow(opLoad, kernel.OffNumber, b.search(numbers(f, b)))
+	if c := f.Compat; c != nil {
+		second := b.follow(opLoad, kernel.OffNumber, b.search(numbers(c, b)))
+		foreign := b.branch(opJEQ, archToken(c.Arch), second, b.ret(unix.SECCOMP_RET_KILL_PROCESS))
+		p = b.branch(opJEQ, archToken(f.Arch), p, foreign)
+	} else {
+		p = b.branch(opJEQ, archToken(f.Arch), p, b.ret(unix.SECCOMP_RET_KILL_PROCESS))
+	}
 	b.follow(opLoad, kernel.OffArch, p)
 	if n := len(b.rev); n > kernel.MaxInsns {
 		return nil, fmt.Errorf("filter: %d instructions, the kernel takes at most %d", n, kernel.MaxInsns)
@@ -51,8 +57,11 @@ func Encode(prog []unix.SockFilter) []byte {
 }
 
 func archToken(a Arch) uint32 {
-	if a == ARM64 {
+	switch a {
+	case ARM64:
 		return kernel.ArchARM64
+	case I386:
+		return kernel.ArchI386
 	}
 	return kernel.ArchAMD64
 }

@@ -14,6 +14,15 @@ import (
 var architectures = []filter.Arch{filter.AMD64, filter.ARM64}
 
 func drawFilter(t *rapid.T) filter.Filter {
+	f := drawPart(t, rapid.SampledFrom(architectures).Draw(t, "arch"))
+	if f.Arch == filter.AMD64 && rapid.Bool().Draw(t, "compat") {
+		second := drawPart(t, filter.I386)
+		f.Compat = &second
+	}
+	return f
+}
+
+func drawPart(t *rapid.T, arch filter.Arch) filter.Filter {
 	action := rapid.SampledFrom([]filter.Action{filter.KillProcess, filter.KillThread, filter.Trap,
 		filter.Errno, filter.Errno, filter.Notify, filter.Trace, filter.Log, filter.Allow, filter.Allow})
 	errno := func(a filter.Action) uint16 {
@@ -37,7 +46,7 @@ func drawFilter(t *rapid.T) filter.Filter {
 		}
 		return a
 	})
-	f := filter.Filter{Arch: rapid.SampledFrom(architectures).Draw(t, "arch"), Default: action.Draw(t, "default")}
+	f := filter.Filter{Arch: arch, Default: action.Draw(t, "default")}
 	f.Errno = errno(f.Default)
 	f.Newest = rapid.SampledFrom([]uint32{0, 0, 5, 300}).Draw(t, "newest")
 	call := rapid.OneOf(rapid.Uint32Range(0, 12), rapid.Uint32Range(0, 500), rapid.Uint32Range(0, filter.MaxCall))
@@ -61,11 +70,16 @@ func TestCompiledProgramEqualsReference(t *testing.T) {
 			rt.Fatal(err)
 		}
 		m := trial.NewMachine(t, prog)
-		vals := trial.Interesting(&f)
+		parts := []*filter.Filter{&f}
+		if f.Compat != nil {
+			parts = append(parts, f.Compat)
+		}
 		for range 200 {
-			c := trial.Call{Arch: trial.Token(f.Arch)}
-			if len(f.Rules) > 0 && rapid.Bool().Draw(rt, "named") {
-				c.Number = rapid.SampledFrom(rapid.SampledFrom(f.Rules).Draw(rt, "rule").Calls).Draw(rt, "nr")
+			part := rapid.SampledFrom(parts).Draw(rt, "part")
+			vals := trial.Interesting(part)
+			c := trial.Call{Arch: trial.Token(part.Arch)}
+			if len(part.Rules) > 0 && rapid.Bool().Draw(rt, "named") {
+				c.Number = rapid.SampledFrom(rapid.SampledFrom(part.Rules).Draw(rt, "rule").Calls).Draw(rt, "nr")
 			} else {
 				c.Number = rapid.OneOf(rapid.Uint32Range(0, 600), rapid.Uint32()).Draw(rt, "any")
 			}

@@ -22,6 +22,9 @@ type Filter struct {
 	// Log asks the kernel to log every verdict other than allow.
 	Log   bool
 	Rules []Rule
+	// Compat is what holds for calls of a second instruction set that the machine runs (I386 on AMD64), which have numbers
+	// and arguments of their own. nil: such a call kills the process.
+	Compat *Filter
 }
 
 // Rule matches a call whose number is one of Calls and whose arguments satisfy all of Args.
@@ -45,10 +48,11 @@ type Arg struct {
 // Arch names an instruction set as Go does.
 type Arch string
 
-// The architectures. Calls of any other instruction set (i386 on amd64) kill the process.
+// The architectures. Calls of any other instruction set kill the process. I386 is for Compat alone.
 const (
 	AMD64 Arch = "amd64"
 	ARM64 Arch = "arm64"
+	I386  Arch = "i386"
 )
 
 // Action is a verdict. Notify leaves it to a listener, which has to be there when the filter is loaded.
@@ -162,6 +166,19 @@ func (f *Filter) Validate() error {
 	if f.Arch != AMD64 && f.Arch != ARM64 {
 		return fmt.Errorf("filter: unknown architecture %q", f.Arch)
 	}
+	if c := f.Compat; c != nil {
+		if f.Arch != AMD64 || c.Arch != I386 || c.Compat != nil {
+			return fmt.Errorf("filter: %s has no second architecture %q", f.Arch, c.Arch)
+		}
+		if err := c.validate(); err != nil {
+			return fmt.Errorf("%s: %w", c.Arch, err)
+		}
+	}
+	return f.validate()
+}
+
+// validate is about one architecture.
+func (f *Filter) validate() error {
 	if err := validAction(f.Default, f.Errno); err != nil {
 		return fmt.Errorf("filter: default: %w", err)
 	}

@@ -16,21 +16,45 @@ import (
 // It follows Docker and runc where they are observable: rules that say what the default says add nothing; conditions of
 // one rule on the same argument are alternatives; calls newer than any that the profile names fail with ENOSYS instead
 // of the default's error. It differs where they are lax: a name that no architecture has is an error if the rule would
-// have forbidden what the default permits. Sub-architectures (32-bit x86, x32) are refused whatever archMap says.
+// have forbidden what the default permits. Sub-architectures are refused whatever archMap says: x32 always, 32-bit x86 unless
+// the host is asked for it.
 func (p *Profile) Filter(h Host) (filter.Filter, error) {
-	f := filter.Filter{Arch: h.Arch, Log: p.log}
+	f, err := p.part(h, h.Arch)
+	if err == nil && h.Compat {
+		var second filter.Filter
+		second, err = p.part(h, filter.I386)
+		f.Compat = &second
+	}
+	if err == nil {
+		err = f.Validate()
+	}
+	if err == nil && f.Notifies() && p.listener.Path == "" {
+		err = fmt.Errorf("%s needs a listener, and listenerPath names none", specs.ActNotify)
+	}
+	if err != nil {
+		return f, invalid(err)
+	}
+	return f, nil
+}
+
+// part resolves names for one instruction set. Conditions are about the machine, as in Docker.
+func (p *Profile) part(h Host, arch filter.Arch) (filter.Filter, error) {
+	f := filter.Filter{Arch: arch, Log: p.log}
 	var err error
 	if f.Default, f.Errno, err = action(p.action, p.errno); err != nil {
-		return f, invalid(fmt.Errorf("defaultAction: %w", err))
+		return f, fmt.Errorf("defaultAction: %w", err)
 	}
 	permits := f.Default.Severity() < filter.Errno.Severity()
+	if arch == filter.I386 && len(p.compat) > 0 {
+		err = add(&f, &moby.Syscall{LinuxSyscall: specs.LinuxSyscall{Names: p.compat, Action: specs.ActAllow}}, true, permits)
+	}
 	for i, s := range p.syscalls {
 		ok, err := applies(s, h)
 		if err == nil {
 			err = add(&f, s, ok, permits)
 		}
 		if err != nil {
-			return f, invalid(fmt.Errorf("syscalls[%d]: %w", i, err))
+			return f, fmt.Errorf("syscalls[%d]: %w", i, err)
 		}
 	}
 	if permits {
@@ -39,13 +63,7 @@ func (p *Profile) Filter(h Host) (filter.Filter, error) {
 	if p.recorded {
 		f.Record()
 	}
-	if err := f.Validate(); err != nil {
-		return f, invalid(err)
-	}
-	if f.Notifies() && p.listener.Path == "" {
-		return f, invalid(fmt.Errorf("%s needs a listener, and listenerPath names none", specs.ActNotify))
-	}
-	return f, nil
+	return f, err
 }
 
 // Program is a profile as the kernel takes it.

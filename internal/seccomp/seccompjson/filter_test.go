@@ -132,6 +132,37 @@ func TestDefaultIsTighterThanDockers(t *testing.T) {
 	}
 }
 
+// For programs of i386 the default allows what it allows to others by the same names, and what is theirs alone.
+func TestDefaultForI386(t *testing.T) {
+	h := host(filter.AMD64, defaultCaps)
+	h.Compat = true
+	f, err := Default().Filter(h)
+	if err != nil || f.Compat == nil || f.Compat.Arch != filter.I386 {
+		t.Fatalf("%v, %+v", err, f.Compat)
+	}
+	for _, number := range seccomp.Calls("amd64") {
+		name := seccomp.Name("amd64", number)
+		if _, ok := seccomp.Number("i386", name); !ok || slices.Contains(compat, name) {
+			continue
+		}
+		there, here := has(t, f, name), has(t, *f.Compat, name)
+		same := func(a, b filter.Rule) bool {
+			return a.Action == b.Action && a.Errno == b.Errno && slices.Equal(a.Args, b.Args)
+		}
+		if !slices.EqualFunc(there, here, same) {
+			t.Errorf("%s: %+v, on i386 %+v", name, there, here)
+		}
+	}
+	for _, name := range []string{"set_thread_area", "mmap2", "_llseek", "chown32", "waitpid", "clock_gettime64"} {
+		if r := has(t, *f.Compat, name); len(r) != 1 || r[0].Action != filter.Allow {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if len(has(t, f, "set_thread_area")) > 0 {
+		t.Error("set_thread_area is for i386 alone")
+	}
+}
+
 func TestDefaultProfileKnowsEveryNameOrNamesAForeignOne(t *testing.T) {
 	foreign := map[string]bool{"arm_fadvise64_64": true, "arm_sync_file_range": true, "breakpoint": true,
 		"cacheflush": true, "set_tls": true, "riscv_flush_icache": true, "swapcontext": true}

@@ -36,6 +36,7 @@ type Profile struct {
 	listener Listener
 	// recorded leaves every call that would be allowed to the listener.
 	recorded bool
+	compat   []string // allowed to i386 besides
 }
 
 // Listener is who decides about the calls that a profile leaves to one (SCMP_ACT_NOTIFY).
@@ -49,6 +50,8 @@ type Host struct {
 	Arch filter.Arch
 	// Kernel is the version of the running kernel, 6 and 18 for 6.18.
 	Kernel [2]uint64
+	// Compat has the profile hold for calls of i386, too, on amd64. Otherwise they kill.
+	Compat bool
 	// Bounding is the capability bounding set of the container, a mask by capability number.
 	Bounding uint64
 }
@@ -66,6 +69,7 @@ func Default() *Profile {
 			list = append(list, s)
 		}
 	}
+	p.compat = compat
 	p.syscalls = append(list, &moby.Syscall{LinuxSyscall: specs.LinuxSyscall{Names: absent, Action: specs.ActErrno, ErrnoRet: &enosys}})
 	return p
 }
@@ -106,6 +110,9 @@ var withheld = []string{
 	"fanotify_mark",     // of no use without fanotify_init
 	"process_mrelease", "epoll_ctl_old", "epoll_wait_old", "get_thread_area", "set_thread_area",
 }
+
+// compat are those of withheld that every program of i386 begins with: 64-bit kernels have them for these only.
+var compat = []string{"get_thread_area", "set_thread_area"}
 
 // Decode reads a profile. Unknown fields are errors: a misspelt condition would change what is allowed.
 func Decode(b []byte) (*Profile, error) {

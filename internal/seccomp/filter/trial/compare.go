@@ -24,7 +24,15 @@ func Interesting(f *filter.Filter) []uint64 {
 // Compare runs every number from 0 to 600 and the borders, with interesting arguments where a rule looks at them.
 func Compare(t *testing.T, f filter.Filter, prog []unix.SockFilter) {
 	t.Helper()
-	m := NewMachine(t, prog)
+	compare(t, &f, &f, NewMachine(t, prog))
+	if f.Compat != nil {
+		compare(t, &f, f.Compat, NewMachine(t, prog))
+	}
+}
+
+// compare has the numbers and constants of one part of a filter, which is the filter itself or its Compat.
+func compare(t *testing.T, whole, f *filter.Filter, m Machine) {
+	t.Helper()
 	looks := map[uint32][]uint8{}
 	for _, r := range f.Rules {
 		for _, nr := range r.Calls {
@@ -34,11 +42,11 @@ func Compare(t *testing.T, f filter.Filter, prog []unix.SockFilter) {
 		}
 	}
 	check := func(c Call) {
-		if want, got := Reference(&f, c), m.Run(t, c); got != want {
+		if want, got := Reference(whole, c), m.Run(t, c); got != want {
 			t.Errorf("call %d %x on %#x: program says %#x, reference %#x", c.Number, c.Args, c.Arch, got, want)
 		}
 	}
-	vals := Interesting(&f)
+	vals := Interesting(f)
 	numbers := []uint32{4095, 4096, X32 - 1, X32, X32 + 41, ^uint32(0), 1 << 31}
 	for nr := range uint32(601) {
 		numbers = append(numbers, nr)

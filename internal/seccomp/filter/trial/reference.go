@@ -18,6 +18,9 @@ type Call struct {
 
 // Reference says what a filter means, straight from the words of filter.Filter, with no thought of speed.
 func Reference(f *filter.Filter, c Call) uint32 {
+	if f.Compat != nil && c.Arch == Token(f.Compat.Arch) {
+		return Reference(f.Compat, c)
+	}
 	if c.Arch != Token(f.Arch) {
 		return unix.SECCOMP_RET_KILL_PROCESS
 	}
@@ -61,7 +64,7 @@ const X32 = 1 << 30
 
 // Token is the architecture as the kernel names it.
 func Token(a filter.Arch) uint32 {
-	return map[filter.Arch]uint32{filter.AMD64: unix.AUDIT_ARCH_X86_64, filter.ARM64: unix.AUDIT_ARCH_AARCH64}[a]
+	return map[filter.Arch]uint32{filter.AMD64: unix.AUDIT_ARCH_X86_64, filter.ARM64: unix.AUDIT_ARCH_AARCH64, filter.I386: unix.AUDIT_ARCH_I386}[a]
 }
 
 // Verdict is an action as the kernel is told.
