@@ -67,5 +67,8 @@ func TestDepth(t *testing.T) {
 		if one != slices.Equal(p.Alone, []string{"user-namespace"}) || !slices.Contains(p.Alone, "user-namespace") {
 			t.Errorf("%s is stopped by each of %v alone", p.Probe, p.Alone)
 		}
+		if !one && !slices.Contains(p.Alone, "landlock") {
+			t.Errorf("Landlock alone does not stop %s: %v", p.Probe, p.Alone)
+		}
 	}
 }

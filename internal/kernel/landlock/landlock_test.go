@@ -142,3 +142,50 @@ func TestDomainKeepsPortsAbstractSocketsAndSignals(t *testing.T) {
 		}
 	})
 }
+
+// TestARuleCoversWhatIsMountedBelow: rules give, and none takes away again. So "everything may be written but what is below
+// /proc" cannot be said: a rule for the root is one for /proc, and rules for the directories in the root are none for a
+// directory that is made later. It is why the domain of containers handles no writing (docs/threat-model.md).
+func TestARuleCoversWhatIsMountedBelow(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "srv"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(path string) error {
+		fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC, 0o600)
+		unix.Close(fd)
+		return err
+	}
+	const all = unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_MAKE_REG
+	under := func(paths ...string) func(*testing.T, int) {
+		return func(t *testing.T, ruleset int) {
+			for _, p := range paths {
+				if err := Allow(ruleset, all, p); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	confined(t, under("/"), func(t *testing.T) {
+		if err := write("/proc/thread-self/comm"); err != nil {
+			t.Errorf("a file of /proc, below a rule for the root: %v", err)
+		}
+	})
+	// As if root were the root of a container.
+	confined(t, func(t *testing.T, ruleset int) {
+		under(filepath.Join(root, "srv"))(t, ruleset)
+		if err := Allow(ruleset, unix.LANDLOCK_ACCESS_FS_MAKE_DIR, root); err != nil {
+			t.Fatal(err)
+		}
+	}, func(t *testing.T) {
+		if err := unix.Mkdir(filepath.Join(root, "later"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := write(filepath.Join(root, "srv", "f")); err != nil {
+			t.Errorf("a directory with a rule: %v", err)
+		}
+		if err := write(filepath.Join(root, "later", "f")); !errors.Is(err, unix.EACCES) {
+			t.Errorf("a directory that was made later: %v, want EACCES", err)
+		}
+	})
+}

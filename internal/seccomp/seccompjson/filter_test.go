@@ -21,9 +21,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// defaultCaps are Brig's default capabilities: Docker's without NET_RAW, MKNOD and AUDIT_WRITE.
+// defaultCaps are Brig's default capabilities: Docker's without NET_RAW, MKNOD, AUDIT_WRITE and SETFCAP.
 const defaultCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FSETID | 1<<unix.CAP_FOWNER |
-	1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SETPCAP |
+	1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP |
 	1<<unix.CAP_NET_BIND_SERVICE | 1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_KILL
 
 func host(arch filter.Arch, caps uint64) Host {
