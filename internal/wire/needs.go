@@ -13,7 +13,7 @@ import (
 // OrdinaryCaps are the capabilities that containers have by default, none of which reaches beyond their own ids.
 const OrdinaryCaps uint64 = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID |
 	1<<unix.CAP_KILL | 1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_NET_BIND_SERVICE |
-	1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_SETFCAP
+	1<<unix.CAP_SYS_CHROOT
 
 // Needs are what a spec asks for beyond what every caller gets, each as KEY=VALUE: the words of policy.toml. brigd and the
 // warden compute them alike. strict is the floor of the policy.

@@ -14,7 +14,7 @@ import (
 // compat is what level compat needs: the level, and the rest of Docker's capabilities.
 func compat() []string {
 	allow := []string{"levels=compat"}
-	for _, name := range []string{"NET_RAW", "MKNOD", "AUDIT_WRITE"} {
+	for _, name := range []string{"NET_RAW", "MKNOD", "AUDIT_WRITE", "SETFCAP"} {
 		n, _ := capname.Number(name)
 		allow = append(allow, "capabilities="+strconv.Itoa(n))
 	}

@@ -7,8 +7,9 @@ import (
 	"github.com/brig-engine/brig/internal/wire/rules/capname"
 )
 
-// defaultCaps are Docker's fourteen without NET_RAW (spoofing, A7), MKNOD (device nodes) and AUDIT_WRITE (forged audit
-// records). ping needs none of them: ping_group_range is open inside.
+// defaultCaps are Docker's fourteen without NET_RAW (spoofing, A7), MKNOD (device nodes), AUDIT_WRITE (forged audit
+// records) and SETFCAP (CVE-2021-3493: capabilities of files that meant the host's; under no_new_privs and nosuid those of
+// a file give nothing inside). ping needs none of them: ping_group_range is open inside.
 func defaultCaps() uint64 { return wire.OrdinaryCaps }
 
 // beyondFloor may be added by nobody, whatever the administrator's policy says.

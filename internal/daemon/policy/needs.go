@@ -31,7 +31,7 @@ type Granted struct {
 }
 
 // compatCaps are what level compat has beyond the default: the rest of Docker's fourteen.
-func compatCaps() uint64 { return mask("NET_RAW", "MKNOD", "AUDIT_WRITE") }
+func compatCaps() uint64 { return mask("NET_RAW", "MKNOD", "AUDIT_WRITE", "SETFCAP") }
 
 // Needs are those of the spec, and what cannot be seen of one.
 func (q *Question) needs() (list []string) {

@@ -33,7 +33,7 @@ func TestProcessOneHasItsOwnIdsNamesAndCapabilities(t *testing.T) {
 	expect(t, shell(t, `id -u; id -g; hostname; echo $$; cut() { grep "$1" /proc/self/status; }
 		cut CapEff; cut CapBnd; cut CapInh; cut CapAmb; cut NoNewPrivs; cut Seccomp:; cut Groups
 		head -1 /proc/self/uid_map`),
-		strings.Join([]string{"0", "0", "box", "1", "CapEff:\t00000000800405fb", "CapBnd:\t00000000800405fb",
+		strings.Join([]string{"0", "0", "box", "1", "CapEff:\t00000000000405fb", "CapBnd:\t00000000000405fb",
 			"CapInh:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "Groups:\t ",
 			"         0 1879048192      65536"}, "\n"))
 }
@@ -92,9 +92,9 @@ func TestStandardOutputCanBeReopenedByAnyUser(t *testing.T) {
 // T16: the order without no_new_privs ends with the same confinement.
 func TestWithoutNoNewPrivilegesTheRestIsTheSame(t *testing.T) {
 	for _, uid := range []uint32{0, 1000} {
-		want := "CapPrm:\t00000000800405fb\nCapEff:\t00000000800405fb\nCapBnd:\t00000000800405fb\nNoNewPrivs:\t0\nSeccomp:\t2"
+		want := "CapPrm:\t00000000000405fb\nCapEff:\t00000000000405fb\nCapBnd:\t00000000000405fb\nNoNewPrivs:\t0\nSeccomp:\t2"
 		if uid != 0 {
-			want = strings.ReplaceAll(want, "Prm:\t00000000800405fb\nCapEff:\t00000000800405fb",
+			want = strings.ReplaceAll(want, "Prm:\t00000000000405fb\nCapEff:\t00000000000405fb",
 				"Prm:\t0000000000000000\nCapEff:\t0000000000000000")
 		}
 		expect(t, shell(t, "grep -E 'CapPrm|CapEff|CapBnd|NoNew|Seccomp:' /proc/self/status", func(s *wire.Spec) {

@@ -31,9 +31,9 @@ import (
 // base of the id range of test containers.
 const base = 0x70000000
 
-// dockerCaps are Docker's default capabilities without NET_RAW, MKNOD and AUDIT_WRITE.
+// dockerCaps are Docker's default capabilities without NET_RAW, MKNOD, AUDIT_WRITE and SETFCAP.
 const dockerCaps = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_FSETID | 1<<unix.CAP_FOWNER |
-	1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETFCAP | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_NET_BIND_SERVICE |
+	1<<unix.CAP_SETGID | 1<<unix.CAP_SETUID | 1<<unix.CAP_SETPCAP | 1<<unix.CAP_NET_BIND_SERVICE |
 	1<<unix.CAP_SYS_CHROOT | 1<<unix.CAP_KILL
 
 // The first thread is the process in /proc/self, and must not be the one that visits a namespace and ends there, which

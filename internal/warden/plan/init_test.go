@@ -88,7 +88,7 @@ func TestInitIsProcessOne(t *testing.T) {
 	must(t, err)
 	// While process 1 waits for signals the kernel shows none as blocked.
 	confined := strings.Repeat("SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\nSigCgt:\t0000000000000000\n"+
-		"CapEff:\t00000000800405fb\nNoNewPrivs:\t1\nSeccomp_filters:\t2\n", 2)
+		"CapEff:\t00000000000405fb\nNoNewPrivs:\t1\nSeccomp_filters:\t2\n", 2)
 	expect(t, out, "init|/bin/sh|sh|-c|busy\ninit\n/memfd:init (deleted)\n0\n1\n2\nparent 1 group 2 session 1\n"+confined+
 		"PATH=/usr/bin:/bin")
 	if status.ExitCode() != 7 {

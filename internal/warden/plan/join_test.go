@@ -88,7 +88,7 @@ func TestExecJoinsEveryNamespaceWithTheSameConfinement(t *testing.T) {
 		want.WriteString(l + "\n")
 	}
 	expect(t, out, want.String()+
-		"0\n0\n1\n2\n3\nCapEff:\t00000000800405fb\nCapBnd:\t00000000800405fb\nNoNewPrivs:\t1\nSeccomp:\t2")
+		"0\n0\n1\n2\n3\nCapEff:\t00000000000405fb\nCapBnd:\t00000000000405fb\nNoNewPrivs:\t1\nSeccomp:\t2")
 }
 
 func TestExecAsUserInADirectory(t *testing.T) {

@@ -48,7 +48,7 @@ var security = []Entry{
 	{Field: "HostConfig.Privileged", Flags: []string{"--privileged"}, State: Refused, Rule: "no-privileged",
 		Reason: "the container would own the host", Instead: "add the single capabilities it needs with --cap-add"},
 	{Field: "HostConfig.CapAdd", Flags: capFlags, State: Works,
-		Note: "what is beyond the default is for whom policy.toml allows it, or for root; NET_RAW, MKNOD and AUDIT_WRITE are not in the default"},
+		Note: "what is beyond the default is for whom policy.toml allows it, or for root; NET_RAW, MKNOD, AUDIT_WRITE and SETFCAP are not in the default: setcap, and packages with capabilities of files (those of rpm, for one), need `--cap-add SETFCAP`, and so does the entrypoint of hashicorp/vault, or SKIP_SETCAP=1"},
 	{Field: "HostConfig.CapAdd", Value: "ALL", Flags: capFlags, State: Refused, Rule: "cap-floor",
 		Reason: "it contains capabilities that reach the host's kernel", Instead: "name the ones you need"},
 	{Field: "HostConfig.CapAdd", Value: "SYS_ADMIN and others",
