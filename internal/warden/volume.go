@@ -61,7 +61,7 @@ func (v volumes) open(name string) (int, error) {
 }
 
 // remove deletes a volume. What is in it was written by strangers: it is removed below a descriptor, never across
-// mounts, without following a link (os.RemoveAll works with unlinkat on descriptors).
+// mounts, without following a link (disk/remove.go).
 func (v volumes) remove(name string) error {
 	dir, err := v.of(name)
 	if err != nil {

@@ -92,7 +92,11 @@ func (d *Disk) Remove(path string) error {
 	if d.Kind == Image && in(above, func(fd int) error { return quota.Destroy(fd, name) }) == nil {
 		return nil
 	}
-	return os.RemoveAll(path)
+	err := in(above, func(fd int) error { return new(eraser).remove(fd, name, 0) })
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // nor what was above it
+	}
+	return err
 }
 
 // Grow gives the image another step if it has less than that left, and the host keeps a sixteenth of its disk.
