@@ -89,7 +89,7 @@ func ofPrograms() []Defence {
 
 		{"landlock", "Landlock domain", []Edit{
 			{plan + "/confine.go", "	if h.Landlock && !p.NoLandlock {", "	if h.Landlock && !p.NoLandlock && !without(\"landlock\") {"},
-		}, []Test{{plan, "TestLandlockSeparatesExecFromProcessOne|TestLandlockAlone"}}, ""},
+		}, []Test{{plan, "TestLandlockSeparatesExecFromProcessOne"}, {plan, "TestLandlockAloneStopsMounts"}, {plan, "TestLandlockAloneKeepsExecsOutOfProcessOne"}}, ""},
 
 		{"no-new-privs", "no_new_privs: a program's file gives no privilege", []Edit{
 			{plan + "/confine.go", "	nnp := !p.AllowNewPrivileges\n	all :=",
