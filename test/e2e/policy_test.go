@@ -90,6 +90,7 @@ func TestEachRelaxationIsForWhomThePolicyNames(t *testing.T) {
 		return e.run(e.asUser(1000, e.brigCommand(args...)))
 	}
 	for _, c := range []struct{ option, program, want, refusal, line string }{
+		{"--cap-add SETFCAP", "grep CapBnd /proc/self/status | tr -d '\\t'", "CapBnd:00000000800405fb", "--cap-add SETFCAP", `capabilities = ["SETFCAP"]`},
 		{"--cap-add NET_ADMIN", "grep CapBnd /proc/self/status | tr -d '\\t'", "CapBnd:00000000000415fb", "--cap-add NET_ADMIN", `capabilities = ["NET_ADMIN"]`},
 		{"--security-opt seccomp=unconfined", "grep Seccomp_filters /proc/self/status | tr -d '\\t'", "Seccomp_filters:1", "--security-opt seccomp=unconfined", `security-opt = ["seccomp=unconfined"]`},
 		{"--security-opt seccomp=" + profile, "echo ran", "ran", "--security-opt seccomp=profile", `security-opt = ["seccomp=profile"]`},
