@@ -25,7 +25,7 @@ var everyOption = map[string][]try{
 	"--attach":                {{"-a stderr", "echo out; echo err >&2", "err"}},
 	"--blkio-weight":          {{"--blkio-weight 500", "echo ok", "ok"}, {"--blkio-weight 5", "", "--blkio-weight 5: "}},
 	"--blkio-weight-device":   {{"--blkio-weight-device /dev/a:100", "", "--blkio-weight-device /dev/a:100: not supported"}},
-	"--cap-add":               {{"--cap-add NET_RAW", "grep CapBnd /proc/self/status", "CapBnd:\t00000000800425fb"}, {"--cap-add CAP_SYS_ADMIN", "", "SYS_ADMIN: the rule"}},
+	"--cap-add":               {{"--cap-add NET_RAW", "grep CapBnd /proc/self/status", "CapBnd:\t00000000000425fb"}, {"--cap-add CAP_SYS_ADMIN", "", "SYS_ADMIN: the rule"}},
 	"--cap-drop":              {{"--cap-drop ALL", "grep CapBnd /proc/self/status", "CapBnd:\t0000000000000000"}},
 	"--cgroup-parent":         {{"--cgroup-parent /x", "", "--cgroup-parent /x: the rule"}},
 	"--cgroupns":              {{"--cgroupns private", "tail -n 1 /proc/self/cgroup", "0::/"}, {"--cgroupns host", "", "--cgroupns host: the rule"}},
