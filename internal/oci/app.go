@@ -119,6 +119,7 @@ func (a *app) command(args []string) int {
 		rest, err = behind(f, rest)
 	}
 	if err == nil && c.births {
+		returnFileLimit()
 		err = leaveNothingToWrite()
 	}
 	status := 0

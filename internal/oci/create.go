@@ -131,7 +131,7 @@ func (c *container) describe() error {
 		return err
 	}
 	c.Record = state.Record{Version: specs.Version, ID: c.ID, Creating: true, Bundle: c.o.bundle, Root: root, Created: time.Now(),
-		Annotations: s.Annotations, Groups: groups, OwnPIDs: config.New(s.Linux, specs.PIDNamespace), NoPivot: c.o.noPivot,
+		Annotations: s.Annotations, Groups: groups, OwnPIDs: config.New(s.Linux, specs.PIDNamespace), NoPivot: c.o.noPivot, NoKeyring: c.o.noKeyring,
 		Process: s.Process, Hooks: s.Hooks}
 	return c.Write() // so that whoever finds what a death of this process has left knows where it is
 }
@@ -155,7 +155,7 @@ func (c *container) enterGroups() (dir int, tasks []int, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	return c.Groups.Attach()
+	return c.Groups.Attach(0)
 }
 
 // accept leads the child through its gates.

@@ -115,18 +115,7 @@ func (a *app) enter(d *state.Dir, process *specs.Process, o *execOptions) (fd, m
 	if err = passOn(&e.Process, o.fds, fds); err != nil {
 		return -1, -1, err
 	}
-	dir, tasks, err := d.Groups.Attach()
-	if err != nil {
-		return -1, -1, err
-	}
-	if dir > 0 {
-		defer unix.Close(dir)
-	}
-	for i, fd := range tasks {
-		fds[fmt.Sprintf("tasks%d", i)] = fd
-	}
-	e.Tasks = len(tasks)
-	child, err := fork(dir)
+	child, err := forkInto(d, e, fds)
 	if err != nil {
 		return -1, -1, err
 	}
@@ -171,6 +160,22 @@ func entered(d *state.Dir, r *birth.Running, o *execOptions, terminal bool) (fd,
 	return fd, master, err
 }
 
+// forkInto makes a child in the container's control groups: it has its bounds, and its rules of devices.
+func forkInto(d *state.Dir, e *birth.Entry, fds descriptors) (*clone.Child, error) {
+	dir, tasks, err := d.Groups.Attach(d.PID)
+	if err != nil {
+		return nil, err
+	}
+	if dir > 0 {
+		fds["group"] = dir // until the child is there
+	}
+	for i, fd := range tasks {
+		fds[fmt.Sprintf("tasks%d", i)] = fd
+	}
+	e.Tasks = len(tasks)
+	return fork(dir)
+}
+
 // openEntry opens the process whose namespaces are entered, and makes the list.
 func (a *app) openEntry(d *state.Dir, e *birth.Entry, fds descriptors) (*birth.List, error) {
 	fd, err := d.Open1()
@@ -202,7 +207,7 @@ func (a *app) entry(d *state.Dir, process *specs.Process) (*birth.Entry, error) 
 			unix.Close(fd)
 		}
 	}
-	return &birth.Entry{Namespaces: spaces, Chroot: d.NoPivot, Process: *p}, nil
+	return &birth.Entry{Namespaces: spaces, Chroot: d.NoPivot, NoKeyring: d.NoKeyring, Process: *p}, nil
 }
 
 // foreign are the namespaces of a process that are not this one's.

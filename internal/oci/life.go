@@ -54,11 +54,10 @@ func parseSignal(s string) (unix.Signal, error) {
 }
 
 func (a *app) kill(id string, sig unix.Signal, all bool) error {
-	d, err := state.Open(a.root, id)
+	d, err := state.Look(a.root, id) // who works on it may be waiting for a hook, which a signal to the container can end
 	if err != nil {
 		return err
 	}
-	defer d.Close()
 	fd, err := d.Open1()
 	if all || err == nil && sig == unix.SIGKILL && !d.OwnPIDs { // its other processes do not end with the first
 		if err == nil {

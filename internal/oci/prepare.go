@@ -22,7 +22,8 @@ func (c *container) plan(tasks []int) (*birth.List, error) {
 	for i, fd := range tasks {
 		c.fds[fmt.Sprintf("tasks%d", i)] = fd
 	}
-	for _, step := range []func(*birth.Input) error{c.openNamespaces, c.openRoot, c.openMounts, c.openDevices, c.describeProcess, c.openFIFO} {
+	for _, step := range []func(*birth.Input) error{c.withoutPivot, c.openNamespaces, c.openRoot, c.openMounts, c.openDevices,
+		c.describeProcess, c.openFIFO} {
 		if err := step(in); err != nil {
 			return nil, err
 		}

@@ -196,8 +196,17 @@ func (a *app) capabilities(p *birth.Process, c *specs.LinuxCapabilities, userNS 
 	return nil
 }
 
-// limits marks those that are above this process's own: they are raised while it has the host's rights.
+// limits marks those that are above this process's own: they are raised while it has the host's rights. That of open files is
+// the caller's again, if the configuration has none.
 func limits(p *birth.Process, list []specs.POSIXRlimit) error {
+	var files unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("read the limit RLIMIT_NOFILE: %w", err)
+	}
+	p.Files = birth.Limit{Name: "RLIMIT_NOFILE", Kind: unix.RLIMIT_NOFILE, Soft: files.Cur, Hard: files.Max}
+	if !slices.ContainsFunc(list, func(r specs.POSIXRlimit) bool { return r.Type == p.Files.Name }) {
+		p.Limits = append(p.Limits, p.Files)
+	}
 	for _, r := range list {
 		l := birth.Limit{Name: r.Type, Kind: config.Rlimit(r.Type), Soft: r.Soft, Hard: r.Hard}
 		var now unix.Rlimit

@@ -47,6 +47,11 @@ func leaveNothingToWrite() error {
 	return fmt.Errorf("execute this program from where it cannot be written: %w", errno)
 }
 
+// returnFileLimit gives this process the soft limit of open files back that its caller gave it: Go's runtime raises it at the
+// start, and a container would inherit that (T15). Go alone knows what it was, and puts it back before it executes a program:
+// here one without a name, which is nowhere.
+func returnFileLimit() { _ = syscall.Exec("", nil, nil) }
+
 // fork makes a child that waits for its list. What containers inherit is not that of who called this program (T15): before
 // the first child the process that forks is made, by a thread that has fixed values.
 func fork(cgroup int) (*clone.Child, error) {

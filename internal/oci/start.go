@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -69,7 +70,7 @@ func (a *app) insideHooks(d *state.Dir, kind string, list []specs.Hook, told *sp
 	for i, h := range list {
 		spaces, err := foreign(d.PID)
 		if err == nil {
-			err = a.inside(d, &h, told, birth.Hook(spaces, h.Path, hook.Args(&h), hook.Env(&h)))
+			err = a.inside(d, &h, told, nil, birth.Hook(spaces, h.Path, hook.Args(&h), hook.Env(&h)))
 		}
 		if err != nil {
 			return fmt.Errorf("%s hook #%d: %s: %w", kind, i, h.Path, err)
@@ -89,10 +90,7 @@ func (a *app) startHooks(d *state.Dir, list []specs.Hook) error {
 			if e.Process.Args[0] != h.Path { // it is found by its path
 				e.Process.Args = append([]string{h.Path}, e.Process.Args[1:]...)
 			}
-			var l *birth.List
-			if l, err = birth.Exec(e); err == nil {
-				err = a.inside(d, &h, told, l)
-			}
+			err = a.inside(d, &h, told, e, nil)
 		}
 		if err != nil {
 			return fmt.Errorf("startContainer hook #%d: %s: %w", i, h.Path, err)
@@ -101,8 +99,9 @@ func (a *app) startHooks(d *state.Dir, list []specs.Hook) error {
 	return nil
 }
 
-// inside has a hook executed in the container and waits for it. It reads the state and writes into files in memory.
-func (a *app) inside(d *state.Dir, h *specs.Hook, told *specs.State, l *birth.List) error {
+// inside has a hook executed in the container and waits for it: one of the host by its list, one of the container as an entry,
+// in its control groups. It reads the state and writes into files in memory.
+func (a *app) inside(d *state.Dir, h *specs.Hook, told *specs.State, e *birth.Entry, l *birth.List) error {
 	text, err := json.Marshal(told)
 	if err != nil {
 		return err
@@ -113,16 +112,14 @@ func (a *app) inside(d *state.Dir, h *specs.Hook, told *specs.State, l *birth.Li
 	}
 	defer in.Close()
 	defer out.Close()
-	init, err := d.Open1()
+	fds := descriptors{}
+	defer fds.close()
+	child, l, err := a.forkHook(d, e, l, fds)
 	if err != nil {
 		return err
 	}
-	defer unix.Close(init)
-	given := descriptors{"pid1": init, "stdin": int(in.Fd()), "stderr": int(out.Fd())}
-	child, err := fork(0)
-	if err != nil {
-		return err
-	}
+	given := maps.Clone(fds)
+	given["stdin"], given["stderr"] = int(in.Fd()), int(out.Fd())
 	r, err := l.Begin(child, given)
 	if err != nil {
 		return err
@@ -148,6 +145,23 @@ func (a *app) inside(d *state.Dir, h *specs.Hook, told *specs.State, l *birth.Li
 	printed := make([]byte, 2000)
 	n, _ := out.ReadAt(printed, 0)
 	return hook.Explain(err, string(printed[:n]))
+}
+
+// forkHook makes the child that becomes a hook, and the list that it carries out.
+func (a *app) forkHook(d *state.Dir, e *birth.Entry, l *birth.List, fds descriptors) (child *clone.Child, _ *birth.List, err error) {
+	if e == nil {
+		if fds["pid1"], err = d.Open1(); err == nil {
+			child, err = fork(0)
+		}
+		return child, l, err
+	}
+	if child, err = forkInto(d, e, fds); err != nil {
+		return nil, nil, err
+	}
+	if l, err = a.openEntry(d, e, fds); err != nil {
+		child.Kill()
+	}
+	return child, l, err
 }
 
 func files(text []byte) (in, out *os.File, err error) {

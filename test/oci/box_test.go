@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/test/room"
 )
@@ -197,6 +199,26 @@ func (b *box) status() string {
 		b.t.Fatal(err)
 	}
 	return s.Status
+}
+
+// catches waits until the program catches TERM, which the kernel drops until then: it is the first of its namespace.
+func (b *box) catches() {
+	b.t.Helper()
+	var s struct{ Pid int }
+	if err := json.Unmarshal([]byte(b.ok("state", b.id)), &s); err != nil {
+		b.t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.Pid))
+		_, caught, _ := strings.Cut(string(text), "SigCgt:\t")
+		caught, _, _ = strings.Cut(caught, "\n")
+		if mask, _ := strconv.ParseUint(caught, 16, 64); mask&(1<<(unix.SIGTERM-1)) != 0 {
+			return
+		}
+		if err != nil || time.Now().After(end) {
+			b.t.Fatalf("the program does not catch TERM: %v", err)
+		}
+	}
 }
 
 // until waits for a status.

@@ -26,6 +26,7 @@ func TestHooks(t *testing.T) {
 	b.write()
 	b.ok("create", "--bundle", b.dir, b.id)
 	b.ok("start", b.id)
+	b.catches()
 	b.ok("kill", b.id, "TERM")
 	b.until("stopped")
 	b.ok("delete", b.id)

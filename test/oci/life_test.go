@@ -44,6 +44,7 @@ func TestLife(t *testing.T) {
 	b.refused("paused container", "exec", b.id, "true")
 	b.ok("resume", b.id)
 	b.refused("not paused", "resume", b.id)
+	b.catches()
 	b.ok("kill", b.id, "TERM")
 	b.until("stopped")
 	b.refused("not running", "kill", b.id, "KILL")

@@ -28,6 +28,7 @@ type Input struct {
 	Pts         bool // with a devpts
 	UserNS      bool // new or by path
 	NoPivot     bool
+	HostMounts  []string // with NoPivot: the host's proc and sys, in the order of their mounts
 	NoKeyring   bool
 	Wait        bool // at the FIFO
 	Tasks       int  // number of cgroup v1 directories
@@ -37,11 +38,13 @@ type Input struct {
 // Create computes the birth of a container.
 func Create(in *Input) (*List, error) {
 	l := newList("birth of a container: "+strings.Join(in.Process.Args, " "), "<root>")
+	l.waits = in.Wait
 	l.begin(in.Tasks, &in.Process)
 	l.enter(in)
 	l.session(in.NoKeyring)
-	// Kept until the labels are set: another proc could be anything.
+	// Kept until the pivot: another proc could be anything.
 	l.open("open /proc", unix.AT_FDCWD, "/proc", openDir, 0).To("hostproc")
+	l.labelled(&in.Process)
 	l.do("begin with no umask", unix.SYS_UMASK, 0)
 	l.names(in.Spec)
 	l.rootMount(in)
@@ -98,6 +101,9 @@ func (l *List) enter(in *Input) {
 			fresh |= flag
 		}
 	}
+	// With the rights of the host: the container's root may not be allowed to get there. A new mount namespace takes the
+	// directory along.
+	l.do("go to the root file system "+in.Root, unix.SYS_CHDIR, in.Root)
 	if in.UserNS {
 		l.do("enter the user namespace", unix.SYS_SETNS, calls.Ref("<userns>"), unix.CLONE_NEWUSER)
 		l.become("the container's root", 0, 0)
@@ -159,6 +165,7 @@ type Entry struct {
 	Namespaces int // those of the container that are not brig-oci's own
 	Tasks      int
 	Chroot     bool // the root was not pivoted to
+	NoKeyring  bool
 	Process    Process
 }
 
@@ -166,8 +173,15 @@ type Entry struct {
 func Exec(in *Entry) (*List, error) {
 	l := newList("entry into a container: "+strings.Join(in.Process.Args, " "), "root")
 	l.begin(in.Tasks, &in.Process)
+	if in.Process.AppArmor+in.Process.SELinux != "" {
+		// Before the container sees this process: who has CAP_SYS_PTRACE there could take the descriptor. A label that is
+		// set for the next program is inherited by the fork.
+		l.open("open /proc", unix.AT_FDCWD, "/proc", openDir, 0).To("hostproc")
+		l.labelled(&in.Process)
+		l.close("hostproc")
+	}
 	l.join(in.Namespaces, in.Chroot)
-	l.session(true)
+	l.session(in.NoKeyring)
 	l.open("open the root", unix.AT_FDCWD, "/", openDir, 0).To(l.root)
 	if in.Process.Cwd != "/" {
 		what := "enter the working directory " + in.Process.Cwd
@@ -185,7 +199,6 @@ func Exec(in *Entry) (*List, error) {
 
 // join enters the namespaces of the process that a descriptor names, and no other that got its pid, in one call.
 func (l *List) join(namespaces int, chroot bool) {
-	l.open("open /proc", unix.AT_FDCWD, "/proc", openDir, 0).To("hostproc")
 	if namespaces != 0 {
 		l.do("enter the container's namespaces", unix.SYS_SETNS, calls.Ref("<pid1>"), namespaces)
 	}

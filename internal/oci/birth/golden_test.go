@@ -24,7 +24,8 @@ func goldenProcess() Process {
 	return Process{Args: []string{"sh", "-c", "true"}, Env: []string{"PATH=/usr/bin:/bin"}, Cwd: "/work", UID: 7, GID: 8, Groups: []uint32{9},
 		Umask: 0o22, Held: 1<<41 - 1, Bounding: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL, Effective: 1 << unix.CAP_KILL,
 		NoNewPrivs: true, Filters: []calls.Filter{{Name: "seccomp", Code: make([]byte, 8*100)}}, LastCap: 40, ExecByFD: true, Personality: -1,
-		OOMScoreAdj: "0", Limits: []Limit{{Name: "RLIMIT_NOFILE", Kind: unix.RLIMIT_NOFILE, Soft: 10, Hard: 20}}}
+		OOMScoreAdj: "0", Files: Limit{Name: "RLIMIT_NOFILE", Kind: unix.RLIMIT_NOFILE, Soft: 9, Hard: 20},
+		Limits: []Limit{{Name: "RLIMIT_NOFILE", Kind: unix.RLIMIT_NOFILE, Soft: 10, Hard: 20}}}
 }
 
 func goldenInput() *Input {
@@ -102,10 +103,11 @@ func TestGoldenLists(t *testing.T) {
 			in.Process.NoNewPrivs, in.Process.AppArmor, in.Process.Ambient = false, "mine", 1<<unix.CAP_KILL
 		}),
 		"user-namespace": create(func(in *Input) {
-			in.UserNS, in.NoPivot = true, true
+			in.UserNS = true
 			in.Spec.Linux.Namespaces = append(in.Spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace}, specs.LinuxNamespace{Type: specs.TimeNamespace})
 			in.Spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 5}}
 		}),
+		"no-pivot": create(func(in *Input) { in.NoPivot, in.HostMounts = true, []string{"/proc", "/sys", "/proc"} }),
 		"exec": func() (*List, error) {
 			return Exec(&Entry{Namespaces: unix.CLONE_NEWPID | unix.CLONE_NEWNS, Tasks: 1, Process: goldenProcess()})
 		},

@@ -33,6 +33,7 @@ type List struct {
 	labels   int
 	root     calls.Ref
 	program0 string // as it was asked for
+	waits    bool   // at <fifo>
 	// search and execute are the operations whose failure means that there is no such program, or that it cannot be executed.
 	search, execute map[*calls.Op]bool
 }
@@ -59,6 +60,9 @@ func (l *List) open(what string, dir any, name string, flags, resolve uint64) *c
 	how := path.How(flags, mode, resolve)
 	return l.do(what, unix.SYS_OPENAT2, dir, name, []uint64{how.Flags, how.Mode, how.Resolve}, unix.SizeofOpenHow)
 }
+
+// close closes a descriptor that processes of the container may not find.
+func (l *List) close(fd calls.Ref) { l.do("close a descriptor", unix.SYS_CLOSE_RANGE, fd, fd, 0) }
 
 // gate lets the parent act: it is woken, and the child waits.
 func (l *List) gate(what string) {

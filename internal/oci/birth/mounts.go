@@ -2,6 +2,7 @@ package birth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,19 +17,13 @@ type Hierarchy struct {
 	Links []string
 }
 
-// rootMount puts the root file system on its own path, as hooks find it; in a user namespace that may not go there, over
-// the old root.
+// rootMount puts the root file system on its own path, which is the working directory, as hooks find it. It covers nothing
+// else: what hooks name must be the host's.
 func (l *List) rootMount(in *Input) {
 	l.do("make mounts private", unix.SYS_MOUNT_SETATTR, unix.AT_FDCWD, "/", unix.AT_RECURSIVE,
 		[]uint64{0, 0, unix.MS_PRIVATE, 0}, unix.MOUNT_ATTR_SIZE_VER0)
-	const flags = unix.MOVE_MOUNT_F_EMPTY_PATH
-	move := l.do("mount the root on "+in.Root, unix.SYS_MOVE_MOUNT, l.root, "", unix.AT_FDCWD, in.Root, flags)
-	if in.UserNS {
-		there := l.label("there")
-		move.Next(there).Or(unix.EACCES)
-		l.do("mount the root", unix.SYS_MOVE_MOUNT, l.root, "", unix.AT_FDCWD, "/", flags)
-		l.place(there)
-	}
+	l.do("mount the root on "+in.Root, unix.SYS_MOVE_MOUNT, l.root, "", unix.AT_FDCWD, "",
+		unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
 // mounts makes the mounts of the configuration, in their order. Those that are for reading become so when everything is in
@@ -159,29 +154,39 @@ func (l *List) protect(in *Input) {
 	}
 }
 
+// mask hides a path, and what a link of the image on the way to it leads to inside the root. Nothing is hidden where nothing
+// is; a path that cannot be resolved is an error.
 func (l *List) mask(where string) {
 	what, name := "hide "+where, strings.TrimPrefix(where, "/")
 	file, done := l.label("file"), l.label("done")
-	l.open(what, l.root, name, openDir, inRoot|unix.RESOLVE_NO_SYMLINKS).To("masked").
-		Jump(done, unix.ENOENT, unix.ELOOP).Jump(file, unix.ENOTDIR)
+	l.open(what, l.root, name, openDir, inRoot).To("masked").Jump(done, unix.ENOENT).Jump(file, unix.ENOTDIR)
 	l.do(what, unix.SYS_OPEN_TREE, calls.Ref("empty"), "", tree|unix.AT_EMPTY_PATH).To("nothing")
 	l.attach(what, "nothing", "masked").Next(done)
 	l.place(file)
-	l.open(what, l.root, name, unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).To("masked").
-		Jump(done, unix.ENOENT, unix.ENOTDIR)
+	l.open(what, l.root, name, unix.O_PATH, inRoot).To("masked").Jump(done, unix.ENOENT, unix.ENOTDIR)
 	l.do(what, unix.SYS_OPEN_TREE, unix.AT_FDCWD, "/dev/null", tree).To("null")
 	l.attach(what, "null", "masked")
 	l.place(done)
 }
 
+// readOnly resolves a path as mask does.
 func (l *List) readOnly(where string) {
 	what, done := "protect "+where, l.label("done")
-	l.open(what, l.root, strings.TrimPrefix(where, "/"), unix.O_PATH, inRoot|unix.RESOLVE_NO_SYMLINKS).To("protected").
-		Jump(done, unix.ENOENT, unix.ENOTDIR, unix.ELOOP)
+	l.open(what, l.root, strings.TrimPrefix(where, "/"), unix.O_PATH, inRoot).To("protected").Jump(done, unix.ENOENT, unix.ENOTDIR)
 	l.do(what, unix.SYS_OPEN_TREE, calls.Ref("protected"), "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).To("copy")
 	l.set("restrict "+where+" to reading", "copy", unix.MOUNT_ATTR_RDONLY, 0, 0, true)
 	l.attach(what, "copy", "protected")
 	l.place(done)
+}
+
+// dropHost takes the host's proc and sys away, the last mount first, and what was parked on /proc before that.
+func (l *List) dropHost(in *Input) {
+	if len(in.Spec.Linux.MaskedPaths) > 0 {
+		l.do("drop what is parked", unix.SYS_UMOUNT2, "/proc", unix.MNT_DETACH)
+	}
+	for _, at := range slices.Backward(in.HostMounts) {
+		l.do("drop the host's "+at, unix.SYS_UMOUNT2, at, unix.MNT_DETACH).Or(unix.EINVAL, unix.ENOENT) // it went with the one above
+	}
 }
 
 // pivot leaves the host's file systems.
@@ -190,9 +195,7 @@ func (l *List) pivot(in *Input) {
 	if in.NoPivot {
 		// The root of a machine that runs from its initial file system cannot be pivoted away from: it is covered, and
 		// what it had of proc and sys is gone.
-		for _, dir := range []string{"/proc", "/sys"} {
-			l.do("drop the host's "+dir, unix.SYS_UMOUNT2, dir, unix.MNT_DETACH).Or(unix.EINVAL, unix.ENOENT)
-		}
+		l.dropHost(in)
 		l.do("cover the host's root", unix.SYS_MOUNT, ".", "/", 0, unix.MS_MOVE, 0)
 		l.do("change the root", unix.SYS_CHROOT, ".")
 	} else {

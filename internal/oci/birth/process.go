@@ -29,6 +29,7 @@ type Process struct {
 	AppArmor, SELinux                                    string
 
 	Limits      []Limit
+	Files       Limit // that of open files before it: until the program is executed it is as high as it may be
 	OOMScoreAdj string
 	Scheduler   []byte // struct sched_attr; none: the kernel's default
 	IOPriority  int
@@ -58,6 +59,9 @@ const aside = 128
 
 // prepare is what takes rights of the host: limits above brig-oci's own, and how soon memory is taken back.
 func (l *List) prepare(p *Process) {
+	if p.Files.Hard > 0 {
+		l.limit(p.Files, p.Files.Hard)
+	}
 	for _, r := range p.Limits {
 		if r.Raise {
 			l.limit(r, r.Hard)
@@ -113,7 +117,6 @@ func (l *List) program(p *Process, wait func()) error {
 	if !p.NoNewPrivs {
 		l.capset("set the capabilities that load filters", p.Held, p.Held, p.Inheritable)
 	}
-	l.labelled(p)
 	l.descriptors(p)
 	for _, r := range p.Limits {
 		l.limit(r, r.Soft)
@@ -166,7 +169,7 @@ func (l *List) capabilities(p *Process) {
 	}
 }
 
-// labelled writes the labels that the program is executed with. The file is opened with the ids that write it, which the
+// labelled writes the labels that the next program is executed with. The file is opened with the ids that write it, which the
 // kernel checks, through the host's own proc (CVE-2025-52881).
 func (l *List) labelled(p *Process) {
 	const what = "set the label of the program to "
@@ -179,10 +182,12 @@ func (l *List) labelled(p *Process) {
 		open(said, "exec")
 		l.place(have)
 		l.do(said, unix.SYS_WRITE, calls.Ref("attr"), text, len(text))
+		l.close("attr")
 	}
 	if p.SELinux != "" {
 		open(what+p.SELinux, "exec")
 		l.do(what+p.SELinux, unix.SYS_WRITE, calls.Ref("attr"), p.SELinux, len(p.SELinux))
+		l.close("attr")
 	}
 }
 
@@ -193,6 +198,10 @@ func (l *List) descriptors(p *Process) {
 	}
 	move := func(from, to calls.Ref) {
 		l.do("move a descriptor aside", unix.SYS_FCNTL, from, unix.F_DUPFD_CLOEXEC, aside).To(to)
+	}
+	move("<sync>", "<sync>") // by which brig-oci learns whether the program was executed
+	if l.waits {             // with a listener after this
+		move("<fifo>", "<fifo>")
 	}
 	if p.ExecByFD {
 		move("program", "program")

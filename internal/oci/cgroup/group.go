@@ -16,12 +16,19 @@ import (
 )
 
 // Attach opens what a new process needs to enter the groups: the directory of version 2, for CLONE_INTO_CGROUP (0 without),
-// and the tasks files of version 1.
-func (g *Group) Attach() (dir int, tasks []int, err error) {
+// and the tasks files of version 1. A group of version 2 that has handed controllers down takes no process: then it is the one
+// below in which the container's first process is.
+func (g *Group) Attach(first int) (dir int, tasks []int, err error) {
 	for i := range g.Dirs {
 		d := &g.Dirs[i]
 		if d.V2() {
-			dir, err = unix.Open(d.Name(), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			name := d.Name()
+			if down, _ := os.ReadFile(d.file("cgroup.subtree_control")); first > 0 && len(strings.TrimSpace(string(down))) > 0 {
+				if name, err = holder(name, first); err != nil {
+					return 0, tasks, err
+				}
+			}
+			dir, err = unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		} else {
 			var fd int
 			if fd, err = unix.Open(d.file("tasks"), unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
@@ -41,34 +48,57 @@ func (g *Group) Attach() (dir int, tasks []int, err error) {
 // PIDs are the processes of the container, in this process's numbers; of its groups alone, or of those below as well.
 func (g *Group) PIDs(below bool) ([]int, error) {
 	d := g.counted()
-	var pids []int
-	read := func(dir string) error {
-		b, err := os.ReadFile(dir + "/cgroup.procs")
-		for word := range strings.FieldsSeq(string(b)) {
-			if pid, err := strconv.Atoi(word); err == nil && pid > 0 {
-				pids = append(pids, pid)
-			}
-		}
-		return err
-	}
-	var err error
+	pids, err := members(d.Name())
 	if below {
+		pids = nil
 		err = filepath.WalkDir(d.Name(), func(p string, e fs.DirEntry, err error) error {
 			if err == nil && e.IsDir() {
-				err = read(p)
+				var more []int
+				more, err = members(p)
+				pids = append(pids, more...)
 			}
-			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+			if errors.Is(err, fs.ErrNotExist) {
 				err = nil
 			}
 			return err
 		})
-	} else {
-		err = read(d.Name())
 	}
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // nobody is in a group that is not there
 	}
 	return pids, err
+}
+
+// members are the processes of one group; of a group that goes meanwhile, none.
+func members(dir string) (pids []int, err error) {
+	b, err := os.ReadFile(dir + "/cgroup.procs")
+	for word := range strings.FieldsSeq(string(b)) {
+		if pid, err := strconv.Atoi(word); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	if errors.Is(err, unix.ENODEV) {
+		err = nil
+	}
+	return pids, err
+}
+
+// holder is the group below top that a process is in.
+func holder(top string, pid int) (found string, err error) {
+	err = filepath.WalkDir(top, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() {
+			return nil // it went meanwhile
+		}
+		if pids, _ := members(p); slices.Contains(pids, pid) {
+			found = p
+			return filepath.SkipAll
+		}
+		return nil
+	})
+	if found == "" && err == nil {
+		err = fmt.Errorf("control group %s has handed controllers down, and the container's first process is in no group below", top)
+	}
+	return found, err
 }
 
 // counted is the group whose processes are the container's.

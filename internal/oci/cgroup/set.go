@@ -33,7 +33,7 @@ func (g *Group) Set(r *specs.LinuxResources) error {
 	if err := g.memory(r.Memory); err != nil {
 		return err
 	}
-	list := append(cpu(r.CPU), rest(r)...)
+	list := append(g.cpu(r.CPU), rest(r)...)
 	list = append(list, g.blkio(r.BlockIO)...)
 	for _, s := range list {
 		if err := g.set(s); err != nil {
@@ -111,10 +111,16 @@ func (g *Group) memory(m *specs.LinuxMemory) error {
 	if m.Swap != nil {
 		swap := *m.Swap
 		if d := g.find("memory"); d != nil && d.V2() && swap > 0 {
-			if m.Limit == nil || *m.Limit <= 0 || swap < *m.Limit {
+			memory := int64(-1)
+			if m.Limit != nil {
+				memory = *m.Limit
+			} else if n, err := strconv.ParseInt(g.now("memory", "memory.max"), 10, 64); err == nil {
+				memory = n // which holds already
+			}
+			if memory <= 0 || swap < memory {
 				return fmt.Errorf("resources.memory.swap: %d is memory and swap together, and no less than memory.limit", swap)
 			}
-			swap -= *m.Limit
+			swap -= memory
 		}
 		s := setting{"memory.swap", "memory", control{"memory.memsw.limit_in_bytes", number(m.Swap)},
 			control{"memory.swap.max", limit(swap)}}
@@ -164,7 +170,7 @@ func (g *Group) lacksSwap(m *specs.LinuxMemory) bool {
 	return err != nil && readErr == nil && strings.Count(string(swaps), "\n") <= 1
 }
 
-func cpu(c *specs.LinuxCPU) (list []setting) {
+func (g *Group) cpu(c *specs.LinuxCPU) (list []setting) {
 	if c == nil {
 		return nil
 	}
@@ -180,13 +186,11 @@ func cpu(c *specs.LinuxCPU) (list []setting) {
 	if c.Burst != nil {
 		add("burst", "cpu", control{"cpu.cfs_burst_us", number(c.Burst)}, control{"cpu.max.burst", number(c.Burst)})
 	}
-	period := uint64(100000)
 	if c.Period != nil && *c.Period != 0 {
-		period = *c.Period
-		add("period", "cpu", control{"cpu.cfs_period_us", number(c.Period)}, bandwidth(c.Quota, period))
+		add("period", "cpu", control{"cpu.cfs_period_us", number(c.Period)}, g.bandwidth(c))
 	}
 	if c.Quota != nil && *c.Quota != 0 {
-		add("quota", "cpu", control{"cpu.cfs_quota_us", number(c.Quota)}, bandwidth(c.Quota, period))
+		add("quota", "cpu", control{"cpu.cfs_quota_us", number(c.Quota)}, g.bandwidth(c))
 	}
 	if c.RealtimePeriod != nil && *c.RealtimePeriod != 0 {
 		add("realtimePeriod", "cpu", control{"cpu.rt_period_us", number(c.RealtimePeriod)}, control{})
@@ -203,13 +207,31 @@ func cpu(c *specs.LinuxCPU) (list []setting) {
 	return list
 }
 
-// bandwidth is version 2's pair of quota and period.
-func bandwidth(quota *int64, period uint64) control {
-	q := "max"
-	if quota != nil && *quota > 0 {
-		q = number(quota)
+// bandwidth is version 2's pair of quota and period. Of what is not asked for it keeps what holds.
+func (g *Group) bandwidth(c *specs.LinuxCPU) control {
+	quota, period := "max", "100000"
+	if now := strings.Fields(g.now("cpu", "cpu.max")); len(now) == 2 {
+		quota, period = now[0], now[1]
 	}
-	return control{"cpu.max", fmt.Sprintf("%s %d", q, period)}
+	if c.Quota != nil && *c.Quota > 0 {
+		quota = number(c.Quota)
+	} else if c.Quota != nil && *c.Quota < 0 {
+		quota = "max"
+	}
+	if c.Period != nil && *c.Period != 0 {
+		period = number(c.Period)
+	}
+	return control{"cpu.max", quota + " " + period}
+}
+
+// now is what a file of version 2 says, or nothing.
+func (g *Group) now(controller, file string) string {
+	d := g.find(controller)
+	if d == nil || !d.V2() {
+		return ""
+	}
+	b, _ := os.ReadFile(d.file(file))
+	return strings.TrimSpace(string(b))
 }
 
 // weight converts shares (2 to 262144, default 1024) to a weight of version 2 (1 to 10000, default 100) by the curve that

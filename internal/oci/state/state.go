@@ -38,6 +38,7 @@ type Record struct {
 	Groups      *cgroup.Group     `json:"groups"`
 	OwnPIDs     bool              `json:"ownPIDs"` // a pid namespace of its own: all ends with its first process
 	NoPivot     bool              `json:"noPivot,omitempty"`
+	NoKeyring   bool              `json:"noKeyring,omitempty"`
 	Process     *specs.Process    `json:"process"` // what exec takes for granted
 	Hooks       *specs.Hooks      `json:"hooks,omitempty"`
 	Filters     []Filter          `json:"filters,omitempty"`
