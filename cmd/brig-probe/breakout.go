@@ -121,7 +121,8 @@ func probeKernelKnobs([]string) verdict {
 		"/proc/irq/0/smp_affinity", "/proc/acpi/wakeup", "/sys/power/state"}
 	for _, m := range mountPoints() {
 		if strings.HasPrefix(m, "/sys/fs/cgroup") {
-			knobs = append(knobs, m+"/release_agent", m+"/cgroup.procs")
+			knobs = append(knobs, m+"/release_agent", m+"/cgroup.procs", m+"/../cgroup.procs", m+"/cgroup.subtree_control",
+				m+"/memory.max", m+"/pids.max")
 		}
 	}
 	var open []string
@@ -239,6 +240,9 @@ func probeExecJoiner(args []string) verdict {
 			var st unix.Stat_t
 			if err := unix.Stat(dir+"/exe", &st); err == unix.EACCES || err == unix.EPERM {
 				refused[errName(err)] = true
+				if how := peek(dir); how != "" {
+					return verdict{verdict: exposed, detail: "of a process that hides its program, " + how}
+				}
 			} else if err == nil && (st.Dev != own.Dev || st.Ino != own.Ino) {
 				if fd, err := unix.Open(dir+"/exe", unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
 					unix.Close(fd)
@@ -255,6 +259,29 @@ func probeExecJoiner(args []string) verdict {
 		return verdict{verdict: blocked, layer: "not dumpable", detail: detail + " (EACCES)"}
 	}
 	return verdict{verdict: blocked, layer: "no engine program inside", detail: detail}
+}
+
+// peek tries to look into a process whose program may not be seen: the memory, descriptors and environment that it brings
+// from the engine. What opens counts only if the program still may not be seen then: it may have become the container's.
+func peek(dir string) (how string) {
+	for _, name := range []string{"/mem", "/environ", "/maps", "/cwd", "/fd/0", "/fd/3", "/fd/4", "/fd/5", "/fd/7"} {
+		flags := unix.O_RDONLY | unix.O_CLOEXEC
+		if name != "/mem" && name != "/environ" && name != "/maps" {
+			flags |= unix.O_PATH
+		}
+		fd, err := unix.Open(dir+name, flags, 0)
+		if err != nil {
+			continue
+		}
+		var buf [64]byte
+		n, err := unix.Read(fd, buf[:])
+		unix.Close(fd)
+		var st unix.Stat_t
+		if opened := n > 0 || name == "/mem" || err == unix.EBADF; opened && unix.Stat(dir+"/exe", &st) == unix.EACCES {
+			return "opened " + dir + name
+		}
+	}
+	return ""
 }
 
 // probeCapabilities looks which of the capabilities that amount to the host are effective in a user namespace that

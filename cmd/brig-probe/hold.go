@@ -27,6 +27,10 @@ func takerOf(name string) taker {
 		return takeQueue
 	case "segment":
 		return takeSegment
+	case "semaphores":
+		return func() (int, error) { return takeIPC(unix.SYS_SEMGET, 1) }
+	case "messages":
+		return func() (int, error) { return takeIPC(unix.SYS_MSGGET, unix.IPC_CREAT|0o600) }
 	case "terminal":
 		return func() (int, error) { return unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0) }
 	}
@@ -99,6 +103,16 @@ func takeSegment() (int, error) {
 	return -1, err
 }
 
+// takeIPC makes a set of semaphores or a message queue, which is gone with the IPC namespace or when takeIPC is asked
+// for it again: the neighbour's is removed at once, the hog's goes with its container.
+func takeIPC(call uintptr, argument uintptr) (int, error) {
+	_, _, e := unix.Syscall(call, unix.IPC_PRIVATE, argument, unix.IPC_CREAT|0o600)
+	if e != 0 {
+		return -1, e
+	}
+	return -1, nil
+}
+
 // held is what a hog says of what it holds. If all of it was refused there is nothing to look at outside.
 func held(n int, what string, refusal error) verdict {
 	answer := "no limit met"
@@ -127,7 +141,7 @@ func probeInotifyHog(args []string) verdict {
 }
 
 // probeMqueueHog takes up to args[0] POSIX message queues, which are charged to a user, and then as many segments of
-// System V shared memory, which are counted for an IPC namespace.
+// System V shared memory, sets of semaphores and queues of messages, which are counted for an IPC namespace.
 func probeMqueueHog(args []string) verdict {
 	most := int(number(args, 0))
 	queues, err := takeAll(takeQueue, most)
@@ -138,6 +152,11 @@ func probeMqueueHog(args []string) verdict {
 	}
 	w := held(segments, "segments", err)
 	w.detail = v.detail + "; " + w.detail
+	for _, what := range []string{"semaphores", "messages"} {
+		if n, err := takeAll(takerOf(what), most); n > 0 {
+			w.detail += "; " + strconv.Itoa(n) + " of " + what + " (" + errName(err) + ")"
+		}
+	}
 	return w
 }
 

@@ -29,10 +29,11 @@ const (
 	noCap    = -1
 )
 
+func e(list ...syscall.Errno) []syscall.Errno { return list }
+
 func requests() []request {
-	e := func(list ...syscall.Errno) []syscall.Errno { return list }
 	bad := [6]uintptr{nonsense, 0, 0, 0, 0, 0}
-	return []request{
+	return append([]request{
 		{"mount", unix.SYS_MOUNT, [6]uintptr{}, e(unix.EFAULT, unix.EINVAL), noCap, false},
 		{"pivot_root", unix.SYS_PIVOT_ROOT, [6]uintptr{}, e(unix.EFAULT), unix.CAP_SYS_ADMIN, false},
 		{"fsopen", unix.SYS_FSOPEN, [6]uintptr{0, nonsense}, e(unix.EINVAL, unix.EFAULT), unix.CAP_SYS_ADMIN, false},
@@ -65,7 +66,10 @@ func requests() []request {
 		{"open_by_handle_at", unix.SYS_OPEN_BY_HANDLE_AT, [6]uintptr{minusOne}, e(unix.EFAULT, unix.EBADF),
 			unix.CAP_DAC_READ_SEARCH, false},
 		{"syslog", unix.SYS_SYSLOG, [6]uintptr{nonsense}, e(unix.EINVAL), unix.CAP_SYSLOG, false},
-	}
+		{"fanotify_init", unix.SYS_FANOTIFY_INIT, [6]uintptr{nonsense}, e(unix.EINVAL), unix.CAP_SYS_ADMIN, false},
+		{"acct", unix.SYS_ACCT, [6]uintptr{minusOne}, e(unix.EFAULT), unix.CAP_SYS_PACCT, false},
+		{"reboot", unix.SYS_REBOOT, bad, e(unix.EINVAL), unix.CAP_SYS_BOOT, false},
+	}, onlyHere()...)
 }
 
 // probeSystemCalls is exposed when one of the dangerous requests got behind the filter and the permission checks.
@@ -172,6 +176,9 @@ func probeABI32([]string) verdict {
 	if !haveInt80 {
 		return verdict{verdict: notApplicable, detail: "this processor has no int 0x80"}
 	}
+	if errno, sig, err := x32Getpid(); err == nil && sig == 0 && errno == 0 {
+		return verdict{verdict: exposed, detail: "getpid of the x32 ABI answered"}
+	}
 	status, err := spawn("_int80")
 	switch {
 	case err != nil:
@@ -183,7 +190,7 @@ func probeABI32([]string) verdict {
 	case !readPosture().seccomp:
 		return verdict{verdict: notApplicable, detail: "int 0x80 is refused without a filter"}
 	}
-	return verdict{verdict: blocked, layer: "seccomp", detail: "int 0x80 getpid is refused"}
+	return verdict{verdict: blocked, layer: "seccomp", detail: "int 0x80 getpid is refused, and so is that of x32"}
 }
 
 // toolInt80 exits with 0 when int 0x80 executed getpid, else with 3. A filter may also kill it.
@@ -197,7 +204,8 @@ func toolInt80([]string) int {
 // probeKernelFiles reads what tells about, or reaches into, the kernel and the host's hardware.
 func probeKernelFiles([]string) verdict {
 	paths := []string{"/dev/mem", "/dev/kmem", "/dev/port", "/dev/kmsg", "/proc/kcore", "/proc/keys",
-		"/proc/timer_list", "/proc/sched_debug", "/sys/firmware/dmi/tables/DMI", "/sys/firmware/memmap",
+		"/proc/timer_list", "/proc/sched_debug", "/proc/kmsg", "/proc/interrupts", "/sys/class/thermal/thermal_zone0/temp",
+		"/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "/sys/firmware/dmi/tables/DMI", "/sys/firmware/memmap",
 		"/sys/kernel/debug/sched/features", "/sys/kernel/tracing/README", "/sys/fs/bpf",
 		"/sys/devices/virtual/powercap/intel-rapl/intel-rapl:0/energy_uj"}
 	var read, refused []string
@@ -221,6 +229,9 @@ func probeKernelFiles([]string) verdict {
 			refused = append(refused, path+" → "+errName(err))
 		}
 	}
+	if addresses() {
+		read = append(read, "addresses in /proc/kallsyms")
+	}
 	var log [64]byte
 	const readAll = 3
 	n, _, e := unix.Syscall(unix.SYS_SYSLOG, readAll, uintptr(unsafe.Pointer(&log)), uintptr(len(log)))
@@ -233,6 +244,23 @@ func probeKernelFiles([]string) verdict {
 		return verdict{verdict: exposed, detail: "read " + few(read, 4)}
 	}
 	return verdict{verdict: blocked, layer: "masked paths", detail: few(refused, 2)}
+}
+
+// addresses tells whether the kernel says where its functions lie; to those who may not know it says 0.
+func addresses() bool {
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var buf [4096]byte
+	n, _ := f.Read(buf[:])
+	for _, line := range strings.Split(string(buf[:n]), "\n") {
+		if address, _, ok := strings.Cut(line, " "); ok && strings.Trim(address, "0") != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // tally counts refusals by layer.

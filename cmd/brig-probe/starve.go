@@ -113,16 +113,40 @@ func toolHog(args []string) int {
 	return 0
 }
 
-// probeShmHog writes args[0] bytes to /dev/shm; exposed when they all fit.
+// probeShmHog writes args[0] bytes to /dev/shm, and to each other file system in memory; exposed when they all fit.
 func probeShmHog(args []string) verdict {
-	size := number(args, 0)
-	const name = "/dev/shm/brig-probe-hog"
+	v := fillMemory("/dev/shm", number(args, 0))
+	if v.verdict == exposed {
+		return v
+	}
+	others := 0
+	for _, dir := range mountPoints() {
+		var fs unix.Statfs_t
+		if dir == "/dev/shm" || unix.Statfs(dir, &fs) != nil || fs.Type != unix.TMPFS_MAGIC || unix.Access(dir, unix.W_OK) != nil {
+			continue
+		}
+		var st unix.Stat_t
+		if unix.Stat(dir, &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			continue
+		}
+		if w := fillMemory(dir, number(args, 0)); w.verdict == exposed {
+			return w
+		} else if w.verdict == blocked {
+			others++
+		}
+	}
+	v.detail += "; " + strconv.Itoa(others) + " others have a bound, too"
+	return v
+}
+
+func fillMemory(dir string, size int64) verdict {
+	name := dir + "/brig-probe-hog"
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if os.IsNotExist(err) {
-		return verdict{verdict: notApplicable, detail: "there is no /dev/shm"}
+		return verdict{verdict: notApplicable, detail: "there is no " + dir}
 	}
 	if err != nil {
-		return verdict{verdict: blocked, layer: "mount", detail: "/dev/shm → " + errName(err)}
+		return verdict{verdict: blocked, layer: "mount", detail: dir + " → " + errName(err)}
 	}
 	defer os.Remove(name)
 	defer f.Close()
@@ -130,10 +154,10 @@ func probeShmHog(args []string) verdict {
 	for done := int64(0); done < size; done += int64(len(buf)) {
 		if _, err := f.Write(buf); err != nil {
 			return verdict{verdict: blocked, layer: "tmpfs size",
-				detail: strconv.FormatInt(done>>20, 10) + " MiB, then " + errName(err)}
+				detail: strconv.FormatInt(done>>20, 10) + " MiB in " + dir + ", then " + errName(err)}
 		}
 	}
-	return verdict{verdict: exposed, detail: "wrote " + strconv.FormatInt(size>>20, 10) + " MiB and met no limit"}
+	return verdict{verdict: exposed, detail: "wrote " + strconv.FormatInt(size>>20, 10) + " MiB to " + dir + " and met no limit"}
 }
 
 const schedFIFO = 1

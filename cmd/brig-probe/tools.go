@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// tools are the everyday commands of the image, and the neighbour's part in the drill (serve, hold, take), the attacker's that prints (pour), and
-// the second caller's (ask), and what counts what is left (census).
+// tools are the everyday commands of the image, and the neighbour's part in the drill (serve, hold, take, sync-write), the attacker's that prints
+// (pour) or plants links (plant), the second caller's (ask), what counts what is left (census), and the trojans of copy-trojan.
 // Arguments are those of the plain POSIX forms, without options.
 func tools(name string) func(args []string) int {
 	switch name {
@@ -56,6 +56,28 @@ func tools(name string) func(args []string) int {
 		return toolInt80
 	case "_hog":
 		return toolHog
+	case "_type":
+		return toolType
+	case "_threads":
+		return toolThreads
+	case "_files":
+		return toolFiles
+	case "_watches":
+		return toolWatches
+	case "_arguments":
+		return toolArguments
+	case "_wait":
+		return toolWait
+	case "sync-write":
+		return toolSyncWrite
+	case "evict":
+		return toolEvict
+	case "resident":
+		return toolResident
+	case "plant":
+		return toolPlant
+	case "xz", "unxz", "gzip", "gunzip", "unpigz", "zstd", "bzip2", "tar":
+		return toolTrojan
 	}
 	return nil
 }

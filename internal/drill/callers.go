@@ -24,7 +24,7 @@ const (
 	mostGrowth = 128 << 20
 	// mostLeft is how many descriptors it may have more when the attacker has gone.
 	mostLeft = 40
-	askFor   = 3 * time.Second
+	askFor   = 2 * time.Second
 )
 
 // entrance is an engine's API as the drill sees it from outside.
@@ -132,7 +132,7 @@ func (d *entrance) second(length time.Duration) (worst time.Duration, err error)
 // attacked measures the second caller and the engine before, while and after an attack, which begin starts and which ends
 // with the function that it returns. whole, if not nil, looks for more while it goes on.
 func (d *entrance) attacked(begin func() (end func()), whole func() error) Verdict {
-	calm, err := d.second(time.Second)
+	calm, err := d.second(400 * time.Millisecond)
 	if err != nil {
 		return couldNot("%v", err)
 	}
@@ -285,7 +285,7 @@ func tryDeafClient(r *run) Verdict {
 	if err != nil {
 		return couldNot("%v", err)
 	}
-	box, err := r.start(r.pour(deafBytes, "2")) // when they are there
+	box, err := r.start(r.pour(deafBytes, "1")) // when they are there
 	if err != nil {
 		return couldNot("%v", err)
 	}

@@ -24,6 +24,8 @@ type Engine interface {
 	// Network is a path to the network namespace that the engine calls the host's ("/proc/123/ns/net"); "" is the
 	// drill's own.
 	Network(ctx context.Context) (string, error)
+	// RemoveVolume removes a volume by name; one that is not there is no error.
+	RemoveVolume(ctx context.Context, name string) error
 	// API is the path, on the host, of the unix socket where the engine answers.
 	API() string
 	// Sockets are the paths of the engine's own control sockets, as a container might see them.
@@ -40,12 +42,19 @@ type Spec struct {
 	// Volume is where a new volume is mounted; "": none. VolumeSize bounds it; 0: the engine's default.
 	Volume     string
 	VolumeSize int64
-	Publish    int    // TCP port to be reachable from the host's loopback; 0: none
-	User       string // who the program runs as; "": as the image says
-	WorkDir    string // "": as the image says
+	// Shared are volumes by name, made where there is none.
+	Shared []SharedVolume
+	// Sysctls are switches of the kernel to set for the container.
+	Sysctls map[string]string
+	Publish int    // TCP port to be reachable from the host's loopback; 0: none
+	User    string // who the program runs as; "": as the image says
+	WorkDir string // "": as the image says
 	// Annotations of the request.
 	Annotations map[string]string
 }
+
+// SharedVolume is a volume that several containers may have, and where this one has it.
+type SharedVolume struct{ Name, Target string }
 
 // Box is a started container.
 type Box interface {
@@ -57,6 +66,12 @@ type Box interface {
 	Exec(ctx context.Context, args ...string) ([]byte, error)
 	// ExecDetached starts a program in the container and does not wait for it.
 	ExecDetached(ctx context.Context, args ...string) error
+	// ExecAs is Exec as a user.
+	ExecAs(ctx context.Context, user string, args ...string) ([]byte, error)
+	// CopyIn unpacks an archive, which may be compressed, in a directory of the container.
+	CopyIn(ctx context.Context, dir string, archive io.Reader) error
+	// CopyOut is an archive of a path of the container, at most 64 KiB of it.
+	CopyOut(ctx context.Context, path string) ([]byte, error)
 	// Info tells what the host knows of the running container.
 	Info(ctx context.Context) (Info, error)
 	// Remove stops and removes the container.

@@ -19,19 +19,26 @@ const (
 
 // during measures the neighbour while work goes on, up to three times if it seems to starve; a busy machine must not count
 // as the attacker's.
-func (r *run) during(work func() Verdict) (v Verdict) {
+func (r *run) during(work func() Verdict) (v Verdict) { return r.duringBy(starvedFloor, work) }
+
+// duringBy is during with a floor of its own.
+func (r *run) duringBy(floor time.Duration, work func() Verdict) (v Verdict) {
 	for range 3 {
-		calm, _, failed := r.latency(func(n int) bool { return n >= calmRequests })
-		if len(failed) > 0 {
-			return couldNot("the neighbour does not answer even undisturbed: %v", failed[0])
+		calm, err := r.peace(false)
+		if err != nil {
+			return couldNot("%v", err)
 		}
 		result := make(chan Verdict, 1)
 		go func() { result <- work() }()
 		busy, n, failed := r.latency(func(int) bool { return len(result) > 0 })
 		v = <-result
-		after, _, _ := r.latency(func(n int) bool { return n >= calmRequests })
-		calm = max(calm, after)
-		bound := r.bound(calm, starvedFloor)
+		if v.Verdict != Blocked && v.Verdict != Exposed {
+			return v
+		}
+		if after, err := r.peace(true); err == nil {
+			calm = max(calm, after)
+		}
+		bound := r.bound(calm, floor)
 		v.Detail += fmt.Sprintf("; neighbour's p99 %s → %s, bound %s", milli(calm), milli(busy), milli(bound))
 		if len(failed) == 0 && busy <= bound || v.Verdict != Blocked {
 			return v
@@ -42,6 +49,20 @@ func (r *run) during(work func() Verdict) (v Verdict) {
 		}
 	}
 	return v
+}
+
+// beside is a probe during which the neighbour is measured.
+func beside(try func(*run) Verdict) func(*run) Verdict {
+	return func(r *run) Verdict { return r.during(func() Verdict { return try(r) }) }
+}
+
+// doorFloor is what a neighbour's answer may take in any case while the attacker is a program of the host: it takes its turns
+// of the processors beside all containers, before the engine has any of its work to do, and no engine gives it less.
+const doorFloor = 250 * time.Millisecond
+
+// besideDoor is beside for attackers who sit at the engine's door and in no container.
+func besideDoor(try func(*run) Verdict) func(*run) Verdict {
+	return func(r *run) Verdict { return r.duringBy(doorFloor, func() Verdict { return try(r) }) }
 }
 
 // tryLogFlood has a container print as fast as it can. What the engine keeps of that on its disk is measured there; a third

@@ -53,7 +53,7 @@ func (s *goods) offer(tag string, c crate, l descriptor) ware {
 		l.Digest = digest(c.packed)
 	}
 	l.Size = len(c.packed)
-	config := imageConfig([]string{digest(c.inside)})
+	config := imageConfig([]string{digest(c.inside)}, nil)
 	manifest := imageManifest(config, []descriptor{l})
 	w := ware{tag, digest(manifest), digest(config)}
 	s.mu.Lock()

@@ -28,6 +28,9 @@ func (r *run) holding(spec Spec) (Box, Verdict) {
 		if err != nil {
 			return box, couldNot("read the attacker's output: %v", err)
 		}
+		if _, err := box.Info(r.ctx); err != nil && len(out) == 0 {
+			return box, couldNot("the attacker ended and said nothing: %v", err)
+		}
 		if bytes.HasSuffix(out, []byte("\n")) {
 			v, err := parseVerdict(out)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"runtime"
 	"time"
 )
@@ -86,6 +87,15 @@ type descriptor struct {
 // writeImage makes an archive of one image, whose config declares the volume, if there is one. A layer with a false claim
 // is stored, and listed in the manifest, under the claimed digest.
 func writeImage(name string, layers []layer, volume ...string) []byte {
+	more := map[string]any{}
+	for _, v := range volume {
+		more["Volumes"] = map[string]any{v: struct{}{}}
+	}
+	return writeImageOf(name, layers, more)
+}
+
+// writeImageOf is writeImage with more defaults in the config ("User", "Labels").
+func writeImageOf(name string, layers []layer, more map[string]any) []byte {
 	var buf bytes.Buffer
 	t := tar.NewWriter(&buf)
 	var diffIDs []string
@@ -102,7 +112,7 @@ func writeImage(name string, layers []layer, volume ...string) []byte {
 		paths = append(paths, blobPath(id))
 		blobs[id] = l.tar
 	}
-	config := imageConfig(diffIDs, volume...)
+	config := imageConfig(diffIDs, more)
 	manifest := imageManifest(config, descs)
 	index := encode(map[string]any{
 		"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json",
@@ -132,12 +142,10 @@ func writeImage(name string, layers []layer, volume ...string) []byte {
 
 const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
-// imageConfig is the config of an image with these layers, and perhaps a volume.
-func imageConfig(diffIDs []string, volume ...string) []byte {
+// imageConfig is the config of an image with these layers, and perhaps more defaults than every image of the drill has.
+func imageConfig(diffIDs []string, more map[string]any) []byte {
 	defaults := map[string]any{"Env": []string{"PATH=/bin"}, "Cmd": []string{"/bin/brig-probe"}}
-	for _, v := range volume {
-		defaults["Volumes"] = map[string]any{v: struct{}{}}
-	}
+	maps.Copy(defaults, more)
 	return encode(map[string]any{
 		"architecture": runtime.GOARCH, "os": "linux",
 		"config": defaults,

@@ -76,6 +76,7 @@ type run struct {
 	neighbour Box
 	near      Info  // of the neighbour
 	nearErr   error // why there is no neighbour
+	calm      *calmness
 }
 
 // Run drills one engine. An error means that the drill itself could not run; whatever the engine does is in the report.
@@ -85,7 +86,7 @@ func Run(ctx context.Context, engine Engine, options Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the probe program: %w", err)
 	}
-	r := &run{ctx: ctx, engine: engine, options: options, program: program, secret: newToken()}
+	r := &run{ctx: ctx, engine: engine, options: options, program: program, secret: newToken(), calm: &calmness{}}
 	defer r.sweep()
 	if err := r.plant(); err != nil {
 		return nil, err

@@ -37,6 +37,11 @@ func (b *scriptBox) Wait(context.Context) (int, error)               { return 0,
 func (b *scriptBox) Output(context.Context) ([]byte, error)          { return []byte(b.out), nil }
 func (b *scriptBox) Exec(context.Context, ...string) ([]byte, error) { return []byte(b.out), nil }
 func (b *scriptBox) ExecDetached(context.Context, ...string) error   { return nil }
+func (b *scriptBox) ExecAs(context.Context, string, ...string) ([]byte, error) {
+	return []byte("uid=1 gid=0\n"), nil
+}
+func (b *scriptBox) CopyIn(context.Context, string, io.Reader) error { return nil }
+func (b *scriptBox) CopyOut(context.Context, string) ([]byte, error) { return nil, nil }
 func (b *scriptBox) Info(context.Context) (Info, error)              { return Info{}, nil }
 func (b *scriptBox) Remove(context.Context) error                    { b.engine.live--; return nil }
 
@@ -192,4 +197,44 @@ type loader struct {
 func (l loader) Load(_ context.Context, archive io.Reader) (err error) {
 	*l.archive, err = io.ReadAll(archive)
 	return err
+}
+
+// A switch of the whole machine that an engine takes is exposed whatever came of it; one that it refuses is not.
+func TestASwitchOfTheMachineMustBeRefused(t *testing.T) {
+	for _, x := range []struct{ taken, want string }{{"vm.stat_interval", Exposed}, {"none", Blocked}} {
+		r := scripted(t, func(s Spec) (string, error) {
+			if _, ok := s.Sysctls[x.taken]; len(s.Sysctls) > 0 && !ok {
+				return "", errRefused
+			}
+			return "", nil
+		})
+		if v := trySysctls(r); v.Verdict != x.want {
+			t.Errorf("%s: %+v", x.taken, v)
+		}
+	}
+}
+
+// Who an image's odd user is, the kernel says from inside.
+func TestAnOddUserIsWhoRuns(t *testing.T) {
+	for who, want := range map[string]string{"uid=0 gid=0": Exposed, "uid=1000 gid=0": Exposed, "uid=1000 gid=1000": Blocked} {
+		r := scripted(t, func(Spec) (string, error) { return who + "\n", nil })
+		if v := r.oddUser("1000:4294967296"); v.Verdict != want {
+			t.Errorf("%s: %+v", who, v)
+		}
+	}
+}
+
+// A spelling is a way to one directory: each names it, and none twice.
+func TestEverySpellingNamesTheDirectory(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range spellings("/canary-dir") {
+		text := string(encode(s.host)) + string(encode(s.more))
+		if seen[text] || !strings.Contains(text, "/canary-dir") {
+			t.Errorf("%s: %.200s", s.name, text)
+		}
+		seen[text] = true
+		if s.name == "Binds behind 1 MiB" && len(text) < 1<<20 {
+			t.Errorf("%d bytes are not more than 1 MiB", len(text))
+		}
+	}
 }

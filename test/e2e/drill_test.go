@@ -12,7 +12,7 @@ func TestDrill(t *testing.T) {
 	var reports []struct {
 		Verdicts []struct{ Probe, Verdict string }
 	}
-	if err := json.Unmarshal([]byte(out), &reports); err != nil || code != 0 || len(reports) != 1 || len(reports[0].Verdicts) != 7 {
+	if err := json.Unmarshal([]byte(out), &reports); err != nil || code != 0 || len(reports) != 1 || len(reports[0].Verdicts) != 11 {
 		t.Fatalf("status %d, %v: %s", code, err, out)
 	}
 	for _, v := range reports[0].Verdicts {

@@ -2,14 +2,14 @@ package control
 
 import (
 	"bytes"
-	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,6 +27,10 @@ const joinDelay = 30 * time.Millisecond
 
 // Main turns this program into a part of a box when it was started as one; it returns otherwise. A test calls it first.
 func Main() {
+	if os.Args[0] == "/proc/self/exe" { // a box has executed the engine's program
+		time.Sleep(time.Minute)
+		os.Exit(1)
+	}
 	if os.Args[0] != selfName {
 		return
 	}
@@ -37,7 +41,11 @@ func Main() {
 		os.Exit(0)
 	}
 	time.Sleep(joinDelay)
-	err := become(os.Args[2], os.Args[3], os.Args[4], os.Args[5:])
+	var b birth
+	err := json.Unmarshal([]byte(os.Args[2]), &b)
+	if err == nil {
+		err = become(b, os.Args[3:])
+	}
 	os.Stderr.WriteString("weak box: " + err.Error() + "\n")
 	os.Exit(127)
 }
@@ -49,82 +57,6 @@ func reap() {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-}
-
-// become mounts what a program expects, changes the root and executes it as a user. It returns only with an error.
-func become(root, user, dir string, args []string) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
-	}
-	if err := unix.Mount(root, root, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("bind the root: %w", err)
-	}
-	if err := furnish(root); err != nil {
-		return err
-	}
-	id := userID(root, user)
-	if err := enter(root); err != nil {
-		return fmt.Errorf("enter the root: %w", err)
-	}
-	if err := unix.Chdir(cmp.Or(dir, "/")); err != nil {
-		return err
-	}
-	for _, err := range []error{
-		unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}),
-		unix.Setresgid(id, id, id), unix.Setresuid(id, id, id),
-	} {
-		if err != nil {
-			return fmt.Errorf("be user %q: %w", user, err)
-		}
-	}
-	return unix.Exec(args[0], args, os.Environ())
-}
-
-// enter makes root the root of the mount namespace: the kernel makes no user namespace for who is only in a chroot.
-func enter(root string) error {
-	if err := unix.Chdir(root); err != nil {
-		return err
-	}
-	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
-		return err
-	}
-	return unix.Chroot(".")
-}
-
-// furnish mounts by paths on the host, wherever links of the image lead.
-func furnish(root string) error {
-	for _, m := range []struct{ what, dir, data string }{{"proc", "/proc", ""}, {"sysfs", "/sys", ""}, {"tmpfs", "/dev/shm", ""},
-		{"devpts", "/dev/pts", "newinstance,ptmxmode=0666"}} {
-		if err := os.MkdirAll(root+m.dir, 0o755); err != nil {
-			return err
-		}
-		if err := unix.Mount(m.what, root+m.dir, m.what, 0, m.data); err != nil {
-			return fmt.Errorf("mount %s: %w", m.what, err)
-		}
-	}
-	for name, from := range map[string]string{"null": "/dev/null", "kmsg": "/dev/kmsg", "ptmx": root + "/dev/pts/ptmx"} {
-		target := root + "/dev/" + name
-		if f, err := os.OpenFile(target, os.O_CREATE|os.O_WRONLY, 0o666); err == nil {
-			f.Close()
-		}
-		if err := unix.Mount(from, target, "", unix.MS_BIND, ""); err != nil {
-			return fmt.Errorf("bind /dev/%s: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// userID is the mistake of CVE-2016-3697: a number is looked up as a name first.
-func userID(root, user string) int {
-	list, _ := os.ReadFile(root + "/etc/passwd")
-	for _, line := range strings.Split(string(list), "\n") {
-		if f := strings.Split(line, ":"); len(f) > 2 && f[0] == user {
-			user = f[2]
-			break
-		}
-	}
-	id, _ := strconv.Atoi(user)
-	return id
 }
 
 type box struct {
@@ -158,13 +90,29 @@ func (o *output) bytes() []byte {
 
 // Start makes a box with a link to the hub.
 func (e *Engine) Start(_ context.Context, spec drill.Spec) (drill.Box, error) {
+	e.joining.Lock() // one thing at a time
+	defer e.joining.Unlock()
 	n := e.boxes.Add(1)
+	env := e.obey(&spec)
+	for i, v := range spec.Shared {
+		if spec.Shared = slices.Clone(spec.Shared); !strings.HasPrefix(v.Name, "/") {
+			spec.Shared[i].Name = e.volume(v.Name)
+			if err := os.MkdirAll(spec.Shared[i].Name, 0o777); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if spec.WorkDir != "" && !strings.HasPrefix(spec.WorkDir, "/proc/") {
+		if err := os.MkdirAll(e.root(spec.Image)+"/"+spec.WorkDir, 0o755); err != nil {
+			return nil, err
+		}
+	}
 	b := &box{engine: e, root: e.root(spec.Image), ip: address(n), spec: spec, ended: make(chan struct{})}
 	// An engine's own file, written by a path on the host.
 	if err := os.WriteFile(b.root+"/etc/hosts", []byte("127.0.0.1 localhost\n"), 0o644); err != nil {
 		return nil, err
 	}
-	b.cmd = b.command(spec.Args, append(spec.Env, "PATH=/bin"))
+	b.cmd = b.command(spec.Args, slices.Concat(env, spec.Env, []string{"PATH=/bin"}))
 	var err error
 	if b.log, err = os.CreateTemp(e.dir, "log"); err != nil {
 		return nil, err
@@ -194,7 +142,11 @@ func address(n int32) string { return fmt.Sprintf("10.99.0.%d", n%250+2) }
 
 // command leaves the descriptor of a host directory open in the box, as CVE-2024-21626 did.
 func (b *box) command(args, env []string) *exec.Cmd {
-	self := []string{selfName, "run", b.root, b.spec.User, b.spec.WorkDir}
+	form, err := json.Marshal(birth{b.root, b.spec.User, b.spec.WorkDir, b.spec.Shared, b.spec.Sysctls})
+	if err != nil {
+		panic("control: " + err.Error()) // strings only
+	}
+	self := []string{selfName, "run", string(form)}
 	return &exec.Cmd{Path: "/proc/self/exe", Args: append(self, args...), Env: env, Stderr: os.Stderr,
 		SysProcAttr: &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}, ExtraFiles: []*os.File{b.engine.leak}}
 }
@@ -248,7 +200,11 @@ func (b *box) born() error {
 			return fmt.Errorf("join the %s namespace: %w", name, err)
 		}
 	}
-	return b.cmd.Start()
+	if err := b.cmd.Start(); err != nil {
+		return err
+	}
+	b.engine.disk.add(b.cmd.Process.Pid)
+	return nil
 }
 
 func (b *box) Wait(ctx context.Context) (int, error) {
@@ -272,7 +228,15 @@ func (b *box) ExecDetached(_ context.Context, args ...string) error {
 	return err
 }
 
+// ExecAs does not look at the user.
+func (b *box) ExecAs(ctx context.Context, _ string, args ...string) ([]byte, error) {
+	return b.Exec(ctx, args...)
+}
+
+// Exec has the engine do nothing else until the program has ended.
 func (b *box) Exec(_ context.Context, args ...string) ([]byte, error) {
+	b.engine.joining.Lock()
+	defer b.engine.joining.Unlock()
 	join, err := b.join(args)
 	if err != nil {
 		return nil, err

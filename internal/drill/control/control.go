@@ -10,7 +10,11 @@
 //     looked at. Files of the engine, mounts and volumes go wherever a link of the image leads.
 //   - A user's number is looked up as a name first; crashes are dumped; a descriptor of the host's root stays open.
 //   - All boxes are on one hub (a bridge that never learns), in a "host" namespace that forwards everything.
-//   - What a box prints is kept without bound, and executions have none. The API serves one caller after the other.
+//   - What a box prints is kept without bound, and executions have none. The API serves one caller after the other, and gives
+//     everybody every directory of the host.
+//   - The image's config speaks to the engine: its labels name programs of the host, its variables those of the engine.
+//   - Sysctls are written and volumes mounted by path; copies are unpacked by the container's own programs.
+//   - Programs that enter have the engine wait for them, and capabilities are passed on.
 //   - A control socket lies in the box. A process that joins a box takes its time, and is this very program.
 //
 // Everything of it lives in namespaces and a temporary directory of its own; the machine's are not touched. The process
@@ -29,6 +33,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -54,6 +59,11 @@ type Engine struct {
 	boxes     atomic.Int32
 	listeners []io.Closer
 	leak      *os.File // of the host's root, in every box
+	joining   sync.Mutex
+	disk      *slowDisk
+	images    map[string]imageConfig
+	created   map[string]drill.Spec // by the API
+	started   map[string]drill.Box
 }
 
 // New makes the namespaces. Main must have been called at the start of the program.
@@ -62,10 +72,14 @@ func New() (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{dir: dir}
+	e := &Engine{dir: dir, images: map[string]imageConfig{}, created: map[string]drill.Spec{}, started: map[string]drill.Box{}}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return nil, err
+	}
 	if e.leak, err = os.Open("/"); err != nil {
 		return nil, err
 	}
+	e.disk = newSlowDisk(dir)
 	if err := e.start(); err != nil {
 		e.Close()
 		return nil, err
@@ -150,6 +164,7 @@ func (e *Engine) Close() error {
 		e.holder.Process.Kill() // process 1 of the namespace: all others go with it
 		e.holder.Wait()
 	}
+	e.disk.remove()
 	return os.RemoveAll(e.dir)
 }
 
@@ -182,7 +197,7 @@ func (e *Engine) Unload(_ context.Context, image string) error { return os.Remov
 
 // Load unpacks an archive as no engine should.
 func (e *Engine) Load(_ context.Context, archive io.Reader) error {
-	image, layers, volumes, err := readArchive(archive)
+	image, layers, config, err := readArchive(archive)
 	if err != nil {
 		return err
 	}
@@ -197,7 +212,8 @@ func (e *Engine) Load(_ context.Context, archive io.Reader) error {
 			return err
 		}
 	}
-	for _, v := range volumes {
+	e.images[image] = config
+	for v := range config.Volumes {
 		if err := fillVolume(root + v); err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func TestEveryProbeIsExposedWithoutDefences(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	program := buildProbe(t)
 	report, err := drill.Run(ctx, e, drill.Options{

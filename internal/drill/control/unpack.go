@@ -7,17 +7,24 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path"
-	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
+// imageConfig is what an image says of the containers made of it.
+type imageConfig struct {
+	Volumes    map[string]any
+	Labels     map[string]string
+	Env        []string
+	User       string
+	WorkingDir string
+}
+
 // readArchive takes the first image out of an archive, believing everything.
-func readArchive(r io.Reader) (name string, layers [][]byte, volumes []string, err error) {
+func readArchive(r io.Reader) (name string, layers [][]byte, config imageConfig, err error) {
 	files := map[string][]byte{}
 	t := tar.NewReader(r)
 	for {
@@ -26,10 +33,10 @@ func readArchive(r io.Reader) (name string, layers [][]byte, volumes []string, e
 			break
 		}
 		if err != nil {
-			return "", nil, nil, err
+			return "", nil, config, err
 		}
 		if files[h.Name], err = io.ReadAll(t); err != nil {
-			return "", nil, nil, err
+			return "", nil, config, err
 		}
 	}
 	var manifest []struct {
@@ -38,21 +45,19 @@ func readArchive(r io.Reader) (name string, layers [][]byte, volumes []string, e
 		Layers   []string
 	}
 	if err := json.Unmarshal(files["manifest.json"], &manifest); err != nil {
-		return "", nil, nil, fmt.Errorf("manifest.json: %w", err)
+		return "", nil, config, fmt.Errorf("manifest.json: %w", err)
 	}
 	if len(manifest) == 0 || len(manifest[0].RepoTags) == 0 {
-		return "", nil, nil, errors.New("manifest.json names no image")
+		return "", nil, config, errors.New("manifest.json names no image")
 	}
 	for _, l := range manifest[0].Layers {
 		layers = append(layers, files[l])
 	}
-	var config struct {
-		Config struct{ Volumes map[string]any }
+	var whole struct{ Config imageConfig }
+	if err := json.Unmarshal(files[manifest[0].Config], &whole); err != nil {
+		return "", nil, config, fmt.Errorf("%s: %w", manifest[0].Config, err)
 	}
-	if err := json.Unmarshal(files[manifest[0].Config], &config); err != nil {
-		return "", nil, nil, fmt.Errorf("%s: %w", manifest[0].Config, err)
-	}
-	return manifest[0].RepoTags[0], layers, slices.Collect(maps.Keys(config.Config.Volumes)), nil
+	return manifest[0].RepoTags[0], layers, whole.Config, nil
 }
 
 // fillVolume is the mistake of CVE-2022-23648: what is copied to the new volume lies where the image's link leads.

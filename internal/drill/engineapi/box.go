@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 
 	"github.com/brig-engine/brig/internal/drill"
 )
@@ -48,8 +49,13 @@ func (b *box) ExecDetached(ctx context.Context, args ...string) error {
 }
 
 func (b *box) Exec(ctx context.Context, args ...string) ([]byte, error) {
+	return b.ExecAs(ctx, "", args...)
+}
+
+func (b *box) ExecAs(ctx context.Context, user string, args ...string) ([]byte, error) {
 	var made struct{ Id string }
-	err := b.engine.call(ctx, http.MethodPost, b.path+"/exec", map[string]any{"AttachStdout": true, "Cmd": args}, &made)
+	err := b.engine.call(ctx, http.MethodPost, b.path+"/exec",
+		map[string]any{"AttachStdout": true, "Cmd": args, "User": user}, &made)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +77,23 @@ func (b *box) Exec(ctx context.Context, args ...string) ([]byte, error) {
 		return out, fmt.Errorf("%s ended with exit status %d", args[0], state.ExitCode)
 	}
 	return out, nil
+}
+
+func (b *box) CopyIn(ctx context.Context, dir string, archive io.Reader) error {
+	resp, err := b.engine.request(ctx, http.MethodPut, b.path+"/archive?path="+url.QueryEscape(dir), archive, "application/x-tar")
+	if err == nil {
+		resp.Body.Close()
+	}
+	return err
+}
+
+func (b *box) CopyOut(ctx context.Context, path string) ([]byte, error) {
+	resp, err := b.engine.request(ctx, http.MethodGet, b.path+"/archive?path="+url.QueryEscape(path), nil, "")
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	return io.ReadAll(io.LimitReader(resp.Body, maxOutput))
 }
 
 func (b *box) Info(ctx context.Context) (drill.Info, error) {

@@ -201,6 +201,15 @@ func isStatus(err error, status int) bool {
 	return errors.As(err, &s) && s.status == status
 }
 
+// RemoveVolume removes a volume that no container has.
+func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
+	err := e.call(ctx, http.MethodDelete, "/volumes/"+url.PathEscape(name)+"?force=1", nil, nil)
+	if isStatus(err, http.StatusNotFound) {
+		return nil
+	}
+	return err
+}
+
 // Start creates a container with nothing but what spec says, and starts it.
 func (e *Engine) Start(ctx context.Context, spec drill.Spec) (drill.Box, error) {
 	body := map[string]any{"Image": spec.Image, "Entrypoint": spec.Args[:1], "Cmd": spec.Args[1:]}
@@ -220,12 +229,22 @@ func (e *Engine) Start(ctx context.Context, spec drill.Spec) (drill.Box, error) 
 	if spec.Disk != 0 {
 		host["StorageOpt"] = map[string]string{"size": fmt.Sprint(spec.Disk)}
 	}
+	if len(spec.Sysctls) > 0 {
+		host["Sysctls"] = spec.Sysctls
+	}
+	var mounts []map[string]any
+	for _, v := range spec.Shared {
+		mounts = append(mounts, map[string]any{"Type": "volume", "Source": v.Name, "Target": v.Target})
+	}
 	if spec.Volume != "" {
 		options := map[string]any{}
 		if spec.VolumeSize != 0 {
 			options["DriverConfig"] = map[string]any{"Name": "local", "Options": map[string]string{"size": fmt.Sprint(spec.VolumeSize)}}
 		}
-		host["Mounts"] = []map[string]any{{"Type": "volume", "Target": spec.Volume, "VolumeOptions": options}}
+		mounts = append(mounts, map[string]any{"Type": "volume", "Target": spec.Volume, "VolumeOptions": options})
+	}
+	if len(mounts) > 0 {
+		host["Mounts"] = mounts
 	}
 	if spec.Publish != 0 {
 		port := fmt.Sprintf("%d/tcp", spec.Publish)

@@ -332,3 +332,28 @@ func BenchmarkCreate(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// Huge pages that were set aside are of no bound but this one; it is for all containers together.
+func TestNoContainerGetsHugePages(t *testing.T) {
+	p := live(t)
+	h := p.find("hugetlb")
+	if h == nil {
+		t.Skip("missing: the hugetlb control group")
+	}
+	bounds := 0
+	files, err := os.ReadDir(fmt.Sprintf("/proc/self/fd/%d", h.fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if name := f.Name(); strings.HasPrefix(name, "hugetlb.") && (strings.HasSuffix(name, ".max") || strings.HasSuffix(name, ".limit_in_bytes")) {
+			bounds++
+			if got, err := control.Read(h.fd, name); err != nil || strings.TrimSpace(got) != "0" {
+				t.Errorf("%s is %q, %v", name, got, err)
+			}
+		}
+	}
+	if bounds == 0 {
+		t.Error("nothing is bound")
+	}
+}

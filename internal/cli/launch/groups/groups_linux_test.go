@@ -45,7 +45,7 @@ func TestControllersAreHandedToTheContainers(t *testing.T) {
 	dir := fakeV2(t, "cpuset cpu io memory hugetlb pids", "/")
 	made, missing := fakeMake(t, dir, "/")
 	if len(missing) != 0 || len(made.Hierarchies) != 1 || made.Hierarchies[0].Path != "/brig" || made.Hierarchies[0].Mounted != nil ||
-		!slices.Equal(made.Hierarchies[0].Used, []string{"cpuset", "cpu", "blkio", "memory", "pids"}) {
+		!slices.Equal(made.Hierarchies[0].Used, []string{"cpuset", "cpu", "blkio", "memory", "hugetlb", "pids"}) {
 		t.Errorf("made %+v", made)
 	}
 	for _, file := range []string{"cgroup.subtree_control", "memory.max", "pids.max"} {

@@ -37,7 +37,7 @@ var wanted = map[string]string{
 	"pids":   "containers have no bound on processes",
 	"cpu":    "containers do not share the processors fairly",
 	"blkio":  "containers do not share block devices fairly",
-	"cpuset": "",
+	"cpuset": "", "hugetlb": "",
 }
 
 // opener gives a descriptor of the root of a hierarchy: of version 1 with exactly these controllers, or of version 2

@@ -156,9 +156,27 @@ func (m *maker) bound() error {
 	if h := m.find("pids"); h != nil {
 		most := min(number("/proc/sys/kernel/pid_max"), number("/proc/sys/kernel/threads-max"))
 		// An eighth of the numbers, at least 512, at most 4,096, never more than half.
-		return m.leave(h, "pids.max", func(most uint64) uint64 { return min(max(most/8, 512), 4096, most/2) }, most)
+		if err := m.leave(h, "pids.max", func(most uint64) uint64 { return min(max(most/8, 512), 4096, most/2) }, most); err != nil {
+			return err
+		}
+	}
+	if h := m.find("hugetlb"); h != nil {
+		return m.noHugePages(h)
 	}
 	return nil
+}
+
+// noHugePages keeps all containers from the huge pages that were set aside for a program of the host: no other bound counts
+// them, and no option of a container asks for any.
+func (m *maker) noHugePages(h *hierarchy) error {
+	files, err := os.ReadDir(fmt.Sprintf("/proc/self/fd/%d", h.fd))
+	for _, f := range files { // …max and …rsvd.max in version 2, …limit_in_bytes in version 1, for each size that there is
+		bound := strings.HasSuffix(f.Name(), ".max") || strings.HasSuffix(f.Name(), ".limit_in_bytes")
+		if strings.HasPrefix(f.Name(), "hugetlb.") && bound && err == nil {
+			err = control.Write(h.fd, f.Name(), "0", m.extra)
+		}
+	}
+	return err
 }
 
 // leave bounds all containers together to what there is, or what was given to us of it, less what the host keeps.
