@@ -51,7 +51,7 @@ func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, netwo
 		forwarder = facts.Gateway
 	}
 	host, err := machine()
-	host.NetworkError, host.AppArmor = h.NetworkError, h.AppArmor
+	host.NetworkError, host.AppArmor, host.SELinux = h.NetworkError, h.AppArmor, h.SELinux
 	host.MakeFiles = func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) }
 	return host, facts, err
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"net/netip"
 	"path"
 	"slices"
@@ -31,6 +32,8 @@ type Host struct {
 	NetworkError string
 	// AppArmor: the kernel has it, and the engine's profiles.
 	AppArmor bool
+	// SELinux: the kernel has it, with a policy that knows containers.
+	SELinux bool
 	// Disk says how the writable layer of a container is bounded.
 	Disk Disk
 	// MakeFiles gives the contents of hosts, resolv.conf and hostname.
@@ -110,14 +113,14 @@ func Make(in Input) (*Effective, error) {
 	r := in.Request
 	c.unsupported(r)
 	c.annotations(r.Host.Annotations)
-	joins := c.join(in, e)
+	joins, level := c.join(in, e)
 	e.RestartUnhealthy = c.restartUnhealthy(r, e.Config.Healthcheck)
 	var errs []error
 	e.Log, errs = log.Parse(r.Host.LogConfig)
 	d := c.devices(in)
 	m := c.mounts(in, d.mounts)
 	e.Volumes, e.Mounts, e.Images = m.volumes, m.shown, m.images
-	e.Spec = c.spec(in, e, joins)
+	e.Spec = c.spec(in, e, joins, level)
 	e.Spec.Mounts, e.Spec.Devices = m.spec, d.list
 	e.Spec.Process.Env = c.overlayEnv(e.Spec.Process.Env, d.env)
 	if len(errs) == 0 {
@@ -143,7 +146,7 @@ func Make(in Input) (*Effective, error) {
 	return e, nil
 }
 
-func (c *collector) spec(in Input, e *Effective, joins wire.Join) wire.Spec {
+func (c *collector) spec(in Input, e *Effective, joins wire.Join, level string) wire.Spec {
 	h := &in.Request.Host
 	s := wire.Spec{
 		Hostname:     c.hostname("--hostname", e.Config.Hostname),
@@ -178,6 +181,7 @@ func (c *collector) spec(in Input, e *Effective, joins wire.Join) wire.Spec {
 	s.Sysctl = c.sysctls(h.Sysctls, s.Network.Mode != wire.NetworkNone, joins.Namespaces&unix.CLONE_NEWIPC == 0)
 	s.MaskedPaths, s.ReadonlyPaths = c.paths(h, in.Host.CPUs)
 	s.Process = c.process(in, e, s.Hostname)
+	s.Process.Level = cmp.Or(s.Process.Level, level)
 	c.dnsValues(h)
 	if in.Host.MakeFiles != nil && len(c.refusals) == 0 && !shared { // the owner's come with its network
 		s.Files = c.files(in, &s, e.Networks)
@@ -242,7 +246,7 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 			c.invalid("--umask", strconv.FormatUint(uint64(*h.Umask), 8), "must be at most 777")
 		}
 	}
-	sec := c.securityOpts(h.SecurityOpt, in.Host.AppArmor)
+	sec := c.securityOpts(h.SecurityOpt, in.Host)
 	e.Profile = sec.profile
 	set := c.capabilities(h.CapAdd, h.CapDrop)
 	ptrace, _ := capBit("SYS_PTRACE")
@@ -256,6 +260,8 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 		Rlimits:            c.rlimits(h.Ulimits, in.Host),
 		OOMScoreAdj:        h.OomScoreAdj,
 		NoLandlock:         set&ptrace != 0,
+		Label:              sec.selinux.process(),
+		Level:              sec.selinux.level,
 		Terminal:           cfg.Tty,
 		Stdin:              cfg.OpenStdin,
 	}

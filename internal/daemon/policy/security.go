@@ -31,12 +31,13 @@ type security struct {
 	unconfined         bool
 	// appArmor is a profile, or "unconfined"; "" is the engine's.
 	appArmor string
+	selinux  label
 	// profile is a seccomp profile in Docker's JSON; "" is the default.
 	profile string
 }
 
 // securityOpts reads NAME=VALUE and the old NAME:VALUE.
-func (c *collector) securityOpts(opts []string, appArmor bool) (s security) {
+func (c *collector) securityOpts(opts []string, on Host) (s security) {
 	for _, o := range opts {
 		name, value, ok := strings.Cut(o, "=")
 		if !ok {
@@ -53,11 +54,9 @@ func (c *collector) securityOpts(opts []string, appArmor bool) (s security) {
 		case name == "seccomp":
 			c.invalid("--security-opt", o, "a profile is the JSON itself, builtin or unconfined")
 		case name == "apparmor":
-			s.appArmor = c.appArmor(o, value, appArmor)
-		case name == "label" && value == "disable":
-			// Brig sets no SELinux label, so there is nothing to switch off.
+			s.appArmor = c.appArmor(o, value, on.AppArmor)
 		case name == "label":
-			c.refuse(true, "HostConfig.SecurityOpt=label=LABEL", o)
+			c.selinux(o, value, &s.selinux, on.SELinux)
 		case name == "writable-cgroups" && value == "false":
 		case name == "writable-cgroups" && value == "true":
 			c.refuse(true, "HostConfig.SecurityOpt=writable-cgroups=true", o)
