@@ -51,7 +51,7 @@ func hostOf(h *wire.HelloReply, state string, forwards bool) (policy.Host, netwo
 		forwarder = facts.Gateway
 	}
 	host, err := machine()
-	host.NetworkError, host.AppArmor, host.ABI32 = h.NetworkError, h.AppArmor, runtime.GOARCH == "amd64"
+	host.NetworkError, host.AppArmor, host.SELinux, host.ABI32 = h.NetworkError, h.AppArmor, h.SELinux, runtime.GOARCH == "amd64"
 	host.MakeFiles = func(r policy.FileRequest) ([]wire.File, error) { return files(r, facts.Gateway, forwarder) }
 	return host, facts, err
 }

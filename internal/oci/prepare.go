@@ -92,13 +92,13 @@ func setMount(fd int, where string, attr *unix.MountAttr, recursive bool) error 
 
 // openMounts opens what is bound, from the host, and sets its options before it is anywhere.
 func (c *container) openMounts(in *birth.Input) error {
-	in.Files = map[int]bool{}
+	in.Files, in.MountLabel = map[int]bool{}, c.spec.Linux.MountLabel
 	for i := range c.spec.Mounts {
 		m, err := config.ParseMount(&c.spec.Mounts[i])
 		if err != nil {
 			return err
 		}
-		if label := c.spec.Linux.MountLabel; label != "" && (m.Type == "tmpfs" || m.Type == "mqueue") {
+		if label := c.spec.Linux.MountLabel; label != "" && (m.Type == "tmpfs" || m.Type == "devpts") {
 			m.Data = append(m.Data, "context="+label)
 		}
 		in.Mounts = append(in.Mounts, m)

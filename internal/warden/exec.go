@@ -35,8 +35,9 @@ func (w *Warden) execStart(c *container, q wire.ExecStart) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	made := &process{key: key(q.ID, q.Exec)}
-	made.Started.Range = c.note.Started.Range
+	made.Started.Range, made.Started.MountLabel = c.note.Started.Range, c.note.Started.MountLabel
 	p := newProgram(w, c, c.note.Caller, &q.Process, made)
+	p.host.ProcessLabel = c.note.Started.ProcessLabel
 	record := func() error {
 		c.note.Execs[q.Exec] = made
 		return w.notes.write(c.note)
@@ -164,7 +165,7 @@ func (w *Warden) joined(id string) (p program, err error) {
 
 // inherit makes the sandbox of a container that joins another one, with its range: within its user namespace, or for a look
 // at the files of one that never ran in a new one. own is the range of the container's directory, if it has one.
-func (b *birth) inherit(own uint32, endpoint bool) (s *sandbox, err error) {
+func (b *birth) inherit(own uint32, endpoint bool, level string) (s *sandbox, err error) {
 	owner := b.spec.Join.Container
 	base, _ := b.w.rangeOf(owner)
 	if b.first {
@@ -176,7 +177,7 @@ func (b *birth) inherit(own uint32, endpoint bool) (s *sandbox, err error) {
 	if err != nil || again != base || own != base {
 		err = fmt.Errorf("container %s was never started, or has other ids than %s: %w", short(owner), short(b.c.id), errors.Join(errdefs.ErrFailedPrecondition, err))
 	} else {
-		s, err = b.w.sandboxAt(base, b.fds["userns"], endpoint)
+		s, err = b.w.sandboxAt(base, b.fds["userns"], endpoint, level)
 	}
 	if err != nil && b.first {
 		b.w.ranges.hold(base, -1)

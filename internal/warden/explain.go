@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -36,6 +37,7 @@ func (w *Warden) containerPlan(r *wire.Request, q wire.ContainerStart) (wire.Rep
 	if err != nil {
 		return wire.Reply{}, err
 	}
+	b.labels(cmp.Or(b.want.Level, ownLevel(firstIDs))) // the first of those that a start may give
 	b.host.Filters, b.host.Tasks = w.filters.programs(b.want), w.parent.Tasks()
 	b.host.Landlock = w.machine.Landlock > 0 && !b.want.NoLandlock
 	return answer(plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host}))

@@ -143,6 +143,7 @@ func (w *Warden) checkNeeds(s *wire.Spec, by *caller) error {
 	var r refusal
 	p, err := wire.ReadPolicy(w.cfg.Root)
 	r.when(err != nil, "the administrator's policy: %v. Next: brig policy apply", err)
+	r.when(!w.facts.SELinux && s.Process.Label+s.Process.Level != "", "this host has no SELinux with a policy for containers")
 	for _, need := range s.Needs(p.Strict) { // of images nothing is known here but their contents
 		g := p.Allow(need, (*rules.Caller)(by), func(string) bool { return true })
 		r.when(g == nil, "%s is given to this caller by no line of the administrator's policy", need)
@@ -181,6 +182,7 @@ func checkResources(r *refusal, res *wire.Resources, memory int64) {
 }
 
 func checkMount(r *refusal, m *wire.Mount, by *caller) {
+	r.when(m.Relabel != "" && m.Relabel != "z" && m.Relabel != "Z", "nothing is relabelled by %q", m.Relabel)
 	r.when(m.Target == "/dev" || strings.HasPrefix(m.Target, "/dev/") && m.Target != "/dev/shm", "nothing is mounted over /dev (asked: %s)", m.Target)
 	switch m.Kind {
 	case wire.MountTmpfs:
@@ -288,12 +290,12 @@ func (f filters) programs(p *wire.Process) []plan.Filter {
 	return append(list, plan.Filter{Name: "profile's", Code: p.Filter.Program, Flags: uintptr(p.Filter.Flags)})
 }
 
-// filterError gives a filter that the kernel does not take, and an AppArmor profile that it does not have, the class of a
+// filterError gives a filter that the kernel does not take, and a profile or label that it does not have, the class of a
 // wrong request; other errors stay as they are.
 func filterError(err error) error {
 	var step *plan.StepError
 	if errors.As(err, &step) && step.Op != nil && (step.Op.Nr == unix.SYS_SECCOMP && step.Errno == unix.EINVAL ||
-		step.Op.Nr == unix.SYS_WRITE && step.Errno == unix.ENOENT) {
+		step.Op.Nr == unix.SYS_WRITE && (step.Errno == unix.ENOENT || step.Errno == unix.EINVAL)) {
 		return fmt.Errorf("%s: the kernel has, or accepts, no such thing: %w", step.Op.What, errdefs.ErrInvalidArgument)
 	}
 	return err

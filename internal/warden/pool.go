@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -76,7 +77,7 @@ func (w *Warden) fillPool() {
 		if w.calm(); w.stopping.Load() {
 			return
 		}
-		s, err := w.newSandbox(true)
+		s, err := w.newSandbox(true, "")
 		if err != nil {
 			w.log("prepare a sandbox: %v", err)
 			time.Sleep(5 * time.Second) // a start makes its own meanwhile, or says why it cannot
@@ -103,25 +104,26 @@ func (w *Warden) pooled() (*sandbox, error) {
 	case s := <-w.pool:
 		return s, nil
 	default:
-		return w.newSandbox(true)
+		return w.newSandbox(true, "")
 	}
 }
 
 // newSandbox makes a sandbox with a range of its own, with an endpoint or with loopback alone.
-func (w *Warden) newSandbox(endpoint bool) (*sandbox, error) {
+func (w *Warden) newSandbox(endpoint bool, level string) (*sandbox, error) {
 	base, err := w.ranges.take()
 	if err != nil {
 		return nil, err
 	}
-	s, err := w.sandboxAt(base, 0, endpoint)
+	s, err := w.sandboxAt(base, 0, endpoint, level)
 	if err != nil {
 		w.ranges.hold(base, -1)
 	}
 	return s, err
 }
 
-// sandboxAt makes a sandbox for a range that the caller holds, in a user namespace that has it unless within is 0.
-func (w *Warden) sandboxAt(base uint32, within int, endpoint bool) (s *sandbox, err error) {
+// sandboxAt makes a sandbox for a range that the caller holds, in a user namespace that has it unless within is 0, with files of
+// an SELinux level, or of the range's own.
+func (w *Warden) sandboxAt(base uint32, within int, endpoint bool, level string) (s *sandbox, err error) {
 	user, net, route, err := idmap.NewSandbox(base, within)
 	if err != nil {
 		return nil, fmt.Errorf("namespaces of a sandbox: %w", err)
@@ -131,12 +133,14 @@ func (w *Warden) sandboxAt(base uint32, within int, endpoint bool) (s *sandbox, 
 	if endpoint {
 		s.endpoint, err = w.router.newEndpoint(net, route)
 	}
-	for name, make := range map[string]func(base uint32) (int, error){
-		"own": rootfs.Own, "pts": rootfs.Pts, "sys": func(uint32) (int, error) { return rootfs.Sys(net) },
-		"shm": func(base uint32) (int, error) { return rootfs.Tmpfs(defaultShm, 0o1777, base, base) },
+	for name, make := range map[string]func(base uint32, label string) (int, error){
+		"own": rootfs.Own, "pts": rootfs.Pts, "sys": func(uint32, string) (int, error) { return rootfs.Sys(net) },
+		"shm": func(base uint32, label string) (int, error) {
+			return rootfs.Tmpfs(defaultShm, 0o1777, base, base, label)
+		},
 	} {
 		if err == nil {
-			s.fds[name], err = make(base)
+			s.fds[name], err = make(base, w.label(ownFiles, cmp.Or(level, ownLevel(base))))
 		}
 	}
 	if err != nil {

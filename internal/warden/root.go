@@ -40,7 +40,7 @@ func (w *Warden) image(digest string) (int, error) {
 		return -1, err
 	}
 	defer wire.CloseAll(files)
-	fd, err := rootfs.MountImage(files)
+	fd, err := rootfs.MountImage(files, w.label(imageFiles, "s0"))
 	if err == nil && w.machine.AttachImages {
 		err = cmp.Or(os.MkdirAll(w.imageDir(digest), 0o700), rootfs.Attach(fd, w.imageDir(digest)))
 	}
@@ -94,7 +94,7 @@ func (b *birth) rootfs() error {
 	defer wire.CloseAll([]int{upper, work})
 	b.w.overlay.Lock() // before Linux 6.13 the scratch directory is for one at a time
 	defer b.w.overlay.Unlock()
-	root, err := rootfs.Overlay(lower, upper, work, b.spec.Volatile, b.w.scratch)
+	root, err := rootfs.Overlay(lower, upper, work, b.spec.Volatile, b.w.scratch, b.made.Started.MountLabel)
 	if err != nil {
 		return fmt.Errorf("root of container %s: %w", short(b.c.id), err)
 	}
@@ -105,7 +105,7 @@ func (b *birth) rootfs() error {
 	if b.spec.ShmSize == 0 || b.spec.ShmSize == defaultShm { // the sandbox brings it
 		return nil
 	}
-	shm, err := rootfs.Tmpfs(b.spec.ShmSize, 0o1777, b.box.base, b.box.base)
+	shm, err := rootfs.Tmpfs(b.spec.ShmSize, 0o1777, b.box.base, b.box.base, b.made.Started.MountLabel)
 	b.give("shm", shm)
 	return err
 }
@@ -143,7 +143,7 @@ func (b *birth) mounts() error {
 		fd, err := b.mount(m)
 		b.give(fmt.Sprintf("mount%d", i), fd)
 		if err == nil {
-			err = b.noteFile(i, fd)
+			err = cmp.Or(b.noteFile(i, fd), b.relabel(m, fd))
 		}
 		if err != nil {
 			return fmt.Errorf("mount on %s: %w", m.Target, err)
@@ -165,7 +165,7 @@ func (b *birth) noteFile(i, fd int) error {
 func (b *birth) mount(m *wire.Mount) (int, error) {
 	switch m.Kind {
 	case wire.MountTmpfs:
-		return rootfs.Tmpfs(m.Size, m.Mode, b.box.base+m.UID, b.box.base+m.GID)
+		return rootfs.Tmpfs(m.Size, m.Mode, b.box.base+m.UID, b.box.base+m.GID, b.made.Started.MountLabel)
 	case wire.MountVolume, wire.MountImage:
 		return b.volume(m)
 	}
@@ -204,7 +204,11 @@ func (b *birth) source(m *wire.Mount) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("open %s as user %d: %w: %w", m.Source, b.by.UID, err, errdefs.ErrInvalidArgument)
 	}
-	if err := b.w.bindable(src); err != nil {
+	err = b.w.bindable(src)
+	if name, _ := os.Readlink(path.Proc(src)); b.w.facts.SELinux && m.Relabel != "" && strings.Contains(outside, " "+name+" ") {
+		err = fmt.Errorf("the floor policy relabels no directory that the host itself needs: %s: %w", name, errdefs.ErrPermissionDenied)
+	}
+	if err != nil {
 		unix.Close(src)
 		return -1, err
 	}

@@ -40,7 +40,9 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpNetworkDNS:  w.networkDNS,
 		wire.OpNetworkJoin: whileRunning(w, w.networkJoin),
 
-		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.create(q.Name, q.Size) }),
+		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) {
+			return nil, w.volumes.create(q.Name, q.Size, w.label(ownFiles, "s0"))
+		}),
 		wire.OpVolumeRemove: with(func(q wire.VolumeRef) (any, error) { return nil, w.volumes.remove(q.Name) }),
 		wire.OpVolumeList:   with(func(struct{}) (any, error) { return w.volumes.list() }),
 	}

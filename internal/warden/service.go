@@ -274,9 +274,9 @@ func (w *Warden) reapWorker(k *worker) {
 	w.removeGroup(k.group)
 }
 
-// runFill has a worker copy a directory into a new volume, and waits for its end. Nothing that it says is read beyond
-// whether it has failed.
-func (w *Warden) runFill(start func(socket int) (*worker, error), from, to int) error {
+// errand has a worker do something with files that a container gets, and waits for its end. Nothing that it says is read
+// beyond whether it has failed.
+func (w *Warden) errand(start func(socket int) (*worker, error), job wire.Errand, fds ...int) error {
 	conn, k, err := connected("worker", start)
 	if err != nil {
 		return err
@@ -285,8 +285,8 @@ func (w *Warden) runFill(start func(socket int) (*worker, error), from, to int) 
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	if _, err = c.Call(ctx, wire.OpJob, wire.Errand{Kind: wire.JobFill}, nil, from, to); err != nil {
-		err = fmt.Errorf("fill a volume: %w", err)
+	if _, err = c.Call(ctx, wire.OpJob, job, nil, fds...); err != nil {
+		err = fmt.Errorf("%s: %w", job.Kind, err)
 	}
 	pidfd.Signal(k.pidfd, unix.SIGKILL) // it has said what it had to say, and one that was conquered may stay
 	w.reapWorker(k)

@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -93,21 +94,21 @@ func beside(f func() error) (wait func() error) {
 
 // sandbox takes a range with its namespaces: for a container that ran before, the range of its directory.
 func (b *birth) sandbox() error {
-	endpoint := b.spec.Network.Mode == wire.NetworkEndpoint
+	endpoint, level := b.spec.Network.Mode == wire.NetworkEndpoint, b.want.Level
 	base, err := b.w.rangeOf(b.c.id)
 	if b.first = errors.Is(err, os.ErrNotExist); b.first {
 		os.Remove(b.w.directory(b.c.id) + "/work") // what a crash left of a first start
 	}
 	switch {
 	case err == nil && b.fds["userns"] == 0:
-		b.box, err = b.w.sandboxAt(base, 0, endpoint)
+		b.box, err = b.w.sandboxAt(base, 0, endpoint, level)
 	case b.spec.Join.Container != "":
-		b.box, err = b.inherit(base, endpoint)
+		b.box, err = b.inherit(base, endpoint, level)
 	case !b.first:
-	case endpoint:
+	case endpoint && level == "":
 		b.box, err = b.w.pooled()
 	default:
-		b.box, err = b.w.newSandbox(false)
+		b.box, err = b.w.newSandbox(endpoint, level)
 	}
 	if err != nil {
 		return err
@@ -115,6 +116,7 @@ func (b *birth) sandbox() error {
 	if e := b.box.endpoint; e != nil {
 		e.Membership = b.spec.Network.Membership
 	}
+	b.labels(cmp.Or(level, ownLevel(b.box.base)))
 	b.made.Started.Range, b.made.Started.Endpoint = b.box.base, b.box.endpoint
 	for name, fd := range b.box.fds {
 		b.give(name, fd)

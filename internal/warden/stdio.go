@@ -1,6 +1,7 @@
 package warden
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -66,10 +67,7 @@ func (p *program) openPipe(inner, outer, dir string) error {
 	p.fds[inner] = fds[1]
 	p.ends = append(p.ends, end{outer, fds[2]})
 	u, base := p.want.User, p.made.Started.Range
-	if err := unix.Fchown(fds[0], int(base+u.UID), int(base+u.GID)); err != nil {
-		return err
-	}
-	return unix.SetNonblock(fds[2], true)
+	return cmp.Or(unix.Fchown(fds[0], int(base+u.UID), int(base+u.GID)), setLabel(path, p.made.Started.MountLabel), unix.SetNonblock(fds[2], true))
 }
 
 // openTerminal takes a pair of the container's own devpts and gives the slave to the process's user.

@@ -30,14 +30,14 @@ func (v volumes) of(name string) (string, error) {
 	return filepath.Join(v.disk.Base, "volumes", name), nil
 }
 
-func (v volumes) create(name string, size int64) error {
+func (v volumes) create(name string, size int64, label string) error {
 	dir, err := v.of(name)
 	if err != nil || size != 0 && size < minDisk { // 0 is the usual bound, and less is none, within the warden
 		return errors.Join(err, errdefs.ErrInvalidArgument)
 	}
 	made := trash(dir)
 	data := filepath.Join(made, "data")
-	if err := cmp.Or(v.disk.Remove(made), v.disk.Make(made, size), os.Mkdir(data, 0o700), os.Chown(data, idmap.VolumeBase, idmap.VolumeBase), os.Chmod(data, 0o755)); err != nil {
+	if err := cmp.Or(v.disk.Remove(made), v.disk.Make(made, size), os.Mkdir(data, 0o700), os.Chown(data, idmap.VolumeBase, idmap.VolumeBase), os.Chmod(data, 0o755), setLabel(data, label)); err != nil {
 		return err
 	}
 	return os.Rename(made, dir)
@@ -120,10 +120,11 @@ func (b *birth) copyImage(target string, volume int) error {
 		return err
 	}
 	defer unix.Close(to)
-	// A worker that is root of the sandbox's user namespace, and sees no file system but the two directories of its job.
-	start := func(socket int) (*worker, error) {
-		return b.w.birthOfWorker(&service{filter: "filler", ServiceInput: plan.ServiceInput{Capabilities: copying},
-			parts: parts{fds: map[string]int{"userns": b.box.fds["userns"], "fd0": socket}}})
-	}
-	return b.w.runFill(start, from, to)
+	return b.w.errand(b.filler, wire.Errand{Kind: wire.JobFill, Fill: &struct{}{}}, from, to)
+}
+
+// filler starts a worker that is root of the sandbox's user namespace, and sees no file system but what its job brings.
+func (b *birth) filler(socket int) (*worker, error) {
+	return b.w.birthOfWorker(&service{filter: "filler", ServiceInput: plan.ServiceInput{Capabilities: copying},
+		parts: parts{fds: map[string]int{"userns": b.box.fds["userns"], "fd0": socket}}})
 }

@@ -128,7 +128,7 @@ func open(cfg Config) (w *Warden, err error) {
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	if err := inOrder(w.openDirectories, w.openPrograms, w.openMachine, w.openFilters); err != nil {
+	if err := inOrder(w.openDirectories, w.openPrograms, w.openMachine, w.openFilters, w.openSELinux); err != nil {
 		return nil, err
 	}
 	w.openRouter(have)

@@ -28,6 +28,8 @@ func TestEveryRelaxationIsANeed(t *testing.T) {
 		"security-opt=abi32=allow":             func(s *Spec) { s.Process.ABI32, s.Process.Filter = true, &Filter{Program: make([]byte, 8)} },
 		"security-opt=apparmor=mine":           func(s *Spec) { s.Process.AppArmor = "mine" },
 		"security-opt=apparmor=unconfined":     func(s *Spec) { s.Process.AppArmor = "unconfined" },
+		"security-opt=label=disable":           func(s *Spec) { s.Process.Label, s.Process.Level = "disable", "s0" },
+		"security-opt=label=u:r:t":             func(s *Spec) { s.Process.Label = "u:r:t" },
 		"devices=/dev/fuse":                    func(s *Spec) { s.Devices = []Device{{Source: "/dev/fuse"}} },
 		"ports=80":                             func(s *Spec) { s.Network.Ports = []Port{{HostPort: 80}} },
 		"ulimits=rtprio":                       func(s *Spec) { s.Process.Rlimits = []Rlimit{{Type: "rtprio", Hard: 1}} },
@@ -59,6 +61,7 @@ func TestEveryRelaxationIsANeed(t *testing.T) {
 	}
 	s = kept()
 	s.Network.Ports = []Port{{HostPort: 8080}, {}}
+	s.Process.Level = "s0:c1,c2"
 	s.Process.Rlimits = []Rlimit{{Type: "nice"}, {Type: "nofile", Hard: 9}}
 	if n := s.Needs(true); n != nil {
 		t.Errorf("what everybody may: %q", n)

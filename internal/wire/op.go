@@ -73,6 +73,8 @@ type HelloReply struct {
 	Missing       []string `json:"missing,omitempty"` // controllers and features that this host lacks
 	// AppArmor: the kernel has it, and the engine's profiles.
 	AppArmor bool `json:"appArmor,omitempty"`
+	// SELinux: the kernel has it, with a policy that knows containers.
+	SELinux bool `json:"selinux,omitempty"`
 }
 
 // What the warden asks of brig-store, and brig-store of the warden; what brigd asks is package objects.
@@ -115,12 +117,15 @@ type Started struct {
 	PID       int    `json:"pid"`       // in the engine's pid namespace
 	StartTime uint64 `json:"startTime"` // clock ticks since boot, field 22 of /proc/PID/stat
 	// StartedAt is in nanoseconds since the epoch.
-	StartedAt int64     `json:"startedAt"`
-	Range     uint32    `json:"range"` // first host id of the sandbox
-	Endpoint  *Endpoint `json:"endpoint,omitempty"`
-	Ports     []Port    `json:"ports,omitempty"` // as they are bound
-	Terminal  bool      `json:"terminal,omitempty"`
-	Stdin     bool      `json:"stdin,omitempty"`
+	StartedAt int64  `json:"startedAt"`
+	Range     uint32 `json:"range"` // first host id of the sandbox
+	// ProcessLabel and MountLabel are SELinux's; "": there is none.
+	ProcessLabel string    `json:"processLabel,omitempty"`
+	MountLabel   string    `json:"mountLabel,omitempty"`
+	Endpoint     *Endpoint `json:"endpoint,omitempty"`
+	Ports        []Port    `json:"ports,omitempty"` // as they are bound
+	Terminal     bool      `json:"terminal,omitempty"`
+	Stdin        bool      `json:"stdin,omitempty"`
 	// Warnings are sentences for the person who asked: default bounds that this host could not give.
 	Warnings []string `json:"warnings,omitempty"`
 }

@@ -76,6 +76,10 @@ type Process struct {
 	// AppArmor is the profile that confines the process where the kernel has AppArmor; "" is the engine's own for its
 	// capabilities, "unconfined" is none, any other was loaded by the administrator.
 	AppArmor string `json:"appArmor,omitempty"`
+	// Label is the user, role and type of SELinux, with : between them, where the kernel has it; "" is the engine's own, and
+	// "disable" leaves the process the label that what the engine executes has. Level is who shares files; "": the sandbox alone.
+	Label string `json:"label,omitempty"`
+	Level string `json:"level,omitempty"`
 	// Terminal gives the process a pty of the container's own devpts.
 	Terminal bool   `json:"terminal,omitempty"`
 	Rows     uint16 `json:"rows,omitempty"`
@@ -141,6 +145,8 @@ type Mount struct {
 	Fill bool `json:"fill,omitempty"`
 	// Recursive includes the mounts below a bind source.
 	Recursive bool `json:"recursive,omitempty"`
+	// Relabel gives a bind or volume the SELinux label of the files of all containers ("z"), or of this one ("Z").
+	Relabel string `json:"relabel,omitempty"`
 }
 
 // Device gives the container a character device of the host, or those of a directory. A node of it is made, for the

@@ -1,5 +1,5 @@
 // Package vm boots a machine that the host may not be: Debian's kernel 6.1, the oldest that Brig supports, with control groups
-// of version 2 and all controllers, AppArmor or SELinux, and ext4 with project quotas and fs-verity, in QEMU without hardware support.
+// of version 2 and all controllers, AppArmor or SELinux (with Debian's policy and the types of dist/selinux), and ext4 with project quotas and fs-verity, in QEMU without hardware support.
 // The tests that run in there are those of package guest; each is a subtest of the test that boots.
 //
 // A machine has two disks besides its root: /dev/vdb, plain ext4 at /data, where the engines' directories are, and

@@ -17,6 +17,7 @@ type Machine struct {
 	Boot    string            // more words for the kernel
 	Files   map[string]string // more files for its root: name there, path here
 	Timeout time.Duration     // of its tests
+	Policy  bool              // with an SELinux policy to load
 }
 
 // tuned are words for the kernel that halve the time of a boot without hardware support, and make it steady.

@@ -20,9 +20,9 @@ func TestKernel61(t *testing.T) {
 	boot(t, Machine{Run: "^TestKernel61", Timeout: 8 * time.Minute})
 }
 
-// The same kernel with the other security module in place of AppArmor; no policy is loaded.
+// The same kernel with the other security module in place of AppArmor. No policy is loaded when it boots: the tests do that.
 func TestSELinux(t *testing.T) {
-	boot(t, Machine{Run: "^TestSELinux", Boot: "security=selinux selinux=1", Timeout: 2 * time.Minute})
+	boot(t, Machine{Run: "^TestSELinux", Boot: "security=selinux selinux=1", Timeout: 4 * time.Minute, Policy: true})
 }
 
 // boot runs a machine with the programs of the tree, and each test that ran in it as a subtest.
@@ -33,7 +33,7 @@ func boot(t *testing.T, m Machine) {
 	k := kernel(t)
 	dir := t.TempDir()
 	m.Files = map[string]string{"vm/guest.test": filepath.Join(dir, "guest.test"), "vm/run": filepath.Join(dir, "run")}
-	for _, p := range []string{"brig", "brigd", "brig-warden", "brig-keeper", "brig-router", "brig-store", "brig-worker", "brig-drill", "brig-probe"} {
+	for _, p := range []string{"brig", "brigd", "brig-warden", "brig-keeper", "brig-router", "brig-store", "brig-worker", "brig-drill", "brig-probe", "brig-oci"} {
 		from, err := filepath.Abs(filepath.Join("..", "..", "bin", p))
 		if err != nil {
 			t.Fatal(err)
@@ -43,6 +43,12 @@ func boot(t *testing.T, m Machine) {
 	build(t, "test", "-c", "-o", m.Files["vm/guest.test"], "./guest")
 	build(t, "build", "-ldflags", "-s -w", "-o", m.Files["vm/run"], "../run")
 	policy(t, dir, m.Files)
+	if m.Policy {
+		m.Files["vm/selinux.policy"] = filepath.Join(dir, "selinux.policy")
+		if err := Policy(cache(t), filepath.Join("..", "..", "dist", "selinux", "container.cil"), m.Files["vm/selinux.policy"]); err != nil {
+			t.Fatal(err)
+		}
+	}
 	want := chosen(t, m.Files["vm/guest.test"], m.Run)
 	if len(want) == 0 {
 		return
@@ -113,21 +119,27 @@ func kernel(t *testing.T) *Kernel {
 			lacks(err.Error() + ". Next: apt-get install qemu-system-x86 e2fsprogs busybox-static")
 		}
 	}
-	base, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache := filepath.Join(base, "brig-test")
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	k, err := FetchKernel(cache)
+	k, err := FetchKernel(cache(t))
 	if errors.Is(err, ErrNoKernel) {
 		lacks(err.Error())
 	} else if err != nil {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// cache is where what was fetched stays.
+func cache(t *testing.T) string {
+	t.Helper()
+	base, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(base, "brig-test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // policy compiles an AppArmor profile for a machine that has no compiler, as its administrator would.

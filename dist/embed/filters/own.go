@@ -71,13 +71,14 @@ func Store(arch filter.Arch) filter.Filter {
 	return t.allowList()
 }
 
-// Filler is the filter of the worker that fills a new volume from an image: that of a worker, and files below the two
-// directories that it was given (its root is empty).
+// Filler is the filter of the worker that fills a new volume from an image, or labels what a caller lends: that of a worker,
+// and files below the directories that it was given (its root is empty).
 func Filler(arch filter.Arch) filter.Filter {
 	t := table{arch: arch}
 	t.runtime()
 	t.allow(descriptors)
-	t.allow("openat newfstatat getdents64 readlinkat mkdirat symlinkat fchown fchownat fchmod utimensat")
+	t.allow("openat newfstatat getdents64 readlinkat mkdirat symlinkat fchown fchownat fchmod utimensat " +
+		"openat2 fchdir fsetxattr lsetxattr")
 	return t.allowList()
 }
 

@@ -39,7 +39,7 @@ func (c *compiler) rule(n, line int, r *rule) {
 		}
 	}
 	g.Allow = slices.Concat(c.capabilities(r.Capabilities), c.devices(r.Devices), c.ports(r.Ports),
-		c.words("security-opt", r.SecurityOpt, "seccomp=unconfined", "seccomp=profile", "no-new-privileges=false", "abi32=allow", "apparmor=*"),
+		c.words("security-opt", r.SecurityOpt, "seccomp=unconfined", "seccomp=profile", "no-new-privileges=false", "abi32=allow", "apparmor=*", "label=*"),
 		c.words("ulimits", r.Ulimits, "rtprio", "nice"))
 	for _, need := range c.words("levels", r.Levels, "standard", "compat") {
 		if need == "levels=compat" {

@@ -96,7 +96,8 @@ func (s *Server) inspect(v *container.View, version int) inspectReply {
 	i.InspectResponse = apicontainer.InspectResponse{
 		Name: "/" + v.Name, Image: v.ImageID, Driver: driver, Platform: "linux", RestartCount: v.Restarts, ExecIDs: v.Execs,
 		AppArmorProfile: v.Spec.Process.AppArmor,
-		HostConfig:      &host, Config: &cfg, Mounts: s.mounts(v),
+		ProcessLabel:    v.Run.ProcessLabel, MountLabel: v.Run.MountLabel,
+		HostConfig: &host, Config: &cfg, Mounts: s.mounts(v),
 		GraphDriver: &storage.DriverData{Name: driver, Data: map[string]string{}},
 	}
 	if v.Log.Driver == log.DriverJSON {

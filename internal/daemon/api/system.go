@@ -134,6 +134,9 @@ func (s *Server) securityOptions() []string {
 	if s.Hello.AppArmor {
 		list = append([]string{"name=apparmor"}, list...)
 	}
+	if s.Hello.SELinux {
+		list = append([]string{"name=selinux"}, list...)
+	}
 	return list
 }
 

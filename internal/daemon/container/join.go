@@ -21,7 +21,7 @@ func (e *Engine) owner(name string) (*policy.Owner, error) {
 	}
 	v := c.View()
 	return &policy.Owner{ID: v.ID, Hostname: v.Config.Hostname, Domainname: v.Config.Domainname,
-		ShareableIPC: v.Host.IpcMode.IsShareable() || v.Host.IpcMode.IsContainer()}, nil
+		Level: v.Spec.Process.Level, ShareableIPC: v.Host.IpcMode.IsShareable() || v.Host.IpcMode.IsContainer()}, nil
 }
 
 // ownerRuns says why a container cannot start, in Docker's words, if that is because of the one that it joins.

@@ -59,6 +59,7 @@ var calls = map[uintptr]call{
 	unix.SYS_SETRESGID:              {name: "setresgid"},
 	unix.SYS_SETRESUID:              {name: "setresuid"},
 	unix.SYS_SETSID:                 {name: "setsid"},
+	unix.SYS_SETXATTR:               {name: "setxattr"},
 	unix.SYS_SYMLINKAT:              {name: "symlinkat"},
 	unix.SYS_UMASK:                  {"umask", at(0, octal)},
 	unix.SYS_UMOUNT2:                {"umount2", at(1, is(unix.MNT_DETACH, "MNT_DETACH"))},

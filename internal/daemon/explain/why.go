@@ -35,6 +35,8 @@ var reasons = []reason{
 	{"", "make tmpfs", "A new tmpfs of the container's own namespaces, made by a process in them.", "A3"},
 	{"", "take /dev", "Six harmless devices, on a small file system that the engine has made for this container.", "A3"},
 	{"", "make proc", "A new proc of the container's own namespaces, made by a process in them.", "A3"},
+	{"", "enter mqueue", "What a user namespace mounts is given no SELinux label as a whole, but its root can have one.", "A1"},
+	{"", "label mqueue", "What a user namespace mounts is given no SELinux label as a whole, but its root can have one.", "A1"},
 	{"", "make mqueue", "A new mqueue of the container's own namespaces, made by a process in them.", "A3"},
 	{"", "make sysfs", "A new sysfs of the container's own namespaces, made by a process in them.", "A3"},
 	{"", "mount the root", "The root file system was mounted without a path; it becomes one here, over the old root.", "A3"},
@@ -61,6 +63,9 @@ var reasons = []reason{
 	// The process.
 	{"", "set the hostname", "Names live in the container's own UTS namespace.", ""},
 	{"", "set the domain name", "Names live in the container's own UTS namespace.", ""},
+	{"", "open the attribute of the AppArmor profile", "Of a procfs of the engine's own: nothing of a container can be in its place (CVE-2025-52881).", "A1 A3"},
+	{"", "open the attribute of the SELinux label", "Of a procfs of the engine's own: nothing of a container can be in its place (CVE-2025-52881).", "A1 A3"},
+	{"", "ask for the ", "The program has it from its first instruction on; it is asked for before Landlock and the filters could keep it away (T16).", "A1 A3"},
 	{"", "open the root", "After setns the root is the container's.", "A3"},
 	{"", "enter the working directory ", "The working directory is resolved inside the root; magic links are refused (CVE-2024-21626).", "A3"},
 	{"", "place stdin", "Standard input, output and error belong to the process's user (T19).", ""},

@@ -218,7 +218,7 @@ func decide(t *testing.T, b []byte) (error, string) {
 		return err, ""
 	}
 	host := testHost()
-	host.AppArmor = true
+	host.AppArmor, host.SELinux = true, true
 	host.MakeFiles = func(q FileRequest) ([]wire.File, error) {
 		return []wire.File{{Path: "/etc/hosts", Content: fmt.Sprint(q)}}, nil
 	}

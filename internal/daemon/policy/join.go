@@ -16,6 +16,7 @@ type Owner struct {
 	ID                   string
 	Hostname, Domainname string
 	ShareableIPC         bool
+	Level                string // of its SELinux label, if one was asked for
 }
 
 // owner is Input.Owner, where there is one.
@@ -27,8 +28,9 @@ func (in Input) owner(ref string) (*Owner, error) {
 }
 
 // join reads container:NAME of --network, --ipc and --pid. The names become ids, as in Docker: the containers stay
-// together when one of them is renamed. Whether the owner runs is asked at each start.
-func (c *collector) join(in Input, e *Effective) (j wire.Join) {
+// together when one of them is renamed. Whether the owner runs is asked at each start. Who joins it has its level, so that both
+// reach what they share.
+func (c *collector) join(in Input, e *Effective) (j wire.Join, level string) {
 	h := &e.HostConf
 	var owner *Owner
 	for _, n := range []struct {
@@ -57,14 +59,14 @@ func (c *collector) join(in Input, e *Effective) (j wire.Join) {
 			c.refuseAs(n.option, "HostConfig.PidMode=container:OTHER", mode)
 			continue
 		}
-		owner = o
+		owner, level = o, o.Level
 		n.set("container:" + o.ID)
 		j.Container, j.Namespaces = o.ID, j.Namespaces|n.namespace
 	}
 	if j.Namespaces&unix.CLONE_NEWNET != 0 {
 		c.sharedNetwork(in.Request, owner, e)
 	}
-	return j
+	return j, level
 }
 
 // sharedNetwork refuses what would be of a network of the container's own, in Docker's words, and takes over the owner's

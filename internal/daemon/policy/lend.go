@@ -23,11 +23,9 @@ func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) {
 	for _, ref := range slices.Backward(refs) {
 		name, mode, _ := strings.Cut(ref, ":")
 		switch mode {
-		case "", "rw", "ro":
-		case "z", "Z":
-			m.warn("--volumes-from %s: the option %s has no effect: Brig sets no SELinux labels", clip(ref), mode)
+		case "", "rw", "ro", "z", "Z":
 		default:
-			m.invalid("--volumes-from", ref, "must be CONTAINER, CONTAINER:ro or CONTAINER:rw")
+			m.invalid("--volumes-from", ref, "must be CONTAINER, CONTAINER:ro, :rw, :z or :Z")
 			continue
 		}
 		if lend == nil || name == "" {
@@ -42,6 +40,7 @@ func (m *mounts) volumesFrom(refs []string, lend func(string) (*Lent, error)) {
 		m.images = append(m.images, from.Images...)
 		for _, w := range from.Spec {
 			if w.Kind != wire.MountTmpfs && !m.taken(w.Target) {
+				w.Relabel = strings.Trim(mode, "rwo")
 				m.borrow(w, from, mode != "ro")
 			}
 		}

@@ -88,7 +88,9 @@ func (c *collector) strict(asked *Request) *Request {
 			c.notStrict("--security-opt", o, "it takes no confinement away", "leave it out")
 		case name == "apparmor":
 			c.notStrict("--security-opt", o, "whether another profile takes confinement away, nobody knows", "leave it out")
-		case name == "seccomp": // a profile is above the default, and can only take away
+		case name == "label" && !strings.HasPrefix(value, "level:"):
+			c.notStrict("--security-opt", o, "whether another label takes confinement away, nobody knows", "leave it out")
+		case name == "label", name == "seccomp": // a profile is above the default, and can only take away; a level says whose files
 			kept = append(kept, o)
 		}
 	}

@@ -95,8 +95,10 @@ func (m *mounts) bindSpec(s string) {
 		case "nocopy":
 			fill = false
 		case "z", "Z":
-			// They ask for an SELinux label, which Brig does not set; access does not depend on it.
-			m.warn("-v %s: the option %s has no effect: Brig sets no SELinux labels", clip(s), o)
+			if w.Relabel != "" && w.Relabel != o {
+				m.invalid("-v", s, "z and Z exclude each other: all containers may use it, or this one alone")
+			}
+			w.Relabel = o // on a host without SELinux there is nothing to do, as with Docker
 		default:
 			m.invalid("-v", s, "%s is no option of a volume; ro, rw, nocopy, z and Z are", clip(o))
 			return

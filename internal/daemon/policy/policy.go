@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"net/netip"
 	"path"
 	"slices"
@@ -33,6 +34,8 @@ type Host struct {
 	AppArmor bool
 	// ABI32: the engine has a floor for programs of 32 bits on this machine.
 	ABI32 bool
+	// SELinux: the kernel has it, with a policy that knows containers.
+	SELinux bool
 	// Disk says how the writable layer of a container is bounded.
 	Disk Disk
 	// MakeFiles gives the contents of hosts, resolv.conf and hostname.
@@ -112,14 +115,14 @@ func Make(in Input) (*Effective, error) {
 	r := in.Request
 	c.unsupported(r)
 	c.annotations(r.Host.Annotations)
-	joins := c.join(in, e)
+	joins, level := c.join(in, e)
 	e.RestartUnhealthy = c.restartUnhealthy(r, e.Config.Healthcheck)
 	var errs []error
 	e.Log, errs = log.Parse(r.Host.LogConfig)
 	d := c.devices(in)
 	m := c.mounts(in, d.mounts)
 	e.Volumes, e.Mounts, e.Images = m.volumes, m.shown, m.images
-	e.Spec = c.spec(in, e, joins)
+	e.Spec = c.spec(in, e, joins, level)
 	e.Spec.Mounts, e.Spec.Devices = m.spec, d.list
 	e.Spec.Process.Env = c.overlayEnv(e.Spec.Process.Env, d.env)
 	if len(errs) == 0 {
@@ -145,7 +148,7 @@ func Make(in Input) (*Effective, error) {
 	return e, nil
 }
 
-func (c *collector) spec(in Input, e *Effective, joins wire.Join) wire.Spec {
+func (c *collector) spec(in Input, e *Effective, joins wire.Join, level string) wire.Spec {
 	h := &in.Request.Host
 	s := wire.Spec{
 		Hostname:     c.hostname("--hostname", e.Config.Hostname),
@@ -180,6 +183,7 @@ func (c *collector) spec(in Input, e *Effective, joins wire.Join) wire.Spec {
 	s.Sysctl = c.sysctls(h.Sysctls, s.Network.Mode != wire.NetworkNone, joins.Namespaces&unix.CLONE_NEWIPC == 0)
 	s.MaskedPaths, s.ReadonlyPaths = c.paths(h, in.Host.CPUs)
 	s.Process = c.process(in, e, s.Hostname)
+	s.Process.Level = cmp.Or(s.Process.Level, level)
 	c.dnsValues(h)
 	if in.Host.MakeFiles != nil && len(c.refusals) == 0 && !shared { // the owner's come with its network
 		s.Files = c.files(in, &s, e.Networks)
@@ -262,6 +266,8 @@ func (c *collector) process(in Input, e *Effective, hostname string) wire.Proces
 		OOMScoreAdj:        h.OomScoreAdj,
 		NoLandlock:         set&ptrace != 0,
 		ABI32:              sec.abi32,
+		Label:              sec.selinux.process(),
+		Level:              sec.selinux.level,
 		Terminal:           cfg.Tty,
 		Stdin:              cfg.OpenStdin,
 	}

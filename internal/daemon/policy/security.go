@@ -32,7 +32,8 @@ type security struct {
 	// appArmor is a profile, or "unconfined"; "" is the engine's.
 	appArmor string
 	// compat lets programs of 32 bits run.
-	abi32 bool
+	abi32   bool
+	selinux label
 	// profile is a seccomp profile in Docker's JSON; "" is the default.
 	profile string
 }
@@ -63,10 +64,8 @@ func (c *collector) securityOpts(opts []string, host *Host) (s security) {
 			c.invalid("--security-opt", o, "the value is allow or refuse")
 		case name == "apparmor":
 			s.appArmor = c.appArmor(o, value, host.AppArmor)
-		case name == "label" && value == "disable":
-			// Brig sets no SELinux label, so there is nothing to switch off.
 		case name == "label":
-			c.refuse(true, "HostConfig.SecurityOpt=label=LABEL", o)
+			c.selinux(o, value, &s.selinux, host.SELinux)
 		case name == "writable-cgroups" && value == "false":
 		case name == "writable-cgroups" && value == "true":
 			c.refuse(true, "HostConfig.SecurityOpt=writable-cgroups=true", o)

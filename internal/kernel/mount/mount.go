@@ -38,6 +38,16 @@ func Flag(key string) Option {
 	return Option{key, func(fs int) error { return unix.FsconfigSetFlag(fs, key) }}
 }
 
+// Context has all files of the instance labelled so by SELinux, whatever they are labelled on disk; "" leaves it out.
+func Context(label string) Option {
+	return Option{"context " + label, func(fs int) error {
+		if label == "" {
+			return nil
+		}
+		return unix.FsconfigSetString(fs, "context", label)
+	}}
+}
+
 // New makes a file system instance and a detached mount of it with MOUNT_ATTR_* attributes. The error has the kernel's
 // own explanation where it gave one.
 func New(fstype string, attr int, options ...Option) (int, error) {

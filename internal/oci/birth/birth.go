@@ -26,6 +26,7 @@ type Input struct {
 	Devices     []Device
 	DevLinks    bool // /dev is made here, and not brought along
 	Pts         bool // with a devpts
+	MountLabel  string
 	UserNS      bool // new or by path
 	NoPivot     bool
 	HostMounts  []string // with NoPivot: the host's proc and sys, in the order of their mounts

@@ -44,6 +44,10 @@ func (l *List) mounts(in *Input) {
 				made.Set, made.AllSet = m.Set&^unix.MOUNT_ATTR_RDONLY, m.AllSet&^unix.MOUNT_ATTR_RDONLY
 			}
 			l.fresh(what, name, &made)
+			if m.Type == "mqueue" && in.MountLabel != "" { // its label is not to be given as an option: the kernel has made it already
+				l.do("enter mqueue", unix.SYS_FCHDIR, name)
+				l.do("label mqueue", unix.SYS_SETXATTR, ".", "security.selinux", in.MountLabel, len(in.MountLabel), 0)
+			}
 			if m.CopyUp {
 				l.copyUp(m.Target, name)
 			}

@@ -40,6 +40,8 @@ type Host struct {
 	// Tasks is the number of cgroup v1 directories.
 	Tasks   int
 	Filters []Filter
+	// ProcessLabel and MountLabel are SELinux's; "": there is none.
+	ProcessLabel, MountLabel string
 	// Landlock: the kernel has it, <landlock> is a ruleset.
 	Landlock bool
 	// LastCap is the highest capability number of this kernel.

@@ -247,7 +247,7 @@ func TestVolumeTmpfsAndSysctl(t *testing.T) {
 		b.fds[name], err = rootfs.Idmap(dir, user, false)
 		must(t, err)
 	}
-	b.fds["mount2"], err = rootfs.Tmpfs(1<<20, 0o1777, base, base)
+	b.fds["mount2"], err = rootfs.Tmpfs(1<<20, 0o1777, base, base, "")
 	must(t, err)
 	out, _, err := b.run(t)
 	must(t, err)

@@ -70,7 +70,8 @@ func (b *builder) stdio(terminal bool) {
 // CAP_SYS_ADMIN in the user namespace, so the capabilities of the user namespace's creator stay permitted until the
 // filters are loaded; the search for the program happens before, with the final ids and effective capabilities.
 func (b *builder) program(p *wire.Process, h *Host) error {
-	b.profile(p.AppArmor)
+	b.attribute("AppArmor profile", "self/attr/apparmor/exec", p.AppArmor, "exec "+p.AppArmor)
+	b.attribute("SELinux label", "self/attr/exec", h.ProcessLabel, h.ProcessLabel)
 	c := p.Capabilities
 	nnp := !p.AllowNewPrivileges
 	all := uint64(1)<<(h.LastCap+1) - 1
@@ -108,16 +109,15 @@ func (b *builder) program(p *wire.Process, h *Host) error {
 	return nil
 }
 
-// profile has the program confined by an AppArmor profile from its first instruction on. It is asked for before Landlock and
+// attribute has the program confined by a profile or label from its first instruction on. It is asked for before Landlock and
 // the filters could keep it away (T16), and of a procfs that the engine has mounted for itself: no container could put
 // anything in its place (CVE-2025-52881). Only the process itself may write there.
-func (b *builder) profile(name string) {
+func (b *builder) attribute(kind, file, name, word string) {
 	if name == "" || name == "unconfined" {
 		return
 	}
-	b.open("open the AppArmor attribute", Ref("<proc>"), "self/attr/apparmor/exec", unix.O_WRONLY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_MAGICLINKS).To("attr")
-	word := "exec " + name
-	b.do("ask for the AppArmor profile "+name, unix.SYS_WRITE, Ref("attr"), word, len(word))
+	b.open("open the attribute of the "+kind, Ref("<proc>"), file, unix.O_WRONLY, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_MAGICLINKS).To("attr")
+	b.do("ask for the "+kind+" "+name, unix.SYS_WRITE, Ref("attr"), word, len(word))
 }
 
 // ids takes the process's own ids and gives up capabilities for good.

@@ -55,7 +55,7 @@ func runCopier(t *testing.T, script string, in plan.ServiceInput, fds map[string
 	must(t, err)
 	defer r.Close()
 	in.Args, in.Host = []string{"sh", "-c", script}, host(t)
-	changes, err := rootfs.Tmpfs(1<<20, 0o755, base, base)
+	changes, err := rootfs.Tmpfs(1<<20, 0o755, base, base, "")
 	must(t, err)
 	fds["exe"], fds["landlock"] = memfd(t, "/bin/busybox"), landlock(t)
 	fds["fd0"], fds["fd1"], fds["fd2"] = int(w.Fd()), changes, int(w.Fd())

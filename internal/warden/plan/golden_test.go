@@ -67,6 +67,9 @@ func TestGoldenPlans(t *testing.T) {
 			in.Spec.Process.User = wire.User{UID: 1000, GID: 100, Groups: []uint32{100, 2000}, Umask: &mask}
 			in.Spec.Process.Cwd = "/home/user"
 		},
+		"selinux": func(in *plan.Input) {
+			in.ProcessLabel, in.MountLabel = "system_u:system_r:container_t:s0:c1,c513", "system_u:object_r:container_file_t:s0:c1,c513"
+		},
 		"apparmor":       func(in *plan.Input) { in.Spec.Process.AppArmor = "brig-default" },
 		"new-privileges": func(in *plan.Input) { in.Spec.Process.AllowNewPrivileges = true },
 		"sysctl": func(in *plan.Input) {

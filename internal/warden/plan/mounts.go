@@ -34,7 +34,7 @@ func (b *builder) filesystem(in *Input) {
 	// The root file system was mounted without a path; it becomes one here, over the old root.
 	b.cover("mount the root", b.root, "/")
 	b.confine(b.root, "the root", quiet, 0)
-	b.base(s)
+	b.base(s, in.MountLabel)
 	for i, m := range s.Mounts {
 		b.mount(Ref(fmt.Sprintf("<mount%d>", i)), m, slices.Contains(in.Files, i))
 	}
@@ -84,7 +84,7 @@ func (b *builder) cover(what string, mount Ref, dir string) {
 }
 
 // base mounts proc, dev and sys on directories, not links, of the root.
-func (b *builder) base(s *wire.Spec) {
+func (b *builder) base(s *wire.Spec, label string) {
 	b.fresh("proc", "proc", inert)
 	b.attach("proc", b.ours(b.root, "proc"), "/proc")
 	b.clone("take /dev", "dev").To(dev)
@@ -95,6 +95,11 @@ func (b *builder) base(s *wire.Spec) {
 		b.confine("<shm>", "/dev/shm", inert, 0)
 	}
 	b.fresh("mqueue", "mqueue", inert)
+	if label != "" {
+		// What a user namespace mounts is given no label as a whole, but its root can have one.
+		b.do("enter mqueue", unix.SYS_FCHDIR, Ref("mqueue"))
+		b.do("label mqueue", unix.SYS_SETXATTR, ".", "security.selinux", label, len(label), 0)
+	}
 	b.attach("mqueue", b.ours(dev, "mqueue"), "/dev/mqueue")
 	sys := Ref("<sys>")
 	if s.Join.Namespaces&unix.CLONE_NEWNET != 0 { // that one shows another network

@@ -18,17 +18,18 @@ const quiet = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
 // ownSize is the size in bytes of the file system for what the engine puts into a container, which can fill it and nothing else.
 const ownSize = 128 << 10
 
-// Tmpfs makes a tmpfs of size bytes whose root has the permission bits of mode and belongs to uid and gid of the host.
-func Tmpfs(size int64, mode, uid, gid uint32) (int, error) {
+// Tmpfs makes a tmpfs of size bytes whose root has the permission bits of mode and belongs to uid and gid of the host. label is
+// SELinux's, here and below, if there is to be one.
+func Tmpfs(size int64, mode, uid, gid uint32, label string) (int, error) {
 	return mount.New("tmpfs", quiet, mount.String("source", "tmpfs"), mount.String("size", fmt.Sprint(size)),
-		mount.Octal("mode", mode), mount.UInt("uid", uid), mount.UInt("gid", gid))
+		mount.Octal("mode", mode), mount.UInt("uid", uid), mount.UInt("gid", gid), mount.Context(label))
 }
 
 // Pts makes a devpts instance; terminals belong to the group 5 (tty) of the range at base. The machine has 4,096 by
 // default, and without a bound one container could take them all (A2).
-func Pts(base uint32) (int, error) {
+func Pts(base uint32, label string) (int, error) {
 	return mount.New("devpts", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC, mount.String("source", "devpts"),
-		mount.Octal("ptmxmode", 0o666), mount.Octal("mode", 0o620), mount.UInt("gid", base+5), mount.UInt("max", 256))
+		mount.Octal("ptmxmode", 0o666), mount.Octal("mode", 0o620), mount.UInt("gid", base+5), mount.UInt("max", 256), mount.Context(label))
 }
 
 // Sys makes the sysfs of a network namespace, by a thread in there, which must not be the process's first one. The kernel
@@ -50,9 +51,9 @@ func Sys(netns int) (fd int, err error) {
 // the kernel takes longer to make control groups and further ones. Its directories are dev, which becomes /dev, with the six
 // harmless devices, the usual links, and the mount points of pts, shm, mqueue and the console; and empty, which covers what is
 // masked. The container cannot make nodes in it (it has no CAP_MKNOD in the host's user namespace).
-func Own(base uint32) (fd int, err error) {
+func Own(base uint32, label string) (fd int, err error) {
 	fd, err = mount.New("tmpfs", unix.MOUNT_ATTR_NOSUID, mount.String("source", "tmpfs"), mount.String("size", fmt.Sprint(ownSize)),
-		mount.String("mode", "755"), mount.UInt("uid", base), mount.UInt("gid", base))
+		mount.String("mode", "755"), mount.UInt("uid", base), mount.UInt("gid", base), mount.Context(label))
 	if err == nil {
 		err = fill(fd, int(base), own)
 	}

@@ -14,20 +14,20 @@ import (
 
 // backings are how the kernel reads an image. What works depends on kernel, kernel configuration and the file system of
 // the store, so it is tried, not computed.
-var backings = []func(files []int) (int, error){
+var backings = []func(files []int, label mount.Option) (int, error){
 	// The files themselves, past the page cache of the store's file system (6.12).
-	func(files []int) (int, error) { return erofs(files, mount.Flag("directio")) },
+	func(files []int, label mount.Option) (int, error) { return erofs(files, label, mount.Flag("directio")) },
 	// The files themselves (6.12).
-	func(files []int) (int, error) { return erofs(files) },
+	func(files []int, label mount.Option) (int, error) { return erofs(files, label) },
 	mountLoops,
 }
 
 // MountImage mounts an EROFS index, which is the first file, and the data files that are its devices, in order: detached,
 // read-only, without set-user-id programs and devices. The files are sealed: nobody can write to them (T1).
-func MountImage(files []int) (int, error) {
+func MountImage(files []int, label string) (int, error) {
 	var failed error
-	for _, mount := range backings {
-		fd, err := mount(files)
+	for _, back := range backings {
+		fd, err := back(files, mount.Context(label))
 		if err == nil {
 			return fd, nil
 		}
@@ -45,7 +45,7 @@ func erofs(files []int, more ...mount.Option) (int, error) {
 }
 
 // mountLoops uses a loop device for each file. They clear themselves when the mount is gone.
-func mountLoops(files []int) (int, error) {
+func mountLoops(files []int, label mount.Option) (int, error) {
 	var loops []int
 	defer func() { wire.CloseAll(loops) }()
 	for _, file := range files {
@@ -55,7 +55,7 @@ func mountLoops(files []int) (int, error) {
 		}
 		loops = append(loops, fd)
 	}
-	return erofs(loops)
+	return erofs(loops, label)
 }
 
 // loop attaches a file to a free loop device, read-only and, where the store allows it, past the page cache.
@@ -121,25 +121,25 @@ func Layer(dir int, name string, base uint32) (int, error) {
 // what reads a container's changes can do so without privileges (T24). A volatile one leaves out all syncing: the upper
 // directory dies with the container. scratch is an empty directory, of the caller's private mount namespace, where kernels
 // before 6.13 need the lower layer attached for a moment; one caller at a time.
-func Overlay(lower, upper, work int, volatile bool, scratch string) (int, error) {
-	fd, err := overlayByFD(lower, upper, work, volatile, scratch)
+func Overlay(lower, upper, work int, volatile bool, scratch, label string) (int, error) {
+	fd, err := overlayByFD(lower, upper, work, volatile, scratch, label)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) { // 6.5 to 6.12, and before
-		return overlayByPath(lower, upper, work, volatile, scratch)
+		return overlayByPath(lower, upper, work, volatile, scratch, label)
 	}
 	return fd, err
 }
 
 // overlayByFD gives layers to overlayfs as descriptors (FSCONFIG_SET_FD, 6.13).
-func overlayByFD(lower, upper, work int, volatile bool, _ string) (int, error) {
-	return overlay(volatile, mount.FD("lowerdir+", lower), mount.FD("upperdir", upper), mount.FD("workdir", work))
+func overlayByFD(lower, upper, work int, volatile bool, _, label string) (int, error) {
+	return overlay(volatile, label, mount.FD("lowerdir+", lower), mount.FD("upperdir", upper), mount.FD("workdir", work))
 }
 
-func overlayByPath(lower, upper, work int, volatile bool, scratch string) (int, error) {
+func overlayByPath(lower, upper, work int, volatile bool, scratch, label string) (int, error) {
 	if err := Attach(lower, scratch); err != nil {
 		return -1, fmt.Errorf("overlay: %w", err)
 	}
 	// lower is the root of the attached mount now, and overlayfs keeps a private clone of it.
-	fd, err := overlay(volatile, mount.String("lowerdir", path.Proc(lower)), mount.String("upperdir", path.Proc(upper)),
+	fd, err := overlay(volatile, label, mount.String("lowerdir", path.Proc(lower)), mount.String("upperdir", path.Proc(upper)),
 		mount.String("workdir", path.Proc(work)))
 	if undo := unix.Unmount(scratch, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); undo != nil {
 		err = errors.Join(err, fmt.Errorf("overlay: detach the image: %w", undo))
@@ -148,8 +148,8 @@ func overlayByPath(lower, upper, work int, volatile bool, scratch string) (int, 
 }
 
 // xino=on keeps inode numbers unique over the layers (T23).
-func overlay(volatile bool, layers ...mount.Option) (int, error) {
-	options := append(layers, mount.String("source", "overlay"), mount.Flag("userxattr"), mount.String("xino", "on"))
+func overlay(volatile bool, label string, layers ...mount.Option) (int, error) {
+	options := append(layers, mount.String("source", "overlay"), mount.Flag("userxattr"), mount.String("xino", "on"), mount.Context(label))
 	if volatile {
 		options = append(options, mount.Flag("volatile"))
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
+	"github.com/brig-engine/brig/internal/kernel/mount"
 	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/warden/idmap"
 	"github.com/brig-engine/brig/internal/wire"
@@ -60,7 +61,7 @@ func openDir(t *testing.T, name string) int {
 // A2: what a container writes to /etc/hosts stays below 128 KiB.
 func TestFilesOfTheEngineAreBounded(t *testing.T) {
 	needRoot(t)
-	fd, err := Own(base)
+	fd, err := Own(base, "")
 	must(t, err)
 	defer unix.Close(fd)
 	must(t, Files(fd, []wire.File{{Path: "/etc/hosts", Content: "hello\n"}}, base))
@@ -81,7 +82,7 @@ func TestFilesOfTheEngineAreBounded(t *testing.T) {
 func TestDevHasTheHarmlessDevicesOnly(t *testing.T) {
 	needRoot(t)
 	old := unix.Umask(0o077) // modes do not depend on it
-	own, err := Own(base)
+	own, err := Own(base, "")
 	unix.Umask(old)
 	must(t, err)
 	defer unix.Close(own)
@@ -113,7 +114,7 @@ func TestDevHasTheHarmlessDevicesOnly(t *testing.T) {
 // The machine has kernel.pty.max terminals for everybody; one container gets a small part of them (A2).
 func TestTerminalsOfAContainerAreBounded(t *testing.T) {
 	needRoot(t)
-	pts, err := Pts(0x70000000)
+	pts, err := Pts(0x70000000, "")
 	must(t, err)
 	defer unix.Close(pts)
 	n := 0
@@ -132,7 +133,7 @@ func TestTerminalsOfAContainerAreBounded(t *testing.T) {
 
 func TestOverlayByDescriptorAndByPath(t *testing.T) {
 	needRoot(t)
-	for name, make := range map[string]func(lower, upper, work int, volatile bool, scratch string) (int, error){
+	for name, make := range map[string]func(lower, upper, work int, volatile bool, scratch, label string) (int, error){
 		"descriptor": overlayByFD, "path": overlayByPath} {
 		t.Run(name, func(t *testing.T) {
 			image := t.TempDir()
@@ -151,7 +152,7 @@ func TestOverlayByDescriptorAndByPath(t *testing.T) {
 			must(t, err)
 			defer unix.Close(upper)
 			defer unix.Close(work)
-			root, err := make(lower, upper, work, true, t.TempDir())
+			root, err := make(lower, upper, work, true, t.TempDir(), "")
 			must(t, err)
 			defer unix.Close(root)
 			if st := stat(t, root, "file"); st.Uid != base {
@@ -247,7 +248,7 @@ func TestMappedCopyIsAsReadOnlyAsItsSource(t *testing.T) {
 	user, err := idmap.NewUserns(idmap.Range(base), idmap.Range(base))
 	must(t, err)
 	defer unix.Close(user)
-	source, err := Tmpfs(1<<16, 0o755, 0, 0)
+	source, err := Tmpfs(1<<16, 0o755, 0, 0, "")
 	must(t, err)
 	defer unix.Close(source)
 	must(t, unix.MountSetattr(source, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}))
@@ -277,11 +278,12 @@ func TestImageMountsFromFilesAndFromLoopDevices(t *testing.T) {
 	f, err := os.Open(index)
 	must(t, err)
 	defer f.Close()
-	ways := map[string]func(files []int) (int, error){"any": MountImage, "direct": backings[0],
+	any := func(files []int, _ mount.Option) (int, error) { return MountImage(files, "") }
+	ways := map[string]func(files []int, label mount.Option) (int, error){"any": any, "direct": backings[0],
 		"cached": backings[1], "loops": backings[2]}
-	for name, mount := range ways {
+	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
-			fd, err := mount([]int{int(f.Fd())})
+			fd, err := way([]int{int(f.Fd())}, mount.Context(""))
 			if err != nil && name != "any" && (errors.Is(err, unix.ENOTBLK) || errors.Is(err, unix.ENOENT)) {
 				t.Skipf("missing: %v", err)
 			}

@@ -183,7 +183,7 @@ func Decode(body []byte) (Job, error) {
 	set := map[wire.JobKind]bool{
 		Layer: j.Layer != nil, Merge: j.Merge != nil, Check: j.Check != nil,
 		Load: j.Load != nil, Export: j.Export != nil, Save: j.Save != nil, DNS: j.DNS != nil,
-		wire.JobFill: j.Fill != nil, Tree: j.Tree != nil,
+		wire.JobFill: j.Fill != nil, wire.JobLabel: j.Label != "", Tree: j.Tree != nil,
 	}
 	if _, known := set[j.Kind]; !known {
 		return Job{}, fmt.Errorf("unknown job %q", j.Kind)

@@ -238,13 +238,13 @@ func TestErrandsOfTheWardenAreJobs(t *testing.T) {
 		answer func(*Task) error
 		ok     bool
 	}{
-		"fill": {wire.Errand{Kind: wire.JobFill},
+		"fill": {wire.Errand{Kind: wire.JobFill, Fill: &struct{}{}},
 			func(k *Task) error { return k.Done(&Result{}, nil) }, true},
-		"error": {wire.Errand{Kind: wire.JobFill},
+		"error": {wire.Errand{Kind: wire.JobFill, Fill: &struct{}{}},
 			func(k *Task) error { return k.Done(nil, errdefs.ErrDataLoss) }, false},
-		"a worker that asks": {wire.Errand{Kind: wire.JobFill},
+		"a worker that asks": {wire.Errand{Kind: wire.JobFill, Fill: &struct{}{}},
 			func(k *Task) error { k.File("more", 0); return nil }, false},
-		"silence": {wire.Errand{Kind: wire.JobFill},
+		"silence": {wire.Errand{Kind: wire.JobFill, Fill: &struct{}{}},
 			func(k *Task) error { return k.conn.Close() }, false},
 	} {
 		daemon, worker := jobPair(t)
@@ -274,7 +274,7 @@ func TestSilentWorkerDoesNotHoldTheWarden(t *testing.T) {
 	c := client.New(daemon, "the worker")
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	e := wire.Errand{Kind: wire.JobFill}
+	e := wire.Errand{Kind: wire.JobFill, Fill: &struct{}{}}
 	if _, err := c.Call(ctx, wire.OpJob, e, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}

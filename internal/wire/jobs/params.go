@@ -59,6 +59,7 @@ type Job struct {
 	Save   *SaveParams   `json:"save,omitempty"`
 	DNS    *DNSParams    `json:"dns,omitempty"`
 	Fill   *struct{}     `json:"fill,omitempty"`
+	Label  string        `json:"label,omitempty"`
 	Tree   *TreeParams   `json:"tree,omitempty"`
 }
 

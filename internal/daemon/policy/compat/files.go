@@ -15,7 +15,7 @@ const (
 var files = []Entry{
 	{Field: "HostConfig.Binds", Flags: volumeFlags, State: Works,
 		Note: "nosuid and nodev always; a host path must exist " +
-			"and is opened with the caller's own rights; z and Z set no SELinux label"},
+			"and is opened with the caller's own rights; z and Z relabel what is the caller's, where there is SELinux"},
 	{Field: "HostConfig.Binds", Value: "shared", As: "-v SOURCE:TARGET:shared, slave", Flags: volumeFlags,
 		State: Refused, Rule: "no-shared-mounts",
 		Reason: travels, Instead: rescue},
