@@ -17,7 +17,6 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/container"
 	"github.com/brig-engine/brig/internal/daemon/network"
 	"github.com/brig-engine/brig/internal/daemon/policy"
-	"github.com/brig-engine/brig/internal/daemon/recorder"
 	"github.com/brig-engine/brig/internal/seccomp/filter"
 	"github.com/brig-engine/brig/internal/seccomp/seccompjson"
 	"github.com/brig-engine/brig/internal/wire"
@@ -153,7 +152,7 @@ func compile(f container.Filter) (*wire.Filter, error) {
 		p, err = seccompjson.Decode([]byte(f.Profile))
 	}
 	if err == nil && f.Record {
-		p, err = p.Recorded(seccompjson.Listener{Path: recorder.Socket})
+		p, err = p.Recorded(seccompjson.Listener{Path: wire.Recorder})
 	}
 	if err != nil {
 		return nil, err

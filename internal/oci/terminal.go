@@ -44,6 +44,9 @@ func sendTo(socket, name string, fd int) error {
 		return err
 	}
 	defer unix.Close(s)
+	if err = unix.SetsockoptTimeval(s, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 10}); err != nil { // of connect(2), too
+		return err
+	}
 	if err = unix.Connect(s, &unix.SockaddrUnix{Name: socket}); err == nil {
 		err = unix.Sendmsg(s, []byte(name), unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL)
 	}

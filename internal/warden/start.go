@@ -181,7 +181,12 @@ func (p *program) listen() error {
 			status, first = "running", n.Started.PID
 		}
 		const text = `{"ociVersion":"1.2.0","fds":["seccompFd"],"pid":%d,"metadata":%s,"state":{"ociVersion":"1.2.0","id":%q,"status":%q,"pid":%d,"bundle":""}}`
-		return unix.Sendmsg(conn, fmt.Appendf(nil, text, child.PID, f.Metadata, p.c.id, status, first), unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL)
+		told := fmt.Appendf(nil, text, child.PID, f.Metadata, p.c.id, status, first)
+		n, err := unix.SendmsgN(conn, told, unix.UnixRights(fd), nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT) // a listener need not read
+		if err == nil && n < len(told) {
+			err = unix.EAGAIN
+		}
+		return err
 	}
 	return nil
 }

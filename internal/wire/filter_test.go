@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -22,11 +23,15 @@ func TestListenerBelongsToAProgram(t *testing.T) {
 	const listens = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
 	program := make([]byte, 8)
 	for f, ok := range map[*Filter]bool{
-		{Program: program, Flags: listens | unix.SECCOMP_FILTER_FLAG_LOG, Listener: "/l"}: true,
-		{Program: program, Flags: listens}:                                                false, // nobody would be told
-		{Program: program, Listener: "/l"}:                                                false, // there would be nothing to tell
-		{Flags: listens, Listener: "/l"}:                                                  false, // nothing is loaded that could ask
-		{Program: program, Flags: unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH}:                   false,
+		{Program: program, Flags: listens | unix.SECCOMP_FILTER_FLAG_LOG, Listener: "/l", Metadata: `"x"`}:         true,
+		{Program: program, Flags: listens, Listener: Recorder, Metadata: `{"a":1}`}:                                true,
+		{Program: program, Flags: listens, Metadata: `""`}:                                                         false, // nobody would be told
+		{Program: program, Listener: "/l", Metadata: `""`}:                                                         false, // there would be nothing to tell
+		{Flags: listens, Listener: "/l", Metadata: `""`}:                                                           false, // nothing is loaded that could ask
+		{Program: program, Flags: listens, Listener: "../l", Metadata: `""`}:                                       false, // a socket of somebody else's
+		{Program: program, Flags: listens, Listener: "/l", Metadata: `"",\"pid\":1`}:                               false, // other words than brigd's to say
+		{Program: program, Flags: listens, Listener: "/l", Metadata: `"` + strings.Repeat("x", maxMetadata) + `"`}: false, // a send that waits
+		{Program: program, Flags: unix.SECCOMP_FILTER_FLAG_TSYNC_ESRCH}:                                            false,
 		{Narrows: true}: true,
 	} {
 		if f.Valid() != ok {

@@ -1,6 +1,11 @@
 package wire
 
-import "golang.org/x/sys/unix"
+import (
+	"encoding/json"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
 
 // Spec is the effective specification of one container: what the policy made of a request and an image. It follows the
 // OCI runtime spec in names and meaning, and is closed: what it cannot say cannot be asked of the warden. Every zero
@@ -234,15 +239,23 @@ type Filter struct {
 	// Narrows has the built-in default below it as well as the floor, so that it can only take away, and nobody needs a right to it.
 	Narrows bool `json:"narrows,omitempty"`
 	// Listener decides about the calls that it leaves to one: the program behind a unix socket, which is told Metadata, in JSON. A
-	// path of the host is connected to with the caller's credentials; one that is not absolute is brigd's own, below its
-	// directory in RUN.
+	// path of the host is connected to with the caller's credentials; Recorder is brigd's own.
 	Listener string `json:"listener,omitempty"`
 	Metadata string `json:"metadata,omitempty"`
 }
 
-// Valid checks the length. What the instructions may be is the kernel's to say, and it does when it loads them.
+// Recorder is the listener that brigd is itself, a socket in its directory in RUN.
+const Recorder = "recorder.sock"
+
+// maxMetadata is below what a connection takes at once, whether or not its other end reads.
+const maxMetadata = 100 << 10
+
+// Valid checks the length, and what a listener is told. What the instructions may be is the kernel's to say, and it does when
+// it loads them.
 func (f *Filter) Valid() bool {
 	listens := f.Flags&unix.SECCOMP_FILTER_FLAG_NEW_LISTENER != 0
-	return len(f.Program)%8 == 0 && len(f.Program)/8 <= FilterMaxInstructions && listens == (f.Listener != "") &&
-		f.Flags&^(unix.SECCOMP_FILTER_FLAG_LOG|unix.SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0 && (!listens || len(f.Program) > 0)
+	told := listens && len(f.Program) > 0 && (f.Listener == Recorder || strings.HasPrefix(f.Listener, "/")) &&
+		len(f.Metadata) <= maxMetadata && json.Valid([]byte(f.Metadata))
+	return len(f.Program)%8 == 0 && len(f.Program)/8 <= FilterMaxInstructions && (told || !listens && f.Listener == "") &&
+		f.Flags&^(unix.SECCOMP_FILTER_FLAG_LOG|unix.SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // The test binary plays the keeper when it is called by that name. What it does is written in ROOT/role.
@@ -113,6 +115,17 @@ func TestStartStatusStop(t *testing.T) {
 	}
 	if err := Start(o); !errors.Is(err, ErrRunning) {
 		t.Errorf("second start: %v", err)
+	}
+	// In the foreground, too, and what the wardens of the first one read stays as it was.
+	known := filepath.Join(o.Run, wire.MachineFile)
+	if err := os.WriteFile(known, []byte("its own"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	here := o
+	here.Foreground = true
+	err := Start(here)
+	if b, _ := os.ReadFile(known); err == nil || !strings.Contains(err.Error(), "already runs in "+o.Run) || string(b) != "its own" {
+		t.Errorf("second start in the foreground: %v; %s", err, b)
 	}
 	if err := Stop(o.Run, false); err != nil {
 		t.Error(err)

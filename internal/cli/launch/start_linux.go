@@ -66,7 +66,10 @@ func startKeeper(keeper string, o Options) error {
 		return err
 	}
 	defer unlock()
-	if pid, _ := keeperOf(o.Run); pid != 0 && !o.Foreground { // which says so itself
+	// Nothing is prepared for an engine that runs: its wardens read what the start that made it has prepared.
+	if pid, _ := keeperOf(o.Run); pid != 0 && o.Foreground {
+		return fmt.Errorf("an engine already runs in %s. Next: brig engine status --run %[1]s", o.Run)
+	} else if pid != 0 {
 		return ErrRunning
 	}
 	if o.Storage.Why, err = disk.Prepare(o.Root, !o.Storage.NoImage); err != nil {

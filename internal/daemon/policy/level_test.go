@@ -137,3 +137,13 @@ func TestNoRootIsExecutedInAStrictContainer(t *testing.T) {
 		}
 	}
 }
+
+// A profile by itself lets a container come up without the user who started it; a listener is connected to as that user.
+func TestAListenerNeedsItsCaller(t *testing.T) {
+	for profile, want := range map[string]bool{"": false, BuiltinProfile: false, `{"defaultAction":"SCMP_ACT_ALLOW"}`: false,
+		`{"defaultAction":"SCMP_ACT_NOTIFY","listenerPath":"/run/l"}`: true, `{"listener\u0050ath":"/run/l"}`: true} {
+		if listens(profile) != want {
+			t.Errorf("%s: %v", profile, !want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/netip"
 	"path"
 	"slices"
@@ -139,7 +140,7 @@ func Make(in Input) (*Effective, error) {
 	var refused Refusals
 	e.Granted, refused = q.Answer()
 	c.refusals = append(c.refusals, refused...)
-	e.NeedsCaller = needsCaller(&e.Spec) || len(e.Granted) > 0 || e.Profile != "" && e.Profile != BuiltinProfile // it may have a listener
+	e.NeedsCaller = needsCaller(&e.Spec) || len(e.Granted) > 0 || listens(e.Profile)
 	if err := c.err(); err != nil {
 		return nil, err
 	}
@@ -375,4 +376,11 @@ func fillShown(e *Effective) {
 	pids := s.Resources.Pids
 	h.PidsLimit = &pids
 	h.MaskedPaths, h.ReadonlyPaths = s.MaskedPaths, s.ReadonlyPaths
+}
+
+// listens tells whether a profile in Docker's JSON names a listener, which is connected to as the caller.
+func listens(profile string) bool {
+	var p struct{ ListenerPath string }
+	_ = json.Unmarshal([]byte(profile), &p) // one that is none is refused elsewhere
+	return p.ListenerPath != ""
 }

@@ -28,26 +28,30 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/seccomp/notify"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
-// Socket is the name of the socket below brigd's directory in RUN, as filters name it.
-const Socket = "recorder.sock"
-
-// most is above every number of a call; filters answer those beyond by themselves.
-const most = 4096
+const (
+	// most is above every number of a call; filters answer those beyond by themselves.
+	most = 4096
+	// mostFilters are those followed at once. Each takes a thread, of which brigd has a number that is bounded.
+	mostFilters = 1024
+)
 
 // calls is what the programs of one container have called.
 type calls [most]atomic.Bool
 
 // Recorder is the listener of all containers that are recorded.
 type Recorder struct {
+	followed atomic.Int64
+
 	mu   sync.Mutex
 	sets map[string]*calls // by the container's id
 }
 
 // Listen begins to serve.
 func Listen(dir string) (*Recorder, error) {
-	path := filepath.Join(dir, Socket)
+	path := filepath.Join(dir, wire.Recorder)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -73,7 +77,12 @@ func Listen(dir string) (*Recorder, error) {
 func (r *Recorder) serve(conn *net.UnixConn) {
 	id, fd, err := receive(conn)
 	conn.Close()
-	if err == nil {
+	defer r.followed.Add(-1)
+	switch n := r.followed.Add(1); {
+	case err == nil && n > mostFilters:
+		unix.Close(fd)
+		err = fmt.Errorf("%d processes are recorded already", mostFilters)
+	case err == nil:
 		err = r.follow(r.set(id), fd)
 		unix.Close(fd)
 	}

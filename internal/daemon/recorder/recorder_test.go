@@ -14,6 +14,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/seccomp"
 	"github.com/brig-engine/brig/internal/seccomp/filter"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 // listened loads a filter that leaves the calls to a listener, on a thread of its own that ends with the test, and then has
@@ -43,7 +44,7 @@ func listened(t *testing.T, calls []uint32, do func()) int {
 
 func send(t *testing.T, dir, text string, fds ...int) {
 	t.Helper()
-	c, err := net.Dial("unix", filepath.Join(dir, Socket))
+	c, err := net.Dial("unix", filepath.Join(dir, wire.Recorder))
 	if err != nil {
 		t.Fatal(err)
 	}
