@@ -27,8 +27,10 @@ const probation = 3 * time.Second
 // recreation is a container that is being made again.
 type recreation struct {
 	engine   *api.Client
-	id, name string // of the container that was
-	made     string // id of the new one
+	advice   *tighten.Advice
+	id, name string   // of the container that was
+	mounts   []string // where it has some
+	made     string   // id of the new one
 	fresh    []string
 	undo     []func(context.Context) error
 }
@@ -38,7 +40,11 @@ func (a *App) applyAdvice(ctx context.Context, engine *api.Client, name string, 
 	if len(advice.Obstacles) > 0 {
 		return fmt.Errorf("%s cannot run at level strict, and is as it was: %s", name, show.Clean(strings.Join(advice.Obstacles, "; "), false))
 	}
-	r := &recreation{engine: engine}
+	if len(advice.Lost) > 0 {
+		return fmt.Errorf("%s is as it was: what it has in %s would be in memory, and lost. Next: make it with a volume there, by -v",
+			name, show.Clean(strings.Join(advice.Lost, ", "), false))
+	}
+	r := &recreation{engine: engine, advice: advice}
 	body, err := r.request(ctx, name, advice, profile)
 	if err != nil {
 		return err
@@ -57,6 +63,11 @@ func (a *App) applyAdvice(ctx context.Context, engine *api.Client, name string, 
 		}
 		return fmt.Errorf("%s was not made again, and is as it was: %w", r.name, err)
 	}
+	// Nothing is undone any more: an answer that does not come may be that of a removal that has happened. The volumes of the old
+	// container are the new one's, too, and stay.
+	if err := engine.Call(ctx, "DELETE", at(r.id), nil, nil); err != nil {
+		return fmt.Errorf("%s was made again, but the container that it was may be there still: %w. Next: brig rm %s", r.name, err, r.name+beforeTighten)
+	}
 	fmt.Fprintln(a.Out, r.name)
 	return nil
 }
@@ -67,8 +78,8 @@ func (r *recreation) post(ctx context.Context, path string, query url.Values) er
 	return r.engine.Call(ctx, "POST", path, query, nil)
 }
 
-// replace puts the new container in the place of the old one. Until the last step the old one is there; each step notes how it
-// is undone before the next one.
+// replace puts the new container in the place of the old one, which is there still; each step notes how it is undone before the
+// next one.
 func (r *recreation) replace(ctx context.Context, body map[string]any) error {
 	var made struct{ ID string }
 	create := api.Request{Method: "POST", Path: "/containers/create", Query: url.Values{"name": {r.name + afterTighten}}, JSON: body}
@@ -84,6 +95,18 @@ func (r *recreation) replace(ctx context.Context, body map[string]any) error {
 	})
 	if err := r.post(ctx, at(r.id)+"/stop", nil); err != nil {
 		return err
+	}
+	// Many a program writes once more when it is told to end.
+	after, err := changesOf(ctx, r.engine, at(r.id))
+	if err != nil {
+		return err
+	}
+	for _, m := range r.mounts { // places that were made for mounts
+		delete(after, m)
+	}
+	if more := r.advice.Unforeseen(after); len(more) > 0 {
+		return fmt.Errorf("when it ended it wrote %s, which the advice has no place for. Next: make it with a volume there, by -v",
+			show.Clean(strings.Join(more, ", "), false))
 	}
 	for _, dir := range r.fresh {
 		if err := r.carry(ctx, dir); err != nil {
@@ -101,14 +124,7 @@ func (r *recreation) replace(ctx context.Context, body map[string]any) error {
 	if err := r.post(ctx, at(r.made)+"/start", nil); err != nil {
 		return err
 	}
-	if err := r.stays(ctx); err != nil {
-		return err
-	}
-	// From here on the new one is the container. Its volumes are the old one's, too, and stay.
-	if err := r.engine.Call(ctx, "DELETE", at(r.id), nil, nil); err != nil {
-		return fmt.Errorf("remove the container that was: %w", err)
-	}
-	return nil
+	return r.stays(ctx)
 }
 
 // carry copies what the old container has in a directory to the volume that the new one has there.

@@ -50,6 +50,7 @@ func (r *recreation) request(ctx context.Context, name string, advice *tighten.A
 	networks := r.options(c.Config, host, advice, profile)
 	// Volumes without a name have one, by which they stay.
 	for _, m := range c.Mounts {
+		r.mounts = append(r.mounts, m.Destination)
 		if m.Type == "volume" && m.Name != "" && !mounted(host, m.Destination) {
 			host["Binds"] = append(list(host, "Binds"), m.Name+":"+m.Destination)
 		}

@@ -101,7 +101,7 @@ func advise(ctx context.Context, engine *api.Client, name, file string) (advice 
 		return advice, nil, fmt.Errorf("%s does not run, and only what runs can be looked at. Next: brig start %s", name, name)
 	}
 	h := &c.HostConfig
-	f := &tighten.Facts{CapAdd: h.CapAdd, SecurityOpt: h.SecurityOpt, ReadOnly: h.ReadonlyRootfs, Changes: map[string]int{},
+	f := &tighten.Facts{CapAdd: h.CapAdd, SecurityOpt: h.SecurityOpt, ReadOnly: h.ReadonlyRootfs,
 		Networks: slices.Sorted(maps.Keys(c.NetworkSettings.Networks)), Used: len(h.PortBindings) > 0,
 		Look: func(dir string) (tighten.Dir, error) { return lookAt(ctx, engine, name, dir) }}
 	for _, d := range h.Devices {
@@ -113,22 +113,15 @@ func advise(ctx context.Context, engine *api.Client, name, file string) (advice 
 			Tx uint64 `json:"tx_bytes"`
 		} `json:"networks"`
 	}
-	var changes []struct {
-		Path string
-		Kind int
-	}
 	err = engine.Call(ctx, "GET", at+"/stats", url.Values{"stream": {"0"}, "one-shot": {"1"}}, &stats)
 	if err == nil {
-		err = engine.Call(ctx, "GET", at+"/changes", nil, &changes)
+		f.Changes, err = changesOf(ctx, engine, at)
 	}
 	if err == nil {
 		f.Processes, err = processesOf(ctx, engine, at)
 	}
 	for _, n := range stats.Networks {
 		f.Used = f.Used || n.Rx+n.Tx > 0
-	}
-	for _, x := range changes {
-		f.Changes[x.Path] = x.Kind
 	}
 	for _, m := range c.Mounts { // a place that was made for a mount is none that was written to
 		delete(f.Changes, m.Destination)
@@ -146,7 +139,23 @@ func advise(ctx context.Context, engine *api.Client, name, file string) (advice 
 	if err != nil {
 		return advice, nil, err
 	}
-	return tighten.Make(f), profile, nil
+	advice = tighten.Make(f)
+	advice.Changes = f.Changes
+	return advice, profile, nil
+}
+
+// changesOf gives the kind of each change of a container's file system, by path.
+func changesOf(ctx context.Context, engine *api.Client, at string) (map[string]int, error) {
+	var changes []struct {
+		Path string
+		Kind int
+	}
+	err := engine.Call(ctx, "GET", at+"/changes", nil, &changes)
+	paths := map[string]int{}
+	for _, x := range changes {
+		paths[x.Path] = x.Kind
+	}
+	return paths, err
 }
 
 // recordedCalls gives the names of the system calls that were recorded, and a profile of them.
@@ -199,10 +208,12 @@ func lookAt(ctx context.Context, engine *api.Client, name, dir string) (d tighte
 		case n == 0:
 			d.UID, d.GID, d.Mode = uint32(h.Uid), uint32(h.Gid), uint32(h.Mode)
 		default:
+			d.Files = d.Files || h.Typeflag != tar.TypeDir
 			if parts := strings.Split(path.Clean(h.Name), "/"); len(parts) == 2 {
 				d.Names = append(d.Names, parts[1])
 			}
 		}
 	}
+	d.Files = true // or too much to be sure of the opposite
 	return d, nil
 }

@@ -206,6 +206,31 @@ func TestTightenGivesBackWhatDoesNotLive(t *testing.T) {
 	e.refused(1, []string{"it is what web was before", "before it had taken the place of other"}, "system", "check")
 }
 
+// What a program writes when it ends, or has where nothing would last, is not thrown away: the container is as it was.
+func TestTightenThrowsNothingAway(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir -p /home/worker; chown 1000:1000 /home/worker")
+	e.brig("commit", "prepared", "app")
+	for name, c := range map[string]struct{ script, says string }{
+		"dumps":  {"trap 'echo precious > /home/worker/saved; exit' TERM; echo done; while :; do sleep 0.1; done", "when it ended it wrote /home/worker/saved, which the advice has no place for"},
+		"stores": {"mkdir -p /home/worker/db; echo precious > /home/worker/db/rows; echo done; while :; do sleep 0.1; done", "what it has in /home/worker/db would be in memory, and lost"},
+	} {
+		e.brig("run", "-d", "--name", name, "-u", "1000:1000", "app", "sh", "-c", c.script)
+		e.eventually("its work", func() bool { return strings.HasPrefix(e.brig("logs", name), "done") })
+		was := e.show("{{.Id}}", name)
+		if out, code := e.run(e.brigCommand("tighten", "--apply", name)); code != 1 || !strings.Contains(out, c.says) || !strings.Contains(out, "is as it was") {
+			t.Errorf("%s: %d %s", name, code, out)
+		}
+		if got := e.show("{{.Id}} {{.State.Running}}", name); got != was+" true" {
+			t.Errorf("%s: %s, was %s", name, got, was)
+		}
+		if out := e.brig("exec", name, "sh", "-c", "cat /home/worker/saved /home/worker/db/rows 2>/dev/null; true"); out != "precious" {
+			t.Errorf("%s: %q", name, out)
+		}
+		e.brig("rm", "-f", name)
+	}
+}
+
 // Killed at any moment, it leaves the old container or the new one, and what is left besides has a name that is known.
 func TestTightenThatIsKilledLosesNothing(t *testing.T) {
 	e := startEngine(t).withBusybox()

@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Facts are what is known of a container.
@@ -42,6 +43,7 @@ type Dir struct {
 	UID, GID uint32
 	Mode     uint32
 	Names    []string // of what is in it; the first of them, if there are very many
+	Files    bool     // something in it, or below, is no directory
 }
 
 // Kinds of changes.
@@ -59,6 +61,9 @@ type Advice struct {
 	Calls     []string `json:",omitempty"` // that were recorded
 	// Capabilities that may have been used. They are derived, not seen.
 	Capabilities []Need `json:",omitempty"`
+
+	Lost    []string       `json:"-"` // directories that would be in memory, and hold files which nobody would have any more
+	Changes map[string]int `json:"-"` // that it is made of
 }
 
 // Make works it out.
@@ -167,6 +172,32 @@ type place struct {
 	foreign bool // the image has something in it, too
 }
 
+// volatile is where nobody expects to find again what a program wrote.
+var volatile = []string{"/tmp", "/var/tmp", "/run", "/var/run"}
+
+// Unforeseen are the paths of a second look that the advice knew nothing of, and gives no place that can be written to.
+func (a *Advice) Unforeseen(after map[string]int) (list []string) {
+	places := slices.Clone(volatile)
+	for i := 0; i+1 < len(a.Options); i += 2 {
+		if a.Options[i] == "-v" || a.Options[i] == "--tmpfs" {
+			places = append(places, a.Options[i+1])
+		}
+	}
+	above := map[string]bool{}
+	for p := range after {
+		for dir := path.Dir(p); dir != p && !above[dir]; p, dir = dir, path.Dir(dir) {
+			above[dir] = true
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(after)) {
+		_, known := a.Changes[p]
+		if !known && !above[p] && !slices.ContainsFunc(places, func(dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
 // files finds the directories that were written to, and gives each a file system of its own: a volume where the user owns
 // it, since a new one begins with the image's files and their owner; else one in memory, where nothing of the image's is hidden.
 func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
@@ -181,14 +212,20 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 				p.foreign = true
 			}
 		}
-		volatile := slices.ContainsFunc([]string{"/tmp", "/var/tmp", "/run", "/var/run"}, func(v string) bool {
+		volatile := slices.ContainsFunc(volatile, func(v string) bool {
 			return p.dir == v || p.made && strings.HasPrefix(p.dir, v+"/")
 		})
 		switch {
+		case strings.ContainsFunc(p.dir, func(c rune) bool { return c == ':' || c == ',' || unicode.IsControl(c) }):
+			// The image, or the program, has chosen the name: as an option it would mean another directory, of the host.
+			a.Obstacles = append(a.Obstacles, fmt.Sprintf("%q was written to, and no option can name it", p.dir))
 		case p.dir == "/":
 			a.Obstacles = append(a.Obstacles, "it wrote to the root directory itself: "+some(p.written))
 		case volatile, p.made, !p.foreign && !(known && d.UID == uid):
 			a.Options = append(a.Options, "--tmpfs", p.dir)
+			if !volatile && d.Files {
+				a.Lost = append(a.Lost, p.dir)
+			}
 			if !volatile {
 				a.Notes = append(a.Notes, fmt.Sprintf("%s is in memory and goes with the container; it wrote %s", p.dir, some(p.written)))
 			}

@@ -83,3 +83,37 @@ func FuzzPlaces(f *testing.F) {
 		}
 	})
 }
+
+// What would only be in memory is told apart from what begins empty anyway, and a name that an option reads otherwise is none.
+func TestWhatWouldBeLost(t *testing.T) {
+	for name, c := range map[string]struct {
+		dir      Dir
+		at       string
+		lost     string
+		obstacle string
+	}{
+		"files":          {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/db", "/db", ""},
+		"directories":    {Dir{UID: 1000, Names: []string{"f"}}, "/db", "", ""},
+		"files in /run":  {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/run/db", "", ""},
+		"another's name": {Dir{UID: 1000, Names: []string{"f"}}, "/etc:/data", "", `"/etc:/data" was written to, and no option can name it`},
+		"a new line":     {Dir{UID: 1000, Names: []string{"f"}}, "/a\nb", "", `"/a\nb" was written to`},
+	} {
+		a := Make(&Facts{Processes: []Process{{1000, 1000, "app"}}, Changes: map[string]int{c.at: Added, c.at + "/f": Added},
+			Look: func(string) (Dir, error) { return c.dir, nil }})
+		if got := strings.Join(a.Lost, " "); got != c.lost {
+			t.Errorf("%s: lost %q", name, got)
+		}
+		if got := strings.Join(a.Obstacles, " "); !strings.Contains(got, c.obstacle) || (got == "") != (c.obstacle == "") || strings.Contains(strings.Join(a.Options, " "), "etc:") {
+			t.Errorf("%s: obstacles %q, options %q", name, got, a.Options)
+		}
+	}
+}
+
+func TestUnforeseenIsWhatHasNoPlace(t *testing.T) {
+	a := &Advice{Options: []string{"--level", "strict", "-v", "/data", "--tmpfs", "/cache"}, Changes: map[string]int{"/x": Changed}}
+	after := map[string]int{"/x": Changed, "/data": Changed, "/data/new": Added, "/cache/n": Added, "/run": Changed, "/run/pid": Added,
+		"/home": Changed, "/home/saved": Added, "/database": Added}
+	if got := strings.Join(a.Unforeseen(after), " "); got != "/database /home/saved" {
+		t.Error(got)
+	}
+}
