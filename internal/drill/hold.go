@@ -23,7 +23,7 @@ func (r *run) holding(spec Spec) (Box, Verdict) {
 	if err != nil {
 		return nil, couldNot("start the attacker: %v", err)
 	}
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(10 * time.Second * time.Duration(r.slow())); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		out, err := box.Output(r.ctx)
 		if err != nil {
 			return box, couldNot("read the attacker's output: %v", err)

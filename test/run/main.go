@@ -1,7 +1,7 @@
 // Command run is what `make run` does: it looks at the machine, starts an engine in a directory of its own, lets the
 // seven attacks loose on it, and leaves nothing behind. With -image it runs a container there instead.
 //
-//	run [-bin DIR] [-json] [-verbose] [-outside] [-private-network] [-slow N]
+//	run [-bin DIR] [-json] [-verbose] [-outside] [-private-network] [-slow N] [-probes ID,ID]
 //	run [-bin DIR] -image IMAGE|ARCHIVE [-- COMMAND ARGUMENT...]
 //	run [-bin DIR] -socket PATH          drill the engine that listens there, and start none
 package main
@@ -31,6 +31,7 @@ type options struct {
 	bin, image, socket            string
 	json, verbose, outside, apart bool
 	slow                          int
+	probes                        string
 	command                       []string
 	stdinTerminal, stdoutTerminal bool
 }
@@ -45,6 +46,7 @@ func main() {
 	flag.BoolVar(&o.outside, "outside", false, "also ask for the cloud's metadata service (leaves the machine)")
 	flag.BoolVar(&o.apart, "private-network", false, "do all of it in a new network namespace, away from the machine's")
 	flag.IntVar(&o.slow, "slow", 1, "by how much this machine is slower than one is (emulation): bounds of time are multiplied by it")
+	flag.StringVar(&o.probes, "probes", "", "try only these attacks or probes (with commas)")
 	flag.Parse()
 	o.command = flag.Args()
 	o.stdinTerminal, o.stdoutTerminal = term.IsTerminal(0), term.IsTerminal(1)
@@ -136,9 +138,17 @@ func (o *options) drill(ctx context.Context, engines ...drill.Engine) (int, erro
 	if err != nil {
 		return 1, err
 	}
+	chosen, err := drill.Choose(o.probes, false)
+	if err != nil {
+		return 1, err
+	}
+	var ids []string
+	for _, p := range chosen {
+		ids = append(ids, p.ID)
+	}
 	var reports []*drill.Report
 	for _, e := range engines {
-		options := drill.Options{Program: program, Outside: o.outside, Slow: o.slow}
+		options := drill.Options{Program: program, Outside: o.outside, Slow: o.slow, Only: ids}
 		done := func() {}
 		if term.IsTerminal(2) {
 			options.Progress, done = drill.Progress(os.Stderr, e.Name())

@@ -39,6 +39,7 @@ mount -t cgroup2 -o nosuid,nodev,noexec,nsdelegate cgroup2 /sys/fs/cgroup
 [ ! -d /sys/fs/selinux ] || mount -t selinuxfs selinuxfs /sys/fs/selinux
 mount --make-rshared /
 modprobe -a loop overlay erofs quota_v2
+echo 8 >/proc/sys/vm/nr_hugepages
 mount -t ext4 /dev/vdb /data
 mount -t ext4 -o prjquota /dev/vdc /quota
 ip link set lo up

@@ -11,7 +11,9 @@ import (
 
 // TestKernel61Demo is `make run`: the doctor, an engine, the seven attacks, and nothing left.
 func TestKernel61Demo(t *testing.T) {
-	cmd := exec.Command("/vm/run", "-bin", "/vm/bin", "-verbose", "-slow", "10") // without hardware support
+	// Without hardware support, and so without the hogs that take minutes then, and what they show elsewhere.
+	cmd := exec.Command("/vm/run", "-bin", "/vm/bin", "-verbose", "-slow", "10", "-probes",
+		"A1,A3,A4,A5,A6,A7,memory-hog,fork-bomb,cpu-hog,disk-hog,volume-hog,inode-hog,shm-hog,huge-pages,pty-hog,mqueue-hog,inotify-hog,engine-files-hog")
 	cmd.Env = append(os.Environ(), "TMPDIR=/quota")                              // where disk space is bounded by project quotas
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
@@ -34,7 +36,7 @@ func TestKernel61Demo(t *testing.T) {
 			t.Logf("%s: %s", v.Layer, v.Detail)
 		})
 	}
-	if verdicts < 40 {
+	if verdicts < 65 {
 		t.Errorf("%d verdicts", verdicts)
 	}
 	if !strings.Contains(said.String(), "Swept: ") {
