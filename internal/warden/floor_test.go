@@ -51,13 +51,16 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		"permitted beyond bounding": {func(s *wire.Spec) { s.Process.Capabilities.Bounding = 0 }, root, "permitted"},
 		"own filter without root":   {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{Program: make([]byte, 8)} }, user, "administrator"},
 		"a listener without a caller": {func(s *wire.Spec) {
-			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "/run/l.sock"}
+			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "/run/l.sock", Metadata: `""`}
 		}, nil, "as its caller could"},
 		"brigd as the listener": {func(s *wire.Spec) {
-			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "recorder.sock"}
+			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: wire.Recorder, Metadata: `""`}
 		}, nil, ""},
+		"another's listener": {func(s *wire.Spec) {
+			s.Process.Filter = &wire.Filter{Program: make([]byte, 8), Narrows: true, Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "../l.sock", Metadata: `""`}
+		}, root, "one if it has a listener"},
 		"a listener and no filter": {func(s *wire.Spec) {
-			s.Process.Filter = &wire.Filter{Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "/l"}
+			s.Process.Filter = &wire.Filter{Flags: unix.SECCOMP_FILTER_FLAG_NEW_LISTENER, Listener: "/l", Metadata: `""`}
 		}, root, "one if it has a listener"},
 		"unconfined without a caller": {func(s *wire.Spec) { s.Process.Filter = &wire.Filter{} }, nil, "administrator"},
 		"32 bits by root":             {func(s *wire.Spec) { s.Process.ABI32 = true }, root, ""},

@@ -14,7 +14,7 @@ func TestKernel61Demo(t *testing.T) {
 	// Without hardware support, and so without the hogs that take minutes then, and what they show elsewhere.
 	cmd := exec.Command("/vm/run", "-bin", "/vm/bin", "-verbose", "-slow", "10", "-probes",
 		"A1,A3,A4,A5,A6,A7,memory-hog,fork-bomb,cpu-hog,disk-hog,volume-hog,inode-hog,shm-hog,huge-pages,pty-hog,mqueue-hog,inotify-hog,engine-files-hog")
-	cmd.Env = append(os.Environ(), "TMPDIR=/quota")                              // where disk space is bounded by project quotas
+	cmd.Env = append(os.Environ(), "TMPDIR=/quota") // where disk space is bounded by project quotas
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
