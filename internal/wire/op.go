@@ -25,7 +25,7 @@ const (
 
 	OpContainerFreeze Op = "container.freeze" // ContainerFreeze → –; when all processes stand still, or go on
 	OpContainerUpdate Op = "container.update" // ContainerUpdate → –
-	OpContainerStats  Op = "container.stats"  // ContainerUse → ContainerStats, fds: the files, for reading
+	OpContainerStats  Op = "container.stats"  // ContainerRef → ContainerStats, fds: the files, for reading
 	OpContainerProcs  Op = "container.procs"  // ContainerRef → ContainerProcs
 
 	// Processes of a container.
@@ -158,8 +158,7 @@ type ContainerUpdate struct {
 	Resources Resources `json:"resources"`
 }
 
-// ContainerStats names the files whose descriptors come along: control files (those of version 1 with "v1/" in front), and
-// the machine's stat.
+// ContainerStats names the files whose descriptors come along: control files (those of version 1 with "v1/" in front).
 type ContainerStats []string
 
 // ContainerProcs are the processes of a container, at most 2,048. Numbers are those of the engine's namespaces.

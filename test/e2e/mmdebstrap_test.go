@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/brig-engine/brig/test/room"
 )
 
 // slow leaves what takes minutes, or Debian's mirror, to the slow lane.
@@ -21,12 +23,8 @@ func slow(t testing.TB) {
 // cacheDir keeps what is dear to make and the same in every run: root file systems, the registry's program.
 func cacheDir(t testing.TB) string {
 	t.Helper()
-	base, err := os.UserCacheDir()
+	dir, err := room.Cache("brig-test")
 	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(base, "brig-test")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir

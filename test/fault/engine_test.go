@@ -1,8 +1,6 @@
 package fault
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/cli/launch/groups"
 )
 
 // engineID is enough to find the processes of one engine among others, from any process.
@@ -20,8 +20,7 @@ type engineID struct {
 }
 
 func newEngineID(dir string) engineID {
-	sum := sha256.Sum256([]byte(filepath.Join(dir, "root")))
-	return engineID{dir, "brig-" + hex.EncodeToString(sum[:])[:6]}
+	return engineID{dir, groups.Instance(filepath.Join(dir, "root"))}
 }
 
 // containers stands among the names of programs for whatever a container runs.

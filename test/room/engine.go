@@ -2,13 +2,13 @@ package room
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/brig-engine/brig/internal/cli/launch/groups"
 )
 
 // Engine is how one engine is found, started and stopped. Command lines are words in which {dir} is the engine's
@@ -76,10 +76,7 @@ func Podman() Engine {
 func BrigRoot(dir string) string { return filepath.Join(dir, "brig") }
 
 // BrigInstance is what Brig derives the names of its control groups from: its root directory.
-func BrigInstance(root string) string {
-	sum := sha256.Sum256([]byte(root))
-	return "brig-" + hex.EncodeToString(sum[:])[:6]
-}
+func BrigInstance(root string) string { return groups.Instance(root) }
 
 // Fill replaces the placeholders of a command line; pairs are names and values.
 func Fill(words []string, pairs ...string) []string {

@@ -23,6 +23,16 @@ func FindPeers() (Peers, error) {
 	return Peers{packages: filepath.Join(base, "debian"), built: filepath.Join(base, "newest")}, nil
 }
 
+// Cache is a directory of a person's for what is dear to make and the same in every run.
+func Cache(name string) (dir string, err error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(base, name)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
 // SystemPath is PATH of a program that has nothing to do with the peers.
 const SystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/brig-engine/brig/dist/embed/apparmor"
+	"github.com/brig-engine/brig/test/room"
 )
 
 // What runs as subtests here is written in package guest, as a test whose name begins as the machine's pattern says.
@@ -131,12 +132,8 @@ func kernel(t *testing.T) *Kernel {
 // cache is where what was fetched stays.
 func cache(t *testing.T) string {
 	t.Helper()
-	base, err := os.UserCacheDir()
+	dir, err := room.Cache("brig-test")
 	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(base, "brig-test")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir

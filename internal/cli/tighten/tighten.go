@@ -183,12 +183,7 @@ func (a *Advice) Unforeseen(after map[string]int) (list []string) {
 			places = append(places, a.Options[i+1])
 		}
 	}
-	above := map[string]bool{}
-	for p := range after {
-		for dir := path.Dir(p); dir != p && !above[dir]; p, dir = dir, path.Dir(dir) {
-			above[dir] = true
-		}
-	}
+	above := above(after)
 	for _, p := range slices.Sorted(maps.Keys(after)) {
 		_, known := a.Changes[p]
 		if !known && !above[p] && !slices.ContainsFunc(places, func(dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }) {
@@ -196,6 +191,17 @@ func (a *Advice) Unforeseen(after map[string]int) (list []string) {
 		}
 	}
 	return list
+}
+
+// above are the directories that hold something that was changed: what happened is told by that.
+func above(changes map[string]int) map[string]bool {
+	above := map[string]bool{}
+	for p := range changes {
+		for dir := path.Dir(p); dir != p && !above[dir]; p, dir = dir, path.Dir(dir) {
+			above[dir] = true
+		}
+	}
+	return above
 }
 
 // files finds the directories that were written to, and gives each a file system of its own: a volume where the user owns
@@ -212,7 +218,7 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 				p.foreign = true
 			}
 		}
-		volatile := slices.ContainsFunc(volatile, func(v string) bool {
+		gone := slices.ContainsFunc(volatile, func(v string) bool {
 			return p.dir == v || p.made && strings.HasPrefix(p.dir, v+"/")
 		})
 		switch {
@@ -221,12 +227,12 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 			a.Obstacles = append(a.Obstacles, fmt.Sprintf("%q was written to, and no option can name it", p.dir))
 		case p.dir == "/":
 			a.Obstacles = append(a.Obstacles, "it wrote to the root directory itself: "+some(p.written))
-		case volatile, p.made, !p.foreign && !(known && d.UID == uid):
+		case gone, p.made, !p.foreign && !(known && d.UID == uid):
 			a.Options = append(a.Options, "--tmpfs", p.dir)
-			if !volatile && d.Files {
+			if !gone && d.Files {
 				a.Lost = append(a.Lost, p.dir)
 			}
-			if !volatile {
+			if !gone {
 				a.Notes = append(a.Notes, fmt.Sprintf("%s is in memory and goes with the container; it wrote %s", p.dir, some(p.written)))
 			}
 		case known && d.UID == uid || d.Mode&0o002 != 0, known && d.GID == gid && d.Mode&0o020 != 0:
@@ -242,12 +248,7 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 // places are the directories that hold what was changed, none below another: of the image, or the first that was made.
 func places(f *Facts) []place {
 	paths := slices.Sorted(maps.Keys(f.Changes))
-	above := map[string]bool{} // what was changed
-	for _, p := range paths {
-		for dir := path.Dir(p); dir != p && !above[dir]; p, dir = dir, path.Dir(dir) {
-			above[dir] = true
-		}
-	}
+	above := above(f.Changes)
 	found := map[string]*place{}
 	for _, p := range paths {
 		if above[p] {

@@ -31,7 +31,7 @@ type security struct {
 	unconfined         bool
 	// appArmor is a profile, or "unconfined"; "" is the engine's.
 	appArmor string
-	// compat lets programs of 32 bits run.
+	// abi32 lets programs of 32 bits run.
 	abi32   bool
 	selinux label
 	// profile is a seccomp profile in Docker's JSON; "" is the default.

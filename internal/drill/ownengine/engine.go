@@ -7,8 +7,6 @@ package ownengine
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +17,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/brig-engine/brig/internal/cli/launch/groups"
 )
 
 // Engine is a Brig with a directory, and so with kernel names, of its own.
@@ -45,8 +45,7 @@ func Start(ctx context.Context, bin string, show io.Writer) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256([]byte(dir))
-	e := &Engine{Brig: brig, dir: dir, run: filepath.Join(dir, "run"), instance: "brig-" + hex.EncodeToString(sum[:])[:6]}
+	e := &Engine{Brig: brig, dir: dir, run: filepath.Join(dir, "run"), instance: groups.Instance(dir)}
 	e.Socket = filepath.Join(e.run, "brig.sock")
 	if err := os.Mkdir(e.run, 0o755); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))

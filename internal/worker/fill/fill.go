@@ -8,13 +8,13 @@ package fill
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire/jobs"
+	"github.com/brig-engine/brig/internal/worker/walk"
 )
 
 // Bounds of what is copied.
@@ -39,47 +39,26 @@ func Copy(from, to *os.File) error {
 	if names, err := to.Readdirnames(1); err == nil && len(names) > 0 {
 		return nil
 	}
-	c := &copier{buf: make([]byte, 256<<10)}
+	c := &copier{buf: make([]byte, 256<<10), walk: walk.Walk{MaxEntries: maxEntries, MaxDepth: maxDepth}}
 	return c.directory(int(from.Fd()), int(to.Fd()), 0)
 }
 
 type copier struct {
-	entries int
-	buf     []byte
+	walk walk.Walk
+	buf  []byte
 }
 
 // directory copies entries first and owner and mode last, so that the mode cannot be in the way.
 func (c *copier) directory(from, to, depth int) error {
-	if depth > maxDepth {
-		return fmt.Errorf("more than %d directories deep", maxDepth)
-	}
-	names, err := names(from)
+	err := c.walk.Directory(from, depth, func(name string) error { return c.entry(from, to, name, depth) })
 	if err != nil {
 		return err
-	}
-	for _, name := range names {
-		if c.entries++; c.entries > maxEntries {
-			return fmt.Errorf("more than %d files", maxEntries)
-		}
-		if err := c.entry(from, to, name, depth); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(from, &st); err != nil {
 		return err
 	}
 	return own(to, &st)
-}
-
-func names(dir int) ([]string, error) {
-	fd, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "directory")
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
 
 // entry copies one name. What is neither file, directory nor link (a FIFO, say) is left out.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/wire/jobs"
+	"github.com/brig-engine/brig/internal/worker/walk"
 )
 
 // Bounds of what is walked.
@@ -38,7 +39,7 @@ func Job(t *jobs.Task) (*jobs.Result, error) {
 
 // Tree labels a file, or a directory with all that is in it.
 func Tree(top *os.File, label string) error {
-	w := &walker{label: []byte(label)}
+	w := &walker{label: []byte(label), walk: walk.Walk{MaxEntries: maxEntries, MaxDepth: maxDepth}}
 	var st unix.Stat_t
 	fd := int(top.Fd())
 	if err := unix.Fstat(fd, &st); err != nil {
@@ -54,28 +55,13 @@ func Tree(top *os.File, label string) error {
 }
 
 type walker struct {
-	label   []byte
-	entries int
+	label []byte
+	walk  walk.Walk
 }
 
 // directory labels what is in a directory, and goes into those in it.
 func (w *walker) directory(dir, depth int) error {
-	if depth > maxDepth {
-		return fmt.Errorf("more than %d directories deep", maxDepth)
-	}
-	names, err := names(dir)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if w.entries++; w.entries > maxEntries {
-			return fmt.Errorf("more than %d files", maxEntries)
-		}
-		if err := w.entry(dir, name, depth); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
+	return w.walk.Directory(dir, depth, func(name string) error { return w.entry(dir, name, depth) })
 }
 
 // entry labels one name: lsetxattr takes a path, which is the name in the directory that this process is in. What is not the
@@ -118,14 +104,4 @@ func gone(err error) error {
 		}
 	}
 	return err
-}
-
-func names(dir int) ([]string, error) {
-	fd, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "directory")
-	defer f.Close()
-	return f.Readdirnames(-1)
 }
