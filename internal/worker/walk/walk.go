@@ -6,6 +6,7 @@ package walk
 
 import (
 	"fmt"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -38,12 +39,16 @@ func (w *Walk) Directory(dir, depth int, entry func(name string) error) error {
 	return nil
 }
 
+// names reads a directory by a copy of its descriptor, and opens nothing.
 func names(dir int) ([]string, error) {
-	fd, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "directory")
 	defer f.Close()
+	if _, err := f.Seek(0, io.SeekStart); err != nil { // both have one place
+		return nil, err
+	}
 	return f.Readdirnames(-1)
 }
