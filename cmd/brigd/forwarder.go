@@ -25,13 +25,20 @@ type forwarder struct {
 	warden  *client.Client
 	names   *network.Names
 	servers []netip.Addr
+	sockets [2]*os.File     // UDP and TCP, which the router has opened inside its namespace
 	ctx     context.Context // nil: this machine has no network
 	once    sync.Once
 }
 
-// open tells whether the forwarder is needed because containers could not reach the host's resolvers (a stub on loopback,
-// say).
-func (f *forwarder) open(ctx context.Context) (bool, error) {
+// open takes the sockets, and tells whether the forwarder is needed because containers could not reach the host's resolvers (a
+// stub on loopback, say).
+func (f *forwarder) open(ctx context.Context, sockets []int) (bool, error) {
+	if len(sockets) != len(f.sockets) {
+		return false, fmt.Errorf("the warden gave %d sockets for names", len(sockets))
+	}
+	for i, fd := range sockets {
+		f.sockets[i] = os.NewFile(uintptr(fd), "names")
+	}
 	b, err := os.ReadFile("/etc/resolv.conf")
 	if err != nil && !os.IsNotExist(err) {
 		return false, fmt.Errorf("the host's resolvers: %w", err)
@@ -70,19 +77,8 @@ func hostAddresses() (list []netip.Addr) {
 	return list
 }
 
-// forward runs one forwarder: a worker with the sockets that the warden opened inside the router's namespace.
+// forward runs one forwarder: a worker with the sockets.
 func (f *forwarder) forward(ctx context.Context) error {
-	fds, err := f.warden.Call(ctx, wire.OpNetworkDNS, struct{}{}, nil)
-	if err != nil {
-		return err
-	}
-	if len(fds) != 2 {
-		wire.CloseAll(fds)
-		return fmt.Errorf("the warden gave %d sockets for names, not 2", len(fds))
-	}
-	udp, tcp := os.NewFile(uintptr(fds[0]), "udp"), os.NewFile(uintptr(fds[1]), "tcp")
-	defer udp.Close()
-	defer tcp.Close()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("socket pair: %w", err)
@@ -98,5 +94,5 @@ func (f *forwarder) forward(ctx context.Context) error {
 		conn.Close()
 		return err
 	}
-	return network.Forward(ctx, conn, udp, tcp, f.servers, f.names)
+	return network.Forward(ctx, conn, f.sockets[0], f.sockets[1], f.servers, f.names)
 }

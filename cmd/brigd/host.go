@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -202,4 +203,14 @@ func proxy(st wire.Started, listeners []int) (stop func()) {
 			}
 		}
 	}
+}
+
+// defaultRuntime is the one that brig engine start left in the run directory for containers that name none. What it names is
+// looked up at each creation: one that the administrator has taken back is refused then.
+func defaultRuntime(run string) string {
+	name, err := os.ReadFile(filepath.Join(run, "runtime"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		slog.Error("Brig makes containers that name no runtime", "error", err)
+	}
+	return string(name)
 }

@@ -101,9 +101,9 @@ func serve(state, run string, ready *os.File) error {
 		server.Engine.StopAll(context.Background())
 		server.Engine.Close() // receivers of logs get the last lines
 		return nil
-	case <-warden.Done():
+	case <-warden.Done:
 		return errors.New("the warden has gone")
-	case <-store.Done():
+	case <-store.Done:
 		return errors.New("brig-store has gone")
 	case err := <-ended:
 		if errors.Is(err, http.ErrServerClosed) {
@@ -116,7 +116,8 @@ func serve(state, run string, ready *os.File) error {
 // open rebuilds everything from the records and the warden's answers.
 func open(ctx context.Context, warden, store *client.Client, state, run string) (*api.Server, error) {
 	var hello wire.HelloReply
-	if _, err := warden.Call(ctx, wire.OpHello, wire.Hello{Version: wire.Version}, &hello); err != nil {
+	sockets, err := warden.Call(ctx, wire.OpHello, wire.Hello{Version: wire.Version}, &hello)
+	if err != nil {
 		return nil, fmt.Errorf("greet the warden: %w", err)
 	}
 	bus := &event.Bus{}
@@ -131,7 +132,7 @@ func open(ctx context.Context, warden, store *client.Client, state, run string) 
 	f := &forwarder{warden: warden, names: network.NewNames()}
 	forwards := false
 	if hello.Gateway != "" {
-		if forwards, err = f.open(ctx); err != nil {
+		if forwards, err = f.open(ctx, sockets); err != nil {
 			return nil, err
 		}
 	}
@@ -140,6 +141,7 @@ func open(ctx context.Context, warden, store *client.Client, state, run string) 
 		return nil, err
 	}
 	host.Disk, volumes.Disk = disks(hello.Disk, state, run)
+	host.Runtime = defaultRuntime(run)
 	networks, err := network.Open(filepath.Join(state, "networks"), facts, bus)
 	if err != nil {
 		return nil, err

@@ -53,7 +53,11 @@ func write(root string) error {
 	} else if err := os.WriteFile(filepath.Join(root, "internal/cli/launch/apparmor.policy"), policy, 0o644); err != nil {
 		return err
 	}
-	for name, text := range surfaces() {
+	told, err := surfaces()
+	if err != nil {
+		return err
+	}
+	for name, text := range told {
 		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
 			return err
 		}
@@ -64,13 +68,16 @@ func write(root string) error {
 // listed is where the warden has its programs.
 const listed = "internal/warden/code"
 
-// surfaces are what brigd tells of the filters, by path.
-func surfaces() map[string]string {
-	out := map[string]string{}
+// surfaces are what brigd tells of the filters, by path: people and other runtimes.
+func surfaces() (out map[string]string, err error) {
+	out = map[string]string{}
 	for _, arch := range filters.Architectures {
 		out["internal/daemon/policy/surface_"+string(arch)+".go"] = filters.Left(arch).Source(arch)
+		if out["internal/daemon/bundle/seccomp_"+string(arch)+".json"], err = filters.RuntimeProfile(arch); err != nil {
+			return nil, err
+		}
 	}
-	return out
+	return out, nil
 }
 
 // listings are all files by their path, ARCHITECTURE/NAME.

@@ -3,12 +3,15 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/docker/go-units"
 	"github.com/spf13/cobra"
 
 	"github.com/brig-engine/brig/internal/cli/launch"
+	"github.com/brig-engine/brig/internal/cli/policyfile"
 )
 
 // storageOption is --storage-opt of the engine: NAME=VALUE.
@@ -50,16 +53,18 @@ func (s *storageOption) Set(option string) error {
 type dockerd struct {
 	icc     bool
 	driver  string
+	add     string
 	log     string
 	logOpts []string
 }
 
 func (d *dockerd) bind(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&d.icc, "icc", false, "Let containers reach each other")
-	cmd.Flags().StringVarP(&d.driver, "exec-driver", "e", "", "What makes containers")
+	cmd.Flags().StringVarP(&d.driver, "exec-driver", "e", "", "Runtime of containers that name none: what --default-runtime is called since")
 	cmd.Flags().StringVar(&d.log, "log-driver", "", "Where output of containers goes")
 	cmd.Flags().StringArrayVar(&d.logOpts, "log-opt", nil, "Option of the log driver")
-	for _, name := range []string{"icc", "exec-driver", "log-driver", "log-opt"} {
+	cmd.Flags().StringVar(&d.add, "add-runtime", "", "Name a runtime: NAME=PATH")
+	for _, name := range []string{"icc", "exec-driver", "log-driver", "log-opt", "add-runtime"} {
 		cmd.Flags().Lookup(name).Hidden = true
 	}
 }
@@ -73,8 +78,9 @@ func (d *dockerd) refuse() error {
 	case d.driver == "lxc" || d.driver == "native":
 		return fmt.Errorf("--exec-driver %q: execution drivers are gone, in Docker since version 1.10: Brig makes containers itself, "+
 			"with the namespaces and control groups that lxc used. Next: leave it out", d.driver)
-	case d.driver != "":
-		return fmt.Errorf("--exec-driver %q: other runtimes are not built yet. Next: leave it out", d.driver)
+	case d.add != "":
+		return fmt.Errorf("--add-runtime %q: what is executed in a sandbox stands where the warden reads it, not in a command line. "+
+			"Next: a table [runtimes.NAME] in /etc/brig/policy.toml, and brig policy apply", d.add)
 	case d.log != "" && d.log != "json-file":
 		return fmt.Errorf("--log-driver %q: an engine has no defaults for its containers yet; a container without the option logs to "+
 			"json-file, 5 files of 10 MB. Next: leave it out, and give --log-driver to create or run", d.log)
@@ -84,3 +90,27 @@ func (d *dockerd) refuse() error {
 	}
 	return nil
 }
+
+// defaultRuntime is the one of containers that name none, by either option; "" is Brig. It is one that the applied policy has.
+func (d *dockerd) defaultRuntime(root, name string) (string, error) {
+	option := "--default-runtime"
+	if name == "" {
+		option, name = "--exec-driver", d.driver
+	}
+	if name == "" || name == brigRuntime {
+		return "", nil
+	}
+	p, err := policyfile.Applied(root)
+	if err != nil {
+		return "", err
+	}
+	if p.Runtimes[name] == nil {
+		names := append([]string{brigRuntime}, slices.Sorted(maps.Keys(p.Runtimes))...)
+		return "", fmt.Errorf("%s %q: the administrator's policy names no such runtime; there are %s. Next: a table [runtimes.NAME] in "+
+			"/etc/brig/policy.toml, and brig policy apply", option, name, strings.Join(names, ", "))
+	}
+	return name, nil
+}
+
+// brigRuntime is what Brig is called where a runtime is named.
+const brigRuntime = "brig"

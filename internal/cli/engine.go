@@ -90,7 +90,11 @@ func newEngineStart(a *App) *cobra.Command {
 				}
 			}
 			o.Root, o.Run, o.Socket = p.root, p.run, p.socket
-			err := launch.Start(o)
+			var err error
+			if o.Runtime, err = old.defaultRuntime(p.root, o.Runtime); err != nil {
+				return &exitError{engineFailed, err}
+			}
+			err = launch.Start(o)
 			if errors.Is(err, launch.ErrRunning) {
 				fmt.Fprintf(a.Out, "engine already running: unix://%s\n", p.socket)
 				return nil
@@ -105,8 +109,9 @@ func newEngineStart(a *App) *cobra.Command {
 	p.bind(cmd, launch.DefaultRoot)
 	old.bind(cmd)
 	cmd.Flags().StringVar(&o.LogFormat, "log-format", launch.LogFormats[0], "Format of the engine's log: text, or json (a line for each record)")
-	cmd.Flags().StringVar(&o.LogLevel, "log-level", launch.LogLevels[0], "Least level that is logged: debug (every request, too), info, warn or error")
+	cmd.Flags().StringVar(&o.LogLevel, "log-level", launch.LogLevels[0], "Least level that is logged: debug (requests, too), info, warn or error")
 	cmd.Flags().Var((*storageOption)(&o.Storage), "storage-opt", "Disk space of each container (dm.basesize=SIZE) and volume (brig.volumesize=SIZE)")
+	cmd.Flags().StringVar(&o.Runtime, "default-runtime", "", "Runtime of containers that name none: brig, or one of policy.toml")
 	cmd.Flags().BoolVar(&o.Foreground, "foreground", false, "Become the engine instead of starting it in the background")
 	return cmd
 }

@@ -52,13 +52,15 @@ func TestTheSurveysOptionsOfTheEngine(t *testing.T) {
 		says   []string
 	}{
 		{"-e=lxc", []string{`--exec-driver "lxc"`, "Brig makes containers itself"}},
-		{"-e=runsc", []string{`--exec-driver "runsc"`, "not built yet"}},
+		{"-e=runsc", []string{`--exec-driver "runsc"`, "there are brig.", "[runtimes.NAME]"}},
+		{"--default-runtime=runsc", []string{`--default-runtime "runsc"`, "there are brig.", "[runtimes.NAME]"}},
+		{"--add-runtime=runc=/usr/sbin/runc", []string{"--add-runtime", "[runtimes.NAME]"}},
 		{"--log-driver=syslog", []string{`--log-driver "syslog"`, "5 files of 10 MB"}},
 		{"--log-opt=max-size=1m", []string{`--log-opt "max-size=1m"`, "create or run"}},
 		{"--icc", []string{"--icc", "do not reach each other"}},
 	} {
 		r := f.brig("", "engine", "start", "--run", run, "--root", run, c.option)
-		for _, words := range append(c.says, "Next: leave it out") {
+		for _, words := range append(c.says, "Next: ") {
 			if r.code != 125 || r.out != "" || !strings.Contains(r.err, words) {
 				t.Errorf("%s does not say %q: %+v", c.option, words, r)
 			}

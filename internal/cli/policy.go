@@ -98,6 +98,7 @@ var accounts = policyfile.Lookup{
 		}
 		return accountID(g.Gid)
 	},
+	Program: policyfile.Program,
 }
 
 func accountID(s string) (uint32, error) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -153,7 +154,7 @@ func (k *keeper) start() error {
 		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, k.Listener, theirs, ready},
 		Sys:   &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS},
 	}
-	args := []string{"brig-warden", "--root", k.Root, "--run", k.Run, "--libexec", k.Libexec}
+	args := []string{"brig-warden", "--root", k.Root, "--run", k.Run, "--libexec", k.Libexec, "--deaths", strconv.Itoa(len(k.deaths))}
 	p, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", k.binary.Fd()), args, attr)
 	theirs.Close() // with a copy of it here, the end of the warden would not end the connection
 	ready.Close()

@@ -7,7 +7,7 @@
 //	programs: with CAP_SYS_ADMIN              one socket, to the warden
 //
 // Zone: an id of its own in the host's user and network namespace; Landlock closes every file but /proc/sys/net.
-// Input: operations of wire.RouterOps, written by the warden, which it trusts; the kernel's answers about the host's own
+// Input: operations of Ops, written by the warden, which it trusts; the kernel's answers about the host's own
 // interfaces, routes and tables.
 // Output: kernel state of the router namespace, of the containers' side of their pairs, and of the host's side of the
 // pair that joins them; bound sockets; values that the warden may keep.

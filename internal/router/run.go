@@ -40,7 +40,7 @@ func Run(fd int) error {
 		return err
 	}
 	s := &server{end: make(chan error, 1)}
-	go func() { s.fail(wire.Serve(conn, wire.RouterOps, s.handle)) }()
+	go func() { s.fail(wire.Serve(conn, Ops, s.handle)) }()
 	if err := <-s.end; !errors.Is(err, io.EOF) {
 		return err
 	}

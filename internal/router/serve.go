@@ -13,6 +13,10 @@ import (
 	"github.com/brig-engine/brig/internal/wire"
 )
 
+// Ops is the closed list of what brig-router can be asked.
+var Ops = wire.List{wire.OpRouterOpen: {Most: 1}, wire.OpRouterSync: {}, wire.OpRouterClose: {}, wire.OpEndpointNew: {Least: 2, Most: 2},
+	wire.OpEndpointAdopt: {}, wire.OpEndpointActivate: {}, wire.OpEndpointJoin: {}, wire.OpEndpointRelease: {}, wire.OpPortReserve: {}}
+
 // carryOut does one operation of an open network.
 func (s *server) carryOut(router *link.Router, r *wire.Request) (wire.Reply, error) {
 	switch r.Op {
@@ -49,7 +53,9 @@ func (s *server) carryOut(router *link.Router, r *wire.Request) (wire.Reply, err
 }
 
 func newEndpoint(router *link.Router, r *wire.Request) (wire.Reply, error) {
-	in, err := rtnl.Take(r.Take(0))
+	route := r.FDs[0]
+	r.FDs[0] = -1
+	in, err := rtnl.Take(route)
 	if err != nil {
 		return wire.Reply{}, err
 	}

@@ -28,7 +28,7 @@ func use() wire.EndpointUse {
 
 func TestRequestsBeforeTheNetworkIsOpenAreRefused(t *testing.T) {
 	s := &server{end: make(chan error, 1)}
-	for op := range wire.RouterOps {
+	for op := range Ops {
 		if op == wire.OpRouterOpen {
 			continue
 		}

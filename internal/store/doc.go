@@ -4,7 +4,7 @@
 // Zone: an id of its own in the host's namespaces, which the objects belong to; no capability; Landlock closes every
 // directory but the store's.
 // Input: operations of objects.Known, from brigd, and the files that come with them, which brigd or a worker wrote (either
-// may be conquered); wire.StoreOps, from the warden.
+// may be conquered); Ops, from the warden.
 // Output: read-only descriptors of sealed files. The warden mounts what it gives, so it is trusted with that much: it reads
 // no format, and hashes bytes.
 // Spec: fcntl(2) F_SETLEASE (a read lease fails while a writer exists), openat(2) O_TMPFILE, linkat(2), FS_IOC_ENABLE_VERITY; the

@@ -17,6 +17,9 @@ import (
 	"github.com/brig-engine/brig/internal/wire/objects"
 )
 
+// Ops is the closed list of what the warden asks.
+var Ops = wire.List{wire.OpIndexOpen: {}, wire.OpIndexRemove: {}}
+
 // The descriptors that the process starts with: connections.
 const (
 	fdWarden  = 3 + iota // the warden asks
@@ -50,7 +53,7 @@ func Run(dir string) error {
 	}
 	own := &server{s, client.New(conns[fdWorkers-fdWarden], "the warden")}
 	ended := make(chan error, 2)
-	go func() { ended <- wire.Serve(conns[0], wire.StoreOps, own.warden) }()
+	go func() { ended <- wire.Serve(conns[0], Ops, own.warden) }()
 	go func() { ended <- wire.Serve(conns[fdBrigd-fdWarden], objects.Known, own.brigd) }()
 	if err := <-ended; !errors.Is(err, io.EOF) {
 		return err
@@ -83,7 +86,7 @@ func (s *server) brigd(r *wire.Request) (reply wire.Reply, err error) {
 	case objects.SealIndex:
 		var index objects.Index
 		if err = r.Decode(&index); err == nil {
-			reply.Body, err = s.SealIndex(r.Take(0), index.Data, s.check)
+			reply.Body, err = s.SealIndex(taken(r), index.Data, s.check)
 		}
 		return reply, err
 	}
@@ -92,7 +95,7 @@ func (s *server) brigd(r *wire.Request) (reply wire.Reply, err error) {
 	}
 	switch r.Op {
 	case objects.Seal:
-		reply.Body, err = s.Seal(r.Take(0), q.Digest)
+		reply.Body, err = s.Seal(taken(r), q.Digest)
 	case objects.Open:
 		return one(s.Open(q.Digest))
 	case objects.Remove:
@@ -134,4 +137,10 @@ func (s *server) check(index *os.File, devices []int) (digest string, err error)
 		return "", fmt.Errorf("the file-system index was refused: %w", err)
 	}
 	return r.Check.Digest, nil
+}
+
+// taken is the descriptor that came with a request, from now on the caller's.
+func taken(r *wire.Request) (fd int) {
+	fd, r.FDs[0] = r.FDs[0], -1
+	return fd
 }

@@ -144,24 +144,20 @@ func (w *Warden) orphanExecs() {
 			continue
 		}
 		for id, p := range c.note.Execs {
-			if !p.orphan {
-				p.orphan = true
-				fd, _ := dup(p.pidfd) // -1 for one that has ended
-				w.background.Go(func() { w.finishOrphan(wire.ProcessRef{ID: c.id, Exec: id}, fd) })
+			if p.orphan {
+				continue
 			}
+			p.orphan = true
+			ends, _ := dup(p.pidfd) // -1 for one that has ended
+			w.background.Go(func() {
+				defer wire.CloseAll([]int{ends})
+				if ends < 0 || await(ends) == nil {
+					w.finish(wire.ProcessRef{ID: c.id, Exec: id})
+				}
+			})
 		}
 		c.mu.Unlock()
 	}
-}
-
-func (w *Warden) finishOrphan(q wire.ProcessRef, ends int) {
-	if ends >= 0 {
-		defer unix.Close(ends)
-		if await(ends) != nil {
-			return
-		}
-	}
-	w.finish(q)
 }
 
 // containerAttach gives a new brigd what the one before had of a container.

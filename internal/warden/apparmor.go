@@ -7,7 +7,7 @@ import "github.com/brig-engine/brig/internal/wire"
 func (w *Warden) profile(p *wire.Process) {
 	switch {
 	case p.AppArmor != "" && p.AppArmor != wire.AppArmorDefault && p.AppArmor != wire.AppArmorCapable:
-	case !w.machine.AppArmor:
+	case !w.facts.AppArmor:
 		p.AppArmor = ""
 	case p.Capabilities.Bounding&^wire.OrdinaryCaps != 0:
 		p.AppArmor = wire.AppArmorCapable

@@ -77,7 +77,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) start() {
 	r.t.Helper()
 	where, err := machine.Prepare(groups.Instance(r.dir + "/root"))
-	if err := errors.Join(err, wire.WriteJSON(r.dir+"/run/"+wire.MachineFile, where)); err != nil {
+	if err := errors.Join(err, machine.Directories(r.dir+"/root", r.dir+"/run", ""), wire.WriteJSON(r.dir+"/run/"+wire.MachineFile, where)); err != nil {
 		r.t.Fatal(err)
 	}
 	r.keeper = exec.Command(r.dir+"/brig-keeper", "--root", r.dir+"/root", "--run", r.dir+"/run", "--socket", r.dir+"/run/brig.sock")

@@ -38,6 +38,11 @@ func (w *Warden) execStart(c *container, q wire.ExecStart) (wire.Reply, error) {
 	made.Started.Range, made.Started.MountLabel = c.note.Started.Range, c.note.Started.MountLabel
 	p := newProgram(w, c, c.note.Caller, &q.Process, made)
 	p.host.ProcessLabel = c.note.Started.ProcessLabel
+	if c.note.Runtime != nil {
+		if err := p.through(c.note.Runtime, q.Description, "exec", "--process", plan.ProcessFile, q.ID); err != nil {
+			return wire.Reply{}, err
+		}
+	}
 	record := func() error {
 		c.note.Execs[q.Exec] = made
 		return w.notes.write(c.note)
@@ -87,6 +92,9 @@ func (p *program) joinGroup() (err error) {
 // processOne opens what the process 1 of a container has. Its root it chose itself: nobody but the kernel looks at that.
 func (p *program) processOne() error {
 	n := p.c.note
+	if len(n.Runtime) > 0 && p.host.Runtime == nil { // what entered would not be in the container, but beside its runtime
+		return fmt.Errorf("container %s was made by %s, and only that enters it. Next: stop it first, or use exec: %w", short(n.ID), n.Runtime[0], errdefs.ErrFailedPrecondition)
+	}
 	ending := fmt.Errorf("container %s is ending: %w", short(n.ID), errdefs.ErrConflict)
 	if n.pidfd < 0 { // it ended while nobody was there, and its number is anybody's
 		return ending

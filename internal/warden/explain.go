@@ -39,7 +39,7 @@ func (w *Warden) containerPlan(r *wire.Request, q wire.ContainerStart) (wire.Rep
 	}
 	b.labels(cmp.Or(b.want.Level, ownLevel(firstIDs))) // the first of those that a start may give
 	b.host.Filters, b.host.Tasks = w.filters.programs(b.want), w.parent.Tasks()
-	b.host.Landlock = w.machine.Landlock > 0 && !b.want.NoLandlock
+	b.host.Landlock = w.facts.Landlock > 0 && !b.want.NoLandlock
 	return answer(plan.Birth(plan.Input{Spec: b.spec, Files: b.fileMounts, Host: b.host}))
 }
 

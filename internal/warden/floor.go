@@ -133,13 +133,15 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 	const joinable = unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWPID
 	twice := j.Namespaces&unix.CLONE_NEWNET != 0 && s.Network.Mode != wire.NetworkNone
 	r.when(j.Namespaces&(unix.CLONE_NEWNET|unix.CLONE_NEWIPC) != 0 && len(s.Sysctl) > 0, "sysctls of namespaces that are joined are their owner's")
+	r.when(j != wire.Join{} && s.Runtime != "", "the runtime %q is alone in its sandbox", s.Runtime)
 	r.when(j != wire.Join{} && !containerID(j.Container) || j.Namespaces&^joinable != 0 || twice,
 		"namespaces %#x of container %q cannot be joined with network mode %q", j.Namespaces, j.Container, s.Network.Mode)
 	return r.err()
 }
 
 // checkNeeds holds a spec against the administrator's policy, which is read anew: one that cannot be read allows nothing.
-func (w *Warden) checkNeeds(s *wire.Spec, by *caller) error {
+// With it comes the runtime that the spec names, if it names one.
+func (w *Warden) checkNeeds(s *wire.Spec, by *caller) (runtime []string, err error) {
 	var r refusal
 	p, err := wire.ReadPolicy(w.cfg.Root)
 	r.when(err != nil, "the administrator's policy: %v. Next: brig policy apply", err)
@@ -148,7 +150,9 @@ func (w *Warden) checkNeeds(s *wire.Spec, by *caller) error {
 		g := p.Allow(need, (*rules.Caller)(by), func(string) bool { return true })
 		r.when(g == nil, "%s is given to this caller by no line of the administrator's policy", need)
 	}
-	return r.err()
+	runtime = p.Runtimes[s.Runtime]
+	r.when(s.Runtime != "" && len(runtime) == 0, "the administrator's policy names no runtime %q", s.Runtime)
+	return runtime, r.err()
 }
 
 func checkProcess(r *refusal, p *wire.Process) {
@@ -238,7 +242,7 @@ type filters map[string][]byte
 func (w *Warden) openFilters() (err error) {
 	w.filters = filters{}
 	for _, name := range []string{"floor", "floor-raw", "floor-admin", "floor-raw-admin", "floor-abi32", "floor-raw-abi32",
-		"floor-admin-abi32", "floor-raw-admin-abi32", "default", "brigd", "router", "store", "worker", "filler", "copier"} {
+		"floor-admin-abi32", "floor-raw-admin-abi32", "floor-runtime", "default", "brigd", "router", "store", "worker", "filler", "copier"} {
 		if w.filters[name], err = code.Read(name); err != nil {
 			return err
 		}

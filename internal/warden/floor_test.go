@@ -126,7 +126,7 @@ func TestFloorRefusesWhatNoBrigdMayAskFor(t *testing.T) {
 		c.change(&s)
 		err := checkSpec(&s, c.by, 4*gib)
 		if err == nil {
-			err = w.checkNeeds(&s, c.by)
+			_, err = w.checkNeeds(&s, c.by)
 		}
 		switch {
 		case c.says == "" && err != nil:
@@ -169,7 +169,7 @@ func TestNeedsAreHeldAgainstWhatWasApplied(t *testing.T) {
 		{`{"grants":[`, plain(), &caller{}, "brig policy apply"},
 	} {
 		apply(c.policy)
-		switch err := w.checkNeeds(&c.spec, c.by); {
+		switch _, err := w.checkNeeds(&c.spec, c.by); {
 		case c.says == "" && err != nil:
 			t.Errorf("%s: %v", c.policy, err)
 		case c.says != "" && (!errdefs.IsPermissionDenied(err) || !strings.Contains(err.Error(), c.says)):

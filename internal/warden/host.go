@@ -1,7 +1,6 @@
 package warden
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -11,40 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/cred"
-	"github.com/brig-engine/brig/internal/kernel/memfile"
 	"github.com/brig-engine/brig/internal/kernel/mount"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
-	"github.com/brig-engine/brig/internal/warden/code"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
 // openMachine reads what who started the engine has found out and made: where it runs, and its control groups.
 func (w *Warden) openMachine() (err error) {
-	m := &w.machine
+	m := &w.facts.Machine
 	if err = readJSON(filepath.Join(w.cfg.Run, wire.MachineFile), m); err == nil {
 		w.parent, err = cgroup.OpenParent(m.Groups)
 	}
 	if err != nil {
 		return fmt.Errorf("what is known about this machine: %w. Next: brig engine start", err)
 	}
-	w.host.ExecByFD, w.host.LastCap, w.facts.AppArmor = m.ExecByFD, m.LastCap, m.AppArmor
-	w.facts.Instance, w.facts.CgroupVersion, w.facts.Missing = m.Instance, w.parent.Version(), m.Missing
+	w.host.ExecByFD, w.host.LastCap = m.ExecByFD, m.LastCap
 	w.proc, err = mount.New("proc", 0)
 	return err
-}
-
-// initFile is process 1 of every container that wants an init. It is sealed, and its mode closes what seals leave open: a
-// container could attach extended attributes for another one to read.
-func initFile() (*os.File, error) {
-	b, err := code.Read("init")
-	if err != nil {
-		return nil, err
-	}
-	f, err := memfile.Seal("init", bytes.NewReader(b))
-	if err == nil {
-		err = f.Chmod(0o555)
-	}
-	return f, err
 }
 
 // growDisk looks often enough for the image to grow before what writes at the speed of memory has filled it.

@@ -142,7 +142,11 @@ func (p *program) confine() (err error) {
 		d = &domain{landlock.Ruleset{FS: deviceNodes | unix.LANDLOCK_ACCESS_FS_REFER},
 			map[string]uint64{path.Proc(p.fds["root"]): unix.LANDLOCK_ACCESS_FS_REFER}}
 	}
-	return p.parts.confine(landlock.ABI(p.w.machine.Landlock), p.w.filters.programs(p.want), d)
+	filters := p.w.filters.programs(p.want)
+	if p.host.Runtime != nil {
+		filters = []plan.Filter{{Name: "runtime's floor", Code: p.w.filters["floor-runtime"]}}
+	}
+	return p.parts.confine(landlock.ABI(p.w.facts.Landlock), filters, d)
 }
 
 // carryOut makes the process of a plan, if there is one, and notes when it began.

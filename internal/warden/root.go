@@ -41,7 +41,7 @@ func (w *Warden) image(digest string) (int, error) {
 	}
 	defer wire.CloseAll(files)
 	fd, err := rootfs.MountImage(files, w.label(imageFiles, "s0"))
-	if err == nil && w.machine.AttachImages {
+	if err == nil && w.facts.AttachImages {
 		err = cmp.Or(os.MkdirAll(w.imageDir(digest), 0o700), rootfs.Attach(fd, w.imageDir(digest)))
 	}
 	if err != nil {
@@ -62,7 +62,7 @@ func (w *Warden) indexRemove(q wire.ObjectRef) (any, error) {
 	if fd, ok := w.images.mounts[q.Digest]; ok {
 		unix.Close(fd)
 		delete(w.images.mounts, q.Digest)
-		if w.machine.AttachImages {
+		if w.facts.AttachImages {
 			unix.Unmount(w.imageDir(q.Digest), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 		}
 	}
@@ -92,13 +92,13 @@ func (b *birth) rootfs() error {
 		return err
 	}
 	defer wire.CloseAll([]int{upper, work})
-	b.w.overlay.Lock() // before Linux 6.13 the scratch directory is for one at a time
+	b.w.overlay.Lock() // the scratch directory is for one at a time
 	defer b.w.overlay.Unlock()
 	root, err := rootfs.Overlay(lower, upper, work, b.spec.Volatile, b.w.scratch, b.made.Started.MountLabel)
-	if err != nil {
-		return fmt.Errorf("root of container %s: %w", short(b.c.id), err)
-	}
 	b.give("root", root)
+	if err != nil {
+		return fmt.Errorf("root of container %s: %w", short(b.c.id), wire.Full(err))
+	}
 	if err := b.w.disk.Bound(b.w.directory(b.c.id), b.spec.Disk, false); err != nil {
 		return fmt.Errorf("bound the disk of container %s: %w", short(b.c.id), err)
 	}

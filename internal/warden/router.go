@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -22,10 +21,9 @@ import (
 const (
 	// routerPatience is how long brig-router may take for one request. One that is silent is killed.
 	routerPatience = 20 * time.Second
-	// So many routers one after the other may end before they have served for a while. Below what the keeper bears of
-	// wardens: an engine without a network is better than none.
-	routerDeaths  = 3
-	routerSettled = 10 * time.Second
+	// With so many deaths of wardens before, a router that ends takes none with it any more. Below what the keeper bears: an
+	// engine without a network is better than none.
+	routerDeaths = 3
 	// portLinger is how long the last copy of a published port's socket may outlive its container.
 	portLinger = time.Second
 )
@@ -74,7 +72,7 @@ func (r *router) failed(err error) {
 	w := r.w
 	w.log("network: %v", err)
 	silent := errors.Is(err, context.DeadlineExceeded) // the next one would be as well
-	if errdefs.IsUnavailable(err) && !silent && w.again() {
+	if errdefs.IsUnavailable(err) && !silent && w.cfg.Deaths < routerDeaths {
 		os.Exit(1)
 	}
 	if r.pidfd >= 0 {
@@ -85,14 +83,6 @@ func (r *router) failed(err error) {
 	defer w.mu.Unlock()
 	w.facts.NetworkError, w.facts.Subnet, w.facts.Gateway = err.Error(), "", ""
 }
-
-// again counts the ends of routers that followed each other, and says whether another one is worth it.
-func (w *Warden) again() bool {
-	seen, _ := os.ReadFile(w.routerEndsPath())
-	return len(seen) < routerDeaths && os.WriteFile(w.routerEndsPath(), append(seen, '.'), 0o600) == nil
-}
-
-func (w *Warden) routerEndsPath() string { return filepath.Join(w.cfg.Run, "router.ends") }
 
 // noRouter says why there is no network, if there is none.
 func (w *Warden) noRouter() error {
@@ -112,7 +102,7 @@ func (r *router) start() error {
 		return err
 	}
 	r.client, r.pidfd = client.New(conn, "brig-router"), fd
-	open := wire.RouterOpen{Instance: r.w.machine.Instance}
+	open := wire.RouterOpen{Instance: r.w.facts.Instance}
 	_ = readJSON(r.w.routerStatePath(), &open.State) // without one the router looks for itself
 	adopt := r.kept[:0]
 	if r.kept[0] >= 0 {
@@ -136,7 +126,7 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 	switch {
 	case adopted && len(fds) != 0 || !adopted && len(fds) != len(r.kept):
 		return fmt.Errorf("brig-router opened the network with %d descriptors", len(fds))
-	case s.Instance != r.w.machine.Instance || !s.Subnet.IsValid() || !s.Subnet.Contains(reply.Gateway):
+	case s.Instance != r.w.facts.Instance || !s.Subnet.IsValid() || !s.Subnet.Contains(reply.Gateway):
 		return fmt.Errorf("brig-router opened a network that cannot be: %+v", reply)
 	}
 	r.reply = *reply
@@ -156,10 +146,8 @@ func (r *router) take(reply *wire.RouterReply, fds []int, adopted bool) error {
 
 // supervise waits for the end of the process.
 func (r *router) supervise() {
-	settled := time.AfterFunc(routerSettled, func() { os.Remove(r.w.routerEndsPath()) })
 	c, fd := r.client, r.pidfd // close may start another one
 	err := await(fd)
-	settled.Stop()
 	c.Close()
 	status, werr := pidfd.Wait(fd, false)
 	if !r.w.stopping.Load() {

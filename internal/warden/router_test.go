@@ -14,7 +14,9 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/cli/launch/machine"
 	"github.com/brig-engine/brig/internal/kernel/landlock"
+	served "github.com/brig-engine/brig/internal/router"
 	"github.com/brig-engine/brig/internal/wire"
 	"github.com/brig-engine/brig/internal/wire/client"
 )
@@ -32,7 +34,7 @@ func newRouter(t *testing.T, handle wire.Handler) *router {
 			t.Fatal(err)
 		}
 	}
-	go wire.Serve(ends[1], wire.RouterOps, handle)
+	go wire.Serve(ends[1], served.Ops, handle)
 	process := exec.Command("/bin/sleep", "60")
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
@@ -41,7 +43,7 @@ func newRouter(t *testing.T, handle wire.Handler) *router {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &router{w: &Warden{machine: wire.Machine{Groups: wire.Groups{Instance: "brig"}}}, client: client.New(ends[0], "brig-router"), pidfd: fd, patience: 10 * time.Second}
+	r := &router{w: &Warden{facts: wire.HelloReply{Machine: wire.Machine{Groups: wire.Groups{Instance: "brig"}}}}, client: client.New(ends[0], "brig-router"), pidfd: fd, patience: 10 * time.Second}
 	r.reply = wire.RouterReply{State: wire.RouterState{Instance: "brig", Subnet: netip.MustParsePrefix("172.30.0.0/16")},
 		Gateway: netip.MustParseAddr("172.30.0.1")}
 	t.Cleanup(func() {
@@ -200,7 +202,7 @@ func TestALyingRouterIsFoundOut(t *testing.T) {
 
 // The settings of the network are open to the router, and no other file; it binds and does not connect.
 func TestTheRoutersLandlockDomain(t *testing.T) {
-	abi := landlock.Version()
+	abi := landlock.ABI(machine.Landlock())
 	if abi < 4 {
 		t.Skip("missing: Landlock ABI 4")
 	}

@@ -15,16 +15,6 @@ import (
 // The types of a container's files, and of those that all containers read and execute, in the policies of distributions.
 const ownFiles, imageFiles = "container_file_t", "container_ro_file_t"
 
-// openSELinux finds out whether the kernel has SELinux, with a policy that is loaded and knows containers.
-func (w *Warden) openSELinux() error {
-	mls, err := os.ReadFile("/sys/fs/selinux/mls") // whether there are categories; 0 without a policy, too
-	unknown := os.WriteFile("/sys/fs/selinux/context", []byte("system_u:system_r:container_t:"+ownLevel(lastIDs)), 0)
-	if w.facts.SELinux = unknown == nil && string(mls) == "1"; err == nil && !w.facts.SELinux {
-		w.facts.Missing = append(w.facts.Missing, "selinux labels of containers: no policy with categories and the type container_t is loaded")
-	}
-	return setLabel(path.Proc(int(w.init.Fd())), w.label(imageFiles, "s0"))
-}
-
 // ownLevel is that of a sandbox: no two ranges have the same two categories.
 func ownLevel(base uint32) string {
 	n := (base - firstIDs) / idmap.Size

@@ -14,7 +14,7 @@ import (
 // table ties the operations of the closed list to their handlers.
 func (w *Warden) table() map[wire.Op]wire.Handler {
 	return map[wire.Op]wire.Handler{
-		wire.OpHello:       with(w.hello),
+		wire.OpHello:       of(w.hello),
 		wire.OpIndexRemove: with(w.indexRemove),
 		wire.OpWorkerStart: of(w.workerStart),
 
@@ -37,7 +37,6 @@ func (w *Warden) table() map[wire.Op]wire.Handler {
 		wire.OpProcessCloseStdin: with(w.closeStdin),
 		wire.OpProcessFinish:     with(w.finish),
 
-		wire.OpNetworkDNS:  w.networkDNS,
 		wire.OpNetworkJoin: whileRunning(w, w.networkJoin),
 
 		wire.OpVolumeCreate: with(func(q wire.VolumeRef) (any, error) {
@@ -80,23 +79,19 @@ func whileRunning[Q interface{ Container() string }](w *Warden, f func(*containe
 
 func answer(body any, err error) (wire.Reply, error) { return wire.Reply{Body: body}, err }
 
-func (w *Warden) hello(q wire.Hello) (any, error) {
+// hello also gives the forwarder's sockets, which outlive every forwarder.
+func (w *Warden) hello(_ *wire.Request, q wire.Hello) (r wire.Reply, err error) {
 	if q.Version != wire.Version {
-		return nil, fmt.Errorf("brigd is version %q and the warden %q; both come from one build: %w",
+		return r, fmt.Errorf("brigd is version %q and the warden %q; both come from one build: %w",
 			q.Version, wire.Version, errdefs.ErrFailedPrecondition)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.facts, nil
-}
-
-// networkDNS gives the forwarder's sockets, which outlive every forwarder.
-func (w *Warden) networkDNS(*wire.Request) (wire.Reply, error) {
-	if err := w.noRouter(); err != nil {
-		return wire.Reply{}, err
+	if w.facts.Gateway != "" {
+		r.FDs, err = dups(w.router.kept[1:]...)
 	}
-	fds, err := dups(w.router.kept[1:]...)
-	return wire.Reply{FDs: fds}, err
+	r.Body = w.facts
+	return r, err
 }
 
 // networkJoin puts a running container into networks, and out of all others. The note is first: what it says, the next

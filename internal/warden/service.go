@@ -1,11 +1,9 @@
 package warden
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,18 +85,14 @@ func connected[P any](peer string, start func(theirs int) (P, error)) (conn *wir
 func (w *Warden) startBrigd(conn, store int) (int, error) {
 	state, run := filepath.Join(w.cfg.Root, "daemon"), filepath.Join(w.cfg.Run, "daemon")
 	d := domain{everything(unix.LANDLOCK_ACCESS_NET_BIND_TCP), map[string]uint64{}}
-	policy := filepath.Join(w.cfg.Root, rules.Dir)
-	for _, p := range append(readable, policy) {
+	for _, p := range append(readable, filepath.Join(w.cfg.Root, rules.Dir)) {
 		d.paths[p] = landlock.Read
 	}
 	for _, dir := range []string{state, run} {
-		if err := cmp.Or(os.MkdirAll(policy, 0o755), os.MkdirAll(dir, 0o700), os.Lchown(dir, brigdID, brigdID)); err != nil {
-			return -1, err
-		}
 		d.paths[dir] = ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)
 	}
 	return w.startService(&service{filter: "brigd", group: "brigd", domain: &d,
-		bounds: wire.Resources{Memory: max(w.machine.Memory/4, 256<<20), Pids: 4096, CPUShares: 2048, CPUWeight: 174},
+		bounds: wire.Resources{Memory: max(w.facts.Memory/4, 256<<20), Pids: 4096, CPUShares: 2048, CPUWeight: 174},
 		parts:  parts{fds: map[string]int{"fd0": w.cfg.Listener, "fd1": conn, "fd2": w.cfg.Ready, "fd3": store}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brigd", "--state", state, "--run", run},
 			Env: []string{"PATH=/usr/bin:/bin", "HOME=" + state}, FDs: 4, UID: brigdID, GID: brigdID}})
@@ -108,12 +102,9 @@ func (w *Warden) startBrigd(conn, store int) (int, error) {
 // the warden and brigd, and asks the warden for workers.
 func (w *Warden) startStore(warden, workers, brigd int) (int, error) {
 	dir := filepath.Join(w.cfg.Root, "store")
-	if err := cmp.Or(os.MkdirAll(dir, 0o700), os.Lchown(dir, storeID, storeID)); err != nil {
-		return -1, err
-	}
 	return w.startService(&service{filter: "store", group: "brig-store",
 		domain:       &domain{everything(^uint64(0)), map[string]uint64{dir: ^uint64(unix.LANDLOCK_ACCESS_FS_EXECUTE)}},
-		bounds:       wire.Resources{Memory: max(w.machine.Memory/4, 256<<20), Pids: 256, CPUShares: 2048, CPUWeight: 174},
+		bounds:       wire.Resources{Memory: max(w.facts.Memory/4, 256<<20), Pids: 256, CPUShares: 2048, CPUWeight: 174},
 		parts:        parts{fds: map[string]int{"fd0": warden, "fd1": workers, "fd2": brigd}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brig-store", dir}, FDs: 3, UID: storeID, GID: storeID}})
 }
@@ -133,7 +124,7 @@ func (w *Warden) startRouter(conn int) (int, error) {
 	}
 	defer unix.Close(settings)
 	return w.startService(&service{filter: "router", group: "brig-router", domain: &routerDomain,
-		bounds: wire.Resources{Memory: max(w.machine.Memory/8, 512<<20), Pids: 256, CPUShares: 2048, CPUWeight: 174},
+		bounds: wire.Resources{Memory: max(w.facts.Memory/8, 512<<20), Pids: 256, CPUShares: 2048, CPUWeight: 174},
 		parts:  parts{fds: map[string]int{"fd0": conn, "fd1": settings}},
 		ServiceInput: plan.ServiceInput{Args: []string{"brig-router"}, FDs: 2, UID: routerID, GID: routerID,
 			Capabilities: routerStart, Steady: routerSteady}})
@@ -159,7 +150,7 @@ var copying = mask(unix.CAP_CHOWN, unix.CAP_DAC_OVERRIDE, unix.CAP_FOWNER, unix.
 func (w *Warden) birthOfWorker(s *service) (*worker, error) {
 	s.group = fmt.Sprint(workerGroup, w.workers.Add(1))
 	s.Limits = workerLimits
-	s.bounds = wire.Resources{Memory: min(2<<30, w.machine.Memory/4), Pids: 64, CPUShares: 512, CPUWeight: 59}
+	s.bounds = wire.Resources{Memory: min(2<<30, w.facts.Memory/4), Pids: 64, CPUShares: 512, CPUWeight: 59}
 	s.Args, s.FDs, s.Worker = []string{"brig-worker"}, s.FDs+1, true
 	fd, err := w.startService(s)
 	return &worker{pidfd: fd, group: s.group}, err
@@ -188,7 +179,7 @@ func (w *Warden) startService(s *service) (fd int, err error) {
 		s.entry, err = enter(group)
 	}
 	if err == nil {
-		err = errors.Join(raised(s.host.Resources), s.confine(landlock.ABI(w.machine.Landlock), []plan.Filter{{Name: s.filter + "'s", Code: w.filters[s.filter]}}, s.domain))
+		err = errors.Join(raised(s.host.Resources), s.confine(landlock.ABI(w.facts.Landlock), []plan.Filter{{Name: s.filter + "'s", Code: w.filters[s.filter]}}, s.domain))
 	}
 	if err != nil {
 		return -1, err

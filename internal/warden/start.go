@@ -33,8 +33,9 @@ type birth struct {
 // containerStart is the operation of that name.
 func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Reply, error) {
 	by, err := w.admit(r.FDs, &q)
+	var runtime []string
 	if err == nil {
-		err = w.checkNeeds(&q.Spec, by)
+		runtime, err = w.checkNeeds(&q.Spec, by)
 	}
 	if err != nil {
 		return wire.Reply{}, err
@@ -59,6 +60,11 @@ func (w *Warden) containerStart(r *wire.Request, q wire.ContainerStart) (wire.Re
 	n.Ceiling.Args, n.Ceiling.Env, n.Ceiling.Cwd = nil, nil, ""
 	b := &birth{program: newProgram(w, c, by, &q.Spec.Process, &n.process), spec: &q.Spec, note: n}
 	b.fds = owner.fds
+	if n.Runtime = runtime; runtime != nil {
+		if err := b.through(runtime, q.Description, "run", "--bundle", plan.BundleDir, q.ID); err != nil {
+			return wire.Reply{}, err
+		}
+	}
 	grouped := beside(func() error {
 		g, err := w.parent.Create(q.ID, q.Spec.Resources)
 		if err == nil {
@@ -78,7 +84,7 @@ func (w *Warden) admit(fds []int, q *wire.ContainerStart) (*caller, error) {
 		err = fmt.Errorf("%q is no id of a container: %w", q.ID, errdefs.ErrInvalidArgument)
 	}
 	if err == nil {
-		err = checkSpec(&q.Spec, by, w.machine.Memory)
+		err = checkSpec(&q.Spec, by, w.facts.Memory)
 	}
 	hide(&q.Spec)
 	w.profile(&q.Spec.Process)

@@ -34,7 +34,8 @@ type note struct {
 	// Ceiling is the confinement of process 1, without arguments and environment: no execution gets more.
 	Ceiling wire.Process        `json:"ceiling"`
 	Execs   map[string]*process `json:"execs"`
-	Caller  *caller             `json:"caller,omitempty"` // who started it
+	Caller  *caller             `json:"caller,omitempty"`  // who started it
+	Runtime []string            `json:"runtime,omitempty"` // how to call the one that made it; Brig if there is none
 	ports   []int               // sockets that reserve published ports
 	held    []int               // its mount namespace
 }

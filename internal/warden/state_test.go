@@ -132,7 +132,7 @@ func TestAGroupThatIsHalfGoneIsRemoved(t *testing.T) {
 	if _, err := w.parent.Create("half", wire.Resources{Memory: 64 << 20, Pids: 64}); err != nil {
 		t.Fatal(err)
 	}
-	all := directories(t, w.machine.Instance, "half")
+	all := directories(t, w.facts.Instance, "half")
 	if len(all) < 2 {
 		w.removeGroup("half")
 		t.Skip("missing: control groups of version 1")
@@ -145,7 +145,7 @@ func TestAGroupThatIsHalfGoneIsRemoved(t *testing.T) {
 		}
 	}
 	w.removeGroup("half")
-	left := directories(t, w.machine.Instance, "half")
+	left := directories(t, w.facts.Instance, "half")
 	for _, dir := range left {
 		os.Remove(dir)
 	}
@@ -156,7 +156,7 @@ func TestAGroupThatIsHalfGoneIsRemoved(t *testing.T) {
 
 // A rule that cannot be made is an error, unless the host does not have the path.
 func TestARuleThatCannotBeMadeIsAnError(t *testing.T) {
-	abi := landlock.Version()
+	abi := landlock.ABI(machine.Landlock())
 	if abi == 0 {
 		t.Skip("missing: Landlock")
 	}

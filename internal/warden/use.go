@@ -31,7 +31,7 @@ func (w *Warden) containerFreeze(q wire.ContainerFreeze) (any, error) {
 
 func (w *Warden) containerUpdate(_ *container, q wire.ContainerUpdate) (wire.Reply, error) {
 	var r refusal
-	if checkResources(&r, &q.Resources, w.machine.Memory); r.texts != nil {
+	if checkResources(&r, &q.Resources, w.facts.Memory); r.texts != nil {
 		return wire.Reply{}, r.err()
 	}
 	return wire.Reply{}, w.parent.Open(q.ID).Update(q.Resources)

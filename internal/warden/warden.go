@@ -1,6 +1,8 @@
 package warden
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"log"
@@ -18,8 +20,10 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	"github.com/brig-engine/brig/internal/kernel/memfile"
+	"github.com/brig-engine/brig/internal/kernel/path"
 	"github.com/brig-engine/brig/internal/kernel/pidfd"
 	"github.com/brig-engine/brig/internal/warden/cgroup"
+	"github.com/brig-engine/brig/internal/warden/code"
 	"github.com/brig-engine/brig/internal/warden/disk"
 	"github.com/brig-engine/brig/internal/warden/plan"
 	"github.com/brig-engine/brig/internal/wire"
@@ -32,13 +36,13 @@ type Config struct {
 	Listener           int // the API's listening socket, for brigd
 	Keeper             int
 	Ready              int // where brigd writes that it serves
+	Deaths             int // of wardens, in the last seconds
 }
 
 // Warden is the state of this process.
 type Warden struct {
-	cfg     Config
-	machine wire.Machine
-	facts   wire.HelloReply
+	cfg   Config
+	facts wire.HelloReply
 
 	keep    *keep
 	disk    *disk.Disk
@@ -114,13 +118,6 @@ func (w *Warden) log(format string, args ...any) { log.Printf("brig-warden: "+fo
 
 // open makes everything that the warden needs, and finds what an earlier one left.
 func open(cfg Config) (w *Warden, err error) {
-	for _, dir := range []*string{&cfg.Root, &cfg.Run} {
-		real, err := filepath.EvalSymlinks(*dir)
-		if err != nil {
-			return nil, err
-		}
-		*dir = real
-	}
 	w = &Warden{cfg: cfg, live: map[string]*container{}, brigd: -1,
 		pool: make(chan *sandbox, 15), ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
@@ -128,26 +125,22 @@ func open(cfg Config) (w *Warden, err error) {
 	if w.keep, have, err = openKeep(cfg.Keeper); err != nil {
 		return nil, err
 	}
-	if err := inOrder(w.openDirectories, w.openPrograms, w.openMachine, w.openFilters, w.openSELinux); err != nil {
+	if err := inOrder(w.openMachine, w.openDirectories, w.openPrograms, w.openFilters); err != nil {
 		return nil, err
 	}
 	w.openRouter(have)
 	return w, w.adopt(have)
 }
 
+// openDirectories opens those that who started the engine has made.
 func (w *Warden) openDirectories() (err error) {
-	if w.disk, err = disk.Open(w.cfg.Root); err != nil {
+	if w.disk, err = disk.Open(w.cfg.Root, w.facts.Disk); err != nil {
 		return fmt.Errorf("containers and volumes are in %s/disk.img, which does not serve: %w. Next: brig engine start", w.cfg.Root, err)
 	}
-	w.volumes, w.facts.Disk = volumes{w.disk}, w.disk.Kind
+	w.volumes = volumes{w.disk}
 	w.notes.dir = filepath.Join(w.cfg.Run, "containers")
-	w.scratch = filepath.Join(w.cfg.Run, "scratch")
-	dirs := []string{w.notes.dir, w.scratch, filepath.Join(w.cfg.Run, "fifo"), filepath.Join(w.cfg.Run, "exits"),
-		w.disk.Base + "/volumes", w.disk.Base + "/containers"}
-	for _, d := range dirs {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return wire.Full(err)
-		}
+	if w.facts.OverlayByPath {
+		w.scratch = filepath.Join(w.cfg.Run, "scratch")
 	}
 	return nil
 }
@@ -159,11 +152,18 @@ func (w *Warden) openPrograms() (err error) {
 			return err
 		}
 	}
-	if w.init, err = initFile(); err != nil {
+	b, err := code.Read("init")
+	if err == nil {
+		w.init, err = memfile.Seal("init", bytes.NewReader(b))
+	}
+	if err == nil { // a container could attach extended attributes for another one to read: its mode closes what seals leave open
+		err = w.init.Chmod(0o555)
+	}
+	if err != nil {
 		return err
 	}
 	w.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	return err
+	return cmp.Or(err, setLabel(path.Proc(int(w.init.Fd())), w.label(imageFiles, "s0")))
 }
 
 const deviceNodes = unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
@@ -177,7 +177,7 @@ func (w *Warden) close() error {
 	err := w.router.close()
 	w.removeGroup("brigd")
 	w.removeGroup("brig-store")
-	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", "router.ends", wire.MachineFile} {
+	for _, name := range []string{"containers", "fifo", "exits", "scratch", "daemon", "router.json", wire.MachineFile} {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(w.cfg.Run, name)))
 	}
 	return errors.Join(err, w.parent.Remove())

@@ -12,7 +12,7 @@ import (
 )
 
 // Request is one call as the serving side sees it. FDs belong to the server loop, which closes them after the handler
-// has returned; a handler that keeps one takes it out with Take.
+// has returned; a handler that keeps one leaves -1 in its place.
 type Request struct {
 	Op   Op
 	Body []byte
@@ -26,12 +26,6 @@ func (r *Request) Decode(v any) error {
 		return fmt.Errorf("%s: %w: %w", r.Op, errdefs.ErrInvalidArgument, err)
 	}
 	return nil
-}
-
-// Take hands descriptor i, which came if the Rule of the operation says so, over to the handler.
-func (r *Request) Take(i int) (fd int) {
-	fd, r.FDs[i] = r.FDs[i], -1
-	return fd
 }
 
 // Reply is what a handler returns. Its descriptors are closed after they were sent.

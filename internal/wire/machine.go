@@ -6,16 +6,27 @@ const MachineFile = "machine.json"
 // Machine is what wardens have to know about where they run, and what was made for them there.
 type Machine struct {
 	Groups
-	Memory   int64    `json:"memory"`   // bytes
-	LastCap  int      `json:"lastCap"`  // the highest capability number
-	Landlock int      `json:"landlock"` // version of its ABI; 0: none
-	AppArmor bool     `json:"appArmor"` // the profiles of containers are loaded
-	Missing  []string `json:"missing,omitempty"`
+	Memory   int64    `json:"memory"`            // bytes
+	LastCap  int      `json:"lastCap"`           // the highest capability number
+	Landlock int      `json:"landlock"`          // version of its ABI; 0: none
+	AppArmor bool     `json:"appArmor"`          // the profiles of containers are loaded
+	SELinux  bool     `json:"selinux"`           // the kernel has it, with a policy that knows containers
+	Disk     string   `json:"disk"`              // what bounds containers and volumes: ByProject, InImage; "": nothing
+	Missing  []string `json:"missing,omitempty"` // controllers and features that this host lacks
 	// ExecByFD: execveat of a descriptor gives the process its name (6.14). AttachImages: only mounts that have a place can be
 	// cloned (before 6.15).
 	ExecByFD     bool `json:"execByFD"`
 	AttachImages bool `json:"attachImages"`
+	// OverlayByPath: overlayfs takes paths of layers only (before 6.13).
+	OverlayByPath bool `json:"overlayByPath"`
 }
+
+// How directories of containers and volumes are bounded, as info tells it: a project quota for each, or each is a subvolume
+// of the image that the engine has made.
+const (
+	ByProject = "project quota"
+	InImage   = "btrfs image"
+)
 
 // Groups are the control groups of one engine, the same name in every hierarchy, version 2 first. Each container is a group in
 // them.

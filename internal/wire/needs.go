@@ -39,6 +39,7 @@ func (s *Spec) Needs(strict bool) (list []string) {
 	ours := p.AppArmor == "" || p.AppArmor == AppArmorDefault || p.AppArmor == AppArmorCapable // which the warden chooses
 	need(!ours, "security-opt", "apparmor="+p.AppArmor)
 	need(p.Label != "", "security-opt", "label="+p.Label) // the level is free: it says whose files, not what may be done
+	need(s.Runtime != "", "runtimes", s.Runtime)
 	for _, d := range s.Devices {
 		need(true, "devices", d.Source)
 	}
@@ -48,7 +49,7 @@ func (s *Spec) Needs(strict bool) (list []string) {
 	for _, l := range p.Rlimits {
 		need((l.Type == "rtprio" || l.Type == "nice") && l.Hard > 0, "ulimits", l.Type)
 	}
-	kept := !s.WritableRoot && p.User.UID != 0 && caps == 0 && !p.AllowNewPrivileges && !p.NoLandlock && !p.ABI32 && !filter && ours && p.Label == "" && s.Devices == nil
+	kept := !s.WritableRoot && p.User.UID != 0 && caps == 0 && !p.AllowNewPrivileges && !p.NoLandlock && !p.ABI32 && !filter && ours && p.Label == "" && s.Devices == nil && s.Runtime == ""
 	need(strict && !kept, "levels", "standard")
 	return list
 }

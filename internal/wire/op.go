@@ -1,11 +1,13 @@
 package wire
 
+import "encoding/json"
+
 // Op names one operation that brigd may ask of the warden. The list is closed: the warden refuses any other name.
 type Op string
 
 // The operations, by noun. The comment gives request → reply, and the descriptors that travel with each.
 const (
-	OpHello Op = "hello" // Hello → HelloReply
+	OpHello Op = "hello" // Hello → HelloReply, fds: with a network, UDP and TCP sockets on port 53 of the gateway, for the forwarder
 
 	OpIndexRemove Op = "index.remove" // ObjectRef → –; it is unmounted, then brig-store removes it (package objects)
 
@@ -37,7 +39,6 @@ const (
 	OpVolumeRemove Op = "volume.remove" // VolumeRef → –
 	OpVolumeList   Op = "volume.list"   // – → VolumeList
 
-	OpNetworkDNS  Op = "network.dns"  // – → –, fds: UDP and TCP sockets on port 53 of the gateway, for the forwarder
 	OpNetworkJoin Op = "network.join" // NetworkJoin → –; the container is in these networks from then on, and in no other
 )
 
@@ -53,7 +54,7 @@ var Known = List{
 	OpContainerStart: {0, 1}, OpContainerAttach: {}, OpContainerSignal: {}, OpContainerRemove: {}, OpContainerList: {}, OpContainerCopy: {1, 2},
 	OpContainerPlan: {0, 1}, OpContainerView: {}, OpContainerFreeze: {}, OpContainerUpdate: {}, OpContainerStats: {}, OpContainerProcs: {},
 	OpExecStart: {}, OpProcessCloseStdin: {}, OpProcessFinish: {},
-	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkDNS: {}, OpNetworkJoin: {},
+	OpVolumeCreate: {}, OpVolumeRemove: {}, OpVolumeList: {}, OpNetworkJoin: {},
 }
 
 // Hello opens a connection. Version must be equal on both sides: all binaries come from one build.
@@ -63,28 +64,18 @@ type Hello struct {
 
 // HelloReply tells brigd about the host and the engine.
 type HelloReply struct {
-	Instance string `json:"instance"`
+	Machine
 	// Subnet, Gateway (CIDR, address) of the network called bridge; "" when the machine cannot have it, with the reason.
-	Subnet        string   `json:"subnet,omitempty"`
-	Gateway       string   `json:"gateway,omitempty"`
-	NetworkError  string   `json:"networkError,omitempty"`
-	Disk          string   `json:"disk,omitempty"`    // what bounds containers and volumes: "project quota", "btrfs image"; "": nothing
-	CgroupVersion string   `json:"cgroupVersion"`     // "2", or "hybrid": some controller is in version 1
-	Missing       []string `json:"missing,omitempty"` // controllers and features that this host lacks
-	// AppArmor: the kernel has it, and the engine's profiles.
-	AppArmor bool `json:"appArmor,omitempty"`
-	// SELinux: the kernel has it, with a policy that knows containers.
-	SELinux bool `json:"selinux,omitempty"`
+	Subnet       string `json:"subnet,omitempty"`
+	Gateway      string `json:"gateway,omitempty"`
+	NetworkError string `json:"networkError,omitempty"`
 }
 
 // What the warden asks of brig-store, and brig-store of the warden; what brigd asks is package objects.
 const OpIndexOpen Op = "index.open" // ObjectRef → –, fds: an index, then its devices, in order
 
-// The closed lists of that.
-var (
-	StoreOps  = List{OpIndexOpen: {}, OpIndexRemove: {}}
-	StoreAsks = List{OpWorkerStart: {1, 1}}
-)
+// StoreAsks is the closed list of the latter; the others are with those who serve.
+var StoreAsks = List{OpWorkerStart: {1, 1}}
 
 // ObjectRef names a sealed object, as sha256:hex. To seal, "" lets brig-store name what it computes; otherwise the
 // computed sha256 must be equal.
@@ -108,6 +99,8 @@ type ContainerRef struct {
 type ContainerStart struct {
 	ID   string `json:"id"`
 	Spec Spec   `json:"spec"`
+	// Description is what another runtime reads, if the container is to have one: its config.json.
+	Description json.RawMessage `json:"description,omitempty"`
 }
 
 // Started tells about a process that runs. Its descriptors are, in order: pidfd, then with a terminal the pty master,
@@ -195,6 +188,8 @@ type ExecStart struct {
 	ID      string  `json:"id"`
 	Exec    string  `json:"exec"`
 	Process Process `json:"process"`
+	// Description is what the container's runtime reads, if it is not Brig: a process of config.json.
+	Description json.RawMessage `json:"description,omitempty"`
 }
 
 // NetworkJoin says what networks a running container is a member of.

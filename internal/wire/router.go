@@ -38,10 +38,6 @@ const (
 	OpPortReserve Op = "port.reserve"
 )
 
-// RouterOps is the closed list of what brig-router can be asked.
-var RouterOps = List{OpRouterOpen: {0, 1}, OpRouterSync: {}, OpRouterClose: {}, OpEndpointNew: {2, 2},
-	OpEndpointAdopt: {}, OpEndpointActivate: {}, OpEndpointJoin: {}, OpEndpointRelease: {}, OpPortReserve: {}}
-
 // RouterState is what has to be remembered to find, or to undo, what a router changed on the host. The kernel remembers
 // the rest.
 type RouterState struct {

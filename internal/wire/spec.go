@@ -37,6 +37,8 @@ type Spec struct {
 	NoShm   bool    `json:"noShm,omitempty"` // nothing is mounted on /dev/shm
 	Network Network `json:"network"`
 	Join    Join    `json:"join,omitzero"`
+	// Runtime is the name of another OCI runtime that makes the container, inside of Brig's sandbox; "" is Brig.
+	Runtime string `json:"runtime,omitempty"`
 	// Init runs the embedded init program as process 1.
 	Init bool `json:"init,omitempty"`
 	// Files are small files that the engine writes into the container before start: hosts, resolv.conf, hostname.

@@ -53,7 +53,7 @@ func (c census) files(dir, disk string) {
 		filepath.WalkDir(filepath.Join(within, top), func(path string, _ fs.DirEntry, err error) error {
 			// Directories that spread others stay, and the log is the engine's own.
 			if name := nameless(strings.TrimPrefix(path, within)); err == nil && !strings.HasSuffix(name, "/XX") &&
-				name != "/run/engine.log" && name != "/run/router.ends" {
+				name != "/run/engine.log" {
 				c["file "+name]++
 			}
 			return nil

@@ -48,7 +48,7 @@ func verbs() []verb {
 			parts: lines("create --name it -v vol:/data -p 8081:80 box sleep 1000", "rm it"), starts: true},
 		{name: "run --rm", do: words("run --rm --name it -v /anonymous box sh -c exit\t3"), code: 3,
 			parts: lines("create --rm --name it -v /anonymous box true"), starts: true},
-		{name: "exec", before: lines(sleeper), do: words("exec it cp /etc/passwd /data/f"), probe: fileOf("/data/f")},
+		{name: "exec", before: lines(sleeper), do: []string{"exec", "it", "sh", "-c", "cp /etc/passwd /data/g && mv /data/g /data/f"}, probe: fileOf("/data/f")},
 		{name: "stop", before: lines(sleeper), do: words("stop it")},
 		{name: "kill", before: lines(sleeper), do: words("kill it")},
 		{name: "restart", before: lines(sleeper), do: words("restart it"), parts: lines("stop it"), starts: true},

@@ -116,6 +116,7 @@ func (r *room) furnish() error {
 	}
 	if err := errors.Join(os.Mkdir(programs, 0o755),
 		os.WriteFile(filepath.Join(programs, "brig"), []byte(r.wrapper()), 0o755),
+		os.Symlink(filepath.Join(filepath.Dir(r.engine.Brig), "brig-oci"), filepath.Join(programs, "brig-oci")),
 		os.WriteFile(filepath.Join(r.dir, "rootfs.tar"), box, 0o644)); err != nil {
 		return err
 	}

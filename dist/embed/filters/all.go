@@ -17,6 +17,7 @@ func All(arch filter.Arch) map[string]filter.Filter {
 		"floor-raw":       Floor(arch, Relax{Packet: true}),
 		"floor-admin":     Floor(arch, Relax{NetworkAdmin: true}),
 		"floor-raw-admin": Floor(arch, Relax{Packet: true, NetworkAdmin: true}),
+		"floor-runtime":   Floor(arch, Relax{Runtime: true}),
 		"brigd":           Daemon(arch),
 		"router":          Router(arch),
 		"store":           Store(arch),

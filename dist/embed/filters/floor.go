@@ -1,6 +1,9 @@
 package filters
 
 import (
+	"slices"
+	"strings"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/seccomp/filter"
@@ -15,6 +18,9 @@ type Relax struct {
 	// Compat lets programs of 32 bits run, on amd64: --security-opt abi32=allow. What is refused, is so in their calls, too.
 	// On arm64 it changes nothing: AArch32 is not let in, and brigd refuses to be asked.
 	Compat bool
+	// Runtime is no capability: it is for another OCI runtime, which makes a container of the sandbox that it is root of. What it
+	// lets the program of that container do is its own to say, by what RuntimeProfile has made of Default.
+	Runtime bool
 }
 
 // never is refused to every container, whatever its capabilities: the kernel as a whole, other containers' memory of
@@ -62,13 +68,15 @@ func Floor(arch filter.Arch, relax Relax) filter.Filter {
 // 32 bits, clone's order on i386 and the commands of ioctl included, are where rules look for them.
 func floor(arch filter.Arch, relax Relax) filter.Filter {
 	t := table{arch: arch}
-	t.refuse(unix.EPERM, never)
-	t.refuse(unix.ENOSYS, absent)
-	t.refuse(unix.EPERM, mounts)
-	// Namespaces open the kernel's administrative half to everybody (CVE-2022-0185, CVE-2024-1086). In clone the low
-	// byte is a signal, so CLONE_NEWTIME exists for unshare alone.
-	t.refuse(unix.EPERM, "clone", low(0, filter.MaskedNE, 0, newNamespaces))
-	t.refuse(unix.EPERM, "unshare", low(0, filter.MaskedNE, 0, newNamespaces|unix.CLONE_NEWTIME))
+	if relax.Runtime {
+		t.refuse(unix.EPERM, without(never, "keyctl", "setns", "pivot_root")+" fanotify_init")
+		t.refuse(unix.ENOSYS, absent+" keyctl") // without keys runtimes can do; the session has a new keyring
+	} else {
+		t.refuse(unix.EPERM, never)
+		t.refuse(unix.ENOSYS, absent)
+		t.refuse(unix.EPERM, mounts)
+		t.namespaces()
+	}
 	t.sockets(relax)
 	// The kernel takes 32 bits of an ioctl's command; a filter that compares 64 can be passed (CVE-2019-7303).
 	for _, cmd := range []uint32{unix.TIOCSTI, unix.TIOCLINUX, unix.TIOCSETD} {
@@ -80,6 +88,18 @@ func floor(arch filter.Arch, relax Relax) filter.Filter {
 	t.refuse(unix.EPERM, "personality", noneOf(0, personalities()...)...)
 	t.coreLimit()
 	return filter.Filter{Arch: arch, Default: filter.Allow, Rules: t.rules}
+}
+
+// namespaces: they open the kernel's administrative half to everybody (CVE-2022-0185, CVE-2024-1086). In clone the low byte is a
+// signal, so CLONE_NEWTIME exists for unshare alone.
+func (t *table) namespaces() {
+	t.refuse(unix.EPERM, "clone", low(0, filter.MaskedNE, 0, newNamespaces))
+	t.refuse(unix.EPERM, "unshare", low(0, filter.MaskedNE, 0, newNamespaces|unix.CLONE_NEWTIME))
+}
+
+// without takes names from a list.
+func without(names string, some ...string) string {
+	return strings.Join(slices.DeleteFunc(strings.Fields(names), func(s string) bool { return slices.Contains(some, s) }), " ")
 }
 
 // coreLimit keeps RLIMIT_CORE at 1, which every program of a container begins with. At 1 the kernel runs no handler of the

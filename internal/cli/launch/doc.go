@@ -28,6 +28,8 @@ type Options struct {
 	Storage Storage
 	// LogFormat and LogLevel are of LogFormats and LogLevels; "": as usual.
 	LogFormat, LogLevel string
+	// Runtime makes the containers that name none; "": Brig.
+	Runtime string
 }
 
 // Status is what can be seen of an engine from outside.

@@ -33,7 +33,7 @@ func leave(o Options) error {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
 	defer unix.Close(at)
-	for name, text := range map[string]string{"logging": logging, "storage": storage} {
+	for name, text := range map[string]string{"logging": logging, "storage": storage, "runtime": o.Runtime} {
 		if err := replace(at, name, text); err != nil {
 			return fmt.Errorf("%s/%s: %w", dir, name, err)
 		}

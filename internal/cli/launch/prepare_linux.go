@@ -9,15 +9,18 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/cli/launch/machine"
 )
 
-// storeID is the id of brig-store on the host.
-const storeID = 0x7ffd0003
-
-// prepare makes the engine's directories what its processes need them to be.
-func prepare(o Options) error {
-	for _, dir := range []string{o.Root, o.Run} {
-		if err := cmp.Or(os.MkdirAll(dir, 0o711), os.Chmod(dir, 0o711), enterable(dir)); err != nil {
+// prepare makes the engine's directories what its processes need them to be, and gives them the names that no link leads to: by
+// these the warden knows what no container may have.
+func prepare(o *Options) (err error) {
+	for _, dir := range []*string{&o.Root, &o.Run} {
+		if err := cmp.Or(os.MkdirAll(*dir, 0o711), os.Chmod(*dir, 0o711), enterable(*dir)); err != nil {
+			return err
+		}
+		if *dir, err = filepath.EvalSymlinks(*dir); err != nil {
 			return err
 		}
 	}
@@ -48,7 +51,7 @@ func enterable(dir string) error {
 func owned(dir string) error {
 	var st unix.Stat_t
 	err := unix.Lstat(dir, &st)
-	if errors.Is(err, unix.ENOENT) || err == nil && st.Uid == storeID {
+	if errors.Is(err, unix.ENOENT) || err == nil && st.Uid == machine.StoreID {
 		return nil
 	}
 	if err != nil {
@@ -59,7 +62,7 @@ func owned(dir string) error {
 		return err
 	}
 	for _, p := range append(list, "objects", "checked", ".") {
-		if err := os.Lchown(filepath.Join(dir, p), storeID, storeID); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := os.Lchown(filepath.Join(dir, p), machine.StoreID, machine.StoreID); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}

@@ -58,7 +58,7 @@ func startKeeper(keeper string, o Options) error {
 	if err := inherit(); err != nil {
 		return err
 	}
-	if err := prepare(o); err != nil {
+	if err := prepare(&o); err != nil {
 		return err
 	}
 	unlock, err := lock(o.Run) // until this process becomes the keeper, if it does
@@ -72,11 +72,16 @@ func startKeeper(keeper string, o Options) error {
 	} else if pid != 0 {
 		return ErrRunning
 	}
-	if o.Storage.Why, err = disk.Prepare(o.Root, !o.Storage.NoImage); err != nil {
+	var kind string
+	if kind, o.Storage.Why, err = disk.Prepare(o.Root, !o.Storage.NoImage); err != nil {
 		return err
 	}
 	where, err := machine.Prepare(groups.Instance(o.Root))
 	if err != nil {
+		return err
+	}
+	where.Disk = kind
+	if err := machine.Directories(o.Root, o.Run, kind); err != nil {
 		return err
 	}
 	loadProfiles(&where)

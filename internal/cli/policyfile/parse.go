@@ -15,6 +15,8 @@ import (
 // Lookup finds the numbers of users and groups of this machine.
 type Lookup struct {
 	User, Group func(name string) (uint32, error)
+	// Program says what is wrong with a program that is to be executed in a sandbox.
+	Program func(path string) error
 }
 
 // file is policy.toml as it is written.
@@ -22,6 +24,14 @@ type file struct {
 	Level string `toml:"level"`
 	Floor string `toml:"floor"`
 	Allow []rule `toml:"allow"`
+
+	Runtimes map[string]program `toml:"runtimes"`
+}
+
+// program is one [runtimes.NAME].
+type program struct {
+	Path      string   `toml:"path"`
+	Arguments []string `toml:"arguments"`
 }
 
 // rule is one [[allow]]. What may be a name or a number is read as it comes.
@@ -35,6 +45,7 @@ type rule struct {
 	Ports        []any    `toml:"ports"`
 	Ulimits      []string `toml:"ulimits"`
 	Levels       []string `toml:"levels"`
+	Runtimes     []string `toml:"runtimes"`
 }
 
 // levels from the weakest.
@@ -50,6 +61,7 @@ func Parse(b []byte, find Lookup) (*rules.Policy, error) {
 	}
 	c := &compiler{find: find, policy: &rules.Policy{Grants: []rules.Grant{}}}
 	c.levels(f.Level, f.Floor)
+	c.runtimes(f.Runtimes)
 	lines := ruleLines(b)
 	for i := range f.Allow {
 		line := 0

@@ -27,6 +27,12 @@ var testAccounts = Lookup{
 		}
 		return 0, errors.New("there is no group of this name")
 	},
+	Program: func(path string) error {
+		if path == "/usr/bin/crun" || path == "/usr/local/bin/runsc" {
+			return nil
+		}
+		return errors.New(path + ": is no program")
+	},
 }
 
 func golden(t *testing.T, path, got string) {
@@ -86,10 +92,10 @@ func TestTheDocumentedFileCompiles(t *testing.T) {
 		t.Fatal("docs/policy.md shows no policy.toml")
 	}
 	find := func(string) (uint32, error) { return 1, nil }
-	if _, err := Parse([]byte(text), Lookup{find, find}); err != nil {
+	if _, err := Parse([]byte(text), Lookup{find, find, func(string) error { return nil }}); err != nil {
 		t.Error(err)
 	}
-	for _, key := range []string{"level", "floor", "users", "groups", "images", "capabilities", "security-opt", "devices", "ports", "ulimits", "levels"} {
+	for _, key := range []string{"level", "floor", "users", "groups", "images", "capabilities", "security-opt", "devices", "ports", "ulimits", "levels", "runtimes", "path", "arguments"} {
 		if !strings.Contains(text, "\n"+key+" ") && !strings.HasPrefix(text, key+" ") {
 			t.Errorf("the example has no line for %s", key)
 		}
@@ -171,4 +177,48 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What is executed as a runtime is a program below /usr that nobody but root can have written.
+func TestProgramsOfRuntimes(t *testing.T) {
+	if err := Program("/usr/bin/env"); err != nil {
+		t.Error(err)
+	}
+	for path, says := range map[string]string{
+		"/bin/sh": "sees /usr", "usr/bin/env": "sees /usr", "/usr/../bin/env": "sees /usr", "/usr/bin/nosuch": "no such file", "/usr/bin": "is no program",
+		"/usr/share/doc": "is no program",
+	} {
+		if err := Program(path); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if os.Getuid() != 0 {
+		return
+	}
+	dir, err := os.MkdirTemp("/usr/local/bin", "brig-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	program, link := filepath.Join(dir, "program"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(program, nil, 0o755), os.Symlink("/etc/passwd", link), os.Chmod(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Program(program); err != nil {
+		t.Error(err)
+	}
+	if err := Program(link); err == nil || !strings.Contains(err.Error(), "leads to") {
+		t.Errorf("a link out of /usr: %v", err)
+	}
+	for _, p := range []string{program, dir} {
+		if err := os.Chmod(p, 0o775); err != nil {
+			t.Fatal(err)
+		}
+		if err := Program(program); err == nil || !strings.Contains(err.Error(), p+": others than root") {
+			t.Errorf("%s: %v", p, err)
+		}
+		if err := os.Chmod(p, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -3,6 +3,8 @@ package policyfile
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,6 +22,9 @@ func Print(w io.Writer, p *rules.Policy) {
 		level = "standard"
 	}
 	fmt.Fprintf(w, "level  %s, where a container names none\nfloor  %s\n", level, floor)
+	for _, name := range slices.Sorted(maps.Keys(p.Runtimes)) {
+		fmt.Fprintf(w, "\nruntime %s  %s\n", name, strings.Join(p.Runtimes[name], " "))
+	}
 	for _, g := range p.Grants {
 		fmt.Fprintf(w, "\nallow  %s\n", whom(&g))
 		for _, need := range g.Allow {

@@ -2,6 +2,7 @@ package policyfile
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -41,6 +42,7 @@ func (c *compiler) rule(n, line int, r *rule) {
 	g.Allow = slices.Concat(c.capabilities(r.Capabilities), c.devices(r.Devices), c.ports(r.Ports),
 		c.words("security-opt", r.SecurityOpt, "seccomp=unconfined", "seccomp=profile", "no-new-privileges=false", "abi32=allow", "apparmor=*", "label=*"),
 		c.words("ulimits", r.Ulimits, "rtprio", "nice"))
+	g.Allow = append(g.Allow, c.words("runtimes", r.Runtimes, slices.Sorted(maps.Keys(c.policy.Runtimes))...)...)
 	for _, need := range c.words("levels", r.Levels, "standard", "compat") {
 		if need == "levels=compat" {
 			g.Allow = append(g.Allow, compat()...)

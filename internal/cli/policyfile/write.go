@@ -85,3 +85,16 @@ func syncDir(dir string) error {
 	}
 	return errors.Join(d.Sync(), d.Close())
 }
+
+// Applied is what was applied to the engine of ROOT.
+func Applied(root string) (*rules.Policy, error) {
+	b, err := os.ReadFile(filepath.Join(root, rules.Dir, rules.File))
+	if errors.Is(err, os.ErrNotExist) {
+		return rules.Default(), nil
+	}
+	p := &rules.Policy{}
+	if err == nil {
+		err = json.Unmarshal(b, p)
+	}
+	return p, err
+}

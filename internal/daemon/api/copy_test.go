@@ -36,7 +36,9 @@ func (f *fakeWarden) copy(r *wire.Request) (wire.Reply, error) {
 	f.mu.Lock()
 	f.gone[q.ID] = true // it has a directory from now on
 	f.mu.Unlock()
-	conn, err := wire.FileConn(r.Take(0), "brigd")
+	job := r.FDs[0]
+	r.FDs[0] = -1
+	conn, err := wire.FileConn(job, "brigd")
 	if err != nil {
 		return wire.Reply{}, err
 	}

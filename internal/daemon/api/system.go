@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -90,13 +91,19 @@ func (s *Server) info(w http.ResponseWriter, _ *http.Request) error {
 		CPUShares: has("cpu"), CPUSet: has("cpuset"), PidsLimit: has("pids"), IPv4Forwarding: s.Hello.NetworkError == "",
 		Swarm: swarm.Info{LocalNodeState: swarm.LocalNodeStateInactive}, OperatingSystem: distribution(),
 		NGoroutines: runtime.NumGoroutine(), SystemTime: time.Now().Format(time.RFC3339Nano), LoggingDriver: log.DriverJSON,
-		CgroupDriver: "cgroupfs", CgroupVersion: cgroupVersion(s.Hello.CgroupVersion), NEventsListener: s.Bus.Count(),
+		CgroupDriver: "cgroupfs", CgroupVersion: cgroupVersion(s.Hello.Hierarchies), NEventsListener: s.Bus.Count(),
 		KernelVersion: kernel(), OSType: runtime.GOOS, Architecture: machine(), NCPU: s.Host.CPUs,
 		MemTotal:      s.Host.MemoryTotal,
-		DockerRootDir: s.Root, DefaultRuntime: "brig", Runtimes: map[string]system.RuntimeWithStatus{"brig": {}},
+		DockerRootDir: s.Root, DefaultRuntime: cmp.Or(s.Host.Runtime, policy.BrigRuntime),
 		LiveRestoreEnabled: true, SecurityOptions: s.securityOptions(),
 		RegistryConfig:     &registry.ServiceConfig{},
 		IndexServerAddress: "https://index.docker.io/v1/", Labels: []string{}, CDISpecDirs: []string{},
+	}
+	i.Runtimes = map[string]system.RuntimeWithStatus{policy.BrigRuntime: {}}
+	if p, err := s.Engine.Policy(); err == nil {
+		for name, words := range p.Runtimes {
+			i.Runtimes[name] = system.RuntimeWithStatus{Runtime: system.Runtime{Path: words[0], Args: words[1:]}}
+		}
 	}
 	if d := s.Host.Disk; d.Kind == "" {
 		i.Warnings = append(i.Warnings, "WARNING: no bound for the disk space of containers and volumes: "+d.Why)
@@ -140,11 +147,12 @@ func (s *Server) securityOptions() []string {
 	return list
 }
 
-func cgroupVersion(v string) string {
-	if v == "hybrid" {
+// cgroupVersion is "1" where some controller is in a hierarchy of version 1, beside version 2.
+func cgroupVersion(hierarchies []wire.Hierarchy) string {
+	if len(hierarchies) > 1 {
 		return "1"
 	}
-	return v
+	return "2"
 }
 
 // distribution is the host's, as os-release(5) names it.

@@ -101,9 +101,8 @@ func (f *fakeWarden) handle(r *wire.Request) (wire.Reply, error) {
 	}
 	switch r.Op {
 	case wire.OpHello:
-		return wire.Reply{Body: wire.HelloReply{Instance: "brig", Subnet: "172.30.0.0/16", Gateway: "172.30.0.1",
-			Missing:       []string{"swap accounting: a container's use of swap has no bound of its own"},
-			CgroupVersion: "2"}}, nil
+		return wire.Reply{Body: wire.HelloReply{Subnet: "172.30.0.0/16", Gateway: "172.30.0.1", Machine: wire.Machine{Groups: wire.Groups{Instance: "brig"},
+			Missing: []string{"swap accounting: a container's use of swap has no bound of its own"}}}}, nil
 	case wire.OpContainerStart:
 		return f.start(r)
 	case wire.OpExecStart:

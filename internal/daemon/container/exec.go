@@ -16,6 +16,7 @@ import (
 	"github.com/moby/moby/api/types/events"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/daemon/bundle"
 	"github.com/brig-engine/brig/internal/daemon/metrics"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
@@ -247,8 +248,15 @@ func (x *Exec) begin(ctx context.Context) (err error) {
 			c.warn(fmt.Errorf("close standard input: %w", err))
 		}
 	})
+	q := wire.ExecStart{ID: c.id, Exec: x.id, Process: x.process}
+	if c.View().Spec.Runtime != "" {
+		q.Description, err = bundle.Process(&x.process)
+	}
 	var st wire.Started
-	fds, err := c.e.cfg.Warden.Call(ctx, wire.OpExecStart, wire.ExecStart{ID: c.id, Exec: x.id, Process: x.process}, &st)
+	var fds []int
+	if err == nil {
+		fds, err = c.e.cfg.Warden.Call(ctx, wire.OpExecStart, q, &st)
+	}
 	var s streams
 	if err == nil {
 		s, err = sortFDs(&st, fds)

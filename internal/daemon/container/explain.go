@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/brig-engine/brig/internal/daemon/explain"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
@@ -18,6 +20,9 @@ func (e *Engine) Plan(ctx context.Context, req *policy.Request, caller int) (*ex
 	eff, _, err := e.effective(id, req)
 	if err != nil {
 		return nil, err
+	}
+	if name := eff.Spec.Runtime; name != "" {
+		return nil, fmt.Errorf("--runtime %s: what another runtime does in its sandbox, only that knows: %w", name, errdefs.ErrNotImplemented)
 	}
 	q := wire.ContainerStart{ID: id, Spec: eff.Spec}
 	if q.Spec.Resources.Rates, err = policy.Disks(q.Spec.Resources.Rates); err != nil {
@@ -42,6 +47,9 @@ func (e *Engine) Confinement(ctx context.Context, c *Container) ([]explain.Findi
 	v := c.View()
 	if v.State != Running {
 		return nil, errNotRunning(c)
+	}
+	if name := v.Spec.Runtime; name != "" {
+		return nil, fmt.Errorf("container %s was made by the runtime %s, and what that did Brig has not asked for: %w", v.Name, name, errdefs.ErrNotImplemented)
 	}
 	filter, err := e.filter(v.Profile, &v.Spec.Process, &v.Host)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/brig-engine/brig/internal/daemon/bundle"
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/wire"
 )
@@ -18,6 +19,11 @@ func (c *Container) startOn(ctx context.Context, req wire.ContainerStart, st *wi
 	req.Spec.Resources = policy.Version2(req.Spec.Resources)
 	if req.Spec.Resources.Rates, err = policy.Disks(req.Spec.Resources.Rates); err != nil {
 		return nil, err
+	}
+	if req.Spec.Runtime != "" {
+		if req.Description, err = bundle.Config(&req.Spec); err != nil {
+			return nil, err
+		}
 	}
 	if c.rec.PortsTo == nil {
 		return c.e.cfg.Warden.Call(ctx, wire.OpContainerStart, req, st, pass...)

@@ -205,7 +205,8 @@ func (f *fakeWarden) list() objects.Listing {
 
 // worker gives the read end of a pipe in place of a pidfd: it becomes ready when the worker ends.
 func (f *fakeWarden) worker(r *wire.Request) (wire.Reply, error) {
-	fd := r.Take(0)
+	fd := r.FDs[0]
+	r.FDs[0] = -1
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return wire.Reply{}, err

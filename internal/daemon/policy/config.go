@@ -76,7 +76,6 @@ func (c *collector) unsupported(r *Request) {
 	c.restart(h)
 	c.refuse(h.CgroupParent != "", "HostConfig.CgroupParent", h.CgroupParent)
 	c.refuse(h.Cgroup != "", "HostConfig.Cgroup", string(h.Cgroup))
-	c.refuse(h.Runtime != "" && h.Runtime != "brig", "HostConfig.Runtime", h.Runtime)
 	c.refuse(!h.Isolation.IsDefault(), "HostConfig.Isolation", string(h.Isolation))
 	c.refuse(len(h.DeviceCgroupRules) > 0, "HostConfig.DeviceCgroupRules", strings.Join(h.DeviceCgroupRules, ","))
 	c.namespaces(h)

@@ -39,6 +39,8 @@ type Host struct {
 	SELinux bool
 	// Disk says how the writable layer of a container is bounded.
 	Disk Disk
+	// Runtime makes a container that names none; "" is Brig.
+	Runtime string
 	// MakeFiles gives the contents of hosts, resolv.conf and hostname.
 	MakeFiles func(FileRequest) ([]wire.File, error)
 }
@@ -125,6 +127,7 @@ func Make(in Input) (*Effective, error) {
 	e.Volumes, e.Mounts, e.Images = m.volumes, m.shown, m.images
 	e.Spec = c.spec(in, e, joins, level)
 	e.Spec.Mounts, e.Spec.Devices = m.spec, d.list
+	c.runtime(in, &e.Spec, e.Profile)
 	e.Spec.Process.Env = c.overlayEnv(e.Spec.Process.Env, d.env)
 	if len(errs) == 0 {
 		info := LogInfo(in.ID, "", in.Image.ID, &e.Config, &r.Host, e.Spec.Process.Args, time.Time{})
@@ -371,7 +374,7 @@ func fillShown(e *Effective) {
 		h.IpcMode = container.IPCModePrivate
 	}
 	h.CgroupnsMode = container.CgroupnsModePrivate
-	h.ShmSize, h.Runtime = s.ShmSize, "brig"
+	h.ShmSize, h.Runtime = s.ShmSize, cmp.Or(s.Runtime, BrigRuntime)
 	h.Memory, h.CPUShares = s.Resources.Memory, int64(s.Resources.CPUShares)
 	pids := s.Resources.Pids
 	h.PidsLimit = &pids

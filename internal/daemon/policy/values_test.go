@@ -65,6 +65,7 @@ var values = map[string]string{
 	"HostConfig.IpcMode=container:NAME": `"container:x"`, "HostConfig.PidMode": `"host"`,
 	"HostConfig.PidMode=container:NAME":  `"container:x"`,
 	"HostConfig.PidMode=container:OTHER": `{"Image":"i","HostConfig":{"IpcMode":"container:x","PidMode":"container:y"}}`,
+	"HostConfig.Runtime":                 `"brig"`,
 	"HostConfig.UTSMode":                 `"host"`,
 	"HostConfig.UsernsMode":              `"host"`, "HostConfig.CgroupnsMode": `"private"`, "HostConfig.CgroupnsMode=host": `"host"`,
 	"HostConfig.CapAdd": `["NET_RAW"]`, "HostConfig.CapAdd=ALL": `["ALL"]`,

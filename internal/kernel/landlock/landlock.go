@@ -49,15 +49,6 @@ const (
 // accesses, TCP, and both scopes.
 func Everything(abi ABI) Ruleset { return known[min(int(abi), len(known)-1)] }
 
-// Version asks the kernel. 0 means that it was built without Landlock, has it switched off, or does not say.
-func Version() ABI {
-	v, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	if errno != 0 {
-		return 0
-	}
-	return ABI(v)
-}
-
 // Create makes a ruleset, reduced to what the kernel of that version knows (more would be refused with EINVAL), as a
 // close-on-exec descriptor. Older kernels take the longer structure as long as the fields that they do not know are 0.
 func Create(abi ABI, r Ruleset) (int, error) {

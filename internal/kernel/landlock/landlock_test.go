@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/brig-engine/brig/internal/cli/launch/machine"
 )
 
 func TestStructuresHaveTheKernelsLayout(t *testing.T) {
@@ -38,7 +40,7 @@ func TestRulesetNeverHoldsWhatTheKernelDoesNotKnow(t *testing.T) {
 // confined runs f in a thread that the domain of r and of the rules has taken; the thread dies with it.
 func confined(t *testing.T, allow func(t *testing.T, ruleset int), f func(t *testing.T)) {
 	t.Helper()
-	abi := Version()
+	abi := ABI(machine.Landlock())
 	if abi < 6 {
 		t.Skip("missing: Landlock ABI 6")
 	}

@@ -71,9 +71,6 @@ func content(t *testing.T, dir string) string {
 
 func TestVersion2FilesAreGoldenAndEqualTheOraclesFiles(t *testing.T) {
 	p, dir := fakeParent(t, "cpuset", "cpu", "blkio", "memory", "pids")
-	if p.Version() != "2" {
-		t.Errorf("version %s", p.Version())
-	}
 	g := p.Open("c1")
 	ours, theirs := filepath.Join(dir, "brig/c1"), filepath.Join(dir, "brig/c2")
 	for _, d := range []string{ours, theirs} {
@@ -135,7 +132,7 @@ func oracleResources() *oracle.Resources {
 
 func TestVersion1ValuesEqualTheOraclesLive(t *testing.T) {
 	p := live(t)
-	if p.Version() == "2" {
+	if len(p.hierarchies) == 1 {
 		t.Skip("missing: version 1 control groups")
 	}
 	res := everything

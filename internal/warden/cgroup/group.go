@@ -122,7 +122,7 @@ func (g *Group) Attach() (dir int, tasks []int, err error) {
 			tasks = append(tasks, fd)
 		case err != unix.ENOENT || !h.lazy():
 			wire.CloseAll(append(tasks, dir))
-			return -1, nil, fmt.Errorf("control group %s in %s: %w", g.id, h.name(), class(err))
+			return -1, nil, fmt.Errorf("control group %s in %v: %w", g.id, h.Used, class(err))
 		}
 	}
 	return dir, tasks, nil
@@ -155,7 +155,7 @@ func (g *Group) Remove(patience time.Duration) (failed error) {
 			err = removeAll(h.fd, g.id)
 		}
 		if err != nil && err != unix.ENOENT {
-			failed = errors.Join(failed, fmt.Errorf("remove control group %s in %s: %w", g.id, h.name(), err))
+			failed = errors.Join(failed, fmt.Errorf("remove control group %s in %v: %w", g.id, h.Used, err))
 		}
 	}
 	return failed
@@ -183,7 +183,7 @@ func (p *Parent) List() ([]string, error) {
 	for _, h := range p.hierarchies {
 		entries, err := os.ReadDir(path.Proc(h.fd))
 		if err != nil {
-			return nil, fmt.Errorf("list control groups in %s: %w", h.name(), err)
+			return nil, fmt.Errorf("list control groups in %v: %w", h.Used, err)
 		}
 		for _, e := range entries {
 			if e.IsDir() && validID(e.Name()) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -31,14 +30,6 @@ type hierarchy struct {
 	fd int
 }
 
-// name is for messages.
-func (h *hierarchy) name() string {
-	if h.v2 {
-		return "version 2"
-	}
-	return strings.Join(h.Used, ",")
-}
-
 // lazy tells whether containers need a group here only if they ask for it.
 func (h *hierarchy) lazy() bool { return !h.v2 && slices.Equal(h.Used, []string{"cpuset"}) }
 
@@ -55,7 +46,7 @@ func openParent(made wire.Groups, root func(controllers []string) (int, error), 
 			unix.Close(top)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("open control group %s in %s: %w", m.Path, h.name(), err)
+			return nil, fmt.Errorf("open control group %s in %v: %w", m.Path, h.Used, err)
 		}
 		p.hierarchies = append(p.hierarchies, h)
 	}
@@ -77,14 +68,6 @@ func (p *Parent) find(controller string) *hierarchy {
 	return nil
 }
 
-// Version is "2", or "hybrid" where some controller is used in version 1.
-func (p *Parent) Version() string {
-	if len(p.hierarchies) == 1 {
-		return "2"
-	}
-	return "hybrid"
-}
-
 // inherit gives a new group of version 1 what nothing may enter it without.
 func (p *Parent) inherit(h *hierarchy, name string) error {
 	if h.v2 || !slices.Contains(h.Used, "cpuset") {
@@ -102,7 +85,7 @@ func (p *Parent) Remove() (failed error) {
 			unix.Close(above)
 		}
 		if err != nil && err != unix.ENOENT {
-			failed = errors.Join(failed, fmt.Errorf("remove control group %s in %s: %w", p.instance, h.name(), err))
+			failed = errors.Join(failed, fmt.Errorf("remove control group %s in %v: %w", p.instance, h.Used, err))
 		}
 	}
 	return failed

@@ -76,7 +76,7 @@ func (g *Group) Update(res wire.Resources) error {
 	for _, h := range g.p.hierarchies {
 		if h.lazy() && (res.CpusetCpus != "" || res.CpusetMems != "") {
 			if err := g.follow(h); err != nil {
-				return fmt.Errorf("control group %s in %s: %w", g.id, h.name(), class(err))
+				return fmt.Errorf("control group %s in %v: %w", g.id, h.Used, class(err))
 			}
 		}
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Read gives the bytes of a program for this machine: "floor", "floor-raw", "floor-admin", "floor-raw-admin",
-// the same for 32 bits on amd64 (-abi32), "default", "brigd", "worker", "filler", "copier", "devices", "init".
+// the same for 32 bits on amd64 (-abi32), "floor-runtime", "default", "brigd", "worker", "filler", "copier", "devices", "init".
 func Read(name string) ([]byte, error) {
 	text, err := files.ReadFile(runtime.GOARCH + "/" + name + ".txt")
 	if err != nil {

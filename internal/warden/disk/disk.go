@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/quota"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 const (
@@ -18,33 +19,22 @@ const (
 	step  = 1 << 30  // that the image grows by
 )
 
-// How directories are bounded, as info tells it. "" is not at all.
-const (
-	Project = "project quota"
-	Image   = "btrfs image"
-)
-
 // Disk is where containers and volumes are.
 type Disk struct {
 	Kind        string
 	Base        string // the engine's directory, or the image
-	root        string
 	image, loop *os.File
 }
 
-// Open finds out how directories below root can be bounded.
-func Open(root string) (d *Disk, err error) {
-	d = &Disk{Kind: Project, Base: root, root: root}
+// Open opens what is below root, in directories that are bounded in the way that was found out.
+func Open(root, kind string) (d *Disk, err error) {
+	d = &Disk{Kind: kind, Base: root}
+	if kind != wire.InImage {
+		return d, nil
+	}
+	d.Base = root + "/disk"
 	if d.image, err = os.OpenFile(root+"/disk.img", os.O_RDWR, 0); err == nil {
-		d.Kind, d.Base = Image, root+"/disk"
 		d.loop, err = os.OpenFile(root+"/disk.dev", os.O_RDWR, 0)
-	}
-	if errors.Is(err, os.ErrNotExist) && d.Kind == Project {
-		err = nil
-	}
-	trial := d.Base + "/trash/trial"
-	if err = cmp.Or(err, os.MkdirAll(d.Base+"/trash", 0o700), d.Remove(trial), d.Make(trial, 0), d.Remove(trial)); err != nil && d.Kind == Project {
-		d.Kind, err = "", nil
 	}
 	return d, err
 }
@@ -66,7 +56,7 @@ func (d *Disk) Make(path string, bytes int64) error {
 		return err
 	}
 	made := func(above int) error { return unix.Mkdirat(above, name, 0o711) }
-	if d.Kind == Image {
+	if d.Kind == wire.InImage {
 		made = func(above int) error { return quota.Subvolume(above, name) }
 	}
 	return cmp.Or(in(above, made), os.Chmod(path, 0o711), d.Bound(path, bytes, true))
@@ -75,9 +65,9 @@ func (d *Disk) Make(path string, bytes int64) error {
 // Bound gives a directory, maybe an empty one, a bound: 0 is the usual one, -1 none for a moment.
 func (d *Disk) Bound(path string, bytes int64, empty bool) error {
 	switch {
-	case d.Kind == Project:
+	case d.Kind == wire.ByProject:
 		return in(path, func(fd int) error { return quota.BoundProject(fd, cmp.Or(bytes, bound), empty) })
-	case d.Kind == Image:
+	case d.Kind == wire.InImage:
 		return in(path, func(fd int) error { return quota.BoundSubvolume(fd, cmp.Or(bytes, bound)) })
 	case d.Kind == "" && bytes > 0:
 		return fmt.Errorf("disk space cannot be bounded here: %w", errdefs.ErrFailedPrecondition)
@@ -89,10 +79,10 @@ func (d *Disk) Bound(path string, bytes int64, empty bool) error {
 func (d *Disk) Remove(path string) error {
 	d.Bound(path, -1, false) // so that the file system forgets the project
 	above, name := filepath.Split(path)
-	if d.Kind == Image && in(above, func(fd int) error { return quota.Destroy(fd, name) }) == nil {
+	if d.Kind == wire.InImage && in(above, func(fd int) error { return quota.Destroy(fd, name) }) == nil {
 		return nil
 	}
-	err := in(above, func(fd int) error { return new(eraser).remove(fd, name, 0) })
+	err := in(above, func(fd int) error { return remove(fd, name) })
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // nor what was above it
 	}
@@ -101,13 +91,13 @@ func (d *Disk) Remove(path string) error {
 
 // Grow gives the image another step if it has less than that left, and the host keeps a sixteenth of its disk.
 func (d *Disk) Grow() error {
-	if d.Kind != Image {
+	if d.Kind != wire.InImage {
 		return nil
 	}
 	return in(d.Base, func(fd int) error {
 		left, err := quota.Unallocated(fd)
 		var host unix.Statfs_t
-		if err = cmp.Or(err, unix.Statfs(d.root, &host)); err != nil || left >= step || host.Bavail*uint64(host.Bsize) < step+host.Blocks/16*uint64(host.Bsize) {
+		if err = cmp.Or(err, unix.Fstatfs(int(d.image.Fd()), &host)); err != nil || left >= step || host.Bavail*uint64(host.Bsize) < step+host.Blocks/16*uint64(host.Bsize) {
 			return err
 		}
 		size, err := d.image.Seek(0, 2)

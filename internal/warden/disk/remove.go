@@ -1,32 +1,35 @@
 package disk
 
 import (
-	"errors"
+	"cmp"
 	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// deepest is how many directories of a tree are open at once while it is deleted. Who wrote it has made it as deep as he
-// liked, and the warden's descriptors are everybody's.
-const deepest = 64
-
-// eraser deletes one tree: never across mounts, and without following a link.
-type eraser struct {
-	top   int // the tree's own directory
-	moved int
+// remove deletes a file, or a directory with all that is in it: never across mounts, and without following a link.
+//
+// Who wrote the tree has made it as deep as he liked, and the warden's descriptors are everybody's. So no more than two of its
+// directories are open at once: those that are in a directory of the top are moved to the top, where their turn comes.
+func remove(dir int, name string) error {
+	n := 0
+	return empty(dir, name, func(top int, name string) error {
+		return empty(top, name, func(below int, name string) error {
+			for {
+				n++
+				if err := unix.Renameat2(below, name, top, strconv.Itoa(n), unix.RENAME_NOREPLACE); err != unix.EEXIST {
+					return os.NewSyscallError("renameat2", err)
+				}
+			}
+		})
+	})
 }
 
-// remove deletes a file, or a directory with all that is in it.
-func (e *eraser) remove(dir int, name string, depth int) error {
-	switch err := unix.Unlinkat(dir, name, 0); {
-	case err == unix.ENOENT:
-		return nil
-	case err != unix.EISDIR:
+// empty deletes a file, or a directory when each directory in it was taken out of it.
+func empty(dir int, name string, take func(dir int, name string) error) error {
+	if err := unix.Unlinkat(dir, name, 0); err != unix.EISDIR {
 		return os.NewSyscallError("unlinkat", err)
-	case depth > deepest:
-		return e.lift(dir, name)
 	}
 	fd, err := unix.Openat2(dir, name, &unix.OpenHow{Flags: unix.O_DIRECTORY | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV})
@@ -35,30 +38,20 @@ func (e *eraser) remove(dir int, name string, depth int) error {
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
-	if depth == 0 {
-		e.top = fd
-	}
 	for err == nil {
 		names, _ := f.Readdirnames(256)
 		if len(names) == 0 {
 			return os.NewSyscallError("unlinkat", unix.Unlinkat(dir, name, unix.AT_REMOVEDIR))
 		}
 		for _, n := range names {
-			err = errors.Join(err, e.remove(fd, n, depth+1))
+			gone := unix.Unlinkat(fd, n, 0)
+			if gone == unix.EISDIR {
+				gone = take(fd, n)
+			}
+			err = cmp.Or(err, gone)
 		}
 		_, seek := f.Seek(0, 0)
-		err = errors.Join(err, seek)
+		err = cmp.Or(err, seek)
 	}
 	return err
-}
-
-// lift moves a directory that is too deep to the top of the tree, where its turn comes.
-func (e *eraser) lift(dir int, name string) error {
-	for {
-		e.moved++
-		err := unix.Renameat2(dir, name, e.top, strconv.Itoa(e.moved), unix.RENAME_NOREPLACE)
-		if err != unix.EEXIST {
-			return os.NewSyscallError("renameat2", err)
-		}
-	}
 }

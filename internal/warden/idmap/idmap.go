@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -148,16 +147,11 @@ func adopt(pid int, new bool, uids, gids Extent, kinds []string) (fds []int, err
 
 func (e Extent) text() []byte { return fmt.Appendf(nil, "%d %d %d\n", e.Inside, e.Outside, e.Size) }
 
-// explain names the step that failed, and says what a host that forbids user namespaces would have to change.
+// explain names the step that failed.
 func explain(err error, what names) error {
 	var step *clone.StepError
 	if errors.As(err, &step) && what[step.Step] != "" {
 		return fmt.Errorf("%s: %w", what[step.Step], step)
-	}
-	b, readErr := os.ReadFile("/proc/sys/user/max_user_namespaces")
-	if readErr == nil && strings.TrimSpace(string(b)) == "0" {
-		return fmt.Errorf("%w: user namespaces are switched off on this host, allow them with: "+
-			"sysctl user.max_user_namespaces=100000", err)
 	}
 	return err
 }

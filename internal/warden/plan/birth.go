@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,6 +50,9 @@ type Host struct {
 	Limits
 	// ExecByFD: execveat of a descriptor gives the process its name (6.14); before, the checked path is executed.
 	ExecByFD bool
+	// Runtime is the process that makes the container in Brig's place, or what is executed in it, if there is one: see runtime.go.
+	// <config> is what it reads.
+	Runtime *wire.Process
 }
 
 // Birth computes the birth of a container.
@@ -65,14 +69,15 @@ func Birth(in Input) (*Plan, error) {
 	b.session()
 	b.filesystem(&in)
 	b.hostname(s)
-	b.cwd(s.Process.Cwd, true)
-	b.stdio(s.Process.Terminal)
+	p := cmp.Or(in.Runtime, &s.Process)
+	b.cwd(p.Cwd, true)
+	b.stdio(p.Terminal)
 	// Nothing was executed yet that could use an endpoint that is not guarded.
 	b.do("wait at the gate", unix.SYS_READ, Ref("<sync>"), []byte{0}, 1).Kind = clone.Gate
-	if err := b.program(&s.Process, &in.Host); err != nil {
+	if err := b.program(p, &in.Host); err != nil {
 		return nil, err
 	}
-	return &Plan{Title: "birth of a container: " + strings.Join(s.Process.Args, " "), Ops: b.ops}, nil
+	return &Plan{Title: "birth of a container: " + strings.Join(p.Args, " "), Ops: b.ops}, nil
 }
 
 // enter takes the process into the sandbox, and forks it there, in new namespaces but for those that it shares.
@@ -189,6 +194,9 @@ func Join(p *wire.Process, h *Host) (*Plan, error) {
 	b.open("open the root", unix.AT_FDCWD, "/", openDir, 0).To(b.root)
 	b.cwd(p.Cwd, false)
 	b.stdio(p.Terminal)
+	if h.Runtime != nil {
+		b.do("place the description of the process", unix.SYS_DUP3, Ref("<config>"), 3, 0)
+	}
 	if err := b.program(p, h); err != nil {
 		return nil, err
 	}

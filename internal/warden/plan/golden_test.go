@@ -82,6 +82,14 @@ func TestGoldenPlans(t *testing.T) {
 		"join-ipc-pid": func(in *plan.Input) {
 			in.Spec.Join = wire.Join{Container: strings.Repeat("a", 64), Namespaces: unix.CLONE_NEWIPC | unix.CLONE_NEWPID}
 		},
+		"runtime": func(in *plan.Input) {
+			in.Spec.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "data", Target: "/var/lib/data", Writable: true},
+				{Kind: wire.MountBind, Source: "/srv/conf", Target: "/etc/hosts"}}
+			in.Spec.WritableRoot, in.Files = false, []int{1}
+			p := spec("/usr/sbin/runc", "run").Process
+			p.NoLandlock = true
+			in.Runtime = &p
+		},
 		"cgroups": func(in *plan.Input) { in.Tasks, in.ExecByFD = 2, false },
 	}
 	plans := map[string]func() (*plan.Plan, error){
@@ -92,6 +100,12 @@ func TestGoldenPlans(t *testing.T) {
 			p := spec("sh", "-c", "id").Process
 			p.AppArmor = "of-the-administrator"
 			return plan.Join(&p, new(goldenHost()))
+		},
+		"exec-runtime": func() (*plan.Plan, error) {
+			p, h := spec("/usr/sbin/runc", "exec").Process, goldenHost()
+			p.NoLandlock = true
+			h.Runtime = &p
+			return plan.Join(&p, &h)
 		},
 		"exec-it": func() (*plan.Plan, error) {
 			p := spec("sh").Process

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/brig-engine/brig/internal/cli/launch/machine"
 	"github.com/brig-engine/brig/internal/kernel/calls"
 	"github.com/brig-engine/brig/internal/kernel/clone"
 	ll "github.com/brig-engine/brig/internal/kernel/landlock"
@@ -126,7 +127,7 @@ func host(t testing.TB) plan.Host {
 // landlock makes a ruleset that handles making device nodes and allows it nowhere.
 func landlock(t testing.TB) int {
 	t.Helper()
-	abi := ll.Version()
+	abi := ll.ABI(machine.Landlock())
 	if abi == 0 {
 		t.Skip("missing: Landlock")
 	}

@@ -32,7 +32,11 @@ func (b *builder) filesystem(in *Input) {
 	b.private()
 	b.park(own, "what the engine puts in")
 	// The root file system was mounted without a path; it becomes one here, over the old root.
-	b.cover("mount the root", b.root, "/")
+	if in.Runtime == nil {
+		b.cover("mount the root", b.root, "/")
+	} else {
+		b.outside()
+	}
 	b.confine(b.root, "the root", quiet, 0)
 	b.base(s, in.MountLabel)
 	for i, m := range s.Mounts {
@@ -57,6 +61,10 @@ func (b *builder) filesystem(in *Input) {
 	}
 	b.sysctls(s)
 	b.protect(s)
+	if in.Runtime != nil {
+		b.handOver(!s.WritableRoot)
+		return
+	}
 	b.pivot(!s.WritableRoot)
 }
 

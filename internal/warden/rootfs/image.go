@@ -119,41 +119,31 @@ func Layer(dir int, name string, base uint32) (int, error) {
 // Overlay makes a container's root: lower is a detached, idmapped mount, upper and work are directories of one file
 // system, owned by the range's base. The result is detached. Overlay's marks are user.overlay.* attributes, so that
 // what reads a container's changes can do so without privileges (T24). A volatile one leaves out all syncing: the upper
-// directory dies with the container. scratch is an empty directory, of the caller's private mount namespace, where kernels
-// before 6.13 need the lower layer attached for a moment; one caller at a time.
-func Overlay(lower, upper, work int, volatile bool, scratch, label string) (int, error) {
-	fd, err := overlayByFD(lower, upper, work, volatile, scratch, label)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) { // 6.5 to 6.12, and before
-		return overlayByPath(lower, upper, work, volatile, scratch, label)
+// directory dies with the container. xino=on keeps inode numbers unique over the layers (T23). Layers are given as
+// descriptors (FSCONFIG_SET_FD) unless there is a scratch: an empty directory, of the caller's private mount namespace, where
+// kernels before 6.13 need the lower layer attached for a moment; one caller at a time.
+func Overlay(lower, upper, work int, volatile bool, scratch, label string) (fd int, err error) {
+	options := []mount.Option{mount.FD("lowerdir+", lower), mount.FD("upperdir", upper), mount.FD("workdir", work)}
+	if scratch != "" {
+		if err := Attach(lower, scratch); err != nil {
+			return -1, fmt.Errorf("overlay: %w", err)
+		}
+		// lower is the root of the attached mount now, and overlayfs keeps a private clone of it.
+		defer unix.Unmount(scratch, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		options = []mount.Option{mount.String("lowerdir", path.Proc(lower)), mount.String("upperdir", path.Proc(upper)), mount.String("workdir", path.Proc(work))}
 	}
-	return fd, err
-}
-
-// overlayByFD gives layers to overlayfs as descriptors (FSCONFIG_SET_FD, 6.13).
-func overlayByFD(lower, upper, work int, volatile bool, _, label string) (int, error) {
-	return overlay(volatile, label, mount.FD("lowerdir+", lower), mount.FD("upperdir", upper), mount.FD("workdir", work))
-}
-
-func overlayByPath(lower, upper, work int, volatile bool, scratch, label string) (int, error) {
-	if err := Attach(lower, scratch); err != nil {
-		return -1, fmt.Errorf("overlay: %w", err)
-	}
-	// lower is the root of the attached mount now, and overlayfs keeps a private clone of it.
-	fd, err := overlay(volatile, label, mount.String("lowerdir", path.Proc(lower)), mount.String("upperdir", path.Proc(upper)),
-		mount.String("workdir", path.Proc(work)))
-	if undo := unix.Unmount(scratch, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); undo != nil {
-		err = errors.Join(err, fmt.Errorf("overlay: detach the image: %w", undo))
-	}
-	return fd, err
-}
-
-// xino=on keeps inode numbers unique over the layers (T23).
-func overlay(volatile bool, label string, layers ...mount.Option) (int, error) {
-	options := append(layers, mount.String("source", "overlay"), mount.Flag("userxattr"), mount.String("xino", "on"), mount.Context(label))
+	options = append(options, mount.String("source", "overlay"), mount.Flag("userxattr"), mount.String("xino", "on"), mount.Context(label))
 	if volatile {
 		options = append(options, mount.Flag("volatile"))
 	}
-	return mount.New("overlay", quiet, options...)
+	if fd, err = mount.New("overlay", quiet, options...); err != nil {
+		return -1, err
+	}
+	var st unix.Statfs_t
+	if err = unix.Fstatfs(fd, &st); err == nil && st.Flags&unix.ST_RDONLY != 0 {
+		err = unix.ENOSPC // overlayfs could not make its work directory, and would be for reading
+	}
+	return fd, err
 }
 
 // Idmap makes a detached copy of what fd names, with ids mapped by userns: the lower layer of a container's root, or the
@@ -161,7 +151,6 @@ func overlay(volatile bool, label string, layers ...mount.Option) (int, error) {
 // is refused: ids are never passed through unmapped (T8). The copy also stops following what it is of: what the host mounts
 // below it later would come without these attributes.
 func Idmap(fd, userns int, recursive bool) (int, error) {
-	attr := uint64(quiet | unix.MOUNT_ATTR_IDMAP)
 	flags := uint(unix.AT_EMPTY_PATH)
 	if recursive {
 		flags |= unix.AT_RECURSIVE
@@ -170,7 +159,7 @@ func Idmap(fd, userns int, recursive bool) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("map ids: clone the mount: %w", err)
 	}
-	a := unix.MountAttr{Attr_set: attr, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(userns)}
+	a := unix.MountAttr{Attr_set: quiet | unix.MOUNT_ATTR_IDMAP, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(userns)}
 	if err := unix.MountSetattr(c, "", flags, &a); err != nil {
 		unix.Close(c)
 		var fs unix.Statfs_t

@@ -133,8 +133,7 @@ func TestTerminalsOfAContainerAreBounded(t *testing.T) {
 
 func TestOverlayByDescriptorAndByPath(t *testing.T) {
 	needRoot(t)
-	for name, make := range map[string]func(lower, upper, work int, volatile bool, scratch, label string) (int, error){
-		"descriptor": overlayByFD, "path": overlayByPath} {
+	for name, scratch := range map[string]string{"descriptor": "", "path": t.TempDir()} {
 		t.Run(name, func(t *testing.T) {
 			image := t.TempDir()
 			must(t, os.Chmod(image, 0o755))
@@ -152,7 +151,7 @@ func TestOverlayByDescriptorAndByPath(t *testing.T) {
 			must(t, err)
 			defer unix.Close(upper)
 			defer unix.Close(work)
-			root, err := make(lower, upper, work, true, t.TempDir(), "")
+			root, err := Overlay(lower, upper, work, true, scratch, "")
 			must(t, err)
 			defer unix.Close(root)
 			if st := stat(t, root, "file"); st.Uid != base {

@@ -20,7 +20,7 @@ import (
 type Client struct {
 	conn *wire.Conn
 	peer string
-	done chan struct{}
+	Done chan struct{} // is closed when the connection has ended
 
 	mu      sync.Mutex
 	next    uint64
@@ -37,13 +37,10 @@ type answer struct {
 
 // New starts to read replies from conn; peer is what people know the other end as.
 func New(conn *wire.Conn, peer string) *Client {
-	c := &Client{conn: conn, peer: peer, done: make(chan struct{}), waiting: map[uint64]chan answer{}}
+	c := &Client{conn: conn, peer: peer, Done: make(chan struct{}), waiting: map[uint64]chan answer{}}
 	go c.read()
 	return c
 }
-
-// Done is closed when the connection has ended.
-func (c *Client) Done() <-chan struct{} { return c.done }
 
 // Close ends the connection.
 func (c *Client) Close() error { return c.conn.Close() }
@@ -80,7 +77,7 @@ func (c *Client) fail(err error) {
 	}
 	clear(c.waiting)
 	c.conn.Close()
-	close(c.done)
+	close(c.Done)
 }
 
 // Call sends one request with descriptors (which stay open) and waits for the reply; reply may be nil. The returned

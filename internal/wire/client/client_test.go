@@ -35,7 +35,7 @@ func newPair(t *testing.T) (*Client, *wire.Conn) {
 	t.Cleanup(func() {
 		ends[1].Close()
 		select {
-		case <-c.Done():
+		case <-c.Done:
 		case <-time.After(10 * time.Second):
 			t.Error("the client does not notice the end of its connection")
 		}
@@ -219,7 +219,7 @@ func TestEndOfTheConnectionFailsEveryCall(t *testing.T) {
 			t.Errorf("a call under way ended with %v", err)
 		}
 	}
-	<-c.Done()
+	<-c.Done
 	if _, err := c.Call(context.Background(), wire.OpHello, nil, nil); !errdefs.IsUnavailable(err) {
 		t.Errorf("a later call: %v", err)
 	}
@@ -279,7 +279,7 @@ func TestGivenDescriptorsAreClosedInAnyCase(t *testing.T) {
 		settle(t, before)
 	}
 	warden.Close()
-	<-c.Done()
+	<-c.Done
 	before = openFDs(t)
 	if _, err := c.Give(context.Background(), objects.Seal, nil, nil, dup()); !errdefs.IsUnavailable(err) {
 		t.Errorf("after the end: %v", err)

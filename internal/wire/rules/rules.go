@@ -20,6 +20,9 @@ type Policy struct {
 	// Strict is the floor: what does not keep to level strict needs levels=standard.
 	Strict bool    `json:"strict,omitempty"`
 	Grants []Grant `json:"grants"`
+	// Runtimes are other OCI runtimes that a container can be made by, where a grant gives runtimes=NAME: how each is called, up
+	// to its command. The first word is a path below /usr, which is all that the program sees of the host.
+	Runtimes map[string][]string `json:"runtimes,omitempty"`
 }
 
 // Grant gives callers what they need. It is for who is in Users, or in one of Groups; a caller who is not known is nobody.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/kernel/quota"
+	"github.com/brig-engine/brig/internal/wire"
 )
 
 const (
@@ -22,32 +23,32 @@ const (
 
 // Prepare gives the calling thread a mount namespace of its own, which follows the host's, and mounts the image in it. The
 // thread belongs to the engine from then on: who calls this has locked it and starts the keeper from it. Where there is
-// no image and none can be made, or none is wanted, reason says why containers will have no bound; "" if they will.
-func Prepare(root string, want bool) (reason string, err error) {
+// no image and none can be made, or none is wanted, kind is "", and reason says why containers will have no bound.
+func Prepare(root string, want bool) (kind, reason string, err error) {
 	if err := os.MkdirAll(root, 0o711); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return "", fmt.Errorf("a mount namespace for the engine: %w", err)
+		return "", "", fmt.Errorf("a mount namespace for the engine: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return "", fmt.Errorf("make the mounts follow the host's: %w", err)
+		return "", "", fmt.Errorf("make the mounts follow the host's: %w", err)
 	}
 	image := filepath.Join(root, "disk.img")
 	switch _, err := os.Stat(image); {
 	case err == nil: // what lies in it has to be there, whatever is wanted now
 		if err := attach(root, image); err != nil {
-			return "", fmt.Errorf("the disk of containers and volumes, %s: %w", image, err)
+			return "", "", fmt.Errorf("the disk of containers and volumes, %s: %w", image, err)
 		}
-		return "", nil
+		return wire.InImage, "", nil
 	case !errors.Is(err, os.ErrNotExist):
-		return "", err
+		return "", "", err
 	case hasProjects(root):
-		return "", nil
+		return wire.ByProject, "", nil
 	case inhabited(root):
-		return fmt.Sprintf("containers or volumes from before are in %s, and would not be found in an image. Next: remove them, and start the engine again", root), nil
+		return "", fmt.Sprintf("containers or volumes from before are in %s, and would not be found in an image. Next: remove them, and start the engine again", root), nil
 	case !want:
-		return "switched off by --storage-opt brig.image=off", nil
+		return "", "switched off by --storage-opt brig.image=off", nil
 	}
 	made := filepath.Join(root, "disk.new")
 	os.Remove(made) // what a crash left
@@ -63,9 +64,9 @@ func Prepare(root string, want bool) (reason string, err error) {
 		os.Remove(made)
 		os.Remove(filepath.Join(root, "disk.dev"))
 		os.Remove(filepath.Join(root, "disk"))
-		return err.Error(), nil
+		return "", err.Error(), nil
 	}
-	return "", nil
+	return wire.InImage, "", nil
 }
 
 // inhabited tells whether an engine without an image has containers or volumes.

@@ -46,9 +46,8 @@ var program = []Entry{
 
 	{Field: "ArgsEscaped", State: Missing, Reason: "it is for Windows", Instead: "leave it out"},
 	{Field: "OnBuild", State: Missing, Reason: "it belongs to builds, not to a container", Instead: "leave it out"},
-	{Field: "HostConfig.Runtime", Flags: []string{"--runtime"}, State: Missing,
-		Reason:  "containers are started by Brig itself, which no other runtime replaces",
-		Instead: "leave it out, or write brig"},
+	{Field: "HostConfig.Runtime", Flags: []string{"--runtime"}, State: Works, Kept: true,
+		Note: "brig, and the runtimes of policy.toml (docs/runtimes.md), each inside a sandbox of Brig's"},
 	{Field: "HostConfig.Isolation", Flags: []string{"--isolation"}, State: Missing, Reason: "it is for Windows",
 		Instead: "leave it out, or write default"},
 }

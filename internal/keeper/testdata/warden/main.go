@@ -31,6 +31,7 @@ func main() {
 	}
 	flag.String("root", "", "")
 	flag.String("libexec", "", "")
+	flag.Int("deaths", 0, "")
 	run := flag.String("run", "", "")
 	flag.Parse()
 	if b, err := os.ReadFile(filepath.Join(*run, "plan")); err == nil {
