@@ -108,6 +108,13 @@ func (r *recreation) replace(ctx context.Context, body map[string]any) error {
 		return fmt.Errorf("when it ended it wrote %s, which the advice has no place for. Next: make it with a volume there, by -v",
 			show.Clean(strings.Join(more, ", "), false))
 	}
+	for _, dir := range r.advice.Empty { // a file may have taken the name of a directory
+		if d, err := lookAt(ctx, r.engine, r.id, dir); err != nil {
+			return fmt.Errorf("look at what is in %s: %w", show.Clean(dir, false), err)
+		} else if d.Files {
+			return fmt.Errorf("when it ended it wrote to %s, which would be in memory. Next: make it with a volume there, by -v", show.Clean(dir, false))
+		}
+	}
 	for _, dir := range r.fresh {
 		if err := r.carry(ctx, dir); err != nil {
 			return fmt.Errorf("copy what is in %s: %w", dir, err)

@@ -211,9 +211,16 @@ func TestTightenThrowsNothingAway(t *testing.T) {
 	e := startEngine(t).withBusybox()
 	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir -p /home/worker; chown 1000:1000 /home/worker")
 	e.brig("commit", "prepared", "app")
-	for name, c := range map[string]struct{ script, says string }{
-		"dumps":  {"trap 'echo precious > /home/worker/saved; exit' TERM; echo done; while :; do sleep 0.1; done", "when it ended it wrote /home/worker/saved, which the advice has no place for"},
-		"stores": {"mkdir -p /home/worker/db; echo precious > /home/worker/db/rows; echo done; while :; do sleep 0.1; done", "what it has in /home/worker/db would be in memory, and lost"},
+	const waits = "echo done; while :; do sleep 0.1; done"
+	for name, c := range map[string]struct{ script, precious, says string }{
+		"dumps": {"trap 'echo precious > /home/worker/saved; exit' TERM; " + waits, "/home/worker/saved",
+			"when it ended it wrote /home/worker/saved, which the advice has no place for"},
+		"stores": {"mkdir -p /home/worker/db; echo precious > /home/worker/db/rows; " + waits, "/home/worker/db/rows",
+			"what it has in /home/worker/db would be in memory, and lost"},
+		"spools": {"mkdir -p /home/worker/spool/in; trap 'echo precious > /home/worker/spool/in/job; exit' TERM; " + waits, "/home/worker/spool/in/job",
+			"when it ended it wrote /home/worker/spool/in/job, which the advice has no place for"},
+		"swaps": {"mkdir -p /home/worker/spool/in; trap 'rmdir /home/worker/spool/in; echo precious > /home/worker/spool/in; exit' TERM; " + waits, "/home/worker/spool/in",
+			"when it ended it wrote to /home/worker/spool, which would be in memory"},
 	} {
 		e.brig("run", "-d", "--name", name, "-u", "1000:1000", "app", "sh", "-c", c.script)
 		e.eventually("its work", func() bool { return strings.HasPrefix(e.brig("logs", name), "done") })
@@ -224,7 +231,7 @@ func TestTightenThrowsNothingAway(t *testing.T) {
 		if got := e.show("{{.Id}} {{.State.Running}}", name); got != was+" true" {
 			t.Errorf("%s: %s, was %s", name, got, was)
 		}
-		if out := e.brig("exec", name, "sh", "-c", "cat /home/worker/saved /home/worker/db/rows 2>/dev/null; true"); out != "precious" {
+		if out := e.brig("exec", name, "cat", c.precious); out != "precious" {
 			t.Errorf("%s: %q", name, out)
 		}
 		e.brig("rm", "-f", name)

@@ -63,6 +63,7 @@ type Advice struct {
 	Capabilities []Need `json:",omitempty"`
 
 	Lost    []string       `json:"-"` // directories that would be in memory, and hold files which nobody would have any more
+	Empty   []string       `json:"-"` // directories that would be in memory, and hold nothing but directories
 	Changes map[string]int `json:"-"` // that it is made of
 }
 
@@ -175,11 +176,12 @@ type place struct {
 // volatile is where nobody expects to find again what a program wrote.
 var volatile = []string{"/tmp", "/var/tmp", "/run", "/var/run"}
 
-// Unforeseen are the paths of a second look that the advice knew nothing of, and gives no place that can be written to.
+// Unforeseen are the paths of a second look that the advice knew nothing of, and that no volume takes with it. A directory in memory
+// takes nothing: it was foreseen that it is empty.
 func (a *Advice) Unforeseen(after map[string]int) (list []string) {
 	places := slices.Clone(volatile)
 	for i := 0; i+1 < len(a.Options); i += 2 {
-		if a.Options[i] == "-v" || a.Options[i] == "--tmpfs" {
+		if a.Options[i] == "-v" {
 			places = append(places, a.Options[i+1])
 		}
 	}
@@ -229,10 +231,12 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 			a.Obstacles = append(a.Obstacles, "it wrote to the root directory itself: "+some(p.written))
 		case gone, p.made, !p.foreign && !(known && d.UID == uid):
 			a.Options = append(a.Options, "--tmpfs", p.dir)
-			if !gone && d.Files {
-				a.Lost = append(a.Lost, p.dir)
-			}
 			if !gone {
+				if d.Files {
+					a.Lost = append(a.Lost, p.dir)
+				} else {
+					a.Empty = append(a.Empty, p.dir)
+				}
 				a.Notes = append(a.Notes, fmt.Sprintf("%s is in memory and goes with the container; it wrote %s", p.dir, some(p.written)))
 			}
 		case known && d.UID == uid || d.Mode&0o002 != 0, known && d.GID == gid && d.Mode&0o020 != 0:

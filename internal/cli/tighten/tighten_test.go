@@ -90,18 +90,22 @@ func TestWhatWouldBeLost(t *testing.T) {
 		dir      Dir
 		at       string
 		lost     string
+		empty    string
 		obstacle string
 	}{
-		"files":          {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/db", "/db", ""},
-		"directories":    {Dir{UID: 1000, Names: []string{"f"}}, "/db", "", ""},
-		"files in /run":  {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/run/db", "", ""},
-		"another's name": {Dir{UID: 1000, Names: []string{"f"}}, "/etc:/data", "", `"/etc:/data" was written to, and no option can name it`},
-		"a new line":     {Dir{UID: 1000, Names: []string{"f"}}, "/a\nb", "", `"/a\nb" was written to`},
+		"files":          {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/db", "/db", "", ""},
+		"directories":    {Dir{UID: 1000, Names: []string{"f"}}, "/db", "", "/db", ""},
+		"files in /run":  {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/run/db", "", "", ""},
+		"another's name": {Dir{UID: 1000, Names: []string{"f"}}, "/etc:/data", "", "", `"/etc:/data" was written to, and no option can name it`},
+		"a new line":     {Dir{UID: 1000, Names: []string{"f"}}, "/a\nb", "", "", `"/a\nb" was written to`},
 	} {
 		a := Make(&Facts{Processes: []Process{{1000, 1000, "app"}}, Changes: map[string]int{c.at: Added, c.at + "/f": Added},
 			Look: func(string) (Dir, error) { return c.dir, nil }})
 		if got := strings.Join(a.Lost, " "); got != c.lost {
 			t.Errorf("%s: lost %q", name, got)
+		}
+		if got := strings.Join(a.Empty, " "); got != c.empty {
+			t.Errorf("%s: empty %q", name, got)
 		}
 		if got := strings.Join(a.Obstacles, " "); !strings.Contains(got, c.obstacle) || (got == "") != (c.obstacle == "") || strings.Contains(strings.Join(a.Options, " "), "etc:") {
 			t.Errorf("%s: obstacles %q, options %q", name, got, a.Options)
@@ -109,11 +113,12 @@ func TestWhatWouldBeLost(t *testing.T) {
 	}
 }
 
+// A volume takes with it what is in it. A directory in memory does not, however it was foreseen.
 func TestUnforeseenIsWhatHasNoPlace(t *testing.T) {
-	a := &Advice{Options: []string{"--level", "strict", "-v", "/data", "--tmpfs", "/cache"}, Changes: map[string]int{"/x": Changed}}
-	after := map[string]int{"/x": Changed, "/data": Changed, "/data/new": Added, "/cache/n": Added, "/run": Changed, "/run/pid": Added,
+	a := &Advice{Options: []string{"--level", "strict", "-v", "/data", "--tmpfs", "/cache"}, Changes: map[string]int{"/x": Changed, "/cache": Added, "/cache/d": Added}}
+	after := map[string]int{"/x": Changed, "/data": Changed, "/data/new": Added, "/cache": Added, "/cache/d": Added, "/cache/n": Added, "/run": Changed, "/run/pid": Added,
 		"/home": Changed, "/home/saved": Added, "/database": Added}
-	if got := strings.Join(a.Unforeseen(after), " "); got != "/database /home/saved" {
+	if got := strings.Join(a.Unforeseen(after), " "); got != "/cache/n /database /home/saved" {
 		t.Error(got)
 	}
 }
