@@ -63,13 +63,32 @@ func (a *App) applyAdvice(ctx context.Context, engine *api.Client, name string, 
 		}
 		return fmt.Errorf("%s was not made again, and is as it was: %w", r.name, err)
 	}
-	// Nothing is undone any more: an answer that does not come may be that of a removal that has happened. The volumes of the old
-	// container are the new one's, too, and stay.
-	if err := engine.Call(ctx, "DELETE", at(r.id), nil, nil); err != nil {
-		return fmt.Errorf("%s was made again, but the container that it was may be there still: %w. Next: brig rm %s", r.name, err, r.name+beforeTighten)
+	if err := r.discard(ctx); err != nil {
+		return err
 	}
 	fmt.Fprintln(a.Out, r.name)
 	return nil
+}
+
+// discard removes the old container. Nothing is undone any more: an answer that does not come may be that of a removal that has
+// happened. Its volumes are the new one's, too, and stay.
+func (r *recreation) discard(ctx context.Context) error {
+	err := r.engine.Call(ctx, "DELETE", at(r.id), nil, nil)
+	if err == nil {
+		return nil
+	}
+	const patience = 5 * time.Second
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	is := "is"
+	switch look := r.engine.Call(ctx, "GET", at(r.id)+"/json", nil, nil); {
+	case api.IsStatus(look, 404):
+		return nil
+	case look != nil:
+		is = "may be"
+	}
+	old := r.name + beforeTighten
+	return fmt.Errorf("%s was made again and runs, but the container that it was %s there still, as %s: %w. Next: brig rm %s", r.name, is, old, err, old)
 }
 
 func at(id string) string { return "/containers/" + url.PathEscape(id) }
