@@ -209,7 +209,7 @@ func TestTightenGivesBackWhatDoesNotLive(t *testing.T) {
 // What a program writes when it ends, or has where nothing would last, is not thrown away: the container is as it was.
 func TestTightenThrowsNothingAway(t *testing.T) {
 	e := startEngine(t).withBusybox()
-	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir -p /home/worker; chown 1000:1000 /home/worker")
+	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir -p /home/worker /run/app; echo first > /run/app/rows; chown -R 1000:1000 /home/worker /run")
 	e.brig("commit", "prepared", "app")
 	const waits = "echo done; while :; do sleep 0.1; done"
 	for name, c := range map[string]struct{ script, precious, says string }{
@@ -221,6 +221,8 @@ func TestTightenThrowsNothingAway(t *testing.T) {
 			"when it ended it wrote /home/worker/spool/in/job, which the advice has no place for"},
 		"swaps": {"mkdir -p /home/worker/spool/in; trap 'rmdir /home/worker/spool/in; echo precious > /home/worker/spool/in; exit' TERM; " + waits, "/home/worker/spool/in",
 			"when it ended it wrote to /home/worker/spool, which would be in memory"},
+		"saves": {"trap 'echo precious > /run/app/rows; exit' TERM; echo 1 > /run/pid; " + waits, "/run/app/rows",
+			"when it ended it wrote /run/app/rows, which the advice has no place for"},
 	} {
 		e.brig("run", "-d", "--name", name, "-u", "1000:1000", "app", "sh", "-c", c.script)
 		e.eventually("its work", func() bool { return strings.HasPrefix(e.brig("logs", name), "done") })
@@ -235,6 +237,25 @@ func TestTightenThrowsNothingAway(t *testing.T) {
 			t.Errorf("%s: %q", name, out)
 		}
 		e.brig("rm", "-f", name)
+	}
+}
+
+// /run is in memory, and what the image has in a directory of its own there is carried over like anything else.
+func TestTightenCarriesWhatTheImageHasInRun(t *testing.T) {
+	e := startEngine(t).withBusybox()
+	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir -p /run/app; echo first > /run/app/rows; chown -R 1000:1000 /run")
+	e.brig("commit", "prepared", "app")
+	e.brig("run", "-d", "--name", "web", "-u", "1000:1000", "app", "sh", "-c",
+		"echo 1 > /run/pid; [ -e /run/app/new ] || { echo more >> /run/app/rows; touch /run/app/new; }; trap 'echo last >> /run/app/rows; exit' TERM; echo done; while :; do sleep 0.1; done")
+	e.eventually("its work", func() bool { return e.brig("logs", "web") == "done" })
+	if got := strings.Join(e.tightened("web"), " "); got != "--level strict -u 1000:1000 --tmpfs /run -v /run/app" {
+		t.Errorf("%s", got)
+	}
+	if out, code := e.run(e.brigCommand("tighten", "--apply", "web")); code != 0 {
+		t.Fatalf("%d %s", code, out)
+	}
+	if out := e.brig("exec", "web", "sh", "-c", "cat /run/app/rows /run/pid; ls /run /run/app"); out != "first\nmore\nlast\n1\n/run:\napp\npid\n\n/run/app:\nnew\nrows" {
+		t.Errorf("%q", out)
 	}
 }
 

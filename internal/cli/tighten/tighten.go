@@ -173,22 +173,33 @@ type place struct {
 	foreign bool // the image has something in it, too
 }
 
-// volatile is where nobody expects to find again what a program wrote.
-var volatile = []string{"/tmp", "/var/tmp", "/run", "/var/run"}
+// volatile is where nobody expects to find again what a program wrote. Images have /run/lock inside of /run.
+var volatile = []string{"/tmp", "/var/tmp", "/run", "/run/lock", "/var/run"}
+
+// isVolatile tells whether a path is there: as it is, or in a directory that was made there. What a directory of the image holds is
+// something else, wherever it is.
+func isVolatile(changes map[string]int, p string) bool {
+	return slices.ContainsFunc(volatile, func(dir string) bool {
+		rest, inside := strings.CutPrefix(p, dir+"/")
+		first, _, deeper := strings.Cut(rest, "/")
+		return p == dir || inside && (!deeper || changes[dir+"/"+first] == Added)
+	})
+}
 
 // Unforeseen are the paths of a second look that the advice knew nothing of, and that no volume takes with it. A directory in memory
 // takes nothing: it was foreseen that it is empty.
 func (a *Advice) Unforeseen(after map[string]int) (list []string) {
-	places := slices.Clone(volatile)
+	var volumes []string
 	for i := 0; i+1 < len(a.Options); i += 2 {
 		if a.Options[i] == "-v" {
-			places = append(places, a.Options[i+1])
+			volumes = append(volumes, a.Options[i+1])
 		}
 	}
 	above := above(after)
 	for _, p := range slices.Sorted(maps.Keys(after)) {
 		_, known := a.Changes[p]
-		if !known && !above[p] && !slices.ContainsFunc(places, func(dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }) {
+		kept := slices.ContainsFunc(volumes, func(dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") })
+		if !known && !above[p] && !kept && !isVolatile(after, p) {
 			list = append(list, p)
 		}
 	}
@@ -220,9 +231,7 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 				p.foreign = true
 			}
 		}
-		gone := slices.ContainsFunc(volatile, func(v string) bool {
-			return p.dir == v || p.made && strings.HasPrefix(p.dir, v+"/")
-		})
+		gone := slices.Contains(volatile, p.dir) || p.made && isVolatile(f.Changes, p.dir)
 		switch {
 		case strings.ContainsFunc(p.dir, func(c rune) bool { return c == ':' || c == ',' || unicode.IsControl(c) }):
 			// The image, or the program, has chosen the name: as an option it would mean another directory, of the host.
@@ -249,7 +258,8 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 	}
 }
 
-// places are the directories that hold what was changed, none below another: of the image, or the first that was made.
+// places are the directories that hold what was changed: of the image, or the first that was made. None is below another, but for
+// the image's own that are in a volatile one.
 func places(f *Facts) []place {
 	paths := slices.Sorted(maps.Keys(f.Changes))
 	above := above(f.Changes)
@@ -272,8 +282,10 @@ func places(f *Facts) []place {
 	}
 	var list []place
 	for _, d := range slices.Sorted(maps.Keys(found)) {
-		above := slices.ContainsFunc(list, func(p place) bool { return p.dir != "/" && strings.HasPrefix(d, p.dir+"/") })
-		if !above {
+		inside := slices.ContainsFunc(list, func(p place) bool {
+			return p.dir != "/" && strings.HasPrefix(d, p.dir+"/") && (!slices.Contains(volatile, p.dir) || found[d].made && isVolatile(f.Changes, d))
+		})
+		if !inside {
 			list = append(list, *found[d])
 		}
 	}

@@ -2,6 +2,7 @@ package tighten
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -33,6 +34,10 @@ func TestAdviceIsWhatTheFactsSay(t *testing.T) {
 		"what strict has not": {Facts{Processes: []Process{app}, CapAdd: []string{"NET_ADMIN"}, Devices: []string{"/dev/fuse"}}, "--level strict -u 1000:1000", "", "--cap-add NET_ADMIN: level strict has none; try without\n--device /dev/fuse"},
 		"a file in /run": {Facts{Processes: []Process{app}, Changes: map[string]int{"/run": Changed, "/run/app.pid": Added},
 			Look: look(map[string]Dir{"/run": {Names: []string{"lock", "app.pid"}}})}, "--level strict -u 1000:1000 --tmpfs /run", "", ""},
+		"the image's own directory in /run": {Facts{Processes: []Process{app}, Changes: map[string]int{"/run": Changed, "/run/app.pid": Added, "/run/app": Changed, "/run/app/rows": Changed, "/run/made": Added, "/run/made/f": Added},
+			Look: look(map[string]Dir{"/run": {Names: []string{"app", "app.pid", "made"}}, "/run/app": {UID: 1000, Names: []string{"rows"}}})}, "--level strict -u 1000:1000 --tmpfs /run -v /run/app", "", ""},
+		"what it made there": {Facts{Processes: []Process{app}, Changes: map[string]int{"/run/app": Changed, "/run/app/db": Added, "/run/app/db/f": Added},
+			Look: look(map[string]Dir{"/run/app/db": {UID: 1000, Names: []string{"f"}, Files: true}})}, "--level strict -u 1000:1000 --tmpfs /run/app/db", "/run/app/db is in memory", ""},
 		"an empty directory of root's": {Facts{Processes: []Process{app}, Changes: map[string]int{"/var": Changed, "/var/lib": Changed, "/var/lib/a": Changed, "/var/lib/a/x": Added},
 			Look: look(map[string]Dir{"/var/lib/a": {Names: []string{"x"}}})}, "--level strict -u 1000:1000 --tmpfs /var/lib/a", "/var/lib/a is in memory", ""},
 		"a directory that was made": {Facts{Processes: []Process{app}, Changes: map[string]int{"/run": Changed, "/run/db": Added, "/run/db/s": Added, "/run/db/s/x": Added, "/n": Added, "/n/f": Added},
@@ -61,9 +66,10 @@ func TestAdviceIsWhatTheFactsSay(t *testing.T) {
 	}
 }
 
-// Whatever a container calls its files, each directory is named once, and none below another.
+// Whatever a container calls its files, each directory is named once, and none below another, but the image's in /run and its like.
 func FuzzPlaces(f *testing.F) {
 	f.Add("/a/b\x00/a\x00/a/b/c\x00/")
+	f.Add("run/b\x00run/a/b\x00run/a/c\x00")
 	f.Add("x\x00") // the root directory, added
 	f.Fuzz(func(t *testing.T, text string) {
 		facts := Facts{Changes: map[string]int{}}
@@ -76,7 +82,8 @@ func FuzzPlaces(f *testing.F) {
 		}
 		for i, p := range list {
 			for _, q := range list[i+1:] {
-				if p.dir != "/" && (p.dir == q.dir || strings.HasPrefix(q.dir, p.dir+"/")) {
+				own := slices.Contains(volatile, p.dir) && !(q.made && isVolatile(facts.Changes, q.dir))
+				if p.dir != "/" && !own && (p.dir == q.dir || strings.HasPrefix(q.dir, p.dir+"/")) {
 					t.Errorf("%q and %q", p.dir, q.dir)
 				}
 			}
@@ -93,11 +100,12 @@ func TestWhatWouldBeLost(t *testing.T) {
 		empty    string
 		obstacle string
 	}{
-		"files":          {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/db", "/db", "", ""},
-		"directories":    {Dir{UID: 1000, Names: []string{"f"}}, "/db", "", "/db", ""},
-		"files in /run":  {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/run/db", "", "", ""},
-		"another's name": {Dir{UID: 1000, Names: []string{"f"}}, "/etc:/data", "", "", `"/etc:/data" was written to, and no option can name it`},
-		"a new line":     {Dir{UID: 1000, Names: []string{"f"}}, "/a\nb", "", "", `"/a\nb" was written to`},
+		"files":                         {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/db", "/db", "", ""},
+		"directories":                   {Dir{UID: 1000, Names: []string{"f"}}, "/db", "", "/db", ""},
+		"files in /run":                 {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/run/db", "", "", ""},
+		"files in the image's /run/app": {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/run/app/db", "/run/app/db", "", ""},
+		"another's name":                {Dir{UID: 1000, Names: []string{"f"}}, "/etc:/data", "", "", `"/etc:/data" was written to, and no option can name it`},
+		"a new line":                    {Dir{UID: 1000, Names: []string{"f"}}, "/a\nb", "", "", `"/a\nb" was written to`},
 	} {
 		a := Make(&Facts{Processes: []Process{{1000, 1000, "app"}}, Changes: map[string]int{c.at: Added, c.at + "/f": Added},
 			Look: func(string) (Dir, error) { return c.dir, nil }})
@@ -117,8 +125,9 @@ func TestWhatWouldBeLost(t *testing.T) {
 func TestUnforeseenIsWhatHasNoPlace(t *testing.T) {
 	a := &Advice{Options: []string{"--level", "strict", "-v", "/data", "--tmpfs", "/cache"}, Changes: map[string]int{"/x": Changed, "/cache": Added, "/cache/d": Added}}
 	after := map[string]int{"/x": Changed, "/data": Changed, "/data/new": Added, "/cache": Added, "/cache/d": Added, "/cache/n": Added, "/run": Changed, "/run/pid": Added,
-		"/home": Changed, "/home/saved": Added, "/database": Added}
-	if got := strings.Join(a.Unforeseen(after), " "); got != "/cache/n /database /home/saved" {
+		"/home": Changed, "/home/saved": Added, "/database": Added, "/run/db": Added, "/run/db/s": Added, "/tmp/x": Added,
+		"/run/app": Changed, "/run/app/data": Changed, "/run/app/data/rows": Changed, "/run/app/new": Added, "/run/app/new/f": Added, "/run/lock/app": Added}
+	if got := strings.Join(a.Unforeseen(after), " "); got != "/cache/n /database /home/saved /run/app/data/rows /run/app/new/f" {
 		t.Error(got)
 	}
 }
