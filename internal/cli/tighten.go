@@ -90,6 +90,7 @@ func advise(ctx context.Context, engine *api.Client, name, file string) (advice 
 			Annotations         map[string]string
 			Devices             []struct{ PathOnHost string }
 			PortBindings        map[string]any
+			Tmpfs               map[string]string
 		}
 		Mounts          []struct{ Destination string }
 		NetworkSettings struct{ Networks map[string]struct{} }
@@ -123,9 +124,11 @@ func advise(ctx context.Context, engine *api.Client, name, file string) (advice 
 	for _, n := range stats.Networks {
 		f.Used = f.Used || n.Rx+n.Tx > 0
 	}
-	for _, m := range c.Mounts { // a place that was made for a mount is none that was written to
-		delete(f.Changes, m.Destination)
+	mounts := slices.Collect(maps.Keys(h.Tmpfs)) // which are no mounts to who asks, as with Docker
+	for _, m := range c.Mounts {
+		mounts = append(mounts, m.Destination)
 	}
+	tighten.LeaveOut(f.Changes, mounts)
 	f.Recorded, f.Profile = h.Annotations["brig.record"] == "true", file
 	if err == nil && file != "" && !f.Recorded {
 		err = fmt.Errorf("--profile %s: the system calls of %s were not recorded. Next: brig run --record …", file, name)

@@ -120,14 +120,3 @@ func TestWhatWouldBeLost(t *testing.T) {
 		}
 	}
 }
-
-// A volume takes with it what is in it. A directory in memory does not, however it was foreseen.
-func TestUnforeseenIsWhatHasNoPlace(t *testing.T) {
-	a := &Advice{Options: []string{"--level", "strict", "-v", "/data", "--tmpfs", "/cache"}, Changes: map[string]int{"/x": Changed, "/cache": Added, "/cache/d": Added}}
-	after := map[string]int{"/x": Changed, "/data": Changed, "/data/new": Added, "/cache": Added, "/cache/d": Added, "/cache/n": Added, "/run": Changed, "/run/pid": Added,
-		"/home": Changed, "/home/saved": Added, "/database": Added, "/run/db": Added, "/run/db/s": Added, "/tmp/x": Added,
-		"/run/app": Changed, "/run/app/data": Changed, "/run/app/data/rows": Changed, "/run/app/new": Added, "/run/app/new/f": Added, "/run/lock/app": Added}
-	if got := strings.Join(a.Unforeseen(after), " "); got != "/cache/n /database /home/saved /run/app/data/rows /run/app/new/f" {
-		t.Error(got)
-	}
-}
