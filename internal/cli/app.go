@@ -184,6 +184,14 @@ func (a *App) terminalWidth(w io.Writer) int {
 	return int(cols)
 }
 
+// document is where --format prints: as it is for programs, and plain text on a terminal, whatever a template takes from an image.
+func (a *App) document() io.Writer {
+	if console.Of(a.Out).Is() {
+		return show.Plain(a.Out)
+	}
+	return a.Out
+}
+
 // each runs do for every name and prints the name after it succeeded. One failure does not stop the others.
 func (a *App) each(names []string, do func(name string) error) error {
 	failed := false

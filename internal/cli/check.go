@@ -49,7 +49,7 @@ func newSystemCheck(a *App) *cobra.Command {
 				return err
 			}
 			if format != "" {
-				err = show.One(a.Out, format, d)
+				err = show.One(a.document(), format, d)
 			} else {
 				err = d.print(a.Out)
 			}

@@ -52,7 +52,7 @@ func newDiskUsage(a *App) *cobra.Command {
 			}
 			details := makeUsageDetails(&u, a.Now(), format == "" || strings.HasPrefix(format, "table"))
 			if format != "" && format != "table" {
-				return show.One(a.Out, format, details)
+				return show.One(a.document(), format, details)
 			}
 			return details.print(a.Out, u.BuildCache)
 		},

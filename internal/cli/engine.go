@@ -185,7 +185,7 @@ func newEngineStatus(a *App) *cobra.Command {
 				return err
 			}
 			if format != "" {
-				if err := show.One(a.Out, format, s); err != nil {
+				if err := show.One(a.document(), format, s); err != nil {
 					return err
 				}
 			} else {
@@ -276,7 +276,7 @@ func newDoctor(a *App) *cobra.Command {
 			report := check.Doctor()
 			var err error
 			if format != "" {
-				err = show.One(a.Out, format, report)
+				err = show.One(a.document(), format, report)
 			} else {
 				err = report.Text(a.Out, console.Of(a.Out).Is() && a.Getenv("NO_COLOR") == "")
 			}

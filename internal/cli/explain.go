@@ -35,9 +35,9 @@ func newExplain(a *App) *cobra.Command {
 				return err
 			}
 			if format != "" {
-				err = show.One(a.Out, format, v)
+				err = show.One(a.document(), format, v)
 			} else {
-				err = v.print(a.Out, all)
+				err = v.print(show.Plain(a.Out), all)
 			}
 			if err == nil && v.Differs {
 				err = &exitError{1, fmt.Errorf("container %s is less confined than was asked for. Next: brig rm -f %s, and report it", v.Name, v.Name)}
@@ -61,14 +61,14 @@ func newExplainOf(a *App, verb string) *cobra.Command {
 				return withCode(engineFailed, err)
 			}
 			defer res.Body.Close()
-			_, err = io.Copy(a.Out, res.Body)
+			_, err = io.Copy(show.Plain(a.Out), res.Body)
 			return err
 		}
 		var v plan
 		if err := engine.CallRequest(cmd.Context(), asked, &v); err != nil {
 			return withCode(engineFailed, err)
 		}
-		return show.One(a.Out, format, v)
+		return show.One(a.document(), format, v)
 	})
 }
 

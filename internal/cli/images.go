@@ -171,9 +171,9 @@ func newRmi(a *App) *cobra.Command {
 				}
 				for _, d := range done {
 					if d.Deleted != "" {
-						fmt.Fprintln(a.Out, "Deleted:", d.Deleted)
+						fmt.Fprintln(a.Out, "Deleted:", show.Clean(d.Deleted, false))
 					} else {
-						fmt.Fprintln(a.Out, "Untagged:", d.Untagged)
+						fmt.Fprintln(a.Out, "Untagged:", show.Clean(d.Untagged, false))
 					}
 				}
 			}

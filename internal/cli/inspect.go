@@ -115,7 +115,7 @@ func (a *App) inspect(ctx context.Context, names []string, among []kind, o *insp
 		}
 		found = append(found, doc)
 	}
-	if err := printDocuments(a.Out, o.format, found); err != nil {
+	if err := printDocuments(a.document(), o.format, found); err != nil {
 		return err
 	}
 	return failed
@@ -203,7 +203,7 @@ func indented(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := w.Write(show.EscapeJSON(b.Bytes()))
 	return err
 }
 

@@ -58,7 +58,7 @@ func newPolicyApply(a *App) *cobra.Command {
 				return fmt.Errorf("%s:\n%w", source, err)
 			}
 			if try {
-				policyfile.Print(a.Out, compiled)
+				policyfile.Print(show.Plain(a.Out), compiled)
 				return nil
 			}
 			if err := policyfile.Apply(p.root, compiled); err != nil {
@@ -120,9 +120,9 @@ func newPolicyShow(a *App) *cobra.Command {
 				return err
 			}
 			if format != "" {
-				return show.One(a.Out, format, p)
+				return show.One(a.document(), format, p)
 			}
-			policyfile.Print(a.Out, &p)
+			policyfile.Print(show.Plain(a.Out), &p)
 			return nil
 		},
 	}
@@ -156,9 +156,9 @@ func newCheckOf(a *App, verb string) *cobra.Command {
 			return withCode(engineFailed, err)
 		}
 		if format != "" {
-			err = show.One(a.Out, format, v)
+			err = show.One(a.document(), format, v)
 		} else {
-			err = v.print(a.Out)
+			err = v.print(show.Plain(a.Out))
 		}
 		if err == nil && !v.Allowed {
 			err = &exitError{code: 1}

@@ -34,7 +34,7 @@ func newVersion(a *App) *cobra.Command {
 				v.Server, unreachable = a.serverVersion(cmd.Context())
 			}
 			if format != "" {
-				if err := show.One(a.Out, format, v); err != nil {
+				if err := show.One(a.document(), format, v); err != nil {
 					return err
 				}
 				return unreachable
@@ -84,7 +84,7 @@ func newInfo(a *App) *cobra.Command {
 				return err
 			}
 			if format != "" {
-				return show.One(a.Out, format, info)
+				return show.One(a.document(), format, info)
 			}
 			a.printInfo(&info)
 			return nil

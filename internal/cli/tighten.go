@@ -45,7 +45,7 @@ func newTighten(a *App) *cobra.Command {
 				return a.applyAdvice(cmd.Context(), engine, args[0], &advice, profile)
 			}
 			if format != "" {
-				return show.One(a.Out, format, advice)
+				return show.One(a.document(), format, advice)
 			}
 			fmt.Fprintln(a.Out, show.Clean(strings.Join(quoted(advice.Options), " "), false))
 			for _, n := range advice.Notes {

@@ -89,10 +89,12 @@ func table[Row any](w io.Writer, columns []Column, rows []Row) error {
 }
 
 func lines[Row any](w io.Writer, rows []Row) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
 	for _, row := range rows {
-		if err := e.Encode(row); err != nil {
+		text, err := toJSON(row)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(w, text); err != nil {
 			return err
 		}
 	}
@@ -150,7 +152,7 @@ func toJSON(v any) (string, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
-	return strings.TrimSuffix(b.String(), "\n"), err
+	return strings.TrimSuffix(string(EscapeJSON(b.Bytes())), "\n"), err
 }
 
 func execute(w io.Writer, t *template.Template, v any) error {

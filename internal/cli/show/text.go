@@ -3,25 +3,9 @@ package show
 import (
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/docker/go-units"
 )
-
-// Clean replaces control characters. Line feeds and tabs stay if keepLines is set.
-func Clean(s string, keepLines bool) string {
-	return strings.Map(func(r rune) rune {
-		if keepLines && (r == '\n' || r == '\t') || !unicode.IsControl(r) && !isBidi(r) {
-			return r
-		}
-		return '\ufffd'
-	}, s)
-}
-
-// isBidi finds the characters that reorder what is shown around them.
-func isBidi(r rune) bool {
-	return r >= '\u202a' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
-}
 
 // Truncate shortens s to at most n characters, the last of which is then an ellipsis.
 func Truncate(s string, n int) string {

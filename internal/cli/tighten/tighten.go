@@ -11,7 +11,8 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"unicode"
+
+	"github.com/brig-engine/brig/internal/cli/show"
 )
 
 // Facts are what is known of a container.
@@ -189,8 +190,9 @@ func (a *Advice) files(f *Facts, uid, gid uint32, known bool) {
 		}
 		gone := slices.Contains(volatile, p.dir) || p.made && isVolatile(f.Changes, p.dir)
 		switch {
-		case strings.ContainsFunc(p.dir, func(c rune) bool { return c == ':' || c == ',' || unicode.IsControl(c) }):
-			// The image, or the program, has chosen the name: as an option it would mean another directory, of the host.
+		case strings.ContainsAny(p.dir, ":,\ufffd") || show.Clean(p.dir, false) != p.dir:
+			// The image, or the program, has chosen the name: as an option it would mean another directory, of the host, or be
+			// another one than people see. The replacement character stands for a byte that is none of a text.
 			a.Obstacles = append(a.Obstacles, fmt.Sprintf("%q was written to, and no option can name it", p.dir))
 		case p.dir == "/":
 			a.Obstacles = append(a.Obstacles, "it wrote to the root directory itself: "+some(p.written))

@@ -105,6 +105,8 @@ func TestWhatWouldBeLost(t *testing.T) {
 		"files in /run":                 {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/run/db", "", "", ""},
 		"files in the image's /run/app": {Dir{UID: 1000, Names: []string{"f"}, Files: true}, "/run/app/db", "/run/app/db", "", ""},
 		"another's name":                {Dir{UID: 1000, Names: []string{"f"}}, "/etc:/data", "", "", `"/etc:/data" was written to, and no option can name it`},
+		"reordered":                     {Dir{UID: 1000, Names: []string{"f"}}, "/srv/\u202etad", "", "", `"/srv/\u202etad" was written to`},
+		"no text":                       {Dir{UID: 1000, Names: []string{"f"}}, "/a\ufffdb", "", "", `was written to, and no option can name it`},
 		"a new line":                    {Dir{UID: 1000, Names: []string{"f"}}, "/a\nb", "", "", `"/a\nb" was written to`},
 	} {
 		a := Make(&Facts{Processes: []Process{{1000, 1000, "app"}}, Changes: map[string]int{c.at: Added, c.at + "/f": Added},
