@@ -186,7 +186,8 @@ func (r *room) try(ctx context.Context, s *step) error {
 // onTerminal finds commands that ask for a terminal, and so must be typed at one.
 var onTerminal = regexp.MustCompile(` -(i?t|ti) `)
 
-// shell runs a command line and returns both outputs, in their order, and the exit status.
+// shell runs a command line and returns both outputs, in their order, and the exit status. What a program in a container writes to
+// both has no order outside of it, where they are two streams: a command of the page has it write to one (2>&1).
 func (r *room) shell(ctx context.Context, line string) (out string, status int, err error) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
