@@ -50,15 +50,14 @@ func (c *Container) Meter(ctx context.Context) (*Meter, error) {
 	for i, name := range files {
 		m.fds[name] = fds[i]
 	}
-	if len(m.fds) != len(fds) {
+	const machine = "stat" // whose time brigd reads itself
+	if _, given := m.fds[machine]; given || len(m.fds) != len(fds) {
 		wire.CloseAll(fds)
-		return nil, fmt.Errorf("the warden sent two files of one name: %w", errdefs.ErrInternal)
+		return nil, fmt.Errorf("the warden sent two files of one name, or one that is none of the container's: %q: %w", files, errdefs.ErrInternal)
 	}
-	const machine = "stat" // its time
-	if _, given := m.fds[machine]; !given {
-		if fd, err := unix.FcntlInt(c.e.time.Fd(), unix.F_DUPFD_CLOEXEC, 3); err == nil {
-			m.fds[machine] = fd
-		}
+	if m.fds[machine], err = unix.FcntlInt(c.e.time.Fd(), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+		wire.CloseAll(fds)
+		return nil, fmt.Errorf("hold the machine's time: %w", err)
 	}
 	return m, nil
 }
