@@ -77,9 +77,9 @@ func archivePath(container string) string {
 	return "/containers/" + url.PathEscape(container) + "/archive"
 }
 
-// stat describes a file in a container.
-func (c *copying) stat(engine *api.Client, container, p string) (*pathStat, error) {
-	res, err := engine.Do(c.ctx, api.Request{Method: "HEAD", Path: archivePath(container), Query: url.Values{"path": {p}}})
+// statOf describes a file in a container.
+func statOf(ctx context.Context, engine *api.Client, container, p string) (*pathStat, error) {
+	res, err := engine.Do(ctx, api.Request{Method: "HEAD", Path: archivePath(container), Query: url.Values{"path": {p}}})
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (c *copying) out(container, srcPath, dst string) error {
 	}
 	src := cp.End{Path: srcPath, Exists: true}
 	if c.follow {
-		if st, err := c.stat(engine, container, srcPath); err == nil && st.Mode&fs.ModeSymlink != 0 {
+		if st, err := statOf(c.ctx, engine, container, srcPath); err == nil && st.Mode&fs.ModeSymlink != 0 {
 			if _, base := cp.Entry(srcPath); base != path.Base(st.LinkTarget) {
 				src.Rename = base
 			}
@@ -169,10 +169,10 @@ func (c *copying) in(srcPath, container, dst string) error {
 		return err
 	}
 	target := cp.End{Path: dst}
-	st, err := c.stat(engine, container, dst)
+	st, err := statOf(c.ctx, engine, container, dst)
 	if err == nil && st.Mode&fs.ModeSymlink != 0 {
 		target.Path = st.LinkTarget
-		st, err = c.stat(engine, container, target.Path)
+		st, err = statOf(c.ctx, engine, container, target.Path)
 	}
 	if err == nil { // otherwise it is new, if its directory is there
 		target.Exists, target.IsDir = true, st.Mode.IsDir()

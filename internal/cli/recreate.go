@@ -28,9 +28,8 @@ const probation = 3 * time.Second
 type recreation struct {
 	engine   *api.Client
 	advice   *tighten.Advice
-	id, name string   // of the container that was
-	mounts   []string // where it has some, also in memory
-	made     string   // id of the new one
+	id, name string // of the container that was
+	made     string // id of the new one
 	fresh    []string
 	undo     []func(context.Context) error
 }
@@ -120,7 +119,7 @@ func (r *recreation) replace(ctx context.Context, body map[string]any) error {
 	if err != nil {
 		return err
 	}
-	tighten.LeaveOut(after, r.mounts)
+	tighten.LeaveOut(after, r.advice.Mounts)
 	if more := r.advice.Unforeseen(after); len(more) > 0 {
 		return fmt.Errorf("when it ended it wrote %s, which the advice has no place for. Next: make it with a volume there, by -v",
 			show.Clean(strings.Join(more, ", "), false))

@@ -47,12 +47,9 @@ func (r *recreation) request(ctx context.Context, name string, advice *tighten.A
 	delete(annotations, "brig.record")
 	annotations["brig.level"] = "strict"
 	host["Annotations"] = annotations
-	tmpfs, _ := host["Tmpfs"].(map[string]any)
-	r.mounts = slices.Collect(maps.Keys(tmpfs)) // before those of the advice
 	networks := r.options(c.Config, host, advice, profile)
 	// Volumes without a name have one, by which they stay.
 	for _, m := range c.Mounts {
-		r.mounts = append(r.mounts, m.Destination)
 		if m.Type == "volume" && m.Name != "" && !mounted(host, m.Destination) {
 			host["Binds"] = append(list(host, "Binds"), m.Name+":"+m.Destination)
 		}

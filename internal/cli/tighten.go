@@ -128,6 +128,9 @@ func advise(ctx context.Context, engine *api.Client, name, file string) (advice 
 	for _, m := range c.Mounts {
 		mounts = append(mounts, m.Destination)
 	}
+	for i := 0; err == nil && i < len(mounts); i++ {
+		mounts[i], err = mountPoint(ctx, engine, name, path.Clean(mounts[i]), f.Changes)
+	}
 	tighten.LeaveOut(f.Changes, mounts)
 	f.Recorded, f.Profile = h.Annotations["brig.record"] == "true", file
 	if err == nil && file != "" && !f.Recorded {
@@ -143,7 +146,7 @@ func advise(ctx context.Context, engine *api.Client, name, file string) (advice 
 		return advice, nil, err
 	}
 	advice = tighten.Make(f)
-	advice.Changes = f.Changes
+	advice.Changes, advice.Mounts = f.Changes, mounts
 	return advice, profile, nil
 }
 
@@ -159,6 +162,33 @@ func changesOf(ctx context.Context, engine *api.Client, at string) (map[string]i
 		paths[x.Path] = x.Kind
 	}
 	return paths, err
+}
+
+// mountPoint is where a mount is if links of the image lead there: /lib/modules is /usr/lib/modules in many. They are followed
+// only for one that may have been made, somewhere else than its name says.
+func mountPoint(ctx context.Context, engine *api.Client, name, target string, changes map[string]int) (string, error) {
+	made := false
+	for p, kind := range changes {
+		made = made || kind == tighten.Added && path.Base(p) == path.Base(target)
+	}
+	if _, here := changes[target]; here || !made {
+		return target, nil
+	}
+	dir := "/"
+	for step := range strings.SplitSeq(strings.Trim(path.Dir(target), "/"), "/") {
+		dir = path.Join(dir, step)
+		st, err := statOf(ctx, engine, name, dir)
+		if api.IsStatus(err, 404) { // in another mount, where nothing is a change
+			return target, nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("find the place of the mount on %s: %w", target, err)
+		}
+		if st.LinkTarget != "" {
+			dir = path.Join("/", st.LinkTarget)
+		}
+	}
+	return path.Join(dir, path.Base(target)), nil
 }
 
 // recordedCalls gives the names of the system calls that were recorded, and a profile of them.

@@ -262,17 +262,17 @@ func TestTightenCarriesWhatTheImageHasInRun(t *testing.T) {
 // What the engine has made to mount something is nothing that the program has written, at whatever depth.
 func TestTightenKnowsMountPoints(t *testing.T) {
 	e := startEngine(t).withBusybox()
-	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir -p /srv/full /srv/empty; echo x >/srv/full/of-the-image")
+	e.brig("run", "--name", "prepared", "box", "sh", "-c", "mkdir -p /srv/full /srv/empty; ln -s srv/full /link; echo x >/srv/full/of-the-image")
 	e.brig("commit", "prepared", "app")
 	e.brig("run", "-d", "--name", "web", "-u", "1000:1000", "-v", "data:/srv/full/a/b", "--tmpfs", "/srv/empty/t", "--mount", "type=tmpfs,dst=/srv/full/m",
-		"-v", "/etc/hostname:/srv/full/file:ro", "-v", "/mnt/x/y", "app", "sh", "-c", "while :; do sleep 0.1; done")
+		"-v", "/etc/hostname:/srv/full/file:ro", "-v", "/mnt/x/y", "-v", "/link/n", "-v", "/srv/empty/t/sub/n", "app", "sh", "-c", "trap exit TERM; while :; do sleep 0.1; done")
 	if got := strings.Join(e.tightened("web"), " "); got != "--level strict -u 1000:1000" {
 		t.Errorf("%s", got)
 	}
 	if out, code := e.run(e.brigCommand("tighten", "--apply", "web")); code != 0 {
 		t.Errorf("%d %s", code, out)
 	}
-	if out := e.brig("exec", "web", "sh", "-c", "cat /srv/full/of-the-image; grep -c -e /srv/full/a/b -e /srv/empty/t -e /srv/full/m -e /srv/full/file -e /mnt/x/y /proc/mounts"); out != "x\n5" {
+	if out := e.brig("exec", "web", "sh", "-c", "cat /srv/full/of-the-image; grep -c -e /srv/full/a/b -e /srv/empty/t -e /srv/full/m -e /srv/full/file -e /mnt/x/y -e /srv/full/n /proc/mounts"); out != "x\n7" {
 		t.Errorf("%s", out)
 	}
 }

@@ -66,6 +66,7 @@ type Advice struct {
 	Lost    []string       `json:"-"` // directories that would be in memory, and hold files which nobody would have any more
 	Empty   []string       `json:"-"` // directories that would be in memory, and hold nothing but directories
 	Changes map[string]int `json:"-"` // that it is made of
+	Mounts  []string       `json:"-"` // places of mounts, which are none of the changes
 }
 
 // Make works it out.
