@@ -105,7 +105,7 @@ var everyOption = map[string][]try{
 	"--read-only":             {{"--read-only", "touch /x 2>/dev/null || echo ok", "ok"}},
 	"--restart":               {{"--restart no", "echo ok", "ok"}},
 	"--rm":                    {{"--rm", "echo ok", "ok"}},
-	"--runtime":               {{"--runtime kata", "", "--runtime kata: not supported"}},
+	"--runtime":               {{"--runtime brig", "echo ok", "ok"}, {"--runtime kata", "", "--runtime kata: the administrator's policy names no such runtime"}},
 	"--security-opt":          {{"--security-opt no-new-privileges", "grep NoNewPrivs /proc/self/status", "NoNewPrivs:\t1"}, {"--security-opt apparmor=x", "", "AppArmor"}},
 	"--shm-size":              {{"--shm-size 1m", "df -k /dev/shm | tail -n 1 | while read a b c; do echo $b; done", "1024"}},
 	"--sig-proxy":             {{"--sig-proxy=false", "echo ok", "ok"}},
