@@ -77,6 +77,7 @@ type run struct {
 	near      Info  // of the neighbour
 	nearErr   error // why there is no neighbour
 	calm      *calmness
+	door      string // where the neighbour is asked
 }
 
 // Run drills one engine. An error means that the drill itself could not run; whatever the engine does is in the report.
@@ -202,7 +203,7 @@ func (r *run) meetNeighbour() {
 		box.Remove(r.ctx)
 		return
 	}
-	r.neighbour = box
+	r.neighbour, r.door = box, r.served()
 }
 
 // sweep removes everything, with a deadline of its own: the drill may have been interrupted.

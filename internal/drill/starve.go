@@ -1,22 +1,15 @@
 package drill
 
 import (
-	"bufio"
 	"fmt"
-	"net"
 	"os"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/brig-engine/brig/internal/drill/netns"
 )
 
 // A hog starves its neighbour when the neighbour's slow requests (the 99th percentile) take more than three times
-// as long as undisturbed. Below starvedFloor nobody is starved: a few turns of the scheduler more or less are no harm
-// (on two busy cores, equal shares alone let a request wait for 60 ms now and then), and a ratio of microseconds would
-// measure the machine's other work.
+// as long as undisturbed. Below starvedFloor nobody is said to be starved: on a machine that does other work as well, a
+// ratio of milliseconds would measure that. docs/drill.md has the ratios of a machine that does nothing else.
 const (
 	starvedRatio = 3
 	starvedFloor = 100 * time.Millisecond
@@ -24,58 +17,6 @@ const (
 	calmRequests = 100
 	pace         = 4 * time.Millisecond // one request in this time
 )
-
-// ask sends one request to the neighbour, through its published port if it has one, and returns how long the answer
-// took.
-func (r *run) ask(text string) (time.Duration, error) {
-	target, network := r.near.Published, r.network
-	if target == "" {
-		target = net.JoinHostPort(r.near.IP, strconv.Itoa(servePort))
-	}
-	begin := time.Now()
-	err := netns.Do(network, func() error {
-		c, err := net.DialTimeout("tcp", target, askDeadline)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		c.SetDeadline(begin.Add(askDeadline))
-		if _, err := fmt.Fprintf(c, "GET /%s HTTP/1.0\r\n\r\n", text); err != nil {
-			return err
-		}
-		line, err := bufio.NewReader(c).ReadString('\n')
-		if err == nil && !strings.HasPrefix(line, "HTTP/1.0 200") {
-			err = fmt.Errorf("the neighbour answered %.40q", line)
-		}
-		return err
-	})
-	return time.Since(begin), err
-}
-
-// latency asks until enough says so and returns the 99th percentile; a failed request counts as askDeadline.
-func (r *run) latency(enough func(n int) bool) (p99 time.Duration, n int, failed []error) {
-	var times []time.Duration
-	for !enough(n) {
-		took, err := r.ask("")
-		if err != nil {
-			took = askDeadline
-			if failed = append(failed, err); len(failed) > 3 {
-				break
-			}
-		}
-		// While one request waits, others would have come: a long wait counts once for each of them, or the worst
-		// starvation would be a single sample among hundreds.
-		for n++; took > 0; took -= pace {
-			times = append(times, took)
-		}
-		time.Sleep(pace / 2)
-	}
-	if len(times) == 0 {
-		return 0, 0, failed
-	}
-	slices.Sort(times)
-	return times[len(times)*99/100], n, failed
-}
 
 // calmness is how long the neighbour's answers took when it was last measured undisturbed: what follows an attack is what
 // precedes the next one.

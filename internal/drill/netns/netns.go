@@ -15,21 +15,29 @@ func Do(path string, do func() error) error {
 	if path == "" {
 		return do()
 	}
-	ns, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer ns.Close()
 	result := make(chan error, 1)
 	go func() {
 		// The thread is given up afterwards (it ends with its locked goroutine), because nothing guarantees that it
 		// could come back.
 		runtime.LockOSThread()
-		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-			result <- fmt.Errorf("enter the network namespace %s: %w", path, err)
-			return
+		err := Enter(path)
+		if err == nil {
+			err = do()
 		}
-		result <- do()
+		result <- err
 	}()
 	return <-result
+}
+
+// Enter takes the calling thread, which is locked to its goroutine for ever, into the network namespace at path.
+func Enter(path string) error {
+	ns, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer ns.Close()
+	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter the network namespace %s: %w", path, err)
+	}
+	return nil
 }
