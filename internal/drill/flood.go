@@ -39,6 +39,7 @@ func (r *run) duringBy(floor time.Duration, work func() Verdict) (v Verdict) {
 			calm = max(calm, after)
 		}
 		bound := r.bound(calm, floor)
+		v.Near = nearOf(calm, busy)
 		v.Detail += fmt.Sprintf("; neighbour's p99 %s → %s, bound %s", milli(calm), milli(busy), milli(bound))
 		if len(failed) == 0 && busy <= bound || v.Verdict != Blocked {
 			return v

@@ -121,3 +121,11 @@ func FuzzParseVerdict(f *testing.F) {
 		}
 	})
 }
+
+// How the neighbour fares is for the drill to say.
+func TestAProbeSaysNothingOfTheNeighbour(t *testing.T) {
+	v, err := parseVerdict([]byte(`{"probe":"x","attack":"A2","verdict":"blocked","layer":"l","detail":"d","duration_ms":1,"near":{"calm_ms":1,"busy_ms":1}}`))
+	if err != nil || v.Near != nil {
+		t.Errorf("%+v, %v", v.Near, err)
+	}
+}

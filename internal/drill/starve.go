@@ -86,11 +86,12 @@ func (r *run) hogOnce(spec Spec) (v Verdict, starved bool) {
 		if v.Verdict == Exposed || v.Verdict == lookOutside { // what it did says more than what came of it
 			measured = v.Detail + "; " + measured
 		}
-		return Verdict{Verdict: Exposed, Detail: measured}, true
+		return Verdict{Verdict: Exposed, Detail: measured, Near: nearOf(calm, busy)}, true
 	case v.Verdict == lookOutside:
-		return Verdict{Verdict: Blocked, Layer: "cpu cgroup", Detail: v.Detail + ": " + measured}, false
+		return Verdict{Verdict: Blocked, Layer: "cpu cgroup", Detail: v.Detail + ": " + measured, Near: nearOf(calm, busy)}, false
 	case v.Verdict == Blocked || v.Verdict == Exposed:
 		v.Detail += "; " + measured
+		v.Near = nearOf(calm, busy)
 	}
 	return v, false
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // The verdicts of a probe. Only Blocked says that a defence worked; NotApplicable and CouldNotTry never count as such.
@@ -24,6 +25,20 @@ type Verdict struct {
 	Layer      string  `json:"layer"`  // the defence that refused, if blocked
 	Detail     string  `json:"detail"` // what was tried and what was answered, for people
 	DurationMS float64 `json:"duration_ms"`
+	// Near is how the neighbour fared, where it was measured. The drill says that, and no container.
+	Near *Near `json:"near,omitempty"`
+}
+
+// Near is how long the neighbour's slow requests took (the 99th percentile), in milliseconds: undisturbed, which is the slower of
+// before and after, and beside the attack.
+type Near struct {
+	CalmMS float64 `json:"calm_ms"`
+	BusyMS float64 `json:"busy_ms"`
+}
+
+func nearOf(calm, busy time.Duration) *Near {
+	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+	return &Near{ms(calm), ms(busy)}
 }
 
 const maxVerdict = 8 << 10
@@ -47,6 +62,7 @@ func parseVerdict(output []byte) (Verdict, error) {
 	if d.More() {
 		return v, fmt.Errorf("the probe printed more than a verdict: %.80q", line)
 	}
+	v.Near = nil
 	switch v.Verdict {
 	case Exposed, Blocked, NotApplicable, CouldNotTry, lookOutside:
 		return v, nil

@@ -48,6 +48,8 @@ func (p *page) markdown() string {
 	section("The seven attacks", p.attacks())
 	paragraph(&b, `"n of m" counts probes: those that got through where the attack is exposed, else those that were stopped.`)
 	section("The probes", p.table())
+	section("What the neighbour notices", p.neighbour())
+	paragraph(&b, near)
 	p.exposed(&b)
 	p.untried(&b)
 	p.why(&b)
@@ -144,6 +146,37 @@ func (p *page) table() *room.Table {
 			row = append(row, or(spoken(v.Verdict), "—"))
 		}
 		if tried {
+			t.Add(row...)
+		}
+	}
+	return t
+}
+
+const near = "The 99th percentile of the neighbour's answers in milliseconds, undisturbed (the slower of before and after) → beside " +
+	"the attack. An engine is called exposed beyond three times as long, and not below 100 ms (250 ms where the attacker is a program of " +
+	"the host): on a machine that does other work as well, less would say nothing. Cells in bold are beyond three times as long and " +
+	"beyond 12 ms, which are three turns of a processor by the clock of this kernel (250 Hz)."
+
+// turns are three turns of a processor, in milliseconds.
+const turns = 12
+
+// neighbour is a row for each probe beside which the neighbour was measured.
+func (p *page) neighbour() *room.Table {
+	t := p.columns("", "probe")
+	for _, probe := range p.probes {
+		row, measured := []string{string(probe.Class), probe.ID}, false
+		for _, r := range p.results {
+			cell := "—"
+			if n := r.verdict(probe.ID).Near; n != nil {
+				measured = true
+				cell = fmt.Sprintf("%.1f → %.1f", n.CalmMS, n.BusyMS)
+				if n.BusyMS > 3*n.CalmMS && n.BusyMS > turns {
+					cell = "**" + cell + "**"
+				}
+			}
+			row = append(row, cell)
+		}
+		if measured {
 			t.Add(row...)
 		}
 	}
