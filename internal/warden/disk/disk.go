@@ -82,7 +82,7 @@ func (d *Disk) Remove(path string) error {
 	if d.Kind == wire.InImage && in(above, func(fd int) error { return quota.Destroy(fd, name) }) == nil {
 		return nil
 	}
-	err := in(above, func(fd int) error { return remove(fd, name) })
+	err := in(above, func(fd int) error { return remove(fd, fd, name, 0) })
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // nor what was above it
 	}

@@ -46,7 +46,7 @@ func TestDeepTreesTakeFewDescriptors(t *testing.T) {
 	}
 	top := filepath.Join(t.TempDir(), "tree")
 	deep(t, top, 1000)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: old.Max}); err != nil {
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 2 * deepest, Max: old.Max}); err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
