@@ -18,7 +18,7 @@ func main() {
 	flag.StringVar(&cfg.Root, "root", "", "directory of durable state")
 	flag.StringVar(&cfg.Run, "run", "", "directory of volatile state")
 	flag.StringVar(&cfg.Libexec, "libexec", "", "directory of the other programs")
-	flag.IntVar(&cfg.Deaths, "deaths", 0, "how many wardens have died in the last seconds")
+	flag.IntVar(&cfg.Deaths, "deaths", 0, "how many wardens have died in the last minute")
 	flag.Parse()
 	if cfg.Root == "" || cfg.Run == "" || cfg.Libexec == "" || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "brig-warden: started by brig-keeper only. Next: brig engine start")

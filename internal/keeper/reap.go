@@ -18,6 +18,7 @@ import (
 const (
 	maxDeaths   = 5
 	deathWindow = 10 * time.Second
+	remembered  = time.Minute // for a warden that decides what it can do without
 	pause       = 100 * time.Millisecond
 )
 
@@ -57,10 +58,10 @@ func note(dir string, pid int, how pidfd.Status) {
 
 // restart starts a new warden after the old one died, unless that happens all the time.
 func (k *keeper) restart(how pidfd.Status) error {
-	old := func(t time.Time) bool { return time.Since(t) >= deathWindow }
+	old := func(t time.Time) bool { return time.Since(t) >= remembered }
 	k.deaths = append(slices.DeleteFunc(k.deaths, old), time.Now())
 	fmt.Fprintf(os.Stderr, "brig-keeper: the warden died (exit code %d)\n", how.ExitCode())
-	if len(k.deaths) >= maxDeaths {
+	if n := len(k.deaths); n >= maxDeaths && time.Since(k.deaths[n-maxDeaths]) < deathWindow {
 		return errors.New("the warden died five times in ten seconds; its last words are above. Next: brig doctor")
 	}
 	k.drain()

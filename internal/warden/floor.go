@@ -107,7 +107,9 @@ func checkSpec(s *wire.Spec, by *caller, memory int64) error {
 		return r.err()
 	}
 	for i := range s.Mounts {
-		checkMount(&r, &s.Mounts[i], by)
+		m := &s.Mounts[i]
+		checkMount(&r, m, by)
+		r.when(s.Runtime != "" && !m.Writable && m.Kind != wire.MountImage, "the runtime %q could write to %s, which is for reading", s.Runtime, m.Target)
 	}
 	for _, d := range s.Devices {
 		const both = unix.BPF_DEVCG_ACC_READ | unix.BPF_DEVCG_ACC_WRITE

@@ -21,8 +21,8 @@ import (
 const (
 	// routerPatience is how long brig-router may take for one request. One that is silent is killed.
 	routerPatience = 20 * time.Second
-	// With so many deaths of wardens before, a router that ends takes none with it any more. Below what the keeper bears: an
-	// engine without a network is better than none.
+	// With so many deaths of wardens in the minute before it began, and not a minute later, a router that ends takes none with it any
+	// more. Below what the keeper bears: an engine without a network is better than none.
 	routerDeaths = 3
 	// portLinger is how long the last copy of a published port's socket may outlive its container.
 	portLinger = time.Second
@@ -72,7 +72,7 @@ func (r *router) failed(err error) {
 	w := r.w
 	w.log("network: %v", err)
 	silent := errors.Is(err, context.DeadlineExceeded) // the next one would be as well
-	if errdefs.IsUnavailable(err) && !silent && w.cfg.Deaths < routerDeaths {
+	if errdefs.IsUnavailable(err) && !silent && (w.cfg.Deaths < routerDeaths || time.Since(w.began) > time.Minute) {
 		os.Exit(1)
 	}
 	if r.pidfd >= 0 {

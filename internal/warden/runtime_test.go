@@ -54,6 +54,25 @@ func TestRuntimesAreAloneInTheirSandboxes(t *testing.T) {
 	}
 }
 
+// What a runtime could remount is not for reading only.
+func TestRuntimesGetNothingForReading(t *testing.T) {
+	for _, c := range []struct {
+		mount wire.Mount
+		fine  bool
+	}{
+		{wire.Mount{Kind: wire.MountBind, Source: "/srv", Target: "/data"}, false},
+		{wire.Mount{Kind: wire.MountVolume, Source: "v", Target: "/data"}, false},
+		{wire.Mount{Kind: wire.MountVolume, Source: "v", Target: "/data", Writable: true}, true},
+		{wire.Mount{Kind: wire.MountImage, Source: "sha256:" + strings.Repeat("a", 64), Target: "/data"}, true},
+	} {
+		s := plain()
+		s.Runtime, s.Mounts = "runc", []wire.Mount{c.mount}
+		if err := checkSpec(&s, &caller{}, 4*gib); (err == nil) != c.fine || err != nil && !strings.Contains(err.Error(), "could write to /data, which is for reading") {
+			t.Errorf("%+v: %v", c.mount, err)
+		}
+	}
+}
+
 // A process that brigd has described gives a runtime nothing but its bounds: what brigd writes into it confines no less.
 func TestARuntimeIsConfinedWhateverBrigdSays(t *testing.T) {
 	want := wire.Process{Args: []string{"sh"}, Env: []string{"LD_PRELOAD=/x"}, Cwd: "/x", User: wire.User{UID: 7}, AllowNewPrivileges: true, ABI32: true,

@@ -36,12 +36,13 @@ type Config struct {
 	Listener           int // the API's listening socket, for brigd
 	Keeper             int
 	Ready              int // where brigd writes that it serves
-	Deaths             int // of wardens, in the last seconds
+	Deaths             int // of wardens, in the minute before
 }
 
 // Warden is the state of this process.
 type Warden struct {
 	cfg   Config
+	began time.Time
 	facts wire.HelloReply
 
 	keep    *keep
@@ -118,7 +119,7 @@ func (w *Warden) log(format string, args ...any) { log.Printf("brig-warden: "+fo
 
 // open makes everything that the warden needs, and finds what an earlier one left.
 func open(cfg Config) (w *Warden, err error) {
-	w = &Warden{cfg: cfg, live: map[string]*container{}, brigd: -1,
+	w = &Warden{cfg: cfg, began: time.Now(), live: map[string]*container{}, brigd: -1,
 		pool: make(chan *sandbox, 15), ranges: newRanges(), starts: make(chan struct{}, 2*runtime.NumCPU())}
 	w.images.mounts = map[string]int{}
 	var have map[string]int

@@ -43,6 +43,8 @@ func TestOtherRuntimesAreTheAdministrators(t *testing.T) {
 	e.refused(125, []string{"--runtime runsc", "there are brig, crun, runc."}, "run", "--runtime", "runsc", "box", "true")
 	e.refused(125, []string{"--runtime runc with --init", "--runtime runc with other capabilities"},
 		"run", "--runtime", "runc", "--init", "--cap-drop", "ALL", "--cap-add", "NET_ADMIN", "box", "true")
+	e.refused(125, []string{"--runtime runc with a mount for reading", "runtime runc with --record", "--runtime runc with level strict"},
+		"run", "--runtime", "runc", "--record", "--level", "strict", "-u", "7", "-v", "data:/data:ro", "box", "true")
 	e.refused(125, []string{"what another runtime does in its sandbox, only that knows"}, "explain", "run", "--runtime", "crun", "box", "true")
 	if out, code := e.run(e.asUser(1000, e.brigCommand("run", "--rm", "--runtime", "runc", "box", "true"))); code != 125 ||
 		!strings.Contains(out, `runtimes = ["runc"] in a rule [[allow]] with users = [1000]`) {

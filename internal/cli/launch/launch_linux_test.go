@@ -90,6 +90,23 @@ func options(t *testing.T, role string) Options {
 	return Options{Root: root, Run: run, Socket: filepath.Join(run, "brig.sock"), Programs: programs}
 }
 
+// A directory that somebody else could replace is not where an engine is started: root would follow him.
+func TestDirectoriesOfOthers(t *testing.T) {
+	for name, change := range map[string]func(root string) error{
+		"belongs to user 1000": func(root string) error { return os.Chown(root, 1000, 0) },
+		"belongs to user 1001": func(root string) error { return os.Chown(filepath.Dir(root), 1001, 0) },
+		"can write":            func(root string) error { return os.Chmod(filepath.Dir(root), 0o777) },
+	} {
+		o := options(t, "serve")
+		if err := change(o.Root); err != nil {
+			t.Fatal(err)
+		}
+		if err := Start(o); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "which others than root can write") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // An engine whose unprivileged processes could not reach their files is not started.
 func TestDirectoriesThatNobodyMayEnter(t *testing.T) {
 	o := options(t, "serve")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -32,12 +33,21 @@ func prepare(o *Options) (err error) {
 	return owned(filepath.Join(o.Root, "store"))
 }
 
-// enterable checks that brigd and brig-store, which have no privilege, can walk to their directories.
+// enterable checks that brigd and brig-store, which have no privilege, can walk to their directories, and that nobody but root
+// can put others in their place.
 func enterable(dir string) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
 	for ; dir != "/"; dir = filepath.Dir(dir) {
-		st, err := os.Stat(dir)
+		st, err := os.Lstat(dir)
 		if err != nil {
 			return err
+		}
+		open := st.Mode()&0o022 != 0 && st.Mode()&os.ModeSticky == 0
+		if owner := st.Sys().(*syscall.Stat_t).Uid; owner != 0 || open {
+			return fmt.Errorf("the engine's directory is, or lies in, %s, which others than root can write (it belongs to user %d). Next: choose another directory", dir, owner)
 		}
 		if st.Mode()&0o001 == 0 {
 			return fmt.Errorf("the engine's directory lies below %s, which only its owner may enter, and brigd runs without "+

@@ -16,7 +16,7 @@ import (
 type Lookup struct {
 	User, Group func(name string) (uint32, error)
 	// Program says what is wrong with a program that is to be executed in a sandbox.
-	Program func(path string) error
+	Program func(path string) (real string, err error)
 }
 
 // file is policy.toml as it is written.

@@ -27,11 +27,11 @@ var testAccounts = Lookup{
 		}
 		return 0, errors.New("there is no group of this name")
 	},
-	Program: func(path string) error {
+	Program: func(path string) (string, error) {
 		if path == "/usr/bin/crun" || path == "/usr/local/bin/runsc" {
-			return nil
+			return path, nil
 		}
-		return errors.New(path + ": is no program")
+		return "", errors.New(path + ": is no program")
 	},
 }
 
@@ -92,7 +92,7 @@ func TestTheDocumentedFileCompiles(t *testing.T) {
 		t.Fatal("docs/policy.md shows no policy.toml")
 	}
 	find := func(string) (uint32, error) { return 1, nil }
-	if _, err := Parse([]byte(text), Lookup{find, find, func(string) error { return nil }}); err != nil {
+	if _, err := Parse([]byte(text), Lookup{find, find, func(path string) (string, error) { return path, nil }}); err != nil {
 		t.Error(err)
 	}
 	for _, key := range []string{"level", "floor", "users", "groups", "images", "capabilities", "security-opt", "devices", "ports", "ulimits", "levels", "runtimes", "path", "arguments"} {
@@ -181,14 +181,14 @@ func FuzzParse(f *testing.F) {
 
 // What is executed as a runtime is a program below /usr that nobody but root can have written.
 func TestProgramsOfRuntimes(t *testing.T) {
-	if err := Program("/usr/bin/env"); err != nil {
+	if real, err := Program("/usr/bin/env"); err != nil || real != "/usr/bin/env" {
 		t.Error(err)
 	}
 	for path, says := range map[string]string{
 		"/bin/sh": "sees /usr", "usr/bin/env": "sees /usr", "/usr/../bin/env": "sees /usr", "/usr/bin/nosuch": "no such file", "/usr/bin": "is no program",
 		"/usr/share/doc": "is no program",
 	} {
-		if err := Program(path); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := Program(path); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -204,17 +204,24 @@ func TestProgramsOfRuntimes(t *testing.T) {
 	if err := errors.Join(os.WriteFile(program, nil, 0o755), os.Symlink("/etc/passwd", link), os.Chmod(dir, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	if err := Program(program); err != nil {
+	if _, err := Program(program); err != nil {
 		t.Error(err)
 	}
-	if err := Program(link); err == nil || !strings.Contains(err.Error(), "leads to") {
+	if _, err := Program(link); err == nil || !strings.Contains(err.Error(), "leads to") {
 		t.Errorf("a link out of /usr: %v", err)
+	}
+	// What a link leads to today is what is executed tomorrow.
+	if err := errors.Join(os.Remove(link), os.Symlink(program, link)); err != nil {
+		t.Fatal(err)
+	}
+	if real, err := Program(link); err != nil || real != program {
+		t.Errorf("a link to a program: %s, %v", real, err)
 	}
 	for _, p := range []string{program, dir} {
 		if err := os.Chmod(p, 0o775); err != nil {
 			t.Fatal(err)
 		}
-		if err := Program(program); err == nil || !strings.Contains(err.Error(), p+": others than root") {
+		if _, err := Program(program); err == nil || !strings.Contains(err.Error(), p+": others than root") {
 			t.Errorf("%s: %v", p, err)
 		}
 		if err := os.Chmod(p, 0o755); err != nil {

@@ -18,7 +18,7 @@ func Config(s *wire.Spec) (json.RawMessage, error) {
 		Mounts: []specs.Mount{
 			{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "nodev", "noexec"}},
 			// One that is bound is one that the runtime makes no device in, which it could not.
-			{Destination: "/dev", Type: "bind", Source: "/dev", Options: []string{"rbind", "nosuid"}}},
+			{Destination: "/dev", Type: "bind", Source: "/bundle/rootfs/dev", Options: []string{"rbind", "nosuid"}}},
 		Linux: &specs.Linux{MaskedPaths: s.MaskedPaths, ReadonlyPaths: s.ReadonlyPaths, Seccomp: new(specs.LinuxSeccomp),
 			Namespaces: []specs.LinuxNamespace{{Type: specs.PIDNamespace}, {Type: specs.MountNamespace}, {Type: specs.UTSNamespace}}}}
 	if err := json.Unmarshal(profile, c.Linux.Seccomp); err != nil {

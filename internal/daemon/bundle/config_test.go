@@ -58,7 +58,7 @@ func TestConfigIsTheSpec(t *testing.T) {
 			t.Errorf("the sandbox's namespace is left: %+v", n)
 		}
 	}
-	if len(got.Mounts) != 2 || got.Mounts[0].Type != "proc" || got.Mounts[1].Source != "/dev" {
+	if len(got.Mounts) != 2 || got.Mounts[0].Type != "proc" || got.Mounts[1].Source != "/bundle/rootfs/dev" {
 		t.Errorf("mounts: %+v", got.Mounts)
 	}
 }

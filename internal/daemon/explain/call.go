@@ -57,6 +57,7 @@ var calls = map[uintptr]call{
 	unix.SYS_SETHOSTNAME:            {name: "sethostname"},
 	unix.SYS_SETNS:                  {"setns", at(1, spell(cloneFlags))},
 	unix.SYS_SETRESGID:              {name: "setresgid"},
+	unix.SYS_SENDFILE:               {name: "sendfile"},
 	unix.SYS_SETRESUID:              {name: "setresuid"},
 	unix.SYS_SETSID:                 {name: "setsid"},
 	unix.SYS_SETXATTR:               {name: "setxattr"},

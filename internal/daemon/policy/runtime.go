@@ -44,6 +44,11 @@ func (c *collector) runtime(in Input, s *wire.Spec, profile string) {
 		{p.Filter != nil || profile != "" || p.Capabilities.Bounding&^defaultCaps() != 0, "other capabilities or system calls than the default ones",
 			"its filter is the default's"},
 		{p.ABI32, "--security-opt abi32=allow", "its filter is the default's"},
+		{p.Label+p.Level != "" || p.AppArmor != "" && p.AppArmor != "unconfined", "--security-opt label= or apparmor=", "neither lets a program mount, which a runtime has to do"},
+		{in.Request.Host.Annotations[RecordAnnotation] != "", "--record", "its own system calls would be among them"},
+		{c.level == Strict, "level strict", "the level is kept by Brig, and a runtime keeps its own"},
+		{slices.ContainsFunc(s.Mounts, func(m wire.Mount) bool { return !m.Writable && m.Kind != wire.MountImage }), "a mount for reading",
+			"it is root of the sandbox, and could write to it"},
 		{p.AllowNewPrivileges, "--security-opt no-new-privileges=false", "no_new_privs is set before it is executed"},
 	} {
 		if is.wrong {

@@ -16,10 +16,12 @@ const deepest = 64
 // remove deletes a file, or a directory with all that is in it: never across mounts, and without following a link. One that is
 // too deep is moved to the top of the tree, where its turn comes.
 func remove(top, dir int, name string, depth int) error {
-	if err := unix.Unlinkat(dir, name, 0); err != unix.EISDIR {
+	switch err := unix.Unlinkat(dir, name, 0); {
+	case err == unix.ENOENT:
+		return nil
+	case err != unix.EISDIR:
 		return os.NewSyscallError("unlinkat", err)
-	}
-	if depth > deepest {
+	case depth > deepest:
 		return os.NewSyscallError("renameat2", unix.Renameat2(dir, name, top, strconv.FormatUint(rand.Uint64(), 36), unix.RENAME_NOREPLACE))
 	}
 	fd, err := unix.Openat2(dir, name, &unix.OpenHow{Flags: unix.O_DIRECTORY | unix.O_CLOEXEC,

@@ -62,7 +62,7 @@ func (b *builder) filesystem(in *Input) {
 	b.sysctls(s)
 	b.protect(s)
 	if in.Runtime != nil {
-		b.handOver(!s.WritableRoot)
+		b.handOver()
 		return
 	}
 	b.pivot(!s.WritableRoot)

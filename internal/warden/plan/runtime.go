@@ -33,22 +33,21 @@ func (b *builder) outside() {
 	// Runtimes look for control groups; these show the container's own as their root, and are not the sandbox's to write to.
 	b.fresh("cgroup", "cgroup2", inert|unix.MOUNT_ATTR_RDONLY)
 	b.attach("cgroup", b.ours(outer, "sys/fs/cgroup"), "the runtime's /sys/fs/cgroup")
+	// Nodes of its own: the container's program may do what it likes with those that it has.
+	for _, name := range []string{"dev/null", "dev/zero", "dev/full", "dev/random", "dev/urandom", "dev/tty"} {
+		b.clone("take /"+name, name).To("node")
+		b.open("make the runtime's /"+name, outer, name, openFile, noLinks).To("point")
+		b.attach("node", "point", "the runtime's /"+name)
+	}
 	b.attach(b.root, b.ours(outer, "bundle/rootfs"), "the bundle")
 }
 
-// handOver gives the runtime the rest, and has it be where the container's root was to be.
-func (b *builder) handOver(readOnly bool) {
-	if readOnly {
-		b.confine(b.root, "the root to reading", quiet|unix.MOUNT_ATTR_RDONLY, 0)
-	}
-	// The same devices, with the mounts below them.
-	b.do("clone /dev", unix.SYS_OPEN_TREE, dev, "", tree|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).To("its dev")
-	b.attach("its dev", b.ours(outer, "dev"), "the runtime's /dev")
+// handOver gives the runtime its orders, and has it be where the container's root was to be. What is for reading it restricts
+// itself: it could undo that in any case, so the floor lets it have nothing of the host for reading only.
+func (b *builder) handOver() {
 	b.open("make the bundle's config.json", outer, "bundle/config.json", openFile|unix.O_WRONLY, noLinks).To("file")
-	b.do("write the bundle's config.json", unix.SYS_SENDFILE, Ref("file"), Ref("<config>"), []uint64{0}, maxConfig)
+	const most = 8 << 20 // more than a message of brigd holds
+	b.do("write the bundle's config.json", unix.SYS_SENDFILE, Ref("file"), Ref("<config>"), []uint64{0}, most)
 	b.root = outer
 	b.pivot(false)
 }
-
-// maxConfig is more than a description can have: what a message of brigd holds.
-const maxConfig = 8 << 20
