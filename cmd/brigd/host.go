@@ -20,6 +20,7 @@ import (
 	"github.com/brig-engine/brig/internal/daemon/policy"
 	"github.com/brig-engine/brig/internal/seccomp/filter"
 	"github.com/brig-engine/brig/internal/seccomp/seccompjson"
+	"github.com/brig-engine/brig/internal/seccomp/seccompspec"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -153,7 +154,7 @@ func compile(f container.Filter) (*wire.Filter, error) {
 		p, err = seccompjson.Decode([]byte(f.Profile))
 	}
 	if err == nil && f.Record {
-		p, err = p.Recorded(seccompjson.Listener{Path: wire.Recorder})
+		p, err = p.Recorded(seccompspec.Listener{Path: wire.Recorder})
 	}
 	if err != nil {
 		return nil, err

@@ -17,10 +17,9 @@ import (
 	"github.com/brig-engine/brig/internal/kernel/release"
 	"github.com/brig-engine/brig/internal/oci/birth"
 	"github.com/brig-engine/brig/internal/oci/config"
-	"github.com/brig-engine/brig/internal/oci/state"
 	"github.com/brig-engine/brig/internal/oci/userns"
 	"github.com/brig-engine/brig/internal/seccomp/filter"
-	"github.com/brig-engine/brig/internal/seccomp/seccompjson"
+	"github.com/brig-engine/brig/internal/seccomp/seccompspec"
 )
 
 // describeProcess makes the container's own process.
@@ -65,21 +64,24 @@ func (c *container) compile() error {
 	if s == nil {
 		return nil
 	}
-	p, err := seccompjson.FromSpec(s)
+	program, err := compileProfile(s)
 	if err != nil {
-		return err
+		return fmt.Errorf("seccomp profile: %w", err)
 	}
-	version, err := release.Version()
-	if err != nil {
-		return err
-	}
-	host := seccompjson.Host{Arch: filter.Arch(runtime.GOARCH), Kernel: [2]uint64{uint64(version[0]), uint64(version[1])}}
-	f, err := p.Compile(host)
-	if err != nil {
-		return err
-	}
-	c.Filters = []state.Filter{{Code: f.Code, Log: f.Log, Listener: newListener(f.Listener.Path, f.Listener.Metadata)}}
+	c.Filters = []seccompspec.Program{program}
 	return c.checkListener()
+}
+
+func compileProfile(s *specs.LinuxSeccomp) (out seccompspec.Program, err error) {
+	p, err := seccompspec.New(s)
+	if err != nil {
+		return out, err
+	}
+	f, err := p.Filter(filter.Arch(runtime.GOARCH))
+	if err != nil {
+		return out, err
+	}
+	return p.Compile(&f)
 }
 
 // preserve gives the process descriptors of the caller: those that were counted, and those of socket activation.
@@ -111,7 +113,7 @@ func passOn(p *birth.Process, n int, fds descriptors) error {
 }
 
 // process turns a process of a configuration into the kernel's terms.
-func (a *app) process(s *specs.Process, filters []state.Filter, userNS bool) (*birth.Process, error) {
+func (a *app) process(s *specs.Process, filters []seccompspec.Program, userNS bool) (*birth.Process, error) {
 	p := &birth.Process{Args: s.Args, Env: s.Env, Cwd: cleanCwd(s.Cwd), UID: s.User.UID, GID: s.User.GID, Groups: s.User.AdditionalGids,
 		Umask: 0o022, NoNewPrivs: s.NoNewPrivileges, Terminal: s.Terminal, Personality: -1, AppArmor: s.ApparmorProfile,
 		SELinux: s.SelinuxLabel}
@@ -238,18 +240,10 @@ func schedule(p *birth.Process, s *specs.Process) error {
 			}
 			flags |= bit
 		}
-		attr := make([]byte, 0, 48) // struct sched_attr
-		put32 := func(v uint32) { attr = binary.NativeEndian.AppendUint32(attr, v) }
-		put64 := func(v uint64) { attr = binary.NativeEndian.AppendUint64(attr, v) }
-		put32(48)
-		put32(policy)
-		put64(flags)
-		put32(uint32(sch.Nice))
-		put32(uint32(sch.Priority))
-		put64(sch.Runtime)
-		put64(sch.Deadline)
-		put64(sch.Period)
-		p.Scheduler = attr
+		const size = 48 // without the bounds of utilisation, which the specification has no values for
+		attr := unix.SchedAttr{Size: size, Policy: policy, Flags: flags, Nice: sch.Nice, Priority: uint32(sch.Priority),
+			Runtime: sch.Runtime, Deadline: sch.Deadline, Period: sch.Period}
+		p.Scheduler, _ = binary.Append(nil, binary.NativeEndian, attr) // numbers can be written
 	}
 	if io := s.IOPriority; io != nil {
 		class, ok := map[specs.IOPriorityClass]int{specs.IOPRIO_CLASS_RT: 1, specs.IOPRIO_CLASS_BE: 2, specs.IOPRIO_CLASS_IDLE: 3}[io.Class]

@@ -17,64 +17,41 @@ const maxSize = 16 << 20
 
 // Read reads the configuration of a bundle and refuses what brig-oci does not do.
 func Read(bundle string) (*specs.Spec, error) {
-	f, err := os.Open(filepath.Join(bundle, "config.json"))
-	if err != nil {
-		return nil, fmt.Errorf("read the bundle: %w", err)
-	}
-	defer f.Close()
-	var s specs.Spec
-	if err := decode(f, &s); err != nil {
-		return nil, fmt.Errorf("config.json: %w", err)
-	}
-	if err := Check(&s); err != nil {
-		return nil, fmt.Errorf("config.json: %w", err)
-	}
-	return &s, nil
+	return read(filepath.Join(bundle, "config.json"), Check)
 }
 
 // ReadProcess reads the file of exec --process.
-func ReadProcess(name string) (*specs.Process, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("read the process: %w", err)
-	}
-	defer f.Close()
-	var p specs.Process
-	if err := decode(f, &p); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if err := CheckProcess(&p); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return &p, nil
-}
+func ReadProcess(name string) (*specs.Process, error) { return read(name, CheckProcess) }
 
 // ReadResources reads the file of update --resources; - is standard input.
 func ReadResources(name string) (*specs.LinuxResources, error) {
+	return read(name, func(*specs.LinuxResources) error { return nil })
+}
+
+func read[T any](name string, check func(*T) error) (*T, error) {
 	f := os.Stdin
 	if name != "-" {
 		var err error
 		if f, err = os.Open(name); err != nil {
-			return nil, fmt.Errorf("read the resources: %w", err)
+			return nil, fmt.Errorf("read the configuration: %w", err)
 		}
 		defer f.Close()
 	}
-	var r specs.LinuxResources
-	if err := decode(f, &r); err != nil {
-		return nil, fmt.Errorf("resources: %w", err)
-	}
-	return &r, nil
-}
-
-func decode(r io.Reader, v any) error {
-	b, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	var v T
+	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err == nil && len(b) > maxSize {
 		err = fmt.Errorf("more than %d bytes: %w", maxSize, unix.E2BIG)
 	}
 	if err == nil {
-		err = json.Unmarshal(b, v)
+		err = json.Unmarshal(b, &v)
 	}
-	return err
+	if err == nil {
+		err = check(&v)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Base(name), err)
+	}
+	return &v, nil
 }
 
 // Check refuses what makes no sense and what brig-oci does not do, by the name of the field.

@@ -22,40 +22,27 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/oci/cgroup"
+	"github.com/brig-engine/brig/internal/seccomp/seccompspec"
 )
 
 // Record is what is written down of a container.
 type Record struct {
-	Version     string            `json:"ociVersion"`
-	ID          string            `json:"id"`
-	PID         int               `json:"pid"`
-	Began       uint64            `json:"began"` // in ticks since the machine started: with PID it means one process
-	Creating    bool              `json:"creating,omitempty"`
-	Bundle      string            `json:"bundle"`
-	Root        string            `json:"root"`
-	Created     time.Time         `json:"created"`
-	Annotations map[string]string `json:"annotations,omitempty"`
-	Groups      *cgroup.Group     `json:"groups"`
-	OwnPIDs     bool              `json:"ownPIDs"` // a pid namespace of its own: all ends with its first process
-	NoPivot     bool              `json:"noPivot,omitempty"`
-	NoKeyring   bool              `json:"noKeyring,omitempty"`
-	Process     *specs.Process    `json:"process"` // what exec takes for granted
-	Hooks       *specs.Hooks      `json:"hooks,omitempty"`
-	Filters     []Filter          `json:"filters,omitempty"`
-}
-
-// Filter is a compiled seccomp program.
-type Filter struct {
-	Code []byte `json:"code"`
-	Log  bool   `json:"log,omitempty"`
-	// Listener decides about the calls that it leaves to one.
-	Listener *Listener `json:"listener,omitempty"`
-}
-
-// Listener is behind a unix socket of the host.
-type Listener struct {
-	Path     string `json:"path"`
-	Metadata string `json:"metadata,omitempty"`
+	Version     string                `json:"ociVersion"`
+	ID          string                `json:"id"`
+	PID         int                   `json:"pid"`
+	Began       uint64                `json:"began"` // in ticks since the machine started: with PID it means one process
+	Creating    bool                  `json:"creating,omitempty"`
+	Bundle      string                `json:"bundle"`
+	Root        string                `json:"root"`
+	Created     time.Time             `json:"created"`
+	Annotations map[string]string     `json:"annotations,omitempty"`
+	Groups      *cgroup.Group         `json:"groups"`
+	OwnPIDs     bool                  `json:"ownPIDs"` // a pid namespace of its own: all ends with its first process
+	NoPivot     bool                  `json:"noPivot,omitempty"`
+	NoKeyring   bool                  `json:"noKeyring,omitempty"`
+	Process     *specs.Process        `json:"process"` // what exec takes for granted
+	Hooks       *specs.Hooks          `json:"hooks,omitempty"`
+	Filters     []seccompspec.Program `json:"filters,omitempty"`
 }
 
 // Paused is beside the states of the specification.

@@ -107,25 +107,9 @@ func (b *builder) ranges(d *decision) []step {
 // onRange gives the verdict for one value of the argument that all rules compare.
 func (d *decision) onRange(value uint64) uint32 {
 	for _, r := range d.rules {
-		if compare(r.Args[0].Op, value, r.Args[0].Value) {
+		if r.Args[0].Holds(value) {
 			return verdict(r.Action, r.Errno)
 		}
 	}
 	return d.rest
-}
-
-func compare(op Op, x, y uint64) bool {
-	switch op {
-	case EQ:
-		return x == y
-	case NE:
-		return x != y
-	case LT:
-		return x < y
-	case LE:
-		return x <= y
-	case GT:
-		return x > y
-	}
-	return x >= y
 }

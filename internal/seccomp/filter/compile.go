@@ -66,26 +66,14 @@ func archToken(a Arch) uint32 {
 	return kernel.ArchAMD64
 }
 
-// verdict is what the kernel is told.
-func verdict(a Action, errno uint16) uint32 {
-	switch a {
-	case Allow:
-		return unix.SECCOMP_RET_ALLOW
-	case Log:
-		return unix.SECCOMP_RET_LOG
-	case Trace:
-		return unix.SECCOMP_RET_TRACE | uint32(errno)
-	case Errno:
-		return unix.SECCOMP_RET_ERRNO | uint32(errno)
-	case Notify:
-		return unix.SECCOMP_RET_USER_NOTIF
-	case Trap:
-		return unix.SECCOMP_RET_TRAP
-	case KillThread:
-		return unix.SECCOMP_RET_KILL_THREAD
-	}
-	return unix.SECCOMP_RET_KILL_PROCESS
+// verdicts are what the kernel is told. What would not be among them kills: 0 is SECCOMP_RET_KILL_THREAD.
+var verdicts = map[Action]uint32{
+	Allow: unix.SECCOMP_RET_ALLOW, Log: unix.SECCOMP_RET_LOG, Trace: unix.SECCOMP_RET_TRACE, Errno: unix.SECCOMP_RET_ERRNO,
+	Notify: unix.SECCOMP_RET_USER_NOTIF, Trap: unix.SECCOMP_RET_TRAP, KillThread: unix.SECCOMP_RET_KILL_THREAD,
+	KillProcess: unix.SECCOMP_RET_KILL_PROCESS,
 }
+
+func verdict(a Action, errno uint16) uint32 { return verdicts[a] | uint32(errno) }
 
 // decision is what happens to one call: the first rule whose arguments match (they are sorted by severity), else rest.
 type decision struct {

@@ -2,7 +2,7 @@
 //
 // Zone: brigd, unprivileged; brig-oci (root), of the profile in its bundle. The tables of the filters that are built into
 // the warden are compiled here too, before there is a warden (dist/embed).
-// Input: a Filter that package seccompjson made of a stranger's profile: it is validated and bounded in size. Nothing
+// Input: a Filter that package seccompspec made of a stranger's profile: it is validated and bounded in size. Nothing
 // here reads JSON, names or files.
 // Output: classic BPF programs, which can only say what the closed set of actions says. The warden trusts none of them:
 // it stacks each on a floor of its own, and the kernel checks it.

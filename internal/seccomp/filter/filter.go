@@ -94,28 +94,10 @@ const (
 	MaxErrno = 4095  // the kernel's own bound
 )
 
+var bySeverity = []Action{Allow, Log, Trace, Notify, Errno, Trap, KillThread, KillProcess}
+
 // Severity ranks actions as the kernel does, higher is more severe; -1 is not an action.
-func (a Action) Severity() int {
-	switch a {
-	case KillProcess:
-		return 7
-	case KillThread:
-		return 6
-	case Trap:
-		return 5
-	case Errno:
-		return 4
-	case Notify:
-		return 3
-	case Trace:
-		return 2
-	case Log:
-		return 1
-	case Allow:
-		return 0
-	}
-	return -1
-}
+func (a Action) Severity() int { return slices.Index(bySeverity, a) }
 
 // Notifies tells whether there is a call that is left to a listener.
 func (f *Filter) Notifies() bool {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/brig-engine/brig/internal/kernel/seccomp"
 	"github.com/brig-engine/brig/internal/seccomp/filter"
+	"github.com/brig-engine/brig/internal/seccomp/seccompspec"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -347,7 +348,7 @@ func TestListenerBelongsToWhatIsLeftToIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for arch, want := range map[filter.Arch]Listener{filter.AMD64: {"/run/l.sock", "mine"}, filter.ARM64: {}} {
+	for arch, want := range map[filter.Arch]seccompspec.Listener{filter.AMD64: {Path: "/run/l.sock", Metadata: "mine"}, filter.ARM64: {}} {
 		got, err := p.Compile(host(arch, 0))
 		if err != nil || got.Listener != want {
 			t.Errorf("%s: %+v %v", arch, got.Listener, err)

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	moby "github.com/moby/profiles/seccomp"
@@ -16,33 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/brig-engine/brig/internal/seccomp/filter"
+	"github.com/brig-engine/brig/internal/seccomp/seccompspec"
 )
 
 // MaxSize is the largest profile in bytes.
 const MaxSize = 1 << 20
 
-// Of what a listener is told and where it is; a path has to fit into struct sockaddr_un.
-const (
-	maxListenerPath     = 107
-	maxListenerMetadata = 16 << 10
-)
-
 // Profile is a decoded profile. It does not change, so one value serves any number of containers.
 type Profile struct {
+	// base has what does not depend on conditions; syscalls become its rules.
+	base     seccompspec.Profile
 	syscalls []*moby.Syscall
-	action   specs.LinuxSeccompAction
-	errno    *uint
-	log      bool
-	listener Listener
 	// recorded leaves every call that would be allowed to the listener.
 	recorded bool
 	compat   []string // allowed to i386 besides
-}
-
-// Listener is who decides about the calls that a profile leaves to one (SCMP_ACT_NOTIFY).
-type Listener struct {
-	Path     string // of a unix socket of the host
-	Metadata string // that it is told, and nobody else reads
 }
 
 // Host is what the conditions of a profile ask about.
@@ -75,23 +60,31 @@ func Default() *Profile {
 }
 
 // Everything is a profile that allows all: what is recorded where others refuse.
-func Everything() *Profile { return &Profile{action: specs.ActAllow} }
+func Everything() *Profile {
+	return fromDocker(&moby.Seccomp{LinuxSeccomp: specs.LinuxSeccomp{DefaultAction: specs.ActAllow}})
+}
 
 // Recorded is the profile with every call that it allows left to a listener, and the others refused as they are. A profile
 // with a listener of its own, or a tracer, has no room for another one.
-func (p *Profile) Recorded(listener Listener) (*Profile, error) {
-	trace := p.action == specs.ActTrace || slices.ContainsFunc(p.syscalls, func(s *moby.Syscall) bool { return s.Action == specs.ActTrace })
-	if p.listener.Path != "" || trace {
+func (p *Profile) Recorded(listener seccompspec.Listener) (*Profile, error) {
+	trace := p.base.Default == specs.ActTrace || slices.ContainsFunc(p.syscalls, func(s *moby.Syscall) bool { return s.Action == specs.ActTrace })
+	if p.base.Listener.Path != "" || trace {
 		return nil, invalid(errors.New("a profile with a listener or a tracer cannot be recorded: the kernel has room for one. Leave --record out"))
 	}
 	r := *p
-	r.listener, r.recorded = listener, true
+	r.base.Listener, r.recorded = listener, true
 	return &r, nil
 }
 
-func docker() *Profile {
-	d := moby.DefaultProfile()
-	return &Profile{syscalls: d.Syscalls, action: d.DefaultAction, errno: d.DefaultErrnoRet}
+func docker() *Profile { return fromDocker(moby.DefaultProfile()) }
+
+// fromDocker takes a profile that is known to be right.
+func fromDocker(d *moby.Seccomp) *Profile {
+	p, err := newProfile(d)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
 
 // absent are calls that kernels of a few years ago did not have: who uses them has an older way, and is told ENOSYS.
@@ -128,57 +121,35 @@ func Decode(b []byte) (*Profile, error) {
 	if _, err := in.Token(); err != io.EOF {
 		return nil, invalid(errors.New("more than one value"))
 	}
-	p := &Profile{syscalls: d.Syscalls, action: d.DefaultAction, errno: d.DefaultErrnoRet}
-	if err := p.check(&d); err != nil {
+	p, err := newProfile(&d)
+	if err != nil {
 		return nil, invalid(err)
 	}
 	return p, nil
 }
 
-// FromSpec takes the profile of an OCI configuration, where conditions have been resolved. The instruction sets that it
-// names besides this machine's own are not filtered but refused.
-func FromSpec(s *specs.LinuxSeccomp) (*Profile, error) {
-	d := moby.Seccomp{LinuxSeccomp: *s}
-	for i := range s.Syscalls {
-		d.Syscalls = append(d.Syscalls, &moby.Syscall{LinuxSyscall: s.Syscalls[i]})
+func newProfile(d *moby.Seccomp) (*Profile, error) {
+	base, err := seccompspec.New(&d.LinuxSeccomp)
+	if err == nil {
+		err = check(d)
 	}
-	p := &Profile{syscalls: d.Syscalls, action: d.DefaultAction, errno: d.DefaultErrnoRet}
-	if err := p.check(&d); err != nil {
-		return nil, invalid(err)
+	if err != nil {
+		return nil, err
 	}
-	return p, nil
+	return &Profile{base: *base, syscalls: d.Syscalls}, nil
 }
 
 func invalid(err error) error {
 	return fmt.Errorf("seccomp profile: %w: %w", err, errdefs.ErrInvalidArgument)
 }
 
-func (p *Profile) check(d *moby.Seccomp) error {
-	switch {
-	case d.DefaultAction == "":
-		return errors.New("defaultAction is missing (to run without a profile, say seccomp=unconfined)")
-	case d.ListenerMetadata != "" && d.ListenerPath == "":
-		return errors.New("listenerMetadata is for a listener, and listenerPath names none")
-	case d.ListenerPath != "" && (!path.IsAbs(d.ListenerPath) || len(d.ListenerPath) > maxListenerPath || strings.ContainsRune(d.ListenerPath, 0)):
-		return fmt.Errorf("listenerPath %q: the path of a unix socket is absolute and has at most %d bytes", d.ListenerPath, maxListenerPath)
-	case len(d.ListenerMetadata) > maxListenerMetadata:
-		return fmt.Errorf("listenerMetadata: %d bytes, at most %d", len(d.ListenerMetadata), maxListenerMetadata)
-	case len(d.Architectures) > 0 && len(d.ArchMap) > 0:
+// check looks at what only Docker's form has.
+func check(d *moby.Seccomp) error {
+	if len(d.Architectures) > 0 && len(d.ArchMap) > 0 {
 		return errors.New("has both architectures and archMap; keep one")
 	}
-	p.listener = Listener{d.ListenerPath, d.ListenerMetadata}
 	if err := checkArchitectures(d); err != nil {
 		return err
-	}
-	for _, f := range d.Flags {
-		switch f {
-		case specs.LinuxSeccompFlagLog:
-			p.log = true
-		case specs.LinuxSeccompFlagSpecAllow, "SECCOMP_FILTER_FLAG_TSYNC":
-			// The first is always set; the second means the threads of a process that has only one.
-		default:
-			return fmt.Errorf("flag %q is not supported", f)
-		}
 	}
 	for i, s := range d.Syscalls {
 		if s == nil {
