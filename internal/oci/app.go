@@ -21,6 +21,7 @@ type app struct {
 	log       string
 	logFormat string
 	debug     bool
+	systemd   bool // makes control groups
 }
 
 // command is one of those that an engine knows.
@@ -68,7 +69,7 @@ func Main(version string, args []string) int {
 	f.StringVar(&a.log, "log", "", "file that errors and warnings are appended to")
 	f.StringVar(&a.logFormat, "log-format", "text", "text or json")
 	f.BoolVar(&a.debug, "debug", false, "say more")
-	systemd := f.Bool("systemd-cgroup", false, "(refused) have systemd make control groups")
+	f.BoolVar(&a.systemd, "systemd-cgroup", false, "have systemd make control groups")
 	rootless := f.String("rootless", "auto", "auto or false")
 	var show bool
 	f.BoolVar(&show, "version", false, "print versions")
@@ -83,9 +84,6 @@ func Main(version string, args []string) int {
 	case show:
 		fmt.Printf("brig-oci version %s\nspec: %s\n", version, specs.Version)
 		return 0
-	case *systemd:
-		return a.fail(errors.New("--systemd-cgroup is not supported: brig-oci makes control groups itself. "+
-			"Next: set the engine to cgroupfs (Docker: native.cgroupdriver=cgroupfs, Podman: cgroup_manager=cgroupfs)"), 1)
 	case *rootless == "true":
 		return a.fail(errors.New("--rootless true is not supported: brig-oci runs as root"), 1)
 	case a.logFormat != "text" && a.logFormat != "json":

@@ -63,9 +63,10 @@ type container struct {
 	spec    *specs.Spec
 	fds     descriptors
 	running *birth.Running
-	grouped bool // its control groups are its own
-	wait    bool // for start
-	master  int  // of the terminal, if nobody else has it; -1
+	grouped bool         // its control groups are its own
+	waiting *clone.Child // in its scope
+	wait    bool         // for start
+	master  int          // of the terminal, if nobody else has it; -1
 }
 
 // create makes a container up to the moment when its program is known to be there, and writes it down. It waits at the
@@ -108,7 +109,10 @@ func (a *app) create(id string, o *options, wait bool) (made *container, err err
 	if c.running, err = list.Begin(child, c.fds); err != nil {
 		return nil, err
 	}
-	if err = c.accept(); err != nil {
+	if err = c.settle(); err == nil {
+		err = c.accept()
+	}
+	if err != nil {
 		c.running.Kill()
 		return nil, err
 	}
@@ -126,7 +130,11 @@ func (c *container) describe() error {
 	if err != nil {
 		return fmt.Errorf("root.path: %w", err)
 	}
-	groups, err := cgroup.Place(s.Linux.CgroupsPath, c.ID)
+	place := cgroup.Place
+	if c.a.systemd {
+		place = cgroup.PlaceScope
+	}
+	groups, err := place(s.Linux.CgroupsPath, c.ID)
 	if err != nil {
 		return err
 	}
@@ -138,16 +146,22 @@ func (c *container) describe() error {
 
 // enterGroups makes the control groups and opens them for the child.
 func (c *container) enterGroups() (dir int, tasks []int, err error) {
-	if err = c.Groups.Create(); err == nil {
-		c.grouped = true
-		err = c.Groups.Set(c.spec.Linux.Resources)
+	var r specs.LinuxResources
+	if c.spec.Linux.Resources != nil {
+		r = *c.spec.Linux.Resources
+	}
+	if c.Groups.Unit != "" {
+		r.Pids, err = nil, c.enterScope() // one process more is in there, so far
 	}
 	if err == nil {
-		var devices []specs.LinuxDeviceCgroup
-		if r := c.spec.Linux.Resources; r != nil {
-			devices = r.Devices
-		}
-		err = c.Groups.SetDevices(devices)
+		err = c.Groups.Create()
+	}
+	if err == nil {
+		c.grouped = true
+		err = c.Groups.Set(&r)
+	}
+	if err == nil {
+		err = c.Groups.SetDevices(r.Devices)
 	}
 	if err == nil {
 		err = c.giveGroups()
@@ -250,8 +264,11 @@ func (c *container) destroy() {
 	if c.running != nil {
 		c.running.Kill()
 	}
+	if c.waiting != nil {
+		c.waiting.Kill()
+	}
 	if c.grouped { // or they are somebody else's
-		err := errors.Join(c.Groups.Signal(unix.SIGKILL), c.Groups.Remove())
+		err := errors.Join(c.Groups.Signal(unix.SIGKILL), removeGroups(c.Groups))
 		if err != nil {
 			c.a.warn("%v", err)
 		}

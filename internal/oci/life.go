@@ -104,12 +104,12 @@ func (a *app) remove(id string, force bool) error {
 	default:
 		return fmt.Errorf("cannot delete container %s that is not stopped: %s", id, status)
 	}
-	if !d.OwnPIDs || force { // others may have stayed
+	if !d.OwnPIDs || force || d.Groups.Unit != "" { // others may have stayed, and systemd would let them
 		if err := d.Groups.Signal(unix.SIGKILL); err != nil {
 			return err
 		}
 	}
-	if err := d.Groups.Remove(); err != nil {
+	if err := removeGroups(d.Groups); err != nil {
 		return err
 	}
 	hooks, told := d.Hooks, d.OCI(specs.StateStopped)

@@ -100,7 +100,7 @@ func (a *app) features() map[string]any {
 		"mountOptions": config.Options(),
 		"linux": map[string]any{
 			"namespaces": namespaces, "capabilities": config.Capabilities[:],
-			"cgroup": map[string]any{"v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true},
+			"cgroup": map[string]any{"v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": true},
 			"seccomp": map[string]any{"enabled": true,
 				"actions": []specs.LinuxSeccompAction{specs.ActAllow, specs.ActErrno, specs.ActKill, specs.ActKillProcess, specs.ActKillThread,
 					specs.ActLog, specs.ActNotify, specs.ActTrace, specs.ActTrap},

@@ -17,7 +17,7 @@ func setupUpdate(a *app, f *flag.FlagSet) func([]string) (int, error) {
 	var file string
 	f.StringVar(&file, "resources", "", "file with resources, in the form of the configuration; - is standard input")
 	f.StringVar(&file, "r", "", "short for resources")
-	r := &specs.LinuxResources{}
+	r := &specs.LinuxResources{Memory: &specs.LinuxMemory{}, CPU: &specs.LinuxCPU{}}
 	number := func(name, help string, set func(n int64)) {
 		f.Func(name, help, func(s string) error {
 			n, err := units.RAMInBytes(s)
@@ -28,36 +28,24 @@ func setupUpdate(a *app, f *flag.FlagSet) func([]string) (int, error) {
 			return err
 		})
 	}
-	memory := func() *specs.LinuxMemory {
-		if r.Memory == nil {
-			r.Memory = &specs.LinuxMemory{}
-		}
-		return r.Memory
-	}
-	cpu := func() *specs.LinuxCPU {
-		if r.CPU == nil {
-			r.CPU = &specs.LinuxCPU{}
-		}
-		return r.CPU
-	}
 	unsigned := func(n int64) *uint64 { u := uint64(n); return &u }
-	number("memory", "bytes", func(n int64) { memory().Limit = &n })
-	number("memory-reservation", "bytes", func(n int64) { memory().Reservation = &n })
-	number("memory-swap", "bytes of memory and swap together; -1 is no limit", func(n int64) { memory().Swap = &n })
-	number("cpu-share", "weight", func(n int64) { cpu().Shares = unsigned(n) })
-	number("cpu-period", "microseconds", func(n int64) { cpu().Period = unsigned(n) })
-	number("cpu-quota", "microseconds in each period", func(n int64) { cpu().Quota = &n })
-	number("cpu-burst", "microseconds that may be saved up", func(n int64) { cpu().Burst = unsigned(n) })
-	number("cpu-rt-period", "microseconds", func(n int64) { cpu().RealtimePeriod = unsigned(n) })
-	number("cpu-rt-runtime", "microseconds in each period", func(n int64) { cpu().RealtimeRuntime = &n })
-	number("cpu-idle", "0 or 1", func(n int64) { cpu().Idle = &n })
+	number("memory", "bytes", func(n int64) { r.Memory.Limit = &n })
+	number("memory-reservation", "bytes", func(n int64) { r.Memory.Reservation = &n })
+	number("memory-swap", "bytes of memory and swap together; -1 is no limit", func(n int64) { r.Memory.Swap = &n })
+	number("cpu-share", "weight", func(n int64) { r.CPU.Shares = unsigned(n) })
+	number("cpu-period", "microseconds", func(n int64) { r.CPU.Period = unsigned(n) })
+	number("cpu-quota", "microseconds in each period", func(n int64) { r.CPU.Quota = &n })
+	number("cpu-burst", "microseconds that may be saved up", func(n int64) { r.CPU.Burst = unsigned(n) })
+	number("cpu-rt-period", "microseconds", func(n int64) { r.CPU.RealtimePeriod = unsigned(n) })
+	number("cpu-rt-runtime", "microseconds in each period", func(n int64) { r.CPU.RealtimeRuntime = &n })
+	number("cpu-idle", "0 or 1", func(n int64) { r.CPU.Idle = &n })
 	number("pids-limit", "processes; -1 is no limit", func(n int64) { r.Pids = &specs.LinuxPids{Limit: &n} })
 	number("blkio-weight", "10 to 1000", func(n int64) {
 		weight := uint16(n)
 		r.BlockIO = &specs.LinuxBlockIO{Weight: &weight}
 	})
-	f.Func("cpuset-cpus", "processors", func(s string) error { cpu().Cpus = s; return nil })
-	f.Func("cpuset-mems", "memory nodes", func(s string) error { cpu().Mems = s; return nil })
+	f.Func("cpuset-cpus", "processors", func(s string) error { r.CPU.Cpus = s; return nil })
+	f.Func("cpuset-mems", "memory nodes", func(s string) error { r.CPU.Mems = s; return nil })
 	return func(args []string) (int, error) {
 		id, err := one(args)
 		if err == nil && file != "" {
@@ -82,5 +70,8 @@ func (a *app) update(id string, r *specs.LinuxResources) error {
 	if len(r.Devices) > 0 {
 		return fmt.Errorf("resources.devices cannot be changed: they are what the container was created with")
 	}
-	return d.Groups.Set(r)
+	if err := d.Groups.Set(r); err != nil {
+		return err
+	}
+	return tell(d.Groups)
 }

@@ -191,7 +191,6 @@ func TestLogIsWhatEnginesParse(t *testing.T) {
 func TestWhatIsNotDoneIsRefusedByName(t *testing.T) {
 	b := newBox(t, "true")
 	for words, args := range map[string][]string{
-		"--systemd-cgroup is not supported": {"--systemd-cgroup", "list"},
 		"--rootless true is not supported":  {"--rootless", "true", "list"},
 		"checkpoint is not supported":       {"checkpoint", "x"},
 		"restore is not supported":          {"restore", "x"},

@@ -2,7 +2,10 @@ package vm
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +54,29 @@ sync
 poweroff -f
 `
 
+// systemdScript is /sbin/init where systemd mounts and starts: its one service are the tests.
+const systemdScript = `#!/bin/busybox sh
+/bin/busybox --install -s /bin 2>/dev/null
+mount -t proc proc /proc
+modprobe -a loop overlay
+umount /proc
+exec /lib/systemd/systemd --unit=tests.service
+`
+
+const systemdService = "[Service]\nType=oneshot\nExecStart=/vm/tests\n"
+
+// systemdTests is the program of that service.
+const systemdTests = `#!/bin/busybox sh
+export PATH=/bin:/sbin HOME=/root TMPDIR=/data
+mount -t ext4 /dev/vdb /data
+cd /vm
+stty raw -echo </dev/ttyS1
+./guest.test -test.v=test2json -test.timeout=%s -test.run='%s' </dev/null >/dev/ttyS1 2>&1
+echo "exit status $?" >/dev/ttyS0
+sync
+poweroff -f
+`
+
 // moduleDirs are the parts of the kernel's modules that an engine may load.
 var moduleDirs = []string{"fs", "net", "lib", "crypto", "drivers/net", "drivers/block", "drivers/virtio"}
 
@@ -72,18 +98,20 @@ func firstRoot(k *Kernel, busybox []byte) ([]byte, error) {
 	return c.end(), nil
 }
 
-// rootTree lays out the root file system in dir. Files are links or copies: nobody writes to them.
-func rootTree(dir string, k *Kernel, init string, files map[string]string) error {
+// rootTree lays out the root file system in dir, where one of a distribution may be. Files are links or copies: nobody writes to them.
+func rootTree(dir string, k *Kernel, texts, files map[string]string) error {
 	for _, d := range []string{"bin", "dev", "proc", "sys", "run", "tmp", "data", "quota", "root", "etc", "vm", "var/lib", "lib"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return err
 		}
 	}
-	for name, content := range map[string]string{
+	all := map[string]string{
 		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n",
 		"etc/group":  "root:x:0:\ntty:x:5:\nuser:x:1000:\n",
-		"etc/hosts":  "127.0.0.1 localhost\n", "etc/resolv.conf": "", "sbin/init": init,
-	} {
+		"etc/hosts":  "127.0.0.1 localhost\n", "etc/resolv.conf": "",
+	}
+	maps.Copy(all, texts)
+	for name, content := range all {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
@@ -92,7 +120,7 @@ func rootTree(dir string, k *Kernel, init string, files map[string]string) error
 			return err
 		}
 	}
-	if err := os.Symlink("/bin/busybox", filepath.Join(dir, "sbin/modprobe")); err != nil { // the kernel calls it
+	if err := os.Symlink("/bin/busybox", filepath.Join(dir, "sbin/modprobe")); err != nil && !errors.Is(err, fs.ErrExist) { // the kernel calls it
 		return err
 	}
 	for to, from := range files {

@@ -18,6 +18,7 @@ type Machine struct {
 	Files   map[string]string // more files for its root: name there, path here
 	Timeout time.Duration     // of its tests
 	Policy  bool              // with an SELinux policy to load
+	Systemd string            // a root file system whose systemd is process 1, as an archive; none: busybox is
 }
 
 // tuned are words for the kernel that halve the time of a boot without hardware support, and make it steady.
@@ -49,7 +50,13 @@ func Boot(ctx context.Context, dir string, k *Kernel, m Machine) (*Output, error
 	for to, from := range m.Files {
 		files[to] = from
 	}
-	if err := rootTree(at("tree"), k, fmt.Sprintf(script, m.Timeout, m.Run), files); err != nil {
+	texts := map[string]string{"sbin/init": fmt.Sprintf(script, m.Timeout, m.Run)}
+	if m.Systemd != "" {
+		if texts, err = unpackSystemd(at("tree"), m); err != nil {
+			return nil, err
+		}
+	}
+	if err := rootTree(at("tree"), k, texts, files); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(at("initrd"), first, 0o600); err != nil {

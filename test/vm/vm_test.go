@@ -26,6 +26,18 @@ func TestSELinux(t *testing.T) {
 	boot(t, Machine{Run: "^TestSELinux", Boot: "security=selinux selinux=1", Timeout: 4 * time.Minute, Policy: true})
 }
 
+// The same kernel where systemd is process 1, and makes control groups for brig-oci.
+func TestSystemd(t *testing.T) {
+	if os.Getenv("BRIG_SLOW") != "1" {
+		t.Skip("missing: the slow lane (make test-all)")
+	}
+	root, err := FetchSystemd(cache(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	boot(t, Machine{Run: "^TestSystemd", Timeout: 6 * time.Minute, Systemd: root})
+}
+
 // boot runs a machine with the programs of the tree, and each test that ran in it as a subtest.
 func boot(t *testing.T, m Machine) {
 	if os.Getenv("BRIG_SLOW") != "1" {

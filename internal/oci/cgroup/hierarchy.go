@@ -15,6 +15,9 @@ import (
 type Group struct {
 	// Dirs has the container's directory in each hierarchy.
 	Dirs []Dir `json:"dirs"`
+	// Unit is the scope of systemd that the groups belong to, in a slice; "" without systemd.
+	Unit  string `json:"unit,omitempty"`
+	Slice string `json:"slice,omitempty"`
 }
 
 // Dir is a control group in one hierarchy.
@@ -36,11 +39,19 @@ func (d *Dir) file(name string) string { return d.Mount + d.Path + "/" + name }
 // Place says where a container's groups are: at path in every hierarchy if that is absolute, below the groups of this
 // process if it is relative, and in a group of the container's name there if there is none.
 func Place(path, id string) (*Group, error) {
+	if strings.Count(path, ":") == 2 && !filepath.IsAbs(path) {
+		return nil, fmt.Errorf("linux.cgroupsPath %q is a scope of systemd. Next: brig-oci --systemd-cgroup, or set the engine to cgroupfs", path)
+	}
+	return placeFrom("self", path, id)
+}
+
+// placeFrom takes the groups of a process for its own.
+func placeFrom(process, path, id string) (*Group, error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("find control groups: %w", err)
 	}
-	own, err := os.ReadFile("/proc/self/cgroup")
+	own, err := os.ReadFile("/proc/" + process + "/cgroup")
 	if err != nil {
 		return nil, fmt.Errorf("find control groups: %w", err)
 	}
@@ -163,6 +174,9 @@ func (g *Group) Create() error {
 		if err != nil {
 			return fmt.Errorf("make control group %s: %w", d.Name(), err)
 		}
+	}
+	if g.Unit != "" { // it was new, and one process waits in it
+		return nil
 	}
 	// Whose processes these were would get the bounds of this container, and its end.
 	switch pids, err := g.PIDs(true); {

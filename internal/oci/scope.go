@@ -1,0 +1,74 @@
+package oci
+
+import (
+	"fmt"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/brig-engine/brig/internal/kernel/clone"
+	"github.com/brig-engine/brig/internal/oci/cgroup"
+	"github.com/brig-engine/brig/internal/oci/systemd"
+)
+
+// ask connects to systemd, if it is systemd that has made the groups.
+func ask(g *cgroup.Group, do func(m *systemd.Manager) error) error {
+	if g.Unit == "" {
+		return nil
+	}
+	m, err := systemd.Connect(systemd.Socket, systemd.Patience)
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	return do(m)
+}
+
+// enterScope has systemd make the scope. A scope begins with a process: a child that waits until the container's is there.
+func (c *container) enterScope() (err error) {
+	p := clone.New()
+	p.Gate()
+	if c.waiting, err = fork(0); err == nil {
+		err = c.waiting.Start(p, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("make a process for a scope: %w", err)
+	}
+	err = ask(c.Groups, func(m *systemd.Manager) error { return m.Start(c.Groups.Unit, c.Groups.Slice, c.waiting.PID) })
+	if err != nil {
+		return err
+	}
+	c.grouped = true
+	if err = c.Groups.Follow(c.waiting.PID); err != nil {
+		return err
+	}
+	return c.Write()
+}
+
+// settle ends the process that has waited, and bounds how many there may be without it. All bounds are known then.
+func (c *container) settle() error {
+	if c.waiting == nil {
+		return nil
+	}
+	c.waiting.Kill()
+	if r := c.spec.Linux.Resources; r != nil {
+		if err := c.Groups.Set(&specs.LinuxResources{Pids: r.Pids}); err != nil {
+			return err
+		}
+	}
+	return tell(c.Groups)
+}
+
+// tell has systemd know the bounds.
+func tell(g *cgroup.Group) error {
+	return ask(g, func(m *systemd.Manager) error {
+		return g.Tell(func(properties map[string]any) error { return m.Set(g.Unit, properties) })
+	})
+}
+
+// removeGroups ends the scope, if there is one, and removes the groups.
+func removeGroups(g *cgroup.Group) error {
+	if err := ask(g, func(m *systemd.Manager) error { return m.Stop(g.Unit) }); err != nil {
+		return err
+	}
+	return g.Remove()
+}

@@ -1,0 +1,39 @@
+package vm
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// ErrNoSystemd: Debian's archive does not have what a machine with systemd is made of, or cannot be asked.
+var ErrNoSystemd = errors.New("no root file system with Debian's systemd is to be had")
+
+// FetchSystemd makes the archive of a root file system below cache, where the next run finds it. Nothing of it is executed here.
+func FetchSystemd(cache string) (archive string, err error) {
+	archive = filepath.Join(cache, "systemd-bookworm.tar")
+	if _, err := os.Stat(archive); err == nil {
+		return archive, nil
+	}
+	made := archive + ".new"
+	cmd := exec.Command("mmdebstrap", "--quiet", "--format=tar", "--variant=extract", "--include=systemd,dash,coreutils,mount", "bookworm", made)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("%w: mmdebstrap: %w: %s", ErrNoSystemd, err, bytes.TrimSpace(out)), os.RemoveAll(made))
+	}
+	return archive, os.Rename(made, archive)
+}
+
+// unpackSystemd unpacks the root file system of a machine, and gives the texts that are its own.
+func unpackSystemd(dir string, m Machine) (texts map[string]string, err error) {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if out, err := exec.Command("tar", "-C", dir, "-xf", m.Systemd).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("unpack %s: %w: %s", m.Systemd, err, bytes.TrimSpace(out))
+	}
+	return map[string]string{"sbin/init": systemdScript, "etc/systemd/system/tests.service": systemdService,
+		"etc/machine-id": "0123456789abcdef0123456789abcdef\n", "vm/tests": fmt.Sprintf(systemdTests, m.Timeout, m.Run)}, nil
+}
