@@ -1,7 +1,7 @@
 package oci
 
 import (
-	"encoding/json"
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +15,11 @@ import (
 	"github.com/brig-engine/brig/internal/oci/config"
 )
 
+// example is a shell with little: three capabilities, no new privileges, the usual mounts, proc and sys masked.
+//
+//go:embed example.json
+var example string
+
 func setupSpec(_ *app, f *flag.FlagSet) func([]string) (int, error) {
 	var bundle string
 	f.StringVar(&bundle, "bundle", ".", "directory that config.json is written to")
@@ -24,10 +29,6 @@ func setupSpec(_ *app, f *flag.FlagSet) func([]string) (int, error) {
 		if len(args) > 0 || *rootless {
 			return 0, errors.New("spec takes no arguments, and writes nothing for a runtime without root")
 		}
-		b, err := json.MarshalIndent(example(), "", "\t")
-		if err != nil {
-			return 0, err
-		}
 		out, err := os.OpenFile(filepath.Join(bundle, "config.json"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 		if errors.Is(err, fs.ErrExist) {
 			return 0, errors.New("config.json exists. Remove it first")
@@ -35,47 +36,9 @@ func setupSpec(_ *app, f *flag.FlagSet) func([]string) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		_, err = out.Write(append(b, '\n'))
+		_, err = out.WriteString(example)
 		return 0, errors.Join(err, out.Close())
 	}
-}
-
-// example is a shell with little: three capabilities, no new privileges, the usual mounts, proc and sys masked.
-func example() *specs.Spec {
-	few := []string{"CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"}
-	s := &specs.Spec{
-		Version: specs.Version, Root: &specs.Root{Path: "rootfs", Readonly: true}, Hostname: "brig",
-		Process: &specs.Process{
-			Terminal: true, Args: []string{"sh"}, Cwd: "/", NoNewPrivileges: true,
-			Env:          []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm"},
-			Capabilities: &specs.LinuxCapabilities{Bounding: few, Effective: few, Permitted: few},
-			Rlimits:      []specs.POSIXRlimit{{Type: "RLIMIT_NOFILE", Hard: 1024, Soft: 1024}},
-		},
-		Linux: &specs.Linux{
-			Resources: &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}},
-			MaskedPaths: []string{"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-				"/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi", "/proc/interrupts", "/sys/devices/virtual/powercap"},
-			ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
-		},
-	}
-	for _, t := range []specs.LinuxNamespaceType{specs.PIDNamespace, specs.NetworkNamespace, specs.IPCNamespace, specs.UTSNamespace,
-		specs.MountNamespace, specs.CgroupNamespace} {
-		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: t})
-	}
-	inert := []string{"nosuid", "noexec", "nodev"}
-	for _, m := range []specs.Mount{
-		{Destination: "/proc", Type: "proc", Source: "proc"},
-		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
-		{Destination: "/dev/pts", Type: "devpts", Source: "devpts",
-			Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
-		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: append(inert[:3:3], "mode=1777", "size=65536k")},
-		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: inert},
-		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: append(inert[:3:3], "ro")},
-		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: append(inert[:3:3], "relatime", "ro")},
-	} {
-		s.Mounts = append(s.Mounts, m)
-	}
-	return s
 }
 
 func setupFeatures(a *app, _ *flag.FlagSet) func([]string) (int, error) {
