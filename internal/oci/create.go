@@ -151,7 +151,7 @@ func (c *container) enterGroups() (dir int, tasks []int, err error) {
 		r = *c.spec.Linux.Resources
 	}
 	if c.Groups.Unit != "" {
-		r.Pids, err = nil, c.enterScope() // one process more is in there, so far
+		r.Pids, err = nil, c.enterScope(r.Devices) // one process more is in there, so far
 	}
 	if err == nil {
 		err = c.Groups.Create()
@@ -201,7 +201,7 @@ func (c *container) accept() (err error) {
 	if err = c.running.Pass(); err != nil {
 		return err
 	}
-	if err = hear(c.listener(), c.running, c.OCI(specs.StateCreating)); err != nil {
+	if err = hear(listenerOf(c.Filters), c.running, c.OCI(specs.StateCreating)); err != nil {
 		return err
 	}
 	if err = c.running.Await(); err != nil {

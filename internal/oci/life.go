@@ -104,7 +104,7 @@ func (a *app) remove(id string, force bool) error {
 	default:
 		return fmt.Errorf("cannot delete container %s that is not stopped: %s", id, status)
 	}
-	if !d.OwnPIDs || force || d.Groups.Unit != "" { // others may have stayed, and systemd would let them
+	if !d.OwnPIDs || force { // others may have stayed
 		if err := d.Groups.Signal(unix.SIGKILL); err != nil {
 			return err
 		}

@@ -14,15 +14,13 @@ import (
 
 // checkListener refuses what a listener would not hear of: the hooks in the container that run with its filter.
 func (c *container) checkListener() error {
-	if h := c.spec.Hooks; h != nil && len(h.StartContainer) > 0 && c.listener().Path != "" {
+	if h := c.spec.Hooks; h != nil && len(h.StartContainer) > 0 && listenerOf(c.Filters).Path != "" {
 		return errors.New("linux.seccomp.listenerPath: with startContainer hooks, which would have the filter and no listener, it is not supported")
 	}
 	return nil
 }
 
-// listener is the one that the filters of a container have, or none.
-func (c *container) listener() seccompspec.Listener { return listenerOf(c.Filters) }
-
+// listenerOf is the one that the filters of a container have, or none.
 func listenerOf(filters []seccompspec.Program) (l seccompspec.Listener) {
 	for _, f := range filters {
 		l = f.Listener

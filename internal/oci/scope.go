@@ -24,7 +24,11 @@ func ask(g *cgroup.Group, do func(m *systemd.Manager) error) error {
 }
 
 // enterScope has systemd make the scope. A scope begins with a process: a child that waits until the container's is there.
-func (c *container) enterScope() (err error) {
+func (c *container) enterScope(devices []specs.LinuxDeviceCgroup) error {
+	known, err := c.Groups.ScopeDevices(devices)
+	if err != nil {
+		return err
+	}
 	p := clone.New()
 	p.Gate()
 	if c.waiting, err = fork(0); err == nil {
@@ -33,7 +37,7 @@ func (c *container) enterScope() (err error) {
 	if err != nil {
 		return fmt.Errorf("make a process for a scope: %w", err)
 	}
-	err = ask(c.Groups, func(m *systemd.Manager) error { return m.Start(c.Groups.Unit, c.Groups.Slice, c.waiting.PID) })
+	err = ask(c.Groups, func(m *systemd.Manager) error { return m.Start(c.Groups.Unit, c.Groups.Slice, c.waiting.PID, known) })
 	if err != nil {
 		return err
 	}

@@ -18,12 +18,13 @@ type Machine struct {
 	Files   map[string]string // more files for its root: name there, path here
 	Timeout time.Duration     // of its tests
 	Policy  bool              // with an SELinux policy to load
+	V1      bool              // control groups of version 1, where its init wants them
 	Systemd string            // a root file system whose systemd is process 1, as an archive; none: busybox is
 }
 
 // tuned are words for the kernel that halve the time of a boot without hardware support, and make it steady.
 const tuned = "console=ttyS0 quiet panic=-1 reboot=t 8250.nr_uarts=2 random.trust_cpu=on mitigations=off nokaslr no_timer_check " +
-	"cryptomgr.notests pci=lastbus=0 cgroup_no_v1=all loop.max_loop=0 transparent_hugepage=never"
+	"cryptomgr.notests pci=lastbus=0 loop.max_loop=0 transparent_hugepage=never"
 
 // Output is what came out of a machine.
 type Output struct {
@@ -95,9 +96,13 @@ func Boot(ctx context.Context, dir string, k *Kernel, m Machine) (*Output, error
 }
 
 func arguments(at func(string) string, k *Kernel, m Machine) []string {
+	boot := tuned + " " + m.Boot
+	if !m.V1 {
+		boot += " cgroup_no_v1=all"
+	}
 	args := []string{"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
 		"-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536",
-		"-kernel", k.Image, "-initrd", at("initrd"), "-append", tuned + " " + m.Boot,
+		"-kernel", k.Image, "-initrd", at("initrd"), "-append", boot,
 		"-serial", "file:" + at("console"), "-serial", "file:" + at("tests")}
 	for _, d := range []string{"root", "data", "quota"} {
 		args = append(args, "-drive", "if=virtio,format=raw,cache=unsafe,file="+at(d))

@@ -36,6 +36,9 @@ func TestSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	boot(t, Machine{Run: "^TestSystemd", Timeout: 6 * time.Minute, Systemd: root})
+	// The same on version 1, with version 2 beside it for systemd alone.
+	boot(t, Machine{Run: "^TestHybrid", Timeout: 4 * time.Minute, Systemd: root, V1: true,
+		Boot: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=0"})
 }
 
 // boot runs a machine with the programs of the tree, and each test that ran in it as a subtest.

@@ -102,6 +102,50 @@ func (d *Dir) listDevices(rules []rule) error {
 	return nil
 }
 
+// ScopeDevices are the rules as systemd writes them on version 1, over those of the group, whenever it likes to; it has lists of
+// what may be used only. In version 2 there is no rule that it would write.
+func (g *Group) ScopeDevices(list []specs.LinuxDeviceCgroup) (map[string]any, error) {
+	rules, err := deviceRules(list)
+	if d := g.find("devices"); err != nil || d == nil || d.V2() {
+		return nil, err
+	}
+	type device struct{ Node, Access string }
+	allowed, all, since := []device{}, false, 0
+	for i, r := range rules {
+		switch {
+		case r.kind == 'a':
+			allowed, all, since = nil, r.allow, i
+		case r.allow && r.major < 0 && r.minor >= 0, !r.allow && slices.ContainsFunc(rules[since:i], r.contradicts):
+			return nil, fmt.Errorf("resources.devices: systemd cannot keep %q on control groups of version 1. "+
+				"Next: set the engine to cgroupfs", map[bool]string{true: "allow ", false: "deny "}[r.allow]+r.text())
+		case r.allow:
+			allowed = append(allowed, device{r.node(), r.access})
+		}
+	}
+	if all {
+		return nil, nil
+	}
+	return map[string]any{"DevicePolicy": "strict", "DeviceAllow": allowed}, nil
+}
+
+// contradicts tells whether one rule allows what another refuses.
+func (r *rule) contradicts(o rule) bool {
+	same := func(a, b int64) bool { return a < 0 || b < 0 || a == b }
+	return o.allow && (o.kind == 'a' || o.kind == r.kind && same(o.major, r.major) && same(o.minor, r.minor)) && strings.ContainsAny(o.access, r.access)
+}
+
+// node is the name of devices for systemd.
+func (r *rule) node() string {
+	kind := map[byte]string{'b': "block", 'c': "char"}[r.kind]
+	switch {
+	case r.major < 0:
+		return kind + "-*"
+	case r.minor < 0:
+		return fmt.Sprintf("%s-%d", kind, r.major)
+	}
+	return fmt.Sprintf("/dev/%s/%d:%d", kind, r.major, r.minor)
+}
+
 func (r *rule) text() string {
 	if r.kind == 'a' {
 		return "a"

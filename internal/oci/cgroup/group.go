@@ -190,14 +190,6 @@ func (g *Group) Frozen() bool {
 	return state == frozen || state == "FREEZING"
 }
 
-// Exists tells whether any of the groups is there.
-func (g *Group) Exists() bool {
-	return slices.ContainsFunc(g.Dirs, func(d Dir) bool {
-		_, err := os.Lstat(d.Name())
-		return err == nil
-	})
-}
-
 // Remove removes the groups and those that were made in them. The kernel may take a while to let go of the last process.
 func (g *Group) Remove() (failed error) {
 	end := time.Now().Add(10 * time.Second)

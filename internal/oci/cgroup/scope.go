@@ -23,10 +23,6 @@ func PlaceScope(path, id string) (*Group, error) {
 		return nil, fmt.Errorf("linux.cgroupsPath %q: %w", path, err)
 	}
 	g, err := Place(where+"/"+unit, id)
-	if err == nil && (len(g.Dirs) != 1 || !g.Dirs[0].V2()) {
-		err = fmt.Errorf("--systemd-cgroup: this machine has control groups of version 1, where systemd takes rules of devices back. " +
-			"Next: set the engine to cgroupfs, or boot with systemd.unified_cgroup_hierarchy=1")
-	}
 	if err != nil {
 		return nil, err
 	}
@@ -82,48 +78,80 @@ func (g *Group) Follow(pid int) error {
 	if err != nil {
 		return err
 	}
-	if name := at.Dirs[0].Path; strings.TrimPrefix(filepath.Base(name), "_") != strings.TrimPrefix(g.Unit, "_") {
-		return fmt.Errorf("systemd has put a process of %s into control group %s", g.Unit, name)
+	path := "none of systemd's hierarchies"
+	for _, d := range at.Dirs {
+		if d.V2() || slices.Contains(d.Controllers, "name=systemd") {
+			path = d.Path
+		}
 	}
-	g.Dirs = at.Dirs
-	return nil
+	if strings.TrimPrefix(filepath.Base(path), "_") != strings.TrimPrefix(g.Unit, "_") {
+		return fmt.Errorf("systemd has put a process of %s into control group %s", g.Unit, path)
+	}
+	if at, err = Place(path, ""); err == nil {
+		g.Dirs = at.Dirs
+	}
+	return err
 }
 
-// amounts are the files of one number that systemd has a property for.
-var amounts = []struct{ file, property string }{
-	{"memory.max", "MemoryMax"}, {"memory.high", "MemoryHigh"}, {"memory.low", "MemoryLow"}, {"memory.min", "MemoryMin"},
-	{"memory.swap.max", "MemorySwapMax"}, {"pids.max", "TasksMax"}, {"cpu.weight", "CPUWeight"}, {"io.weight", "IOWeight"},
+// amounts are the files of one number, with systemd's properties of them in place of values.
+var amounts = []setting{
+	{"memory.limit", "memory", control{"memory.limit_in_bytes", "MemoryLimit"}, control{"memory.max", "MemoryMax"}},
+	{"memory.swap", "memory", control{}, control{"memory.swap.max", "MemorySwapMax"}},
+	{"memory.reservation", "memory", control{}, control{"memory.low", "MemoryLow"}},
+	{"unified", "memory", control{}, control{"memory.min", "MemoryMin"}},
+	{"unified", "memory", control{}, control{"memory.high", "MemoryHigh"}},
+	{"pids.limit", "pids", control{"pids.max", "TasksMax"}, control{"pids.max", "TasksMax"}},
+	{"cpu.shares", "cpu", control{"cpu.shares", "CPUShares"}, control{"cpu.weight", "CPUWeight"}},
+	{"blockIO.weight", "blkio", control{"blkio.weight", "BlockIOWeight"}, control{"io.weight", "IOWeight"}},
+	{"blockIO.weight", "blkio", control{"blkio.bfq.weight", "BlockIOWeight"}, control{bfqWeight, "IOWeight"}},
 }
+
+const bfqWeight = "io.bfq.weight"
 
 // Tell has tell learn as properties of systemd what the groups hold, whoever has written it there: what it does not know of
 // it would take back. What it knows in larger steps only is written once more.
 func (g *Group) Tell(tell func(properties map[string]any) error) error {
-	u, held, properties := g.unified(), map[string]string{}, map[string]any{}
-	read := func(file string) string { // "" of a controller that is not there
-		text, _ := os.ReadFile(u.file(file))
-		held[file], _, _ = strings.Cut(string(text), "\n")
-		return held[file]
+	held, properties := map[string]string{}, map[string]any{}
+	read := func(s setting) (string, control) { // "" of what is not there
+		d, c := g.pick(s)
+		if d == nil || c.file == "" {
+			return "", c
+		}
+		held[d.file(c.file)] = firstLine(d.file(c.file))
+		return held[d.file(c.file)], c
 	}
 	for _, a := range amounts {
-		text := strings.TrimPrefix(read(a.file), "default ")
-		if n, err := strconv.ParseUint(text, 10, 64); err == nil && (n > 0 || a.file != "cpu.weight") { // 0 is cpu.idle
-			properties[a.property] = n
-		} else if text == "max" {
-			properties[a.property] = uint64(math.MaxUint64)
+		text, c := read(a)
+		switch n, err := strconv.ParseUint(text, 10, 64); {
+		case text == "max" || err == nil && n > 1<<62: // which is how version 1 spells it
+			properties[c.value] = uint64(math.MaxUint64)
+		case err == nil && c.file == bfqWeight && n > 100: // whose 1000 are systemd's 10000
+			properties[c.value] = 100 + 11*(n-100)
+		case err == nil && (n > 0 || a.controller != "cpu"): // 0 is cpu.idle
+			properties[c.value] = n
 		}
 	}
-	maps.Copy(properties, bandwidthTold(read("cpu.max")))
+	quota, _ := read(setting{controller: "cpu", v1: control{file: "cpu.cfs_quota_us"}, v2: control{file: "cpu.max"}})
+	period, _ := read(setting{controller: "cpu", v1: control{file: "cpu.cfs_period_us"}})
+	maps.Copy(properties, bandwidthTold(quota+" "+period))
 	for file, property := range map[string]string{"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"} {
-		if mask, err := config.CPUSet(read(file)); err == nil {
+		text, _ := read(setting{controller: "cpuset", v2: control{file: file}}) // in version 1 it is no business of systemd's
+		if mask, err := config.CPUSet(text); err == nil {
 			properties[property], _ = binary.Append(nil, binary.LittleEndian, mask) // a slice of numbers can be written
 		}
+	}
+	if d := g.find("devices"); d != nil && !d.V2() && !g.Frozen() { // for a moment systemd refuses all devices there
+		if err := g.Freeze(true); err != nil {
+			return err
+		}
+		defer g.Freeze(false)
 	}
 	if err := tell(properties); err != nil {
 		return err
 	}
 	for _, file := range slices.Sorted(maps.Keys(held)) {
-		if before := held[file]; before != "" && read(file) != before {
-			if err := write(u.file(file), before); err != nil {
+		if value := held[file]; value != "" && firstLine(file) != value {
+			if err := write(file, value); err != nil {
 				return err
 			}
 		}
@@ -131,17 +159,24 @@ func (g *Group) Tell(tell func(properties map[string]any) error) error {
 	return nil
 }
 
-// bandwidthTold is cpu.max: systemd keeps whole hundredths of a processor, and no less than what holds.
+// firstLine of a weight is the one of all devices that have none of their own.
+func firstLine(file string) string {
+	text, _ := os.ReadFile(file)
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimPrefix(line, "default ")
+}
+
+// bandwidthTold is of quota and period: systemd keeps whole hundredths of a processor, and no less than what holds.
 func bandwidthTold(held string) map[string]any {
 	const second, step = uint64(1_000_000), uint64(10_000)
-	quota, period, _ := strings.Cut(held, " ")
-	every, err := strconv.ParseUint(period, 10, 64)
-	if err != nil || every == 0 {
+	var quota string
+	var period uint64
+	if n, _ := fmt.Sscan(held, &quota, &period); n < 2 || period == 0 {
 		return nil
 	}
-	told := map[string]any{"CPUQuotaPerSecUSec": uint64(math.MaxUint64), "CPUQuotaPeriodUSec": every}
+	told := map[string]any{"CPUQuotaPerSecUSec": uint64(math.MaxUint64), "CPUQuotaPeriodUSec": period}
 	if n, err := strconv.ParseUint(quota, 10, 64); err == nil {
-		told["CPUQuotaPerSecUSec"] = (n*second/every + step - 1) / step * step
+		told["CPUQuotaPerSecUSec"] = (n*second/period + step - 1) / step * step
 	}
 	return told
 }

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"encoding/json"
 	"maps"
 	"math"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
 func TestParseScope(t *testing.T) {
@@ -89,13 +92,14 @@ func TestTell(t *testing.T) {
 		"none":    {map[string]string{"memory.max": "max\n", "pids.max": "max\n", "cpu.max": "max 100000\n", "cpuset.cpus": "\n"}, map[string]any{"MemoryMax": none, "TasksMax": none, "CPUQuotaPerSecUSec": none, "CPUQuotaPeriodUSec": uint64(100000)}},
 		"idle":    {map[string]string{"cpu.weight": "0\n"}, map[string]any{}},
 		"steps":   {map[string]string{"cpu.max": "12345 100000\n"}, map[string]any{"CPUQuotaPerSecUSec": uint64(130000), "CPUQuotaPeriodUSec": uint64(100000)}},
+		"bfq":     {map[string]string{"io.weight": "default 100\n", "io.bfq.weight": "default 500\n"}, map[string]any{"IOWeight": uint64(4500)}},
 		"nothing": {nil, map[string]any{}},
 	} {
 		files := maps.Clone(test.files)
 		if files == nil {
 			files = map[string]string{}
 		}
-		files["cgroup.controllers"] = "\n"
+		files["cgroup.controllers"] = "cpuset cpu io memory pids\n"
 		g := fake(t, files)
 		err := g.Tell(func(got map[string]any) error {
 			for _, mask := range []string{"AllowedCPUs", "AllowedMemoryNodes"} {
@@ -119,5 +123,76 @@ func TestTell(t *testing.T) {
 				t.Errorf("%s: %s is %q after that (%v), want %q", name, file, got, err, want)
 			}
 		}
+	}
+}
+
+// Version 1 has other names, and no bound is a number there.
+func TestTellVersionOne(t *testing.T) {
+	top := t.TempDir()
+	g := &Group{}
+	for _, controllers := range []string{"memory", "cpu,cpuacct", "pids", "cpuset", "blkio"} {
+		g.Dirs = append(g.Dirs, Dir{Controllers: strings.Split(controllers, ","), Mount: filepath.Join(top, controllers), Path: "/x"})
+		if err := os.MkdirAll(filepath.Join(top, controllers, "x"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for file, text := range map[string]string{"memory/x/memory.limit_in_bytes": "9223372036854771712\n", "cpu,cpuacct/x/cpu.shares": "512\n",
+		"cpu,cpuacct/x/cpu.cfs_quota_us": "-1\n", "cpu,cpuacct/x/cpu.cfs_period_us": "100000\n", "pids/x/pids.max": "20\n", "cpuset/x/cpuset.cpus": "0\n",
+		"blkio/x/blkio.weight": "300\n"} {
+		if err := os.WriteFile(filepath.Join(top, file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]any{"MemoryLimit": uint64(math.MaxUint64), "CPUShares": uint64(512), "CPUQuotaPerSecUSec": uint64(math.MaxUint64),
+		"CPUQuotaPeriodUSec": uint64(100000), "TasksMax": uint64(20), "BlockIOWeight": uint64(300)}
+	err := g.Tell(func(got map[string]any) error {
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("told\n%v, want\n%v", got, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// What systemd keeps of rules on version 1 is what the group has, or the container is not made.
+func TestScopeDevices(t *testing.T) {
+	v1 := &Group{Dirs: []Dir{{Controllers: []string{"devices"}, Mount: "/none", Path: "/x"}}}
+	usual := "char-* m, block-* m, /dev/char/1:3 rwm, /dev/char/1:5 rwm, /dev/char/1:7 rwm, /dev/char/1:8 rwm, /dev/char/1:9 rwm, " +
+		"/dev/char/5:0 rwm, /dev/char/5:2 rwm, char-136 rwm"
+	for rules, want := range map[string]string{
+		``:                 usual,
+		`{"access":"rwm"}`: usual,
+		`{"allow":true,"type":"b","major":8,"minor":0,"access":"r"},{"allow":true,"type":"c","major":10}`: "/dev/block/8:0 r, char-10 rwm, " + usual,
+		`{"allow":true,"type":"c","major":1,"minor":3},{"type":"c","major":10,"minor":229}`:               "/dev/char/1:3 rwm, " + usual, // Docker's own
+		`{"allow":true,"access":"rwm"}`:                   "",
+		`{"allow":true},{"access":"rwm"}`:                 usual,
+		`{"allow":true},{"type":"c","major":1,"minor":3}`: "refused",
+		`{"allow":true,"type":"c","major":10,"access":"rw"},{"type":"c","major":10,"minor":229,"access":"w"}`: "refused",
+		`{"allow":true,"type":"c","major":10,"access":"r"},{"type":"c","major":10,"minor":229,"access":"w"}`:  "char-10 r, " + usual,
+		`{"allow":true,"type":"c","minor":5}`: "refused",
+	} {
+		var list []specs.LinuxDeviceCgroup
+		if err := json.Unmarshal([]byte("["+rules+"]"), &list); err != nil {
+			t.Fatal(err)
+		}
+		got, err := v1.ScopeDevices(list)
+		var lines []string
+		if known := reflect.ValueOf(got["DeviceAllow"]); known.IsValid() {
+			for i := range known.Len() {
+				lines = append(lines, known.Index(i).Field(0).String()+" "+known.Index(i).Field(1).String())
+			}
+		}
+		said := strings.Join(lines, ", ")
+		if err != nil && strings.Contains(err.Error(), "Next: set the engine to cgroupfs") {
+			said = "refused"
+		}
+		if said != want || (got["DevicePolicy"] == "strict") != (want != "" && want != "refused") {
+			t.Errorf("%s:\n%s %v, want\n%s", rules, said, err, want)
+		}
+	}
+	if known, err := fake(t, map[string]string{"cgroup.controllers": ""}).ScopeDevices(nil); err != nil || known != nil {
+		t.Errorf("version 2: %v %v", known, err)
 	}
 }

@@ -52,14 +52,19 @@ func (g *Group) Set(r *specs.LinuxResources) error {
 	return nil
 }
 
-func (g *Group) set(s setting) error {
+// pick finds the controller, and which of the two it is.
+func (g *Group) pick(s setting) (*Dir, control) {
 	d := g.find(s.controller)
+	if d != nil && d.V2() {
+		return d, s.v2
+	}
+	return d, s.v1
+}
+
+func (g *Group) set(s setting) error {
+	d, c := g.pick(s)
 	if d == nil {
 		return fmt.Errorf("resources.%s: the control groups of this machine have no controller %s", s.field, s.controller)
-	}
-	c := s.v1
-	if d.V2() {
-		c = s.v2
 	}
 	if c.file == "" {
 		return fmt.Errorf("resources.%s: version 2 of control groups has no such thing", s.field)

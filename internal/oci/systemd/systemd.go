@@ -69,14 +69,16 @@ func properties(of map[string]any) (list []property) {
 	return list
 }
 
-// Start makes a scope of a process in a slice. After an error there is none.
-func (m *Manager) Start(unit, slice string, pid int) error {
-	err := m.job("StartTransientUnit", unit, "fail", properties(map[string]any{
+// Start makes a scope of a process in a slice, with more properties. After an error there is none.
+func (m *Manager) Start(unit, slice string, pid int, more map[string]any) error {
+	of := map[string]any{
 		"Description": "container of brig-oci", "Slice": slice, "PIDs": []uint32{uint32(pid)}, "DefaultDependencies": false,
 		// The groups below are the container's and the values in them ours; what has failed is not kept.
 		"Delegate": true, "CollectMode": "inactive-or-failed",
 		"CPUAccounting": true, "MemoryAccounting": true, "TasksAccounting": true, "IOAccounting": true,
-	}), []struct {
+	}
+	maps.Copy(of, more)
+	err := m.job("StartTransientUnit", unit, "fail", properties(of), []struct {
 		Name       string
 		Properties []property
 	}{})

@@ -151,7 +151,7 @@ func (f *fake) wants(names ...string) {
 func TestScopeLives(t *testing.T) {
 	f := newFake(t, jobs("done"))
 	m := connect(t, f, 10*time.Second)
-	if err := m.Start("x.scope", "a.slice", 42); err != nil {
+	if err := m.Start("x.scope", "a.slice", 42, map[string]any{"DevicePolicy": "strict"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Set("x.scope", map[string]any{"TasksMax": uint64(7), "AllowedCPUs": []byte{3}}); err != nil {
@@ -169,7 +169,7 @@ func TestScopeLives(t *testing.T) {
 		return all
 	}
 	start := f.bodies["StartTransientUnit"]
-	want := map[string]any{"Description": "container of brig-oci", "Slice": "a.slice", "PIDs": []uint32{42}, "DefaultDependencies": false, "Delegate": true,
+	want := map[string]any{"Description": "container of brig-oci", "DevicePolicy": "strict", "Slice": "a.slice", "PIDs": []uint32{42}, "DefaultDependencies": false, "Delegate": true,
 		"CollectMode": "inactive-or-failed", "CPUAccounting": true, "MemoryAccounting": true, "TasksAccounting": true, "IOAccounting": true}
 	if got := properties(start[2]); start[0] != "x.scope" || start[1] != "fail" || !reflect.DeepEqual(got, want) {
 		t.Errorf("started %v %v with %v, want %v", start[0], start[1], got, want)
@@ -187,7 +187,7 @@ func TestScopeLives(t *testing.T) {
 // A job that fails has made nothing that stays: what it may have made is stopped.
 func TestJobFails(t *testing.T) {
 	f := newFake(t, jobs("failed"))
-	err := connect(t, f, 10*time.Second).Start("x.scope", "a.slice", 42)
+	err := connect(t, f, 10*time.Second).Start("x.scope", "a.slice", 42, nil)
 	if err == nil || !strings.Contains(err.Error(), `StartTransientUnit x.scope: the job's result is "failed"`) {
 		t.Error(err)
 	}
@@ -199,7 +199,7 @@ func TestUnitExists(t *testing.T) {
 	f := newFake(t, func(f *fake, m *dbus.Message) {
 		f.refuse(m, "org.freedesktop.systemd1.UnitExists", "Unit x.scope already exists.")
 	})
-	err := connect(t, f, 10*time.Second).Start("x.scope", "a.slice", 42)
+	err := connect(t, f, 10*time.Second).Start("x.scope", "a.slice", 42, nil)
 	if err == nil || !strings.Contains(err.Error(), "already exists") {
 		t.Error(err)
 	}
@@ -237,7 +237,7 @@ func TestSilence(t *testing.T) {
 	defer dumb.Close()
 	ends("nobody accepts", func() error { _, err := Connect(dumb.Addr().String(), patience); return err })
 	f := newFake(t, func(*fake, *dbus.Message) {})
-	ends("no answer", func() error { return connect(t, f, patience).Start("x.scope", "a.slice", 42) })
+	ends("no answer", func() error { return connect(t, f, patience).Start("x.scope", "a.slice", 42, nil) })
 	f = newFake(t, func(f *fake, m *dbus.Message) { f.reply(m, dbus.ObjectPath("/job/1")) })
 	ends("no end of the job", func() error { return connect(t, f, patience).Stop("x.scope") })
 	f = newFake(t, func(f *fake, m *dbus.Message) {

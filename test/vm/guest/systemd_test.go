@@ -32,6 +32,7 @@ func TestSystemdMachine(t *testing.T) {
 func TestSystemdScope(t *testing.T) {
 	b := newBundle(t, "mate-deck.slice:brig:one", "sleep 1000")
 	b.spec.Linux.Resources = resources()
+	sibling(t)
 	b.ok("run", "-d", "--bundle", b.dir, "one")
 	dir, unit := scopeDir+"brig-one.scope/", "brig-one.scope"
 
@@ -47,10 +48,7 @@ func TestSystemdScope(t *testing.T) {
 				t.Errorf("%s: %s is %q, want %q", what, name, got, want)
 			}
 		}
-		if out, _ := b.try("exec", "one", "sh", "-c", "head -c 1 /dev/null && head -c 1 /dev/full >/dev/zero && echo usual; head -c 1 /tmp/mem; echo $?"); !strings.HasPrefix(out, "usual\n") ||
-			!strings.Contains(out, "not permitted") {
-			t.Errorf("%s: devices: %s", what, out)
-		}
+		b.devices(what, "one")
 	}
 	properties := map[string]string{"ActiveState": "active", "Slice": "mate-deck.slice", "Delegate": "yes", "MemoryMax": "33554432",
 		"MemorySwapMax": "0", "MemoryLow": "16777216", "TasksMax": "20", "CPUQuotaPerSecUSec": "130ms", "CPUQuotaPeriodUSec": "100ms", "CPUWeight": "59",
@@ -65,8 +63,9 @@ func TestSystemdScope(t *testing.T) {
 		t.Errorf("a process of exec is in %q", out)
 	}
 	systemctl(t, "daemon-reload")
-	properties["CPUQuotaPerSecUSec"], files["cpu.max"] = "130ms", text(t, dir+"cpu.max")
-	bounds("daemon-reload", properties, files)
+	systemctl(t, "set-property", "--runtime", unit, "TasksMax=21") // has it write everything
+	properties["TasksMax"], files["pids.max"], files["cpu.max"] = "21", "21", "13000 100000"
+	bounds("daemon-reload and set-property", properties, files)
 
 	b.ok("update", "--memory", "48m", "--memory-swap", "64m", "--pids-limit", "30", "--cpu-quota", "50000", "--cpuset-cpus", "0-1", "one")
 	for name, want := range map[string]string{"MemoryMax": "50331648", "MemorySwapMax": "16777216", "TasksMax": "30", "CPUQuotaPerSecUSec": "500ms",
@@ -159,13 +158,13 @@ func TestSystemdEnds(t *testing.T) {
 	})
 }
 
-// TestSystemdOne: one process is a bound like others, whatever has waited in the scope.
-func TestSystemdOne(t *testing.T) {
+// TestSystemdFew: the least bound of processes is enough, whatever has waited in the scope.
+func TestSystemdFew(t *testing.T) {
 	b := newBundle(t, ":brig:few", "sleep 1000")
 	few := int64(2)
 	b.spec.Linux.Resources = &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: &few}}
 	b.spec.Process.Args = []string{"sleep", "1000"}
-	b.ok("run", "-d", "--bundle", b.dir, "few")
+	b.ok("run", "-d", "--bundle", b.dir, "few") // as many as without systemd: it takes two to be born
 	if got := show(t, "brig-few.scope", "TasksMax") + " " + text(t, "/sys/fs/cgroup/system.slice/brig-few.scope/pids.max"); got != "2 2" {
 		t.Errorf("pids.max is %s", got)
 	}
@@ -208,9 +207,93 @@ func TestSystemdNames(t *testing.T) {
 	}
 }
 
+// TestHybridScope: on version 1 the scope is in the hierarchies that systemd has, and in those that it has not; and systemd writes
+// no rule of devices but the container's.
+func TestHybridScope(t *testing.T) {
+	b := newBundle(t, "mate-deck.slice:brig:old", "sleep 1000")
+	b.spec.Linux.Resources = resources()
+	b.spec.Linux.Resources.Memory.Swap, b.spec.Linux.Resources.CPU.Mems = nil, ""
+	ten, fuse := int64(10), int64(229)
+	b.spec.Linux.Resources.Devices = append(b.spec.Linux.Resources.Devices,
+		specs.LinuxDeviceCgroup{Type: "c", Major: &ten, Minor: &fuse, Access: "rwm"}) // as Docker has it
+	sibling(t)
+	b.ok("run", "-d", "--bundle", b.dir, "old")
+	const path = "/mate.slice/mate-deck.slice/brig-old.scope"
+	var state struct{ PID int }
+	if err := json.Unmarshal([]byte(b.ok("state", "old")), &state); err != nil {
+		t.Fatal(err)
+	}
+	controllers := 0
+	for line := range strings.Lines(text(t, fmt.Sprintf("/proc/%d/cgroup", state.PID))) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if f[2] != path {
+			t.Errorf("the container is in %v", f)
+		}
+		controllers++
+	}
+	if controllers < 6 {
+		t.Errorf("%d hierarchies", controllers)
+	}
+	holds := func(what string, properties, files map[string]string) {
+		t.Helper()
+		for name, want := range properties {
+			if got := show(t, "brig-old.scope", name); got != want {
+				t.Errorf("%s: %s is %q, want %q", what, name, got, want)
+			}
+		}
+		for name, want := range files {
+			dir, file, _ := strings.Cut(name, "/")
+			if got := text(t, "/sys/fs/cgroup/"+dir+path+"/"+file); got != want {
+				t.Errorf("%s: %s is %q, want %q", what, name, got, want)
+			}
+		}
+		b.devices(what, "old")
+	}
+	properties := map[string]string{"MemoryLimit": "33554432", "TasksMax": "20", "CPUShares": "512", "CPUQuotaPerSecUSec": "130ms", "DevicePolicy": "strict"}
+	files := map[string]string{"memory/memory.limit_in_bytes": "33554432", "pids/pids.max": "20", "cpu,cpuacct/cpu.shares": "512",
+		"cpu,cpuacct/cpu.cfs_quota_us": "12345", "cpuset/cpuset.cpus": "1"}
+	holds("create", properties, files)
+	delete(files, "cpu,cpuacct/cpu.cfs_quota_us")
+	systemctl(t, "daemon-reload")
+	holds("daemon-reload", properties, files)
+	b.ok("update", "--memory", "48m", "--pids-limit", "30", "old")
+	properties["MemoryLimit"], properties["TasksMax"] = "50331648", "30"
+	files["memory/memory.limit_in_bytes"], files["pids/pids.max"] = "50331648", "30"
+	holds("update", properties, files)
+	systemctl(t, "daemon-reload")
+	systemctl(t, "set-property", "--runtime", "brig-old.scope", "TasksMax=31") // has it write everything
+	properties["TasksMax"], files["pids/pids.max"] = "31", "31"
+	holds("set-property", properties, files)
+	if out := b.ok("state", "old"); !strings.Contains(out, `"running"`) {
+		t.Error(out)
+	}
+	b.ok("delete", "--force", "old")
+	gone(t, "brig-old.scope")
+
+	// What systemd has no word for is refused: it would write something else.
+	five := int64(5)
+	b.spec.Linux.Resources.Devices = []specs.LinuxDeviceCgroup{{Access: "rwm"}, {Allow: true, Type: "c", Major: &ten, Access: "rw"},
+		{Type: "c", Major: &ten, Minor: &fuse, Access: "w"}}
+	b.refused("systemd cannot keep", "run", "-d", "--bundle", b.dir, "old")
+	b.spec.Linux.Resources.Devices = []specs.LinuxDeviceCgroup{{Allow: true, Type: "c", Minor: &five, Access: "rw"}}
+	b.refused("systemd cannot keep", "run", "-d", "--bundle", b.dir, "old")
+	gone(t, "brig-old.scope")
+}
+
+// sibling is a unit with rules of devices. Beside one systemd writes those of all, and of who has none that all may be used.
+func sibling(t *testing.T) {
+	t.Helper()
+	out, err := exec.Command("/usr/bin/systemd-run", "--unit", "sibling", "--slice", "mate-deck.slice", "-p", "DevicePolicy=closed", "/bin/sleep", "1000").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
 func resources() *specs.LinuxResources {
 	memory, low, tasks, quota, period, shares := int64(32<<20), int64(16<<20), int64(20), int64(12345), uint64(100000), uint64(512)
+	misc, loop := int64(10), int64(237)
 	return &specs.LinuxResources{
+		Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}, {Allow: true, Type: "c", Major: &misc, Minor: &loop, Access: "r"}},
 		Memory: &specs.LinuxMemory{Limit: &memory, Swap: &memory, Reservation: &low}, Pids: &specs.LinuxPids{Limit: &tasks},
 		CPU: &specs.LinuxCPU{Quota: &quota, Period: &period, Shares: &shares, Cpus: "1", Mems: "0"},
 	}
@@ -236,7 +319,7 @@ func newBundle(t *testing.T, path, command string) *bundle {
 			t.Fatal(err)
 		}
 	}
-	if out, err := exec.Command("mknod", filepath.Join(top, "rootfs/tmp/mem"), "c", "1", "1").CombinedOutput(); err != nil {
+	if out, err := exec.Command("mknod", filepath.Join(top, "rootfs/tmp/loop"), "c", "10", "237").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if out, err := exec.Command("/vm/bin/brig-oci", "spec", "--bundle", top).CombinedOutput(); err != nil {
@@ -247,6 +330,15 @@ func newBundle(t *testing.T, path, command string) *bundle {
 	}
 	b.spec.Process.Terminal, b.spec.Process.Args, b.spec.Linux.CgroupsPath = false, []string{"sh", "-c", command}, path
 	return b
+}
+
+// devices wants what every container has, and of /dev/loop-control what resources give: nobody needs a capability for it.
+func (b *bundle) devices(what, id string) {
+	b.t.Helper()
+	out, _ := b.try("exec", id, "sh", "-c", "head -c 1 /dev/full >/dev/null && echo usual; : </tmp/loop && echo reads; : >/tmp/loop; echo done")
+	if !strings.HasPrefix(out, "usual\nreads\n") || !strings.Contains(out, "can't create /tmp/loop: Operation not permitted") {
+		b.t.Errorf("%s: devices: %s", what, out)
+	}
 }
 
 func (b *bundle) without(kind specs.LinuxNamespaceType) {
