@@ -46,8 +46,8 @@ embed: go-version ## write the filters and small programs that brig-warden has b
 depth: build ## build programs whose defences can be removed, for brig drill --depth
 	$(GO) run ./dist/weaken -o $(BIN)/depth -ldflags '$(LDFLAGS)'
 
-test-vm: build ## boot kernel 6.1 in QEMU: cgroup v2, AppArmor, SELinux, project quotas; a part of make test-all
-	@BRIG_SLOW=1 BRIG_VM=1 $(GO) test -count=1 -v -timeout 20m ./test/vm
+test-vm: build ## boot kernel 6.1 in QEMU: cgroup v2, AppArmor, SELinux, project quotas, systemd; a part of make test-all
+	@BRIG_SLOW=1 BRIG_VM=1 $(GO) test -count=1 -v -timeout 30m ./test/vm
 
 lint: ## gofmt, vet, the arrows between packages, the size of what runs as root
 	@test -z "$$(gofmt -l cmd dist internal test)" || { gofmt -l cmd dist internal test; exit 1; }

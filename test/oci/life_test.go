@@ -191,11 +191,11 @@ func TestLogIsWhatEnginesParse(t *testing.T) {
 func TestWhatIsNotDoneIsRefusedByName(t *testing.T) {
 	b := newBox(t, "true")
 	for words, args := range map[string][]string{
-		"--rootless true is not supported":  {"--rootless", "true", "list"},
-		"checkpoint is not supported":       {"checkpoint", "x"},
-		"restore is not supported":          {"restore", "x"},
-		"flag provided but not defined":     {"create", "--nonsense", "x"},
-		"unknown command":                   {"dance"},
+		"--rootless true is not supported": {"--rootless", "true", "list"},
+		"checkpoint is not supported":      {"checkpoint", "x"},
+		"restore is not supported":         {"restore", "x"},
+		"flag provided but not defined":    {"create", "--nonsense", "x"},
+		"unknown command":                  {"dance"},
 	} {
 		b.refused(words, args...)
 	}

@@ -7,19 +7,22 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 // ErrNoSystemd: Debian's archive does not have what a machine with systemd is made of, or cannot be asked.
 var ErrNoSystemd = errors.New("no root file system with Debian's systemd is to be had")
 
-// FetchSystemd makes the archive of a root file system below cache, where the next run finds it. Nothing of it is executed here.
-func FetchSystemd(cache string) (archive string, err error) {
-	archive = filepath.Join(cache, "systemd-bookworm.tar")
+// FetchSystemd makes the archive of a root file system with systemd and more packages below cache, where the next run finds it by
+// name. Nothing of it is executed here, and no package configured.
+func FetchSystemd(cache, name string, more ...string) (archive string, err error) {
+	archive = filepath.Join(cache, name+"-bookworm.tar")
 	if _, err := os.Stat(archive); err == nil {
 		return archive, nil
 	}
 	made := archive + ".new"
-	cmd := exec.Command("mmdebstrap", "--quiet", "--format=tar", "--variant=extract", "--include=systemd,dash,coreutils,mount", "bookworm", made)
+	packages := strings.Join(append([]string{"systemd", "dash", "coreutils", "mount"}, more...), ",")
+	cmd := exec.Command("mmdebstrap", "--quiet", "--format=tar", "--variant=extract", "--include="+packages, "bookworm", made)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", errors.Join(fmt.Errorf("%w: mmdebstrap: %w: %s", ErrNoSystemd, err, bytes.TrimSpace(out)), os.RemoveAll(made))
 	}

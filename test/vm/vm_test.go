@@ -28,17 +28,31 @@ func TestSELinux(t *testing.T) {
 
 // The same kernel where systemd is process 1, and makes control groups for brig-oci.
 func TestSystemd(t *testing.T) {
-	if os.Getenv("BRIG_SLOW") != "1" {
-		t.Skip("missing: the slow lane (make test-all)")
-	}
-	root, err := FetchSystemd(cache(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := debian(t, "systemd")
 	boot(t, Machine{Run: "^TestSystemd", Timeout: 6 * time.Minute, Systemd: root})
 	// The same on version 1, with version 2 beside it for systemd alone.
 	boot(t, Machine{Run: "^TestHybrid", Timeout: 4 * time.Minute, Systemd: root, V1: true,
 		Boot: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=0"})
+}
+
+// Debian's Podman and Docker there, with systemd's driver.
+func TestEngines(t *testing.T) {
+	root := debian(t, "engines", "dbus", "podman", "conmon", "docker.io", "containerd")
+	boot(t, Machine{Run: "^TestEngines", Timeout: 6 * time.Minute, Systemd: root, Boot: "apparmor=0"}) // who has no apparmor_parser cannot load Docker's profile
+}
+
+// debian is a root file system with systemd and more packages.
+func debian(t *testing.T, name string, more ...string) (archive string) {
+	t.Helper()
+	if os.Getenv("BRIG_SLOW") != "1" {
+		t.Skip("missing: the slow lane (make test-all)")
+	}
+	kernel(t) // or there is nothing to boot
+	archive, err := FetchSystemd(cache(t), name, more...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive
 }
 
 // boot runs a machine with the programs of the tree, and each test that ran in it as a subtest.

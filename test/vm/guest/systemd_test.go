@@ -148,6 +148,15 @@ func TestSystemdEnds(t *testing.T) {
 		b.refused("resources.memory.kernelTCP", "run", "-d", "--bundle", b.dir, "never")
 		gone(t, "brig-never.scope")
 	})
+	t.Run("with who makes it", func(t *testing.T) {
+		b := newBundle(t, ":brig:dies", "sleep 1000")
+		b.spec.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/sh", Args: []string{"sh", "-c", "kill -9 $PPID"}}}}
+		if _, status := b.try("create", "--bundle", b.dir, "dies"); status != -1 {
+			t.Fatalf("status %d of a runtime that its hook kills", status)
+		}
+		b.ok("delete", "--force", "dies")
+		gone(t, "brig-dies.scope")
+	})
 	t.Run("killed for want of memory", func(t *testing.T) {
 		b := newBundle(t, ":brig:hog", "tail /dev/zero")
 		b.spec.Linux.Resources = resources()
@@ -294,7 +303,7 @@ func resources() *specs.LinuxResources {
 	misc, loop := int64(10), int64(237)
 	return &specs.LinuxResources{
 		Devices: []specs.LinuxDeviceCgroup{{Access: "rwm"}, {Allow: true, Type: "c", Major: &misc, Minor: &loop, Access: "r"}},
-		Memory: &specs.LinuxMemory{Limit: &memory, Swap: &memory, Reservation: &low}, Pids: &specs.LinuxPids{Limit: &tasks},
+		Memory:  &specs.LinuxMemory{Limit: &memory, Swap: &memory, Reservation: &low}, Pids: &specs.LinuxPids{Limit: &tasks},
 		CPU: &specs.LinuxCPU{Quota: &quota, Period: &period, Shares: &shares, Cpus: "1", Mems: "0"},
 	}
 }
