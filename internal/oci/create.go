@@ -158,7 +158,7 @@ func (c *container) enterGroups() (dir int, tasks []int, err error) {
 	}
 	if err == nil {
 		c.grouped = true
-		err = c.Groups.Set(&r)
+		err = set(c.Groups, &r)
 	}
 	if err == nil {
 		err = c.Groups.SetDevices(r.Devices)

@@ -48,25 +48,31 @@ func (c *container) enterScope(devices []specs.LinuxDeviceCgroup) error {
 	return c.Write()
 }
 
-// settle ends the process that has waited, and bounds how many there may be without it. All bounds are known then.
+// settle ends the process that has waited, and bounds how many there may be without it. All else is written once more, too: with
+// each bound systemd writes all that it knows, some of it in larger steps.
 func (c *container) settle() error {
 	if c.waiting == nil {
 		return nil
 	}
 	c.waiting.Kill()
-	if r := c.spec.Linux.Resources; r != nil {
-		if err := c.Groups.Set(&specs.LinuxResources{Pids: r.Pids}); err != nil {
-			return err
-		}
-	}
-	return tell(c.Groups)
+	return set(c.Groups, c.spec.Linux.Resources)
 }
 
-// tell has systemd know the bounds.
-func tell(g *cgroup.Group) error {
-	return ask(g, func(m *systemd.Manager) error {
-		return g.Tell(func(properties map[string]any) error { return m.Set(g.Unit, properties) })
-	})
+// set writes resources, when systemd knows of them.
+func set(g *cgroup.Group, r *specs.LinuxResources) error {
+	list, err := g.Settings(r)
+	if err != nil {
+		return err
+	}
+	if g.Unit != "" {
+		if known := g.Properties(list); len(known) > 0 {
+			err = ask(g, func(m *systemd.Manager) error { return g.Calm(func() error { return m.Set(g.Unit, known) }) })
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return g.Write(list)
 }
 
 // removeGroups ends the scope, if there is one, and removes the groups.

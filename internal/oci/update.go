@@ -70,8 +70,5 @@ func (a *app) update(id string, r *specs.LinuxResources) error {
 	if len(r.Devices) > 0 {
 		return fmt.Errorf("resources.devices cannot be changed: they are what the container was created with")
 	}
-	if err := d.Groups.Set(r); err != nil {
-		return err
-	}
-	return tell(d.Groups)
+	return set(d.Groups, r)
 }

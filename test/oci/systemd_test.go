@@ -1,10 +1,13 @@
 package oci
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go/features"
 )
 
 // Where there is no systemd nothing is made, and the error says what to do. (What there is with systemd: test/vm.)
@@ -20,6 +23,13 @@ func TestWithoutSystemd(t *testing.T) {
 	}
 	if left, err := os.ReadDir(b.state); err != nil || len(left) > 0 {
 		t.Errorf("left: %v %v", left, err)
+	}
+}
+
+func TestFeaturesSaysSystemd(t *testing.T) {
+	var f features.Features
+	if err := json.Unmarshal([]byte(newBox(t, "true").ok("features")), &f); err != nil || f.Linux.Cgroup.Systemd == nil || !*f.Linux.Cgroup.Systemd {
+		t.Errorf("%v: %+v", err, f.Linux)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // blkio has the names of the kernel's two schedulers of the weight: whichever is there.
-func (g *Group) blkio(b *specs.LinuxBlockIO) (list []setting) {
+func (g *Group) blkio(b *specs.LinuxBlockIO) (list []Setting) {
 	if b == nil {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (g *Group) blkio(b *specs.LinuxBlockIO) (list []setting) {
 		return fmt.Sprint(w)
 	}
 	add := func(field, v1, value1, v2, value2 string) {
-		list = append(list, setting{"blockIO." + field, "blkio", control{v1, value1}, control{v2, value2}})
+		list = append(list, Setting{"blockIO." + field, "blkio", control{v1, value1}, control{v2, value2}})
 	}
 	if b.Weight != nil && *b.Weight != 0 {
 		add("weight", old, number(b.Weight), bfq, scale(*b.Weight))

@@ -151,11 +151,11 @@ func TestMissingControllerIsNamed(t *testing.T) {
 		"resources.hugepageLimits":               {HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "2MB"}}},
 		"no less than memory.limit":              {Memory: &specs.LinuxMemory{Swap: &swap}},
 	} {
-		if err := g.Set(r); err == nil || !strings.Contains(err.Error(), words) {
+		if err := apply(g, r); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("%v, want %q", err, words)
 		}
 	}
-	if err := g.Set(&specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit, Swap: &swap}, Pids: &specs.LinuxPids{Limit: &limit}}); err != nil {
+	if err := apply(g, &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit, Swap: &swap}, Pids: &specs.LinuxPids{Limit: &limit}}); err != nil {
 		t.Fatal(err)
 	}
 	for file, want := range map[string]string{"memory.max": "100", "memory.swap.max": "50", "pids.max": "100"} {

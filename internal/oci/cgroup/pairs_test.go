@@ -25,6 +25,14 @@ func fake(t *testing.T, files map[string]string) *Group {
 	return g
 }
 
+func apply(g *Group, r *specs.LinuxResources) error {
+	list, err := g.Settings(r)
+	if err != nil {
+		return err
+	}
+	return g.Write(list)
+}
+
 // One value of a pair is changed, and the other stays.
 func TestPairs(t *testing.T) {
 	n := func(n int64) *int64 { return &n }
@@ -43,7 +51,7 @@ func TestPairs(t *testing.T) {
 		files := map[string]string{"cgroup.controllers": "cpu memory\n", "memory.max": "1000\n"}
 		files[test.file] = test.now
 		g := fake(t, files)
-		if err := g.Set(&test.r); err != nil {
+		if err := apply(g, &test.r); err != nil {
 			t.Errorf("%s: %v", test.name, err)
 		}
 		if got, err := os.ReadFile(g.Dirs[0].file(test.file)); err != nil || string(got) != test.want {
@@ -51,7 +59,7 @@ func TestPairs(t *testing.T) {
 		}
 	}
 	g := fake(t, map[string]string{"cgroup.controllers": "memory\n", "memory.max": "max\n", "memory.swap.max": "max\n"})
-	if err := g.Set(&specs.LinuxResources{Memory: &specs.LinuxMemory{Swap: n(1500)}}); err == nil {
+	if err := apply(g, &specs.LinuxResources{Memory: &specs.LinuxMemory{Swap: n(1500)}}); err == nil {
 		t.Error("swap and memory together are bounded, and memory is not")
 	}
 }

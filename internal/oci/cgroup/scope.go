@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/docker/go-units"
 
 	"github.com/brig-engine/brig/internal/oci/config"
 )
@@ -93,90 +94,71 @@ func (g *Group) Follow(pid int) error {
 	return err
 }
 
-// amounts are the files of one number, with systemd's properties of them in place of values.
-var amounts = []setting{
-	{"memory.limit", "memory", control{"memory.limit_in_bytes", "MemoryLimit"}, control{"memory.max", "MemoryMax"}},
-	{"memory.swap", "memory", control{}, control{"memory.swap.max", "MemorySwapMax"}},
-	{"memory.reservation", "memory", control{}, control{"memory.low", "MemoryLow"}},
-	{"unified", "memory", control{}, control{"memory.min", "MemoryMin"}},
-	{"unified", "memory", control{}, control{"memory.high", "MemoryHigh"}},
-	{"pids.limit", "pids", control{"pids.max", "TasksMax"}, control{"pids.max", "TasksMax"}},
-	{"cpu.shares", "cpu", control{"cpu.shares", "CPUShares"}, control{"cpu.weight", "CPUWeight"}},
-	{"blockIO.weight", "blkio", control{"blkio.weight", "BlockIOWeight"}, control{"io.weight", "IOWeight"}},
-	{"blockIO.weight", "blkio", control{"blkio.bfq.weight", "BlockIOWeight"}, control{bfqWeight, "IOWeight"}},
+// amounts are systemd's properties of the files of one number.
+var amounts = map[string]string{
+	"memory.limit_in_bytes": "MemoryLimit", "memory.max": "MemoryMax", "memory.swap.max": "MemorySwapMax", "memory.low": "MemoryLow",
+	"memory.min": "MemoryMin", "memory.high": "MemoryHigh", "pids.max": "TasksMax", "cpu.shares": "CPUShares", "cpu.weight": "CPUWeight",
+	"blkio.weight": "BlockIOWeight", "io.weight": "IOWeight", bfqWeight: "IOWeight",
 }
 
 const bfqWeight = "io.bfq.weight"
 
-// Tell has tell learn as properties of systemd what the groups hold, whoever has written it there: what it does not know of
-// it would take back. What it knows in larger steps only is written once more.
-func (g *Group) Tell(tell func(properties map[string]any) error) error {
-	held, properties := map[string]string{}, map[string]any{}
-	read := func(s setting) (string, control) { // "" of what is not there
+// Properties are what systemd has to know of settings before they are written: what it does not know of it takes back whenever it
+// is reloaded.
+func (g *Group) Properties(list []Setting) map[string]any {
+	known, quota, period := map[string]any{}, "", ""
+	for _, s := range list {
 		d, c := g.pick(s)
-		if d == nil || c.file == "" {
-			return "", c
-		}
-		held[d.file(c.file)] = firstLine(d.file(c.file))
-		return held[d.file(c.file)], c
-	}
-	for _, a := range amounts {
-		text, c := read(a)
-		switch n, err := strconv.ParseUint(text, 10, 64); {
-		case text == "max" || err == nil && n > 1<<62: // which is how version 1 spells it
-			properties[c.value] = uint64(math.MaxUint64)
-		case err == nil && c.file == bfqWeight && n > 100: // whose 1000 are systemd's 10000
-			properties[c.value] = 100 + 11*(n-100)
-		case err == nil && (n > 0 || a.controller != "cpu"): // 0 is cpu.idle
-			properties[c.value] = n
-		}
-	}
-	quota, _ := read(setting{controller: "cpu", v1: control{file: "cpu.cfs_quota_us"}, v2: control{file: "cpu.max"}})
-	period, _ := read(setting{controller: "cpu", v1: control{file: "cpu.cfs_period_us"}})
-	maps.Copy(properties, bandwidthTold(quota+" "+period))
-	for file, property := range map[string]string{"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"} {
-		text, _ := read(setting{controller: "cpuset", v2: control{file: file}}) // in version 1 it is no business of systemd's
-		if mask, err := config.CPUSet(text); err == nil {
-			properties[property], _ = binary.Append(nil, binary.LittleEndian, mask) // a slice of numbers can be written
-		}
-	}
-	if d := g.find("devices"); d != nil && !d.V2() && !g.Frozen() { // for a moment systemd refuses all devices there
-		if err := g.Freeze(true); err != nil {
-			return err
-		}
-		defer g.Freeze(false)
-	}
-	if err := tell(properties); err != nil {
-		return err
-	}
-	for _, file := range slices.Sorted(maps.Keys(held)) {
-		if value := held[file]; value != "" && firstLine(file) != value {
-			if err := write(file, value); err != nil {
-				return err
+		property, ok := amounts[c.file]
+		n, err := units.RAMInBytes(c.value) // the kernel has letters for multiples as well
+		switch {
+		case d == nil: // which is said when it is written
+		case c.file == "cpu.max":
+			quota, period, _ = strings.Cut(c.value, " ")
+		case c.file == "cpu.cfs_period_us":
+			quota, period = d.text("cpu.cfs_quota_us"), c.value
+		case c.file == "cpu.cfs_quota_us":
+			quota, period = c.value, cmp.Or(period, d.text("cpu.cfs_period_us"))
+		case d.V2() && (c.file == "cpuset.cpus" || c.file == "cpuset.mems"): // in version 1 they are no business of systemd's
+			property = map[string]string{"cpuset.cpus": "AllowedCPUs", "cpuset.mems": "AllowedMemoryNodes"}[c.file]
+			if mask, err := config.CPUSet(c.value); err == nil {
+				known[property], _ = binary.Append(nil, binary.LittleEndian, mask) // numbers can be written
 			}
+		case ok && (c.value == "max" || c.value == "-1"):
+			known[property] = uint64(math.MaxUint64)
+		case ok && err == nil && c.file == bfqWeight && n > 100: // whose 1000 are systemd's 10000
+			known[property] = uint64(100 + 11*(n-100))
+		case ok && err == nil:
+			known[property] = uint64(n)
 		}
 	}
-	return nil
+	if quota != "" {
+		maps.Copy(known, bandwidthKnown(quota, period))
+	}
+	return known
 }
 
-// firstLine of a weight is the one of all devices that have none of their own.
-func firstLine(file string) string {
-	text, _ := os.ReadFile(file)
-	line, _, _ := strings.Cut(string(text), "\n")
-	return strings.TrimPrefix(line, "default ")
-}
-
-// bandwidthTold is of quota and period: systemd keeps whole hundredths of a processor, and no less than what holds.
-func bandwidthTold(held string) map[string]any {
+// bandwidthKnown is of quota and period: systemd keeps whole hundredths of a processor, and no less than what is written.
+func bandwidthKnown(quota, period string) map[string]any {
 	const second, step = uint64(1_000_000), uint64(10_000)
-	var quota string
-	var period uint64
-	if n, _ := fmt.Sscan(held, &quota, &period); n < 2 || period == 0 {
+	every, err := strconv.ParseUint(cmp.Or(period, "100000"), 10, 64)
+	if err != nil || every == 0 {
 		return nil
 	}
-	told := map[string]any{"CPUQuotaPerSecUSec": uint64(math.MaxUint64), "CPUQuotaPeriodUSec": period}
+	known := map[string]any{"CPUQuotaPerSecUSec": uint64(math.MaxUint64), "CPUQuotaPeriodUSec": every}
 	if n, err := strconv.ParseUint(quota, 10, 64); err == nil {
-		told["CPUQuotaPerSecUSec"] = (n*second/period + step - 1) / step * step
+		known["CPUQuotaPerSecUSec"] = (n*second/every + step - 1) / step * step
 	}
-	return told
+	return known
+}
+
+// Calm has do run while nobody uses devices that systemd refuses for a moment, in version 1, when it writes its rules once more.
+func (g *Group) Calm(do func() error) error {
+	if d := g.find("devices"); d == nil || d.V2() || g.Frozen() {
+		return do()
+	}
+	if err := g.Freeze(true); err != nil {
+		return err
+	}
+	return errors.Join(do(), g.Freeze(false))
 }

@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"encoding/json"
-	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -77,82 +76,67 @@ func FuzzParseScope(f *testing.F) {
 	})
 }
 
-// What systemd is told is what the files hold; what it writes in larger steps is written once more.
-func TestTell(t *testing.T) {
+// What systemd has to know is what will be written, in its own terms.
+func TestProperties(t *testing.T) {
 	const none = uint64(math.MaxUint64)
-	for name, test := range map[string]struct {
-		files map[string]string
-		want  map[string]any
-	}{
-		"bounds": {map[string]string{"memory.max": "1048576\n", "memory.high": "max\n", "memory.low": "0\n", "memory.min": "4096\n", "memory.swap.max": "0\n",
-			"pids.max": "20\n", "cpu.weight": "59\n", "io.weight": "default 200\n8:0 300\n", "cpu.max": "50000 200000\n", "cpuset.cpus": "0-2,9\n", "cpuset.mems": "0\n"},
-			map[string]any{"MemoryMax": uint64(1048576), "MemoryHigh": none, "MemoryLow": uint64(0), "MemoryMin": uint64(4096), "MemorySwapMax": uint64(0),
-				"TasksMax": uint64(20), "CPUWeight": uint64(59), "IOWeight": uint64(200), "CPUQuotaPerSecUSec": uint64(250000), "CPUQuotaPeriodUSec": uint64(200000),
-				"AllowedCPUs": []byte{7, 2}, "AllowedMemoryNodes": []byte{1}}},
-		"none":    {map[string]string{"memory.max": "max\n", "pids.max": "max\n", "cpu.max": "max 100000\n", "cpuset.cpus": "\n"}, map[string]any{"MemoryMax": none, "TasksMax": none, "CPUQuotaPerSecUSec": none, "CPUQuotaPeriodUSec": uint64(100000)}},
-		"idle":    {map[string]string{"cpu.weight": "0\n"}, map[string]any{}},
-		"steps":   {map[string]string{"cpu.max": "12345 100000\n"}, map[string]any{"CPUQuotaPerSecUSec": uint64(130000), "CPUQuotaPeriodUSec": uint64(100000)}},
-		"bfq":     {map[string]string{"io.weight": "default 100\n", "io.bfq.weight": "default 500\n"}, map[string]any{"IOWeight": uint64(4500)}},
-		"nothing": {nil, map[string]any{}},
-	} {
-		files := maps.Clone(test.files)
-		if files == nil {
-			files = map[string]string{}
+	v2 := fake(t, map[string]string{"cgroup.controllers": "cpuset cpu io memory pids hugetlb\n", "cpu.max": "30000 200000\n", "memory.max": "1000000\n",
+		"memory.swap.max": "max\n"})
+	v1 := &Group{}
+	for _, controllers := range []string{"memory", "cpu,cpuacct", "pids", "cpuset", "blkio"} {
+		v1.Dirs = append(v1.Dirs, Dir{Controllers: strings.Split(controllers, ","), Mount: filepath.Join(t.TempDir(), controllers), Path: "/x"})
+	}
+	d := v1.find("cpu")
+	if err := os.MkdirAll(d.Name(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, text := range map[string]string{"cpu.cfs_quota_us": "30000\n", "cpu.cfs_period_us": "200000\n"} {
+		if err := os.WriteFile(d.file(file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
-		files["cgroup.controllers"] = "cpuset cpu io memory pids\n"
-		g := fake(t, files)
-		err := g.Tell(func(got map[string]any) error {
+	}
+	for resources, want := range map[string][2]map[string]any{
+		`{}`: {{}, {}},
+		`{"memory":{"limit":1048576,"reservation":4096},"pids":{"limit":20},"cpu":{"shares":512,"cpus":"0-2,9","mems":"0"},"blockIO":{"weight":300}}`: {
+			{"MemoryLimit": uint64(1048576), "TasksMax": uint64(20), "CPUShares": uint64(512), "BlockIOWeight": uint64(300)},
+			{"MemoryMax": uint64(1048576), "MemoryLow": uint64(4096), "TasksMax": uint64(20), "CPUWeight": uint64(59), "IOWeight": uint64(2930), "AllowedCPUs": []byte{7, 2},
+				"AllowedMemoryNodes": []byte{1}}},
+		`{"memory":{"limit":-1,"swap":-1},"pids":{"limit":-1}}`: {{"MemoryLimit": none, "TasksMax": none}, {"MemoryMax": none, "MemorySwapMax": none, "TasksMax": none}},
+		`{"memory":{"swap":1500000}}`:                           {{}, {"MemorySwapMax": uint64(500000)}},
+		`{"cpu":{"quota":12345,"period":100000}}`:               {{"CPUQuotaPerSecUSec": uint64(130000), "CPUQuotaPeriodUSec": uint64(100000)}, {"CPUQuotaPerSecUSec": uint64(130000), "CPUQuotaPeriodUSec": uint64(100000)}},
+		`{"cpu":{"quota":50000}}`:                               {{"CPUQuotaPerSecUSec": uint64(250000), "CPUQuotaPeriodUSec": uint64(200000)}, {"CPUQuotaPerSecUSec": uint64(250000), "CPUQuotaPeriodUSec": uint64(200000)}},
+		`{"cpu":{"period":100000}}`:                             {{"CPUQuotaPerSecUSec": uint64(300000), "CPUQuotaPeriodUSec": uint64(100000)}, {"CPUQuotaPerSecUSec": uint64(300000), "CPUQuotaPeriodUSec": uint64(100000)}},
+		`{"cpu":{"quota":-1}}`:                                  {{"CPUQuotaPerSecUSec": none, "CPUQuotaPeriodUSec": uint64(200000)}, {"CPUQuotaPerSecUSec": none, "CPUQuotaPeriodUSec": uint64(200000)}},
+		`{"hugepageLimits":[{"pageSize":"2MB","limit":2097152}],"blockIO":{"weightDevice":[{"major":8,"minor":0,"weight":300}]}}`: {{}, {}},
+		`{"unified":{"memory.high":"1M","memory.min":"max","cpu.max":"50000","io.max":"8:0 rbps=1"}}`: {nil,
+			{"MemoryHigh": uint64(1048576), "MemoryMin": none, "CPUQuotaPerSecUSec": uint64(500000), "CPUQuotaPeriodUSec": uint64(100000)}},
+	} {
+		var r specs.LinuxResources
+		if err := json.Unmarshal([]byte(resources), &r); err != nil {
+			t.Fatal(err)
+		}
+		for i, g := range []*Group{v1, v2} {
+			list, err := g.Settings(&r)
+			if want[i] == nil && err != nil {
+				continue
+			}
+			got := g.Properties(list)
 			for _, mask := range []string{"AllowedCPUs", "AllowedMemoryNodes"} {
 				if b, ok := got[mask].([]byte); ok {
 					got[mask] = []byte(strings.TrimRight(string(b), "\x00"))
 				}
 			}
-			if !reflect.DeepEqual(got, test.want) {
-				t.Errorf("%s: told\n%v, want\n%v", name, got, test.want)
-			}
-			if test.files["cpu.max"] != "" {
-				return os.WriteFile(g.Dirs[0].file("cpu.max"), []byte("13000 100000\n"), 0)
-			}
-			return nil
-		})
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		for file, want := range test.files {
-			if got, err := os.ReadFile(g.Dirs[0].file(file)); err != nil || !strings.HasPrefix(string(got), strings.TrimSpace(want)) {
-				t.Errorf("%s: %s is %q after that (%v), want %q", name, file, got, err, want)
+			if err != nil || !reflect.DeepEqual(got, want[i]) {
+				t.Errorf("%s on version %d: %v\n%v, want\n%v", resources, i+1, err, got, want[i])
 			}
 		}
 	}
-}
-
-// Version 1 has other names, and no bound is a number there.
-func TestTellVersionOne(t *testing.T) {
-	top := t.TempDir()
-	g := &Group{}
-	for _, controllers := range []string{"memory", "cpu,cpuacct", "pids", "cpuset", "blkio"} {
-		g.Dirs = append(g.Dirs, Dir{Controllers: strings.Split(controllers, ","), Mount: filepath.Join(top, controllers), Path: "/x"})
-		if err := os.MkdirAll(filepath.Join(top, controllers, "x"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(v2.Dirs[0].file(bfqWeight), nil, 0o644); err != nil {
+		t.Fatal(err)
 	}
-	for file, text := range map[string]string{"memory/x/memory.limit_in_bytes": "9223372036854771712\n", "cpu,cpuacct/x/cpu.shares": "512\n",
-		"cpu,cpuacct/x/cpu.cfs_quota_us": "-1\n", "cpu,cpuacct/x/cpu.cfs_period_us": "100000\n", "pids/x/pids.max": "20\n", "cpuset/x/cpuset.cpus": "0\n",
-		"blkio/x/blkio.weight": "300\n"} {
-		if err := os.WriteFile(filepath.Join(top, file), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := map[string]any{"MemoryLimit": uint64(math.MaxUint64), "CPUShares": uint64(512), "CPUQuotaPerSecUSec": uint64(math.MaxUint64),
-		"CPUQuotaPeriodUSec": uint64(100000), "TasksMax": uint64(20), "BlockIOWeight": uint64(300)}
-	err := g.Tell(func(got map[string]any) error {
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("told\n%v, want\n%v", got, want)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Error(err)
+	weight := uint16(500)
+	list, err := v2.Settings(&specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{Weight: &weight}})
+	if got := v2.Properties(list); err != nil || !reflect.DeepEqual(got, map[string]any{"IOWeight": uint64(4500)}) {
+		t.Errorf("BFQ: %v %v", got, err)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setting is one value in both versions; a file that is "" is one that this version does not have.
-type setting struct {
+// Setting is one value in both versions; a file that is "" is one that this version does not have.
+type Setting struct {
 	field      string // of the configuration, for errors
 	controller string
 	v1, v2     control
@@ -25,43 +25,55 @@ type setting struct {
 
 type control struct{ file, value string }
 
-// Set writes the resources of a configuration; what it does not name stays as it is.
-func (g *Group) Set(r *specs.LinuxResources) error {
+// Settings are what is to be written for resources of a configuration, in their order; what it does not name stays as it is.
+func (g *Group) Settings(r *specs.LinuxResources) ([]Setting, error) {
 	if r == nil {
-		return nil
+		return nil, nil
 	}
-	if err := g.memory(r.Memory); err != nil {
-		return err
+	list, err := g.memory(r.Memory)
+	if err != nil {
+		return nil, err
 	}
-	list := append(g.cpu(r.CPU), rest(r)...)
+	list = append(append(list, g.cpu(r.CPU)...), rest(r)...)
 	list = append(list, g.blkio(r.BlockIO)...)
-	for _, s := range list {
-		if err := g.set(s); err != nil {
-			return err
-		}
-	}
 	for _, file := range slices.Sorted(maps.Keys(r.Unified)) {
-		u := g.unified()
-		if u == nil || file != filepath.Base(file) {
-			return fmt.Errorf("resources.unified: %s: there is no such file of version 2", file)
+		if g.unified() == nil || file != filepath.Base(file) {
+			return nil, fmt.Errorf("resources.unified: %s: there is no such file of version 2", file)
 		}
-		if err := write(u.file(file), r.Unified[file]); err != nil {
-			return fmt.Errorf("resources.unified: %w", err)
+		list = append(list, Setting{"unified", "", control{}, control{file, r.Unified[file]}})
+	}
+	return list, nil
+}
+
+// Write writes settings. The sum of memory and swap is never below memory alone: when that is raised, the sum comes first.
+func (g *Group) Write(list []Setting) error {
+	for i, s := range list {
+		err := g.set(s)
+		if err != nil && s.field == "memory.limit" && i+1 < len(list) && list[i+1].field == "memory.swap" {
+			if err = g.set(list[i+1]); err == nil {
+				err = g.set(s)
+			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // pick finds the controller, and which of the two it is.
-func (g *Group) pick(s setting) (*Dir, control) {
+func (g *Group) pick(s Setting) (*Dir, control) {
 	d := g.find(s.controller)
+	if s.field == "unified" {
+		d = g.unified()
+	}
 	if d != nil && d.V2() {
 		return d, s.v2
 	}
 	return d, s.v1
 }
 
-func (g *Group) set(s setting) error {
+func (g *Group) set(s Setting) error {
 	d, c := g.pick(s)
 	if d == nil {
 		return fmt.Errorf("resources.%s: the control groups of this machine have no controller %s", s.field, s.controller)
@@ -103,14 +115,12 @@ func limit(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// memory sets memory and swap in the order that the kernel accepts: the sum is never below memory alone.
-func (g *Group) memory(m *specs.LinuxMemory) error {
+func (g *Group) memory(m *specs.LinuxMemory) (list []Setting, err error) {
 	if m == nil {
-		return nil
+		return nil, nil
 	}
-	var list []setting
 	if m.Limit != nil {
-		list = append(list, setting{"memory.limit", "memory", control{"memory.limit_in_bytes", number(m.Limit)},
+		list = append(list, Setting{"memory.limit", "memory", control{"memory.limit_in_bytes", number(m.Limit)},
 			control{"memory.max", limit(*m.Limit)}})
 	}
 	if m.Swap != nil {
@@ -123,41 +133,30 @@ func (g *Group) memory(m *specs.LinuxMemory) error {
 				memory = n // which holds already
 			}
 			if memory <= 0 || swap < memory {
-				return fmt.Errorf("resources.memory.swap: %d is memory and swap together, and no less than memory.limit", swap)
+				return nil, fmt.Errorf("resources.memory.swap: %d is memory and swap together, and no less than memory.limit", swap)
 			}
 			swap -= memory
 		}
-		s := setting{"memory.swap", "memory", control{"memory.memsw.limit_in_bytes", number(m.Swap)},
+		s := Setting{"memory.swap", "memory", control{"memory.memsw.limit_in_bytes", number(m.Swap)},
 			control{"memory.swap.max", limit(swap)}}
 		if !g.lacksSwap(m) {
 			list = append(list, s)
 		}
 	}
 	if m.Reservation != nil {
-		list = append(list, setting{"memory.reservation", "memory", control{"memory.soft_limit_in_bytes", number(m.Reservation)},
+		list = append(list, Setting{"memory.reservation", "memory", control{"memory.soft_limit_in_bytes", number(m.Reservation)},
 			control{"memory.low", limit(*m.Reservation)}})
 	}
 	if m.KernelTCP != nil {
-		list = append(list, setting{"memory.kernelTCP", "memory", control{"memory.kmem.tcp.limit_in_bytes", number(m.KernelTCP)}, control{}})
+		list = append(list, Setting{"memory.kernelTCP", "memory", control{"memory.kmem.tcp.limit_in_bytes", number(m.KernelTCP)}, control{}})
 	}
 	if m.Swappiness != nil {
-		list = append(list, setting{"memory.swappiness", "memory", control{"memory.swappiness", number(m.Swappiness)}, control{}})
+		list = append(list, Setting{"memory.swappiness", "memory", control{"memory.swappiness", number(m.Swappiness)}, control{}})
 	}
 	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
-		list = append(list, setting{"memory.disableOOMKiller", "memory", control{"memory.oom_control", "1"}, control{}})
+		list = append(list, Setting{"memory.disableOOMKiller", "memory", control{"memory.oom_control", "1"}, control{}})
 	}
-	for i, s := range list {
-		err := g.set(s)
-		if err != nil && i == 0 && m.Limit != nil && len(list) > 1 && list[1].field == "memory.swap" {
-			if err = g.set(list[1]); err == nil { // raised: the sum first
-				err = g.set(s)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return list, nil
 }
 
 // lacksSwap: no swap beyond memory is what holds where the kernel does not count it and has none.
@@ -175,12 +174,12 @@ func (g *Group) lacksSwap(m *specs.LinuxMemory) bool {
 	return err != nil && readErr == nil && strings.Count(string(swaps), "\n") <= 1
 }
 
-func (g *Group) cpu(c *specs.LinuxCPU) (list []setting) {
+func (g *Group) cpu(c *specs.LinuxCPU) (list []Setting) {
 	if c == nil {
 		return nil
 	}
 	add := func(field, controller string, v1, v2 control) {
-		list = append(list, setting{"cpu." + field, controller, v1, v2})
+		list = append(list, Setting{"cpu." + field, controller, v1, v2})
 	}
 	if c.Idle != nil {
 		add("idle", "cpu", control{"cpu.idle", number(c.Idle)}, control{"cpu.idle", number(c.Idle)})
@@ -235,6 +234,10 @@ func (g *Group) now(controller, file string) string {
 	if d == nil || !d.V2() {
 		return ""
 	}
+	return d.text(file)
+}
+
+func (d *Dir) text(file string) string {
 	b, _ := os.ReadFile(d.file(file))
 	return strings.TrimSpace(string(b))
 }
@@ -253,25 +256,25 @@ func weight(shares uint64) uint64 {
 }
 
 // rest is what has one file each.
-func rest(r *specs.LinuxResources) (list []setting) {
+func rest(r *specs.LinuxResources) (list []Setting) {
 	if p := r.Pids; p != nil && p.Limit != nil {
 		value := "max"
 		if *p.Limit > 0 {
 			value = number(p.Limit)
 		}
-		list = append(list, setting{"pids.limit", "pids", control{"pids.max", value}, control{"pids.max", value}})
+		list = append(list, Setting{"pids.limit", "pids", control{"pids.max", value}, control{"pids.max", value}})
 	}
 	for _, h := range r.HugepageLimits {
 		value := fmt.Sprint(h.Limit)
-		list = append(list, setting{"hugepageLimits", "hugetlb", control{"hugetlb." + h.Pagesize + ".limit_in_bytes", value},
+		list = append(list, Setting{"hugepageLimits", "hugetlb", control{"hugetlb." + h.Pagesize + ".limit_in_bytes", value},
 			control{"hugetlb." + h.Pagesize + ".max", value}})
 	}
 	if n := r.Network; n != nil {
 		if n.ClassID != nil {
-			list = append(list, setting{"network.classID", "net_cls", control{"net_cls.classid", number(n.ClassID)}, control{}})
+			list = append(list, Setting{"network.classID", "net_cls", control{"net_cls.classid", number(n.ClassID)}, control{}})
 		}
 		for _, p := range n.Priorities {
-			list = append(list, setting{"network.priorities", "net_prio",
+			list = append(list, Setting{"network.priorities", "net_prio",
 				control{"net_prio.ifpriomap", fmt.Sprintf("%s %d", p.Name, p.Priority)}, control{}})
 		}
 	}
@@ -283,7 +286,7 @@ func rest(r *specs.LinuxResources) (list []setting) {
 		if o := r.Rdma[device].HcaObjects; o != nil {
 			value += " hca_object=" + number(o)
 		}
-		list = append(list, setting{"rdma", "rdma", control{"rdma.max", value}, control{"rdma.max", value}})
+		list = append(list, Setting{"rdma", "rdma", control{"rdma.max", value}, control{"rdma.max", value}})
 	}
 	return list
 }

@@ -91,8 +91,50 @@ func TestSystemdScope(t *testing.T) {
 	if events(t, dir+"memory.events", "oom_kill") == 0 {
 		t.Error("nothing was killed for want of memory")
 	}
+	b.ok("pause", "one")
 	b.ok("delete", "--force", "one")
 	gone(t, unit)
+}
+
+// TestSystemdCrowd: many are made and removed at once, while systemd is reloaded again and again.
+func TestSystemdCrowd(t *testing.T) {
+	done := make(chan int)
+	stop := make(chan struct{})
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				done <- n
+				return
+			default:
+				_ = exec.Command("systemctl", "daemon-reload").Run()
+			}
+		}
+	}()
+	t.Run("all", func(t *testing.T) {
+		for i := range 3 {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				for range 2 {
+					id := fmt.Sprintf("crowd%d", i)
+					b := newBundle(t, "crowd.slice:brig:"+id, "sleep 1000")
+					b.spec.Linux.Resources = resources()
+					b.ok("run", "-d", "--bundle", b.dir, id)
+					if got := show(t, "brig-"+id+".scope", "MemoryMax"); got != "33554432" {
+						t.Errorf("MemoryMax is %s", got)
+					}
+					b.ok("update", "--pids-limit", "33", id)
+					if got := show(t, "brig-"+id+".scope", "TasksMax") + " " + text(t, "/sys/fs/cgroup/crowd.slice/brig-"+id+".scope/memory.max"); got != "33 33554432" {
+						t.Errorf("TasksMax and memory.max are %s", got)
+					}
+					b.ok("delete", "--force", id)
+					gone(t, "brig-"+id+".scope")
+				}
+			})
+		}
+	})
+	close(stop)
+	t.Logf("%d reloads", <-done)
 }
 
 // TestSystemdEnds: whichever way a container ends, nothing is left of its scope.
