@@ -23,7 +23,7 @@ const Socket = "/run/systemd/private"
 
 const manager = "org.freedesktop.systemd1.Manager."
 
-// Patience is how long systemd may take for all that one command asks of it.
+// Patience is how long systemd may take for all that is asked on one connection.
 const Patience = 30 * time.Second
 
 // Manager is a connection to systemd.
