@@ -126,20 +126,25 @@ func (a *app) remove(id string, force bool) error {
 	return nil
 }
 
+func thaw(d *state.Dir) error {
+	if d.Groups.Ours() && d.Groups.Frozen() {
+		return d.Groups.Freeze(false)
+	}
+	return nil
+}
+
 // end kills the first process, thaws the others so that they see it, and waits.
 func end(d *state.Dir) error {
 	fd, err := d.Open1()
 	if err != nil {
-		return nil // it has ended by itself
+		return thaw(d) // it has ended by itself, or was never born
 	}
 	defer unix.Close(fd)
 	if err := pidfd.Signal(fd, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
-	if d.Groups.Frozen() {
-		if err := d.Groups.Freeze(false); err != nil {
-			return err
-		}
+	if err := thaw(d); err != nil {
+		return err
 	}
 	if ended, err := pidfd.Ended(fd, 10*time.Second); err != nil || !ended {
 		return errors.New("the container does not end")

@@ -77,6 +77,9 @@ func set(g *cgroup.Group, r *specs.LinuxResources) error {
 
 // removeGroups ends the scope, if there is one, and removes the groups.
 func removeGroups(g *cgroup.Group) error {
+	if !g.Ours() {
+		return nil
+	}
 	if err := ask(g, func(m *systemd.Manager) error { return m.Stop(g.Unit) }); err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func Floor(arch filter.Arch, relax Relax) filter.Filter {
 func floor(arch filter.Arch, relax Relax) filter.Filter {
 	t := table{arch: arch}
 	if relax.Runtime {
-		t.refuse(unix.EPERM, without(never, "keyctl", "setns", "pivot_root")+" fanotify_init")
+		t.refuse(unix.EPERM, lessSome(never, "keyctl", "setns", "pivot_root")+" fanotify_init")
 		t.refuse(unix.ENOSYS, absent+" keyctl") // without keys runtimes can do; the session has a new keyring
 	} else {
 		t.refuse(unix.EPERM, never)
@@ -98,7 +98,7 @@ func (t *table) namespaces() {
 }
 
 // without takes names from a list.
-func without(names string, some ...string) string {
+func lessSome(names string, some ...string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(names), func(s string) bool { return slices.Contains(some, s) }), " ")
 }
 

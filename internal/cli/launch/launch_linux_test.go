@@ -93,9 +93,9 @@ func options(t *testing.T, role string) Options {
 // A directory that somebody else could replace is not where an engine is started: root would follow him.
 func TestDirectoriesOfOthers(t *testing.T) {
 	for name, change := range map[string]func(root string) error{
-		"belongs to user 1000": func(root string) error { return os.Chown(root, 1000, 0) },
-		"belongs to user 1001": func(root string) error { return os.Chown(filepath.Dir(root), 1001, 0) },
-		"can write":            func(root string) error { return os.Chmod(filepath.Dir(root), 0o777) },
+		"of user 1000,": func(root string) error { return os.Chown(root, 1000, 0) },
+		"of user 1001,": func(root string) error { return os.Chown(filepath.Dir(root), 1001, 0) },
+		"can write":     func(root string) error { return os.Chmod(filepath.Dir(root), 0o777) },
 	} {
 		o := options(t, "serve")
 		if err := change(o.Root); err != nil {
@@ -104,6 +104,25 @@ func TestDirectoriesOfOthers(t *testing.T) {
 		if err := Start(o); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "which others than root can write") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// What somebody's link leads to is left alone.
+func TestLinksOfOthers(t *testing.T) {
+	o := options(t, "serve")
+	dir := filepath.Join(filepath.Dir(o.Root), "theirs")
+	victim := filepath.Join(filepath.Dir(o.Root), "victim")
+	if err := errors.Join(os.Mkdir(dir, 0o755), os.Mkdir(victim, 0o700), os.Symlink(victim, filepath.Join(dir, "root")), os.Chown(dir, 1000, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	o.Root = filepath.Join(dir, "root")
+	err := Start(o)
+	st, serr := os.Stat(victim)
+	if err == nil || !strings.Contains(err.Error(), "lies in, "+dir) || serr != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("%v; %v %v", err, st.Mode(), serr)
+	}
+	if list, _ := os.ReadDir(victim); len(list) > 0 {
+		t.Errorf("there is %v", list)
 	}
 }
 

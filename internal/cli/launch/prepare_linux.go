@@ -18,10 +18,13 @@ import (
 // these the warden knows what no container may have.
 func prepare(o *Options) (err error) {
 	for _, dir := range []*string{&o.Root, &o.Run} {
-		if err := cmp.Or(os.MkdirAll(*dir, 0o711), os.Chmod(*dir, 0o711), enterable(*dir)); err != nil {
+		if *dir, err = place(*dir); err != nil {
 			return err
 		}
-		if *dir, err = filepath.EvalSymlinks(*dir); err != nil {
+		if err := cmp.Or(os.MkdirAll(*dir, 0o711), os.Chmod(*dir, 0o711)); err != nil {
+			return err
+		}
+		if err := enterable(*dir); err != nil {
 			return err
 		}
 	}
@@ -33,21 +36,51 @@ func prepare(o *Options) (err error) {
 	return owned(filepath.Join(o.Root, "store"))
 }
 
-// enterable checks that brigd and brig-store, which have no privilege, can walk to their directories, and that nobody but root
-// can put others in their place.
-func enterable(dir string) error {
-	dir, err := filepath.EvalSymlinks(dir)
-	if err != nil {
-		return err
+// place is the name of a directory that no link leads to. Nothing is made before it is known that nobody but root can put
+// something else in the place of a directory, or of a link, that leads there.
+func place(dir string) (string, error) {
+	there, rest := dir, ""
+	for {
+		if _, err := os.Lstat(there); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		there, rest = filepath.Dir(there), filepath.Join(filepath.Base(there), rest)
 	}
-	for ; dir != "/"; dir = filepath.Dir(dir) {
-		st, err := os.Lstat(dir)
+	if err := rooted(there); err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(there)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(real, rest), rooted(real)
+}
+
+// rooted checks that a directory or link, and all above it, are root's alone.
+func rooted(path string) error {
+	for ; ; path = filepath.Dir(path) {
+		st, err := os.Lstat(path)
 		if err != nil {
 			return err
 		}
-		open := st.Mode()&0o022 != 0 && st.Mode()&os.ModeSticky == 0
-		if owner := st.Sys().(*syscall.Stat_t).Uid; owner != 0 || open {
-			return fmt.Errorf("the engine's directory is, or lies in, %s, which others than root can write (it belongs to user %d). Next: choose another directory", dir, owner)
+		mode, owner := st.Mode(), st.Sys().(*syscall.Stat_t).Uid
+		open := mode&0o022 != 0 && mode&(os.ModeSticky|os.ModeSymlink) == 0
+		if owner != 0 || open {
+			return fmt.Errorf("the engine's directory is, or lies in, %s, which others than root can write (it is of user %d, with mode %v). Next: choose another directory",
+				path, owner, mode)
+		}
+		if path == "/" {
+			return nil
+		}
+	}
+}
+
+// enterable checks that brigd and brig-store, which have no privilege, can walk to their directories.
+func enterable(dir string) error {
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		st, err := os.Stat(dir)
+		if err != nil {
+			return err
 		}
 		if st.Mode()&0o001 == 0 {
 			return fmt.Errorf("the engine's directory lies below %s, which only its owner may enter, and brigd runs without "+

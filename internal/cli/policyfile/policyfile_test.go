@@ -214,7 +214,14 @@ func TestProgramsOfRuntimes(t *testing.T) {
 	if err := errors.Join(os.Remove(link), os.Symlink(program, link)); err != nil {
 		t.Fatal(err)
 	}
-	if real, err := Program(link); err != nil || real != program {
+	if _, err := Program(link); err == nil || !strings.Contains(err.Error(), "leads to "+program) {
+		t.Errorf("a link to a program of another name: %v", err)
+	}
+	same := filepath.Join(dir, "same", "program")
+	if err := errors.Join(os.Mkdir(filepath.Dir(same), 0o755), os.Symlink(program, same)); err != nil {
+		t.Fatal(err)
+	}
+	if real, err := Program(same); err != nil || real != program {
 		t.Errorf("a link to a program: %s, %v", real, err)
 	}
 	for _, p := range []string{program, dir} {

@@ -44,6 +44,9 @@ func Program(path string) (real string, err error) {
 	if !strings.HasPrefix(real, "/usr/") {
 		return "", fmt.Errorf("%s: leads to %s, and a runtime sees /usr of the host and nothing else", path, real)
 	}
+	if filepath.Base(real) != filepath.Base(path) { // a program may ask what it is called
+		return "", fmt.Errorf("%s: leads to %s. Next: name that, if it does not matter what it is called", path, real)
+	}
 	for p := real; ; p = filepath.Dir(p) {
 		var st unix.Stat_t
 		if err := unix.Lstat(p, &st); err != nil {

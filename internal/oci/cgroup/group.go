@@ -114,6 +114,9 @@ func (g *Group) counted() *Dir {
 
 // Signal sends a signal to every process of the container.
 func (g *Group) Signal(sig unix.Signal) error {
+	if !g.Ours() {
+		return nil
+	}
 	if u := g.unified(); u != nil && sig == unix.SIGKILL {
 		if err := os.WriteFile(u.file("cgroup.kill"), []byte("1"), 0); err == nil {
 			return nil

@@ -18,6 +18,8 @@ type Group struct {
 	// Unit is the scope of systemd that the groups belong to, in a slice; "" without systemd.
 	Unit  string `json:"unit,omitempty"`
 	Slice string `json:"slice,omitempty"`
+	// Serial is the number of the scope's group, which no other group ever has; 0 until systemd has made it.
+	Serial uint64 `json:"serial,omitempty"`
 }
 
 // Dir is a control group in one hierarchy.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/docker/go-units"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/brig-engine/brig/internal/oci/config"
 )
 
@@ -45,7 +47,7 @@ func parseScope(path, id string) (unit, slice, where string, err error) {
 	if where, err = expand(slice); err != nil {
 		return "", "", "", err
 	}
-	if fields[2] == "" || strings.HasSuffix(fields[2], ".slice") || !isUnit(unit) {
+	if fields[2] == "" || strings.HasSuffix(fields[2], ".slice") || unit == "init.scope" || !isUnit(unit) {
 		return "", "", "", fmt.Errorf("%q is no name of a scope: letters, digits and _.-\\ are what it may have, at most 255 of them", unit)
 	}
 	return unit, slice, where, nil
@@ -85,14 +87,25 @@ func (g *Group) Follow(pid int) error {
 			path = d.Path
 		}
 	}
-	if strings.TrimPrefix(filepath.Base(path), "_") != strings.TrimPrefix(g.Unit, "_") {
+	if base := filepath.Base(path); base != g.Unit && base != "_"+g.Unit {
 		return fmt.Errorf("systemd has put a process of %s into control group %s", g.Unit, path)
 	}
 	if at, err = Place(path, ""); err == nil {
 		g.Dirs = at.Dirs
+		g.Serial = g.serial()
 	}
 	return err
 }
+
+func (g *Group) serial() uint64 {
+	var st unix.Stat_t
+	_ = unix.Lstat(g.counted().Name(), &st) // 0: there is none
+	return st.Ino
+}
+
+// Ours tells whether the groups are those that were made for the container. The name of a scope is free as soon as that has ended,
+// and may be somebody's before ours was made.
+func (g *Group) Ours() bool { return g.Unit == "" || g.Serial != 0 && g.Serial == g.serial() }
 
 // amounts are systemd's properties of the files of one number.
 var amounts = map[string]string{

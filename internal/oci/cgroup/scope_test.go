@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseScope(t *testing.T) {
@@ -37,6 +40,7 @@ func TestParseScope(t *testing.T) {
 		"a:b:c": "no name of a slice", "-:b:c": "no name of a slice", ".slice:b:c": "no name of a slice", "a--b.slice:b:c": "no name of a slice", "-a.slice:b:c": "no name of a slice",
 		"a-.slice:b:c": "no name of a slice", "../a.slice:b:c": "no name of a slice", "a/b.slice:b:c": "no name of a slice", "a b.slice:b:c": "no name of a slice",
 		"a.slice:b:":       "no name of a scope",
+		"-.slice::init":    "no name of a scope",
 		"a.slice:b:../../": "no name of a scope", "a.slice:b/c:d": "no name of a scope", "a.slice:b:c\x00": "no name of a scope",
 		"a.slice:b:c\n": "no name of a scope", "a.slice:b:c@d": "no name of a scope", "a.slice:b:ä": "no name of a scope", "a.slice:b:c%n": "no name of a scope",
 		"a.slice:b:c-d.slice": "no name of a scope", ":p:n" + long: "no name of a scope", strings.Repeat("n", 250) + ".slice:b:c": "no name of a slice",
@@ -178,5 +182,39 @@ func TestScopeDevices(t *testing.T) {
 	}
 	if known, err := fake(t, map[string]string{"cgroup.controllers": ""}).ScopeDevices(nil); err != nil || known != nil {
 		t.Errorf("version 2: %v %v", known, err)
+	}
+}
+
+// Whoever has the name of a scope that has ended, or had it before ours was made, gets no signal and is not stopped.
+func TestAScopeIsKnownByItsNumber(t *testing.T) {
+	dir := t.TempDir()
+	g := &Group{Unit: "x.scope", Dirs: []Dir{{Mount: dir, Path: "/x.scope"}}}
+	group, other := filepath.Join(dir, "x.scope"), filepath.Join(dir, "other")
+	for _, d := range []string{group, other} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g.Ours() {
+		t.Error("it was not made yet")
+	}
+	if g.Serial = g.serial(); !g.Ours() {
+		t.Error("it is not known")
+	}
+	if err := errors.Join(os.Remove(group), os.Rename(other, group)); err != nil {
+		t.Fatal(err)
+	}
+	if g.Ours() {
+		t.Error("another one of its name is taken for it")
+	}
+	kill := filepath.Join(group, "cgroup.kill")
+	if err := os.WriteFile(kill, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Signal(unix.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(kill); err != nil || len(b) > 0 {
+		t.Errorf("it was killed: %q, %v", b, err)
 	}
 }

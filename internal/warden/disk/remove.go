@@ -2,6 +2,7 @@ package disk
 
 import (
 	"cmp"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"strconv"
@@ -16,12 +17,10 @@ const deepest = 64
 // remove deletes a file, or a directory with all that is in it: never across mounts, and without following a link. One that is
 // too deep is moved to the top of the tree, where its turn comes.
 func remove(top, dir int, name string, depth int) error {
-	switch err := unix.Unlinkat(dir, name, 0); {
-	case err == unix.ENOENT:
-		return nil
-	case err != unix.EISDIR:
+	if err := unix.Unlinkat(dir, name, 0); err != unix.EISDIR {
 		return os.NewSyscallError("unlinkat", err)
-	case depth > deepest:
+	}
+	if depth > deepest {
 		return os.NewSyscallError("renameat2", unix.Renameat2(dir, name, top, strconv.FormatUint(rand.Uint64(), 36), unix.RENAME_NOREPLACE))
 	}
 	fd, err := unix.Openat2(dir, name, &unix.OpenHow{Flags: unix.O_DIRECTORY | unix.O_CLOEXEC,
@@ -38,7 +37,9 @@ func remove(top, dir int, name string, depth int) error {
 		more = false
 		for names, _ := f.Readdirnames(256); len(names) > 0; names, _ = f.Readdirnames(256) {
 			for _, n := range names {
-				more, err = true, cmp.Or(err, remove(top, fd, n, depth+1))
+				if gone := remove(top, fd, n, depth+1); !errors.Is(gone, unix.ENOENT) { // somebody else may delete it, too
+					more, err = true, cmp.Or(err, gone)
+				}
 			}
 		}
 		_, seek := f.Seek(0, 0)

@@ -84,7 +84,7 @@ func TestGoldenPlans(t *testing.T) {
 		},
 		"runtime": func(in *plan.Input) {
 			in.Spec.Mounts = []wire.Mount{{Kind: wire.MountVolume, Source: "data", Target: "/var/lib/data", Writable: true},
-				{Kind: wire.MountBind, Source: "/srv/conf", Target: "/etc/hosts"}}
+				{Kind: wire.MountBind, Source: "/srv/conf", Target: "/etc/hosts", Writable: true}}
 			in.Spec.WritableRoot, in.Files = false, []int{1}
 			p := spec("/usr/sbin/runc", "run").Process
 			p.NoLandlock = true

@@ -151,6 +151,7 @@ func Overlay(lower, upper, work int, volatile bool, scratch, label string) (fd i
 // is refused: ids are never passed through unmapped (T8). The copy also stops following what it is of: what the host mounts
 // below it later would come without these attributes.
 func Idmap(fd, userns int, recursive bool) (int, error) {
+	attr := uint64(quiet | unix.MOUNT_ATTR_IDMAP)
 	flags := uint(unix.AT_EMPTY_PATH)
 	if recursive {
 		flags |= unix.AT_RECURSIVE
@@ -159,7 +160,7 @@ func Idmap(fd, userns int, recursive bool) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("map ids: clone the mount: %w", err)
 	}
-	a := unix.MountAttr{Attr_set: quiet | unix.MOUNT_ATTR_IDMAP, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(userns)}
+	a := unix.MountAttr{Attr_set: attr, Propagation: unix.MS_PRIVATE, Userns_fd: uint64(userns)}
 	if err := unix.MountSetattr(c, "", flags, &a); err != nil {
 		unix.Close(c)
 		var fs unix.Statfs_t
