@@ -37,7 +37,7 @@ func empty(id, file, head, result string) Edit {
 // passing hands BRIG_WITHOUT down: our processes are started with an environment of their own.
 func passing() []Edit {
 	const path = `Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"`
-	const without = `"BRIG_WITHOUT=" + os.Getenv("BRIG_WITHOUT")`
+	const without = `handDown()`
 	return []Edit{
 		{"internal/cli/launch/start_linux.go", path + "}", path + ", " + without + "}"},
 		{"internal/keeper/keeper.go", path + "}", path + ", " + without + "}"},

@@ -25,6 +25,9 @@ func without(defence string) bool {
 	return slices.Contains(strings.Split(os.Getenv("BRIG_WITHOUT"), ","), defence)
 }
 
+// handDown is the variable of the environment that says so.
+func handDown() string { return "BRIG_WITHOUT=" + os.Getenv("BRIG_WITHOUT") }
+
 // possible are those of some capabilities that a child in the same user namespace can have: this process's own.
 func possible(capabilities uint64) uint64 {
 	if !without("user-namespace") {
@@ -40,7 +43,7 @@ func possible(capabilities uint64) uint64 {
 // descriptorsStay is the answer for code that can call no function.
 var descriptorsStay = without("close-range")
 
-var _, _ = possible, descriptorsStay
+var _, _, _ = possible, descriptorsStay, handDown
 `
 
 // edited applies all edits to the sources below root, in memory: the new text by file.
