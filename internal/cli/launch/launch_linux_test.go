@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/brig-engine/brig/internal/warden/cgroup"
 	"github.com/brig-engine/brig/internal/wire"
 )
 
@@ -87,7 +89,24 @@ func options(t *testing.T, role string) Options {
 		t.Fatal(err)
 	}
 	run := filepath.Join(dir, "run")
+	t.Cleanup(func() { removeGroups(t, run) })
 	return Options{Root: root, Run: run, Socket: filepath.Join(run, "brig.sock"), Programs: programs}
+}
+
+// removeGroups does what the warden of an engine would do at its end.
+func removeGroups(t *testing.T, run string) {
+	var where wire.Machine
+	b, err := os.ReadFile(filepath.Join(run, wire.MachineFile))
+	if err != nil || json.Unmarshal(b, &where) != nil {
+		return // no engine was started, or the test has written something else there
+	}
+	p, err := cgroup.OpenParent(where.Groups)
+	if err == nil {
+		err = p.Remove()
+	}
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // A directory that somebody else could replace is not where an engine is started: root would follow him.
@@ -154,6 +173,8 @@ func TestStartStatusStop(t *testing.T) {
 	}
 	// In the foreground, too, and what the wardens of the first one read stays as it was.
 	known := filepath.Join(o.Run, wire.MachineFile)
+	had, _ := os.ReadFile(known)
+	t.Cleanup(func() { os.WriteFile(known, had, 0o600) })
 	if err := os.WriteFile(known, []byte("its own"), 0o600); err != nil {
 		t.Fatal(err)
 	}
