@@ -128,7 +128,9 @@ func (a *app) remove(id string, force bool) error {
 
 func thaw(d *state.Dir) error {
 	if d.Groups.Ours() && d.Groups.Frozen() {
-		return d.Groups.Freeze(false)
+		if err := d.Groups.Freeze(false); d.Groups.Ours() { // a scope may be gone with its last process
+			return err
+		}
 	}
 	return nil
 }

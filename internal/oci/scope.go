@@ -61,13 +61,8 @@ func (c *container) settle() error {
 // set writes resources, when systemd knows of them.
 func set(g *cgroup.Group, r *specs.LinuxResources) error {
 	list, err := g.Settings(r)
-	if err != nil {
-		return err
-	}
-	if g.Unit != "" {
-		if known := g.Properties(list); len(known) > 0 {
-			err = ask(g, func(m *systemd.Manager) error { return g.Calm(func() error { return m.Set(g.Unit, known) }) })
-		}
+	if known := g.Properties(list); err == nil && len(known) > 0 {
+		err = ask(g, func(m *systemd.Manager) error { return g.Calm(func() error { return m.Set(g.Unit, known) }) })
 	}
 	if err != nil {
 		return err
@@ -77,11 +72,12 @@ func set(g *cgroup.Group, r *specs.LinuxResources) error {
 
 // removeGroups ends the scope, if there is one, and removes the groups.
 func removeGroups(g *cgroup.Group) error {
-	if !g.Ours() {
+	if g.Ours() {
+		if err := ask(g, func(m *systemd.Manager) error { return m.Stop(g.Unit) }); err != nil {
+			return err
+		}
+	} else if g.Number() != 0 { // somebody else's; and where there is none, those are left that systemd does not manage
 		return nil
-	}
-	if err := ask(g, func(m *systemd.Manager) error { return m.Stop(g.Unit) }); err != nil {
-		return err
 	}
 	return g.Remove()
 }

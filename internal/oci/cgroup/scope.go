@@ -92,20 +92,21 @@ func (g *Group) Follow(pid int) error {
 	}
 	if at, err = Place(path, ""); err == nil {
 		g.Dirs = at.Dirs
-		g.Serial = g.serial()
+		g.Serial = g.Number()
 	}
 	return err
 }
 
-func (g *Group) serial() uint64 {
+// Number is that of the group with the container's processes; 0 without one.
+func (g *Group) Number() uint64 {
 	var st unix.Stat_t
-	_ = unix.Lstat(g.counted().Name(), &st) // 0: there is none
+	_ = unix.Lstat(g.counted().Name(), &st)
 	return st.Ino
 }
 
 // Ours tells whether the groups are those that were made for the container. The name of a scope is free as soon as that has ended,
 // and may be somebody's before ours was made.
-func (g *Group) Ours() bool { return g.Unit == "" || g.Serial != 0 && g.Serial == g.serial() }
+func (g *Group) Ours() bool { return g.Unit == "" || g.Serial != 0 && g.Serial == g.Number() }
 
 // amounts are systemd's properties of the files of one number.
 var amounts = map[string]string{

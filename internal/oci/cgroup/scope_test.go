@@ -198,7 +198,7 @@ func TestAScopeIsKnownByItsNumber(t *testing.T) {
 	if g.Ours() {
 		t.Error("it was not made yet")
 	}
-	if g.Serial = g.serial(); !g.Ours() {
+	if g.Serial = g.Number(); !g.Ours() {
 		t.Error("it is not known")
 	}
 	if err := errors.Join(os.Remove(group), os.Rename(other, group)); err != nil {
