@@ -69,7 +69,7 @@ func Floor(arch filter.Arch, relax Relax) filter.Filter {
 func floor(arch filter.Arch, relax Relax) filter.Filter {
 	t := table{arch: arch}
 	if relax.Runtime {
-		t.refuse(unix.EPERM, lessSome(never, "keyctl", "setns", "pivot_root")+" fanotify_init")
+		t.refuse(unix.EPERM, except(never, "keyctl", "setns", "pivot_root")+" fanotify_init")
 		t.refuse(unix.ENOSYS, absent+" keyctl") // without keys runtimes can do; the session has a new keyring
 	} else {
 		t.refuse(unix.EPERM, never)
@@ -97,8 +97,8 @@ func (t *table) namespaces() {
 	t.refuse(unix.EPERM, "unshare", low(0, filter.MaskedNE, 0, newNamespaces|unix.CLONE_NEWTIME))
 }
 
-// without takes names from a list.
-func lessSome(names string, some ...string) string {
+// except is a list without some of its names.
+func except(names string, some ...string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(names), func(s string) bool { return slices.Contains(some, s) }), " ")
 }
 

@@ -1,8 +1,8 @@
-// Package machine finds out, once for all wardens of an engine, where they run.
+// Package machine finds out, once for all wardens of an engine, where they run, and makes the directories that they use.
 //
 //	Zone:   brig as root, before it becomes or starts the keeper.
 //	Input:  what the kernel says of itself.
-//	Output: wire.Machine, for RUN/machine.json.
+//	Output: wire.Machine, for RUN/machine.json; directories below ROOT and RUN, each with its owner and mode.
 //	Spec:   capabilities(7), landlock(7), sysinfo(2), uname(2).
 package machine
 
